@@ -1,0 +1,1 @@
+//! The device CA: SCEP, enrolment from certificate requests, CMS, PKCS#12 and revocation lists.

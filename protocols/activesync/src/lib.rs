@@ -1,0 +1,1 @@
+//! Exchange ActiveSync for a gateway: bytes to typed messages and back, without I/O.

@@ -1,0 +1,1 @@
+//! Tokenised XML (WBXML) for OMA-DM and Exchange ActiveSync; code pages are tables handed in.

@@ -1,0 +1,2 @@
+//! The Lanyard server and its command line.
+fn main() {}
