@@ -1,0 +1,153 @@
+//! Each rule with its token, the version that brought it, its range and its default. [MS-ASPROV] 2.2.2.
+
+use lanyard_wbxml::Tag;
+
+use crate::{Error, Version};
+
+macro_rules! rules {
+    ($($name:ident $token:literal $since:ident $min:literal $max:literal $default:expr;)+) => {
+        /// A rule with a single value, in the order of the tokens.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[allow(missing_docs)] // the names are the specification's
+        pub enum Rule { $($name = $token),+ }
+
+        impl Rule {
+            /// All of them.
+            pub const ALL: &[Rule] = &[$(Rule::$name),+];
+
+            /// As the specification spells it.
+            pub fn name(self) -> &'static str {
+                match self { $(Rule::$name => stringify!($name)),+ }
+            }
+
+            /// The first version that has it.
+            pub fn since(self) -> Version {
+                match self { $(Rule::$name => Version::$since),+ }
+            }
+
+            /// What restricts nothing.
+            pub fn default(self) -> Option<i64> {
+                match self { $(Rule::$name => $default),+ }
+            }
+
+            fn range(self) -> (i64, i64) {
+                match self { $(Rule::$name => ($min, $max)),+ }
+            }
+        }
+    };
+}
+
+// The default `None` is the empty element, which only those rules take that have it.
+rules! {
+    DevicePasswordEnabled 0x0E V12_0 0 1 Some(0);
+    AlphanumericDevicePasswordRequired 0x0F V12_0 0 1 Some(0);
+    RequireStorageCardEncryption 0x10 V12_1 0 1 Some(0);
+    PasswordRecoveryEnabled 0x11 V12_0 0 1 Some(0);
+    AttachmentsEnabled 0x13 V12_0 0 1 Some(1);
+    // 1 is "any length".
+    MinDevicePasswordLength 0x14 V12_0 1 16 None;
+    // Seconds; 9999 and above is "never".
+    MaxInactivityTimeDeviceLock 0x15 V12_0 1 2_147_483_647 None;
+    MaxDevicePasswordFailedAttempts 0x16 V12_0 4 16 None;
+    // Bytes.
+    MaxAttachmentSize 0x17 V12_0 0 2_147_483_647 None;
+    AllowSimpleDevicePassword 0x18 V12_0 0 1 Some(1);
+    // Days; 0 is "never".
+    DevicePasswordExpiration 0x19 V12_0 0 2_147_483_647 None;
+    DevicePasswordHistory 0x1A V12_0 0 2_147_483_647 Some(0);
+    AllowStorageCard 0x1B V12_1 0 1 Some(1);
+    AllowCamera 0x1C V12_1 0 1 Some(1);
+    RequireDeviceEncryption 0x1D V12_1 0 1 Some(0);
+    AllowUnsignedApplications 0x1E V12_1 0 1 Some(1);
+    AllowUnsignedInstallationPackages 0x1F V12_1 0 1 Some(1);
+    // Of lower case, upper case, digits and others.
+    MinDevicePasswordComplexCharacters 0x20 V12_1 1 4 Some(1);
+    AllowWiFi 0x21 V12_1 0 1 Some(1);
+    AllowTextMessaging 0x22 V12_1 0 1 Some(1);
+    AllowPOPIMAPEmail 0x23 V12_1 0 1 Some(1);
+    // 1 is "hands-free only".
+    AllowBluetooth 0x24 V12_1 0 2 Some(2);
+    AllowIrDA 0x25 V12_1 0 1 Some(1);
+    RequireManualSyncWhenRoaming 0x26 V12_1 0 1 Some(0);
+    AllowDesktopSync 0x27 V12_1 0 1 Some(1);
+    // 0 all, 4 two weeks, 5 one month, 6 three, 7 six.
+    MaxCalendarAgeFilter 0x28 V12_1 0 7 Some(0);
+    AllowHTMLEmail 0x29 V12_1 0 1 Some(1);
+    // 0 all, 1 a day, 2 three, 3 a week, 4 two, 5 a month.
+    MaxEmailAgeFilter 0x2A V12_1 0 5 Some(0);
+    // Kilobytes or characters by the client; -1 is "whole", 0 the head alone.
+    MaxEmailBodyTruncationSize 0x2B V12_1 -1 2_147_483_647 Some(-1);
+    MaxEmailHTMLBodyTruncationSize 0x2C V12_1 -1 2_147_483_647 Some(-1);
+    RequireSignedSMIMEMessages 0x2D V12_1 0 1 Some(0);
+    RequireEncryptedSMIMEMessages 0x2E V12_1 0 1 Some(0);
+    // 0 SHA-1, 1 MD5.
+    RequireSignedSMIMEAlgorithm 0x2F V12_1 0 1 Some(0);
+    // 0 triple DES, 1 DES, 2 to 4 RC2 with 128, 64 and 40 bits.
+    RequireEncryptionSMIMEAlgorithm 0x30 V12_1 0 4 Some(0);
+    // 0 no, 1 strong ones, 2 any.
+    AllowSMIMEEncryptionAlgorithmNegotiation 0x31 V12_1 0 2 Some(2);
+    AllowSMIMESoftCerts 0x32 V12_1 0 1 Some(1);
+    AllowBrowser 0x33 V12_1 0 1 Some(1);
+    AllowConsumerEmail 0x34 V12_1 0 1 Some(1);
+    AllowRemoteDesktop 0x35 V12_1 0 1 Some(1);
+    AllowInternetSharing 0x36 V12_1 0 1 Some(1);
+}
+
+impl Rule {
+    /// By the specification's name, in its spelling.
+    pub fn from_name(name: &str) -> Option<Rule> {
+        Rule::ALL.iter().copied().find(|rule| rule.name() == name)
+    }
+
+    pub(crate) fn tag(self) -> Tag {
+        Tag::new(14, self as u8, self.name())
+    }
+
+    /// Void where no password is asked for.
+    pub(crate) fn is_of_password(self) -> bool {
+        matches!(
+            self,
+            Rule::AlphanumericDevicePasswordRequired
+                | Rule::PasswordRecoveryEnabled
+                | Rule::MinDevicePasswordLength
+                | Rule::MaxInactivityTimeDeviceLock
+                | Rule::MaxDevicePasswordFailedAttempts
+                | Rule::AllowSimpleDevicePassword
+                | Rule::DevicePasswordExpiration
+                | Rule::DevicePasswordHistory
+                | Rule::MinDevicePasswordComplexCharacters
+        )
+    }
+
+    /// Whether the value is one that the rule takes.
+    pub fn check(self, value: Option<i64>) -> Result<(), Error> {
+        let (min, max) = self.range();
+        let fits = match value {
+            None => self.default().is_none(),
+            // One to three days and a week are there for mail only.
+            Some(1..=3) if self == Rule::MaxCalendarAgeFilter => false,
+            Some(value) => (min..=max).contains(&value),
+        };
+        if fits { Ok(()) } else { Err(self.refuse(value.map(|value| value.to_string()).unwrap_or_default())) }
+    }
+
+    /// A value as text, not yet checked against the range.
+    pub(crate) fn read(self, text: &str) -> Result<Option<i64>, Error> {
+        match text.trim() {
+            "" => Ok(None),
+            "true" if self.range() == (0, 1) => Ok(Some(1)),
+            "false" if self.range() == (0, 1) => Ok(Some(0)),
+            number => number.parse().map(Some).map_err(|_| self.refuse(number.chars().take(64).collect())),
+        }
+    }
+
+    fn refuse(self, value: String) -> Error {
+        let (min, max) = self.range();
+        let empty = if self.default().is_none() { " or empty" } else { "" };
+        let allowed = match self {
+            Rule::MaxCalendarAgeFilter => "0, 4, 5, 6 or 7".to_owned(),
+            _ => format!("{min} to {max}{empty}"),
+        };
+        Error::Value { element: self.name(), value, allowed }
+    }
+}

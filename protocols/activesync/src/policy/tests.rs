@@ -1,0 +1,106 @@
+use super::*;
+use proptest::prelude::*;
+
+fn pairs(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+#[test]
+fn the_document_is_always_whole() {
+    let document = ProvisionDoc::default().element(Version::V14_1);
+    assert_eq!(document.elements().count(), Rule::ALL.len() + 2);
+    let mut tokens: Vec<u8> = document.elements().map(|element| element.tag.token).collect();
+    tokens.dedup();
+    assert!(tokens.is_sorted(), "{tokens:?}");
+    let old = ProvisionDoc::default().element(Version::V12_0);
+    assert!(old.child_named("AllowCamera").is_none() && old.child_named("DevicePasswordHistory").is_some());
+}
+
+#[test]
+fn every_rule_has_its_name_in_the_tables() {
+    for rule in Rule::ALL {
+        assert_eq!(crate::pages::PAGES.tag(14, rule.tag().token).name, Some(rule.name()));
+        assert_eq!(rule.check(rule.default()), Ok(()), "{rule:?}");
+    }
+}
+
+#[test]
+fn values_outside_their_range_are_refused() {
+    for (name, value, fits) in [
+        ("AllowCamera", "0", true),
+        ("AllowCamera", "false", true),
+        ("AllowCamera", "2", false),
+        ("AllowCamera", "", false),
+        ("MinDevicePasswordLength", "", true),
+        ("MinDevicePasswordLength", "16", true),
+        ("MinDevicePasswordLength", "17", false),
+        ("MaxDevicePasswordFailedAttempts", "3", false),
+        ("MaxDevicePasswordFailedAttempts", "4", true),
+        ("MaxAttachmentSize", "-1", false),
+        ("MaxCalendarAgeFilter", "3", false),
+        ("MaxCalendarAgeFilter", "4", true),
+        ("MaxEmailBodyTruncationSize", "-1", true),
+        ("AllowBluetooth", "yes", false),
+        ("AllowBluetooth", "true", false),
+        ("UnapprovedInROMApplicationList", "a.exe, b.exe", true),
+        ("ApprovedApplicationList", "2fd4e1c67a2d28fced849ee1bb76e7391b93eb12", true),
+        ("ApprovedApplicationList", "a.exe", false),
+    ] {
+        assert_eq!(ProvisionDoc::from_pairs(&pairs(&[(name, value)])).is_ok(), fits, "{name}={value}");
+    }
+}
+
+#[test]
+fn an_unknown_element_names_the_nearest() {
+    let error = ProvisionDoc::from_pairs(&pairs(&[("AllowCameras", "0")])).unwrap_err();
+    assert_eq!(error, Error::UnknownElement { name: "AllowCameras".into(), nearest: "AllowCamera" });
+}
+
+#[test]
+fn password_rules_without_a_password_are_reported() {
+    let mut document = ProvisionDoc::from_pairs(&pairs(&[("MinDevicePasswordLength", "6")])).unwrap();
+    assert_eq!(document.without_effect(), vec![Rule::MinDevicePasswordLength]);
+    document.set(Rule::DevicePasswordEnabled, Some(1)).unwrap();
+    assert_eq!(document.without_effect(), vec![]);
+}
+
+#[test]
+fn the_old_text_says_the_same() {
+    assert_eq!(
+        ProvisionDoc::default().wap_xml(),
+        "<wap-provisioningdoc><characteristic type=\"SecurityPolicy\"><parm name=\"4131\" value=\"1\"/>\
+         <parm name=\"4133\" value=\"1\"/></characteristic></wap-provisioningdoc>"
+    );
+    let document = ProvisionDoc::from_pairs(&pairs(&[
+        ("DevicePasswordEnabled", "1"),
+        ("MinDevicePasswordLength", "6"),
+        ("MaxInactivityTimeDeviceLock", "300"),
+        ("MaxDevicePasswordFailedAttempts", "8"),
+    ]))
+    .unwrap();
+    let xml = document.wap_xml();
+    for part in [
+        "<parm name=\"4131\" value=\"0\"/>",
+        "<parm name=\"AEFrequencyType\" value=\"1\"/><parm name=\"AEFrequencyValue\" value=\"5\"/>",
+        "<parm name=\"DeviceWipeThreshold\" value=\"8\"/>",
+        "<parm name=\"MinimumPasswordLength\" value=\"6\"/>",
+        "<parm name=\"PasswordComplexity\" value=\"2\"/>",
+    ] {
+        assert!(xml.contains(part), "{part} in {xml}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_is_encoded_parses_to_the_same(
+        values in prop::collection::vec((0..Rule::ALL.len(), prop::option::of(-2i64..20_000)), 0..40),
+        names in prop::collection::vec("[a-z]{1,8}\\.exe", 0..4),
+    ) {
+        let mut document = ProvisionDoc::default();
+        for (at, value) in values {
+            let _ = document.set(Rule::ALL[at], value);
+        }
+        document.apply(&pairs(&[(UNAPPROVED, &names.join(","))])).unwrap();
+        prop_assert_eq!(ProvisionDoc::parse(&document.element(Version::V16_1)), Ok(document));
+    }
+}

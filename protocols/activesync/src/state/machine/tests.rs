@@ -1,0 +1,172 @@
+use super::*;
+
+const V: Version = Version::V16_1;
+
+fn key(key: u32) -> PolicyKey {
+    PolicyKey::new(key).unwrap()
+}
+
+fn due(revision: u64) -> Option<Due> {
+    Some(Due { revision: Revision(revision), demand: Demand::default() })
+}
+
+fn ack(sent: u32, outcome: PolicyOutcome) -> Message {
+    Message::PolicyAck { key: PolicyKey::new(sent), outcome }
+}
+
+const OFFERED: fn() -> State = || State::Offered { temp: key(1), revision: Revision(5) };
+const HELD: fn() -> State = || State::Held { key: key(2), revision: Revision(5), temp: key(1) };
+
+#[test]
+fn a_client_provisions_in_two_phases() {
+    let (state, out) = State::NotProvisioned.step(Message::PolicyRequest, V, due(5), key(1));
+    assert_eq!((state, out), (OFFERED(), vec![Output::Reply(Reply::Policy(key(1)))]));
+    let (state, out) = state.step(ack(1, PolicyOutcome::Applied), V, due(5), key(2));
+    assert_eq!(state, HELD());
+    let confirmed = Output::Confirmed(Revision(5), PolicyOutcome::Applied);
+    assert_eq!(out, vec![confirmed, Output::Reply(Reply::Key(key(2)))]);
+}
+
+#[test]
+fn a_lost_answer_is_given_again() {
+    let (state, out) = HELD().step(ack(1, PolicyOutcome::Applied), V, due(6), key(9));
+    assert_eq!((state, out), (HELD(), vec![Output::Reply(Reply::Key(key(2)))]));
+}
+
+#[test]
+fn a_key_that_was_not_sent_last_is_refused() {
+    for state in [State::NotProvisioned, OFFERED(), HELD()] {
+        let (after, out) = state.step(ack(77, PolicyOutcome::Applied), V, due(5), key(9));
+        assert_eq!((after, out), (state, vec![Output::Reply(Reply::WrongKey)]));
+        let (after, out) = state.step(ack(0, PolicyOutcome::Applied), V, due(5), key(9));
+        assert_eq!((after, out), (state, vec![Output::Reply(Reply::WrongKey)]));
+    }
+}
+
+#[test]
+fn the_demand_says_which_outcome_is_enough() {
+    use PolicyOutcome::{Applied, ManagedElsewhere, NotApplied, Partly};
+    for (demand, outcome, refused) in [
+        (Demand::Whole, Applied, None),
+        (Demand::Whole, Partly, Some(139)),
+        (Demand::AtLeastPin, Partly, None),
+        (Demand::AtLeastPin, NotApplied, Some(139)),
+        (Demand::AtLeastPin, ManagedElsewhere, Some(145)),
+        (Demand::Anything, NotApplied, None),
+        (Demand::Anything, ManagedElsewhere, None),
+    ] {
+        let due = Some(Due { revision: Revision(5), demand });
+        let (state, out) = OFFERED().step(ack(1, outcome), V, due, key(2));
+        match refused {
+            None => assert_eq!(state, HELD(), "{demand:?} {outcome:?}"),
+            Some(status) => {
+                assert_eq!(state, OFFERED(), "{demand:?} {outcome:?}");
+                let refusal = Output::Reply(Reply::Refuse(Status(status)));
+                assert_eq!(out, vec![Output::Declined(Revision(5), outcome), refusal]);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_new_round_gets_a_new_key() {
+    let (state, _) = HELD().step(Message::PolicyRequest, V, due(6), key(3));
+    assert_eq!(state, State::Offered { temp: key(3), revision: Revision(6) });
+    let (state, out) = OFFERED().step(Message::PolicyRequest, V, None, key(3));
+    assert_eq!((state, out), (State::NotProvisioned, vec![Output::Reply(Reply::NoPolicy)]));
+}
+
+#[test]
+fn a_wipe_overtakes_everything() {
+    let pending = HELD().wipe(WipeScope::Device);
+    let told = State::Wiping { scope: WipeScope::Device, sent: true };
+    for message in [
+        Message::Empty,
+        Message::PolicyRequest,
+        Message::NoDeviceInformation,
+        Message::Malformed,
+        Message::UnknownType,
+        ack(1, PolicyOutcome::Applied),
+        Message::WipeAck { scope: WipeScope::Account, ok: true },
+    ] {
+        let (state, out) = pending.step(message, Version::V2_5, due(5), key(9));
+        assert_eq!((state, out), (told, vec![Output::Reply(Reply::Wipe(WipeScope::Device))]), "{message:?}");
+    }
+}
+
+#[test]
+fn a_wipe_ends_with_its_acknowledgement_alone() {
+    let scope = WipeScope::Account;
+    let told = State::Wiping { scope, sent: true };
+    let (state, out) = told.step(Message::WipeAck { scope, ok: false }, V, None, key(9));
+    assert_eq!((state, out), (told, vec![Output::WipeFailed(scope), Output::Reply(Reply::WipeFailed(scope))]));
+    let (state, out) = told.step(Message::WipeAck { scope, ok: true }, V, None, key(9));
+    assert_eq!((state, out), (State::Wiped(scope), vec![Output::Erased(scope), Output::Reply(Reply::Ok)]));
+    let (state, out) = state.step(Message::WipeAck { scope, ok: true }, V, None, key(9));
+    assert_eq!((state, out), (State::Wiped(scope), vec![Output::Reply(Reply::Ok)]));
+    let (state, out) = state.step(Message::PolicyRequest, V, due(5), key(9));
+    assert_eq!((state, out), (State::Wiped(scope), vec![Output::Reply(Reply::Refuse(Status::DEVICE_BLOCKED))]));
+}
+
+#[test]
+fn an_acknowledgement_before_the_directive_proves_nothing() {
+    let pending = State::NotProvisioned.wipe(WipeScope::Device);
+    let early = Message::WipeAck { scope: WipeScope::Device, ok: true };
+    let (state, out) = pending.step(early, V, None, key(9));
+    assert_eq!(out, vec![Output::Reply(Reply::Wipe(WipeScope::Device))]);
+    let (state, _) = state.step(early, V, None, key(9));
+    assert_eq!(state, State::Wiped(WipeScope::Device));
+    let stray = vec![Output::StrayWipeAck(WipeScope::Device), Output::Reply(Reply::Ok)];
+    assert_eq!(HELD().step(early, V, None, key(9)), (HELD(), stray));
+}
+
+#[test]
+fn an_old_client_is_not_told_of_an_account_wipe() {
+    let pending = HELD().wipe(WipeScope::Account);
+    let (state, out) = pending.step(Message::PolicyRequest, Version::V14_1, due(5), key(9));
+    assert_eq!((state, out), (pending, vec![Output::Reply(Reply::Refuse(Status::DEVICE_BLOCKED))]));
+}
+
+#[test]
+fn a_wipe_asked_for_again_changes_nothing() {
+    let told = State::Wiping { scope: WipeScope::Account, sent: true };
+    assert_eq!(told.wipe(WipeScope::Account), told);
+    assert_eq!(told.wipe(WipeScope::Device), State::Wiping { scope: WipeScope::Device, sent: false });
+}
+
+#[test]
+fn header_and_body_must_agree() {
+    let body = Body::Ack { kind: PolicyType::Wbxml, key: 7, outcome: Some(PolicyOutcome::Applied) };
+    let request = Request { device_information: None, body };
+    for (presented, want) in [
+        (Presented::Key(key(7)), PolicyKey::new(7)),
+        (Presented::Key(key(8)), None),
+        (Presented::Zero, None),
+        (Presented::Absent, None),
+    ] {
+        let message = Message::new(&request, presented, V);
+        assert_eq!(message, Message::PolicyAck { key: want, outcome: PolicyOutcome::Applied });
+    }
+}
+
+#[test]
+fn device_information_is_due_from_14_1() {
+    let request = Request { device_information: None, body: Body::Policy(PolicyType::Wbxml) };
+    assert_eq!(Message::new(&request, Presented::Zero, Version::V14_0), Message::PolicyRequest);
+    let message = Message::new(&request, Presented::Zero, Version::V14_1);
+    assert_eq!(message, Message::NoDeviceInformation);
+    let (_, out) = State::NotProvisioned.step(message, Version::V14_1, due(1), key(1));
+    assert_eq!(out, vec![Output::Reply(Reply::Refuse(Status(165)))]);
+}
+
+#[test]
+fn a_state_is_stored_and_read_back() {
+    for state in
+        [State::NotProvisioned, OFFERED(), HELD(), HELD().wipe(WipeScope::Account), State::Wiped(WipeScope::Device)]
+    {
+        let stored = serde_json::to_string(&state).unwrap();
+        assert_eq!(serde_json::from_str::<State>(&stored).unwrap(), state, "{stored}");
+    }
+    let json = r#"{"held":{"key":2,"revision":5,"temp":1}}"#;
+    assert_eq!(serde_json::from_str::<State>(json).unwrap(), HELD());
+}

@@ -1,0 +1,295 @@
+//! Administrators and their tokens, and the time for which newcomers count for nothing in wipes and approvals.
+
+use crate::{
+    audit,
+    clock::Timestamp,
+    error::{Error, Result},
+    ids::{TokenId, digest, hex},
+    registry::Device,
+    settings,
+    store::{Record, Tx},
+};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// The administrator of the server's own machine: one person per store, a token of its own on each node.
+pub const LOCAL: &str = "local";
+/// A jump of the clock by more than this between two looks is reported and not counted.
+const JUMP: Duration = Duration::from_secs(3600);
+/// What is made this long after the store, while no device is enrolled, counts at once.
+const FIRST: Duration = Duration::from_secs(3600);
+
+/// A person who administers.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Admin {
+    /// `local`, or an id.
+    pub id: String,
+    /// The name people know; one of a kind.
+    pub name: String,
+    /// When made.
+    pub created: Timestamp,
+    /// By whom (an admin id).
+    pub made_by: String,
+    /// The counted time at which the wait began; `None` for those who never had to wait.
+    since: Option<i64>,
+    removed: Option<Timestamp>,
+}
+
+/// A bearer token, kept as its digest.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Token {
+    digest: String,
+    /// Its public id.
+    pub id: TokenId,
+    /// Whose.
+    pub admin: String,
+    /// When made.
+    pub created: Timestamp,
+    since: Option<i64>,
+    revoked: Option<Timestamp>,
+    /// Good from loopback of this node only.
+    pub node: Option<String>,
+}
+
+/// The birth of the store, and the clock's jumps.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Counting {
+    born: Timestamp,
+    seen: Timestamp,
+    skipped: i64,
+}
+
+impl Record for Admin {
+    const KIND: &'static str = "admin";
+    fn key(&self) -> String {
+        self.id.clone()
+    }
+}
+impl Record for Token {
+    const KIND: &'static str = "token";
+    fn key(&self) -> String {
+        self.digest.clone()
+    }
+}
+impl Record for Counting {
+    const KIND: &'static str = "counting";
+    fn key(&self) -> String {
+        String::new()
+    }
+}
+
+/// Who asks, found by a token.
+#[derive(Debug, Clone)]
+pub struct Actor {
+    /// The administrator's id.
+    pub id: String,
+    /// The name, for `requested_by`.
+    pub name: String,
+    /// When person and token count; `None`: they do.
+    pub newcomer_until: Option<Timestamp>,
+}
+
+/// An administrator as the API shows one.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AdminView {
+    /// Id.
+    pub id: String,
+    /// Name.
+    pub name: String,
+    /// When made.
+    pub created: Timestamp,
+    /// When the newcomer's wait ends or ended.
+    pub counts_from: Timestamp,
+}
+
+/// A token as the API shows it, without the secret.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TokenView {
+    /// Id.
+    pub id: TokenId,
+    /// Whose (the name).
+    pub admin: String,
+    /// When made.
+    pub created: Timestamp,
+}
+
+fn counting(tx: &mut Tx<'_>) -> Result<Counting> {
+    let now = tx.now();
+    Ok(tx.get::<Counting>("")?.unwrap_or(Counting { born: now, seen: now, skipped: 0 }))
+}
+
+/// Looks at the clock: to be called at start and every minute, so that a jump is seen as one.
+pub fn look_at_clock(tx: &mut Tx<'_>) -> Result<()> {
+    let mut counting = counting(tx)?;
+    let gap = tx.now().since(counting.seen);
+    if gap > JUMP {
+        counting.skipped = counting.skipped.saturating_add(i64::try_from(gap.as_millis()).unwrap_or(i64::MAX));
+        audit::note(
+            tx,
+            "system",
+            "clock.jump",
+            "clock",
+            "not counted",
+            &format!("{} s between two looks", gap.as_secs()),
+        )?;
+        tracing::warn!(
+            seconds = gap.as_secs(),
+            "the clock went on by over an hour between two looks; not counted towards waits"
+        );
+    }
+    counting.seen = tx.now();
+    Ok(tx.put(&counting)?)
+}
+
+/// The time that counts towards a newcomer's wait, in milliseconds: jumps left out.
+pub fn counted(tx: &mut Tx<'_>) -> Result<i64> {
+    let c = counting(tx)?;
+    let gap = tx.now().since(c.seen);
+    let jump = if gap > JUMP { i64::try_from(gap.as_millis()).unwrap_or(i64::MAX) } else { 0 };
+    Ok(tx.now().0.saturating_sub(c.skipped).saturating_sub(jump))
+}
+
+/// What is left of a wait that began at the counted time `since`.
+pub fn left_to_wait(tx: &mut Tx<'_>, since: i64, wait: Duration) -> Result<Duration> {
+    let waited = Duration::from_millis(u64::try_from(counted(tx)?.saturating_sub(since)).unwrap_or(0));
+    Ok(wait.saturating_sub(waited))
+}
+
+/// Whether the store is in its first hour with no device enrolled: what is made now need not wait.
+pub fn first_hour(tx: &mut Tx<'_>) -> Result<bool> {
+    let born = counting(tx)?.born;
+    Ok(tx.now().since(born) < FIRST && tx.scan::<Device>("", None, 1)?.is_empty())
+}
+
+fn waiting_until(tx: &mut Tx<'_>, since: Option<i64>) -> Result<Option<Timestamp>> {
+    let Some(since) = since else { return Ok(None) };
+    let wait = settings::newcomer(tx)?;
+    let left = left_to_wait(tx, since, wait)?;
+    Ok((!left.is_zero()).then(|| tx.now().plus(left)))
+}
+
+fn begin_wait(tx: &mut Tx<'_>) -> Result<Option<i64>> {
+    if first_hour(tx)? { Ok(None) } else { counted(tx).map(Some) }
+}
+
+/// Makes sure that `local` exists and that this node's token opens it. To be called at each start.
+pub fn ensure_local(tx: &mut Tx<'_>, secret: &str) -> Result<()> {
+    if tx.get::<Counting>("")?.is_none() {
+        let counting = counting(tx)?;
+        tx.put(&counting)?;
+    }
+    look_at_clock(tx)?;
+    let (now, node) = (tx.now(), tx.node().to_string());
+    if tx.get::<Admin>(LOCAL)?.is_none() {
+        let made_by = LOCAL.to_string();
+        tx.put(&Admin { id: LOCAL.into(), name: LOCAL.into(), created: now, made_by, since: None, removed: None })?;
+        audit::note(tx, "system", "admin.made", LOCAL, "ok", "")?;
+    }
+    let digest = digest(secret.as_bytes());
+    if tx.get::<Token>(&digest)?.is_none() {
+        let id = tx.new_id();
+        tx.put(&Token { digest, id, admin: LOCAL.into(), created: now, since: None, revoked: None, node: Some(node) })?;
+    }
+    Ok(())
+}
+
+/// Who a bearer token belongs to; `None`: nobody. `loopback` says whether the request came from this machine.
+pub fn authenticate(tx: &mut Tx<'_>, secret: &str, loopback: bool) -> Result<Option<Actor>> {
+    let Some(token) = tx.get::<Token>(digest(secret.as_bytes()))? else { return Ok(None) };
+    let here = token.node.as_deref().is_none_or(|node| loopback && node == tx.node());
+    if token.revoked.is_some() || !here {
+        return Ok(None);
+    }
+    let Some(admin) = tx.get::<Admin>(&token.admin)?.filter(|a| a.removed.is_none()) else { return Ok(None) };
+    let newcomer_until = waiting_until(tx, admin.since)?.max(waiting_until(tx, token.since)?);
+    Ok(Some(Actor { id: admin.id, name: admin.name, newcomer_until }))
+}
+
+/// Makes an administrator, who counts after the newcomers' wait.
+pub fn add(tx: &mut Tx<'_>, actor: &Actor, name: &str) -> Result<AdminView> {
+    let name = name.trim();
+    if name.is_empty() || name.len() > 200 || name.chars().any(char::is_control) {
+        return Err(Error::invalid("name", "1 to 200 characters, no control characters"));
+    }
+    if let Some(same) = all(tx)?.into_iter().find(|a| a.name == name) {
+        return Err(Error::refused("admin_exists", format!("there is an administrator {name:?} (id {})", same.id)));
+    }
+    let since = begin_wait(tx)?;
+    let id = tx.new_id::<TokenId>().to_string();
+    let admin = Admin { id, name: name.into(), created: tx.now(), made_by: actor.id.clone(), since, removed: None };
+    tx.put(&admin)?;
+    audit::note(tx, &actor.id, "admin.made", &admin.id, "ok", name)?;
+    view(tx, &admin)
+}
+
+fn view(tx: &mut Tx<'_>, admin: &Admin) -> Result<AdminView> {
+    let wait = if admin.since.is_some() { settings::newcomer(tx)? } else { Duration::ZERO };
+    let counts_from = waiting_until(tx, admin.since)?.unwrap_or(admin.created.plus(wait));
+    Ok(AdminView { id: admin.id.clone(), name: admin.name.clone(), created: admin.created, counts_from })
+}
+
+/// All who are not removed.
+pub fn all(tx: &mut Tx<'_>) -> Result<Vec<Admin>> {
+    Ok(tx.all::<Admin>("")?.into_iter().filter(|a| a.removed.is_none()).collect())
+}
+
+/// All, as the API shows them.
+pub fn list(tx: &mut Tx<'_>) -> Result<Vec<AdminView>> {
+    all(tx)?.iter().map(|a| view(tx, a)).collect()
+}
+
+/// The administrator of this id or name.
+pub fn find(tx: &mut Tx<'_>, who: &str) -> Result<Admin> {
+    all(tx)?.into_iter().find(|a| a.id == who || a.name == who).ok_or_else(|| Error::not_found("administrator", who))
+}
+
+/// Whether `maker` made `made` within the newcomers' wait.
+pub fn made_lately(tx: &mut Tx<'_>, maker: &str, made: &str) -> Result<bool> {
+    let Some(admin) = tx.get::<Admin>(made)? else { return Ok(false) };
+    Ok(admin.made_by == maker && admin.id != maker && waiting_until(tx, admin.since)?.is_some())
+}
+
+/// Removes an administrator. The second person's approval is the caller's to have.
+pub fn remove(tx: &mut Tx<'_>, actor: &str, id: &str) -> Result<()> {
+    if id == LOCAL {
+        return Err(Error::refused("local_stays", "local is the server's own machine and stays"));
+    }
+    let mut admin = find(tx, id)?;
+    admin.removed = Some(tx.now());
+    tx.put(&admin)?;
+    audit::note(tx, actor, "admin.removed", &admin.id, "ok", &admin.name)
+}
+
+/// Makes a token for an administrator (by id or name; the asker's own where none is named) and returns it with its secret.
+pub fn create_token(tx: &mut Tx<'_>, actor: &Actor, admin: Option<&str>) -> Result<(TokenView, String)> {
+    let admin = find(tx, admin.unwrap_or(&actor.id))?;
+    if admin.id == LOCAL {
+        return Err(Error::refused("local_token", "local has its token in the data folder, and no other"));
+    }
+    let secret = format!("lanyard_{}", hex(&tx.random::<32>()));
+    let since = begin_wait(tx)?;
+    let id = tx.new_id();
+    let digest = digest(secret.as_bytes());
+    let created = tx.now();
+    tx.put(&Token { digest, id, admin: admin.id.clone(), created, since, revoked: None, node: None })?;
+    audit::note(tx, &actor.id, "token.made", id, "ok", &admin.id)?;
+    Ok((TokenView { id, admin: admin.name, created }, secret))
+}
+
+/// All tokens that open something, save the nodes' own of `local`.
+pub fn list_tokens(tx: &mut Tx<'_>) -> Result<Vec<TokenView>> {
+    let names: std::collections::BTreeMap<String, String> = all(tx)?.into_iter().map(|a| (a.id, a.name)).collect();
+    let tokens = tx.all::<Token>("")?.into_iter().filter(|t| t.revoked.is_none() && t.node.is_none());
+    Ok(tokens
+        .filter_map(|t| Some(TokenView { id: t.id, admin: names.get(&t.admin)?.clone(), created: t.created }))
+        .collect())
+}
+
+/// Ends a token at once.
+pub fn revoke_token(tx: &mut Tx<'_>, actor: &Actor, id: TokenId) -> Result<()> {
+    let token = tx.all::<Token>("")?.into_iter().find(|t| t.id == id && t.node.is_none());
+    let mut token = token.ok_or_else(|| Error::not_found("token", id))?;
+    token.revoked = Some(tx.now());
+    tx.put(&token)?;
+    audit::note(tx, &actor.id, "token.revoked", id, "ok", "")
+}

@@ -1,0 +1,222 @@
+//! The audit log: one hash chain per node, each entry written in the transaction of the act that it tells of.
+//!
+//! What is personal (`detail`) enters the chain as a salted digest and lies in a record of its own: it can be erased, the chain
+//! stays whole. A cut tail cannot be seen from inside; `audit verify --head` compares with a head kept elsewhere.
+
+use crate::{
+    clock::Timestamp,
+    error::Result,
+    ids::{digest, hex},
+    store::{Record, Tx},
+};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// One entry of a node's chain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Whose chain.
+    pub node: String,
+    /// Place in it, from 1.
+    pub seq: u64,
+    /// When, by the store's time.
+    pub time: Timestamp,
+    /// Who: an administrator's id, `device`, `system` or `stranger`.
+    pub actor: String,
+    /// What: `wipe.asked`, `enrolment.refused` …
+    pub action: String,
+    /// On what: an id.
+    pub subject: String,
+    /// `ok`, `held`, `refused` …
+    pub outcome: String,
+    /// Salted digest of the detail; empty where there is none.
+    pub detail: String,
+    /// SHA-256 over the previous hash and all of the above.
+    pub hash: String,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Detail {
+    node: String,
+    seq: u64,
+    salt: String,
+    text: String,
+}
+
+/// The end of a node's chain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Head {
+    /// Whose chain.
+    pub node: String,
+    /// The last entry's place.
+    pub seq: u64,
+    /// Its hash.
+    pub hash: String,
+}
+
+fn place(node: &str, seq: u64) -> String {
+    format!("{node}/{seq:016}")
+}
+
+impl Record for Entry {
+    const KIND: &'static str = "audit";
+    fn key(&self) -> String {
+        place(&self.node, self.seq)
+    }
+}
+impl Record for Detail {
+    const KIND: &'static str = "audit-detail";
+    fn key(&self) -> String {
+        place(&self.node, self.seq)
+    }
+}
+impl Record for Head {
+    const KIND: &'static str = "audit-head";
+    fn key(&self) -> String {
+        self.node.clone()
+    }
+}
+
+impl Entry {
+    fn seal(&mut self, previous: &str) {
+        let time = self.time.0.to_string();
+        let seq = self.seq.to_string();
+        let parts =
+            [previous, &self.node, &seq, &time, &self.actor, &self.action, &self.subject, &self.outcome, &self.detail];
+        // Lengths in front of the parts: no two entries run together to the same bytes.
+        let bytes: Vec<u8> = parts.iter().flat_map(|p| format!("{}:{p}", p.len()).into_bytes()).collect();
+        self.hash = digest(&bytes);
+    }
+}
+
+/// An entry as people read it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Printed {
+    /// The entry; its `detail` is the digest.
+    pub entry: Entry,
+    /// The text, null where there was none or where it was erased.
+    pub detail: Option<String>,
+}
+
+/// Appends to this node's chain.
+pub fn note(
+    tx: &mut Tx<'_>,
+    actor: &str,
+    action: &str,
+    subject: impl ToString,
+    outcome: &str,
+    detail: &str,
+) -> Result<()> {
+    let node = tx.node().to_string();
+    let head = tx.get::<Head>(&node)?.unwrap_or(Head { node: node.clone(), seq: 0, hash: String::new() });
+    let seq = head.seq + 1;
+    let mut sum = String::new();
+    if !detail.is_empty() {
+        let salt = hex(&tx.random::<16>());
+        sum = digest(format!("{salt}{detail}").as_bytes());
+        tx.put(&Detail { node: node.clone(), seq, salt, text: detail.to_string() })?;
+    }
+    let mut entry = Entry {
+        node: node.clone(),
+        seq,
+        time: tx.now(),
+        actor: actor.to_string(),
+        action: action.to_string(),
+        subject: subject.to_string(),
+        outcome: outcome.to_string(),
+        detail: sum,
+        hash: String::new(),
+    };
+    entry.seal(&head.hash);
+    tx.put(&Head { node, seq, hash: entry.hash.clone() })?;
+    tx.put(&entry)?;
+    Ok(())
+}
+
+/// An entry that names the heads of all chains: it ties the nodes' chains to one another without a lock between them.
+pub fn checkpoint(tx: &mut Tx<'_>) -> Result<()> {
+    let heads: Vec<String> = heads(tx)?.into_iter().map(|h| format!("{} {} {}", h.node, h.seq, h.hash)).collect();
+    let node = tx.node().to_string();
+    note(tx, "system", "checkpoint", node, "ok", &heads.join("; "))
+}
+
+/// The heads of all chains.
+pub fn heads(tx: &mut Tx<'_>) -> Result<Vec<Head>> {
+    Ok(tx.all::<Head>("")?)
+}
+
+/// Entries after the place `after` (`node/seq`), at most `limit`, each with its text.
+pub fn list(tx: &mut Tx<'_>, after: Option<&str>, limit: usize) -> Result<Vec<Printed>> {
+    let entries = tx.scan::<Entry>("", after, limit)?;
+    entries.into_iter().map(|entry| Ok(Printed { detail: text(tx, &entry)?, entry })).collect()
+}
+
+/// The cursor that continues a listing after this entry.
+pub fn cursor(entry: &Entry) -> String {
+    entry.key()
+}
+
+fn text(tx: &mut Tx<'_>, entry: &Entry) -> Result<Option<String>> {
+    Ok(tx.get::<Detail>(entry.key())?.map(|d| d.text))
+}
+
+/// What a check of the chains found.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// Nothing is broken.
+    pub ok: bool,
+    /// The end of each chain, as recomputed.
+    pub heads: Vec<Head>,
+    /// What does not fit, in words.
+    pub broken: Vec<String>,
+}
+
+/// Recomputes all chains and compares texts with their digests. `known` is a head (hash) kept elsewhere: it must occur.
+pub fn verify(tx: &mut Tx<'_>, known: Option<&str>) -> Result<Verdict> {
+    let mut verdict = Verdict::default();
+    let mut last: BTreeMap<String, Head> = BTreeMap::new();
+    let mut seen = known.is_none();
+    let mut after: Option<String> = None;
+    loop {
+        let page = tx.scan::<Entry>("", after.as_deref(), 1000)?;
+        let Some(end) = page.last() else { break };
+        after = Some(end.key());
+        for entry in page {
+            let head = last.entry(entry.node.clone()).or_insert(Head {
+                node: entry.node.clone(),
+                seq: 0,
+                hash: String::new(),
+            });
+            if let Some(flaw) = flaw(tx, head, &entry)? {
+                verdict.broken.push(format!("{}: {flaw}", entry.key()));
+            }
+            seen |= known == Some(entry.hash.as_str());
+            (head.seq, head.hash) = (entry.seq, entry.hash);
+        }
+    }
+    for head in heads(tx)? {
+        if last.get(&head.node) != Some(&head) {
+            verdict.broken.push(format!("{}: the chain does not end at its head {}", head.node, head.seq));
+        }
+    }
+    if !seen {
+        verdict.broken.push("the given head is in no chain: entries were cut off or replaced".into());
+    }
+    verdict.ok = verdict.broken.is_empty();
+    verdict.heads = last.into_values().collect();
+    Ok(verdict)
+}
+
+fn flaw(tx: &mut Tx<'_>, head: &Head, entry: &Entry) -> Result<Option<&'static str>> {
+    let mut again = entry.clone();
+    again.seal(&head.hash);
+    if entry.seq != head.seq + 1 {
+        return Ok(Some("entries before it are missing"));
+    }
+    if again.hash != entry.hash {
+        return Ok(Some("the hash does not fit"));
+    }
+    let detail = tx.get::<Detail>(entry.key())?;
+    let altered = detail.is_some_and(|d| digest(format!("{}{}", d.salt, d.text).as_bytes()) != entry.detail);
+    Ok(altered.then_some("its detail was altered"))
+}

@@ -1,0 +1,68 @@
+//! What a call on the registry, the queue or the store can answer besides success. No status codes: each channel decides on its own.
+
+use crate::store::Fault;
+
+/// Why a call was not carried out. Nothing of it was written.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// The store is busy or away; the caller may ask again.
+    #[error("{0}")]
+    Store(#[from] Fault),
+    /// There is no such thing.
+    #[error("there is no {what} {id:?}")]
+    NotFound {
+        /// What was looked for: device, command, policy …
+        what: &'static str,
+        /// The name it was looked for by.
+        id: String,
+    },
+    /// A value that cannot be taken.
+    #[error("{field}: {text}")]
+    Invalid {
+        /// The field of the request.
+        field: &'static str,
+        /// What is wrong with it.
+        text: String,
+    },
+    /// The act is possible in form, and refused.
+    #[error("{text}")]
+    Refused {
+        /// A stable code for scripts.
+        code: &'static str,
+        /// The ground, for people.
+        text: String,
+    },
+    /// Who asks may not do this.
+    #[error("{text}")]
+    Forbidden {
+        /// A stable code for scripts.
+        code: &'static str,
+        /// The ground, for people.
+        text: String,
+    },
+    /// A fault of ours.
+    #[error("internal fault: {0}")]
+    Internal(String),
+}
+
+impl Error {
+    /// Shorthand for [`Error::NotFound`].
+    pub fn not_found(what: &'static str, id: impl ToString) -> Self {
+        Self::NotFound { what, id: id.to_string() }
+    }
+    /// Shorthand for [`Error::Invalid`].
+    pub fn invalid(field: &'static str, text: impl Into<String>) -> Self {
+        Self::Invalid { field, text: text.into() }
+    }
+    /// Shorthand for [`Error::Refused`].
+    pub fn refused(code: &'static str, text: impl Into<String>) -> Self {
+        Self::Refused { code, text: text.into() }
+    }
+    /// Shorthand for [`Error::Forbidden`].
+    pub fn forbidden(code: &'static str, text: impl Into<String>) -> Self {
+        Self::Forbidden { code, text: text.into() }
+    }
+}
+
+/// The result of such a call.
+pub type Result<T> = std::result::Result<T, Error>;

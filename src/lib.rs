@@ -1,0 +1,12 @@
+//! The Lanyard server: what the protocols share. See ARCHITECTURE.md for the map.
+
+pub mod admins;
+pub mod audit;
+pub mod clock;
+pub mod error;
+pub mod ids;
+pub mod queue;
+pub mod registry;
+pub mod settings;
+pub mod store;
+pub mod wipe;

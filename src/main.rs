@@ -1,2 +1,0 @@
-//! The Lanyard server and its command line.
-fn main() {}

@@ -1,0 +1,125 @@
+//! The command queue: what is to be done once on one device, from asked to evidence.
+//!
+//! `held` → `queued` → `sent` → an end. Each step is one transaction, durable before anybody hears of it. Delivery is at least
+//! once; a repeated answer changes nothing; evidence beats every other end.
+
+pub mod command;
+pub mod ending;
+pub mod exchange;
+pub mod timers;
+
+pub use command::{Action, Command, Evidence, Scope, State};
+pub use exchange::{Outcome, Session, settle, take_next};
+
+use crate::{
+    admins::Actor,
+    audit,
+    error::{Error, Result},
+    ids::CommandId,
+    registry::{Channel, Device, Enrolment},
+    store::Tx,
+};
+
+/// How well a channel can do an action on a device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Support {
+    /// It can.
+    Yes,
+    /// It can, with something to say first.
+    Partly(String),
+    /// It cannot, for this reason.
+    No(String),
+}
+
+/// Asks a channel, for one of the device's enrolments.
+pub type Ask<'a> = &'a dyn Fn(&Device, &Enrolment, Action, Option<Scope>) -> Support;
+
+/// The command of this id.
+pub fn command(tx: &mut Tx<'_>, id: CommandId) -> Result<Command> {
+    tx.get::<Command>(id)?.ok_or_else(|| Error::not_found("command", id))
+}
+
+/// Adds a command to its device, as it stands. Both are written.
+pub fn add(tx: &mut Tx<'_>, device: &mut Device, command: &Command) -> Result<()> {
+    device.open.push(command.id);
+    save(tx, command)?;
+    tx.put(device)?;
+    let outcome = if command.state == State::Held { "held" } else { "ok" };
+    let action = format!("{}.asked", command.action.as_str());
+    audit::note(
+        tx,
+        &command.asked_by,
+        &action,
+        command.id,
+        outcome,
+        &format!("device {}: {}", device.id, command.reason),
+    )
+}
+
+/// Writes a command and when it next needs looking at. Marks its device as changed.
+pub fn save(tx: &mut Tx<'_>, command: &Command) -> Result<()> {
+    let before = tx.get::<Command>(command.id)?;
+    timers::reset(tx, before.as_ref(), command)?;
+    tx.put(command)?;
+    Ok(())
+}
+
+/// Queues something other than a wipe or a lock: it needs no guard.
+pub fn ask(tx: &mut Tx<'_>, actor: &Actor, device: &mut Device, action: Action, support: Ask<'_>) -> Result<Command> {
+    let carrier = carrier(device)?.clone();
+    if let Support::No(why) = support(device, &carrier, action, None) {
+        return Err(Error::refused("unsupported", why));
+    }
+    let mut command = Command::new(tx.new_id(), device.id, &carrier, action, tx.now());
+    command.asked_by = actor.id.clone();
+    command.requested_by = actor.name.clone();
+    command.wake_at = Some(tx.now());
+    add(tx, device, &command)?;
+    Ok(command)
+}
+
+/// The enrolment that carries a command; refused where the device has none that lives.
+pub fn carrier(device: &Device) -> Result<&Enrolment> {
+    device
+        .carrier()
+        .ok_or_else(|| Error::refused("not_enrolled", format!("device {} has no enrolment left", device.id)))
+}
+
+/// Commands of the system's own making: what a channel asks a device after enrolment, and policies.
+pub fn ask_by_system(tx: &mut Tx<'_>, device: &mut Device, enrolment: &Enrolment, action: Action) -> Result<Command> {
+    let mut command = Command::new(tx.new_id(), device.id, enrolment, action, tx.now());
+    command.asked_by = "system".into();
+    command.requested_by = "system".into();
+    add(tx, device, &command)?;
+    Ok(command)
+}
+
+/// Takes back a command that has not been sent; says so where that comes too late.
+pub fn cancel(tx: &mut Tx<'_>, actor: &Actor, id: CommandId, open_mail: bool) -> Result<Command> {
+    let mut found = command(tx, id)?;
+    match found.state {
+        State::Cancelled => return Ok(found),
+        State::Held | State::Queued | State::NotNow => {}
+        State::Sent => {
+            let when = found.sent.map(|t| t.to_string()).unwrap_or_default();
+            return Err(Error::refused(
+                "cancel_too_late",
+                format!("too late: it was sent at {when} and may be done already"),
+            ));
+        }
+        ended => return Err(Error::refused("ended", format!("it has ended: {}", ended.as_str()))),
+    }
+    ending::end(tx, &mut found, State::Cancelled, open_mail)?;
+    audit::note(tx, &actor.id, "command.cancelled", id, "ok", "")?;
+    Ok(found)
+}
+
+/// The commands of one channel that a device has open, wipes first, then by age.
+pub fn open(tx: &mut Tx<'_>, device: &Device, channel: Channel) -> Result<Vec<Command>> {
+    let mut found = Vec::new();
+    for id in &device.open {
+        found.extend(tx.get::<Command>(id)?.filter(|c| c.channel == channel && !c.state.is_final()));
+    }
+    found.sort_by_key(|c| (c.action != Action::Wipe, c.id));
+    Ok(found)
+}

@@ -1,0 +1,241 @@
+//! A command as it is kept.
+
+use crate::{
+    clock::Timestamp,
+    ids::{ApprovalId, CommandId, DeviceId, EnrolmentId},
+    registry::{Channel, Enrolment},
+    store::Record,
+};
+use serde::{Deserialize, Serialize};
+
+/// What is to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// Remove the organisation's data, or everything.
+    Wipe,
+    /// Lock the screen.
+    Lock,
+    /// Remove the passcode.
+    ClearPasscode,
+    /// Restart.
+    Restart,
+    /// Ask the device what it is and how it stands.
+    Sync,
+    /// Bring its settings to the policy.
+    Policy,
+}
+
+impl Action {
+    /// As it is written everywhere.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Wipe => "wipe",
+            Self::Lock => "lock",
+            Self::ClearPasscode => "clear_passcode",
+            Self::Restart => "restart",
+            Self::Sync => "sync",
+            Self::Policy => "policy",
+        }
+    }
+    /// Whether the breaker stands before it.
+    pub fn is_guarded(self) -> bool {
+        matches!(self, Self::Wipe | Self::Lock)
+    }
+}
+
+/// How much a wipe removes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scope {
+    /// What the organisation put there.
+    Selective,
+    /// Everything.
+    Full,
+}
+
+/// Where a command stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum State {
+    Held,
+    Queued,
+    Sent,
+    NotNow,
+    Acknowledged,
+    Confirmed,
+    Presumed,
+    Failed,
+    Cancelled,
+    Expired,
+}
+
+impl State {
+    /// As it is written everywhere.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Held => "held",
+            Self::Queued => "queued",
+            Self::Sent => "sent",
+            Self::NotNow => "not_now",
+            Self::Acknowledged => "acknowledged",
+            Self::Confirmed => "confirmed",
+            Self::Presumed => "presumed",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+            Self::Expired => "expired",
+        }
+    }
+    /// Whether nothing more is to come, save evidence.
+    pub fn is_final(self) -> bool {
+        !matches!(self, Self::Held | Self::Queued | Self::Sent | Self::NotNow)
+    }
+}
+
+/// Why a command is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Hold {
+    /// By the breaker: a second person must approve.
+    Breaker,
+    /// In its undo window.
+    Delay,
+}
+
+/// What was answered that proves something.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// When, by the store's time.
+    pub time: Timestamp,
+    /// Through which enrolment.
+    pub enrolment: EnrolmentId,
+    /// Through which channel.
+    pub channel: Channel,
+    /// What kind: `acknowledged`, `checkout`, `status`, `unenrolled`, `enrolled_anew` …
+    pub kind: String,
+    /// In words.
+    pub detail: String,
+}
+
+/// Why a command failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// The protocol's code, or ours.
+    pub code: String,
+    /// In words.
+    pub text: String,
+}
+
+/// See the module.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Command {
+    pub id: CommandId,
+    pub device: DeviceId,
+    pub channel: Channel,
+    /// The enrolment that carries it.
+    pub enrolment: EnrolmentId,
+    pub action: Action,
+    pub scope: Option<Scope>,
+    pub state: State,
+    pub hold: Option<Hold>,
+    pub reason: String,
+    /// The administrator's id, or `system`.
+    pub asked_by: String,
+    /// The administrator's name.
+    pub requested_by: String,
+    pub approval: Option<ApprovalId>,
+    pub created: Timestamp,
+    /// End of the undo window.
+    pub release_at: Option<Timestamp>,
+    /// The length of the undo window, in seconds, for when it begins with an approval.
+    pub delay: u64,
+    pub sent: Option<Timestamp>,
+    pub finished: Option<Timestamp>,
+    pub expires: Option<Timestamp>,
+    /// Sealed.
+    pub pin: Option<String>,
+    pub evidence: Vec<Evidence>,
+    pub error: Option<Failure>,
+    /// The next wake-up, and how many there were.
+    pub wake_at: Option<Timestamp>,
+    pub wakes: u32,
+    /// Where several messages make one command: which is due, from 0.
+    pub step: u32,
+    /// When the device last said NotNow.
+    pub put_off: Option<Timestamp>,
+    /// The parts of the policy that are on the way with it.
+    #[serde(default)]
+    pub parts: Vec<String>,
+}
+
+impl Record for Command {
+    const KIND: &'static str = "command";
+    fn key(&self) -> String {
+        self.id.to_string()
+    }
+    fn subject(&self) -> Option<String> {
+        Some(self.device.to_string())
+    }
+}
+
+/// Leads from a device to its commands, ended ones too.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct OfDevice {
+    /// The device.
+    pub device: DeviceId,
+    /// One of its commands.
+    pub command: CommandId,
+}
+
+impl Record for OfDevice {
+    const KIND: &'static str = "device-command";
+    fn key(&self) -> String {
+        format!("{}/{}", self.device, self.command)
+    }
+}
+
+impl Command {
+    /// A queued command on this enrolment, asked for by nobody yet.
+    pub fn new(id: CommandId, device: DeviceId, carrier: &Enrolment, action: Action, now: Timestamp) -> Self {
+        Self {
+            id,
+            device,
+            channel: carrier.channel,
+            enrolment: carrier.id,
+            action,
+            scope: None,
+            state: State::Queued,
+            hold: None,
+            reason: String::new(),
+            asked_by: String::new(),
+            requested_by: String::new(),
+            approval: None,
+            created: now,
+            release_at: None,
+            delay: 0,
+            sent: None,
+            finished: None,
+            expires: None,
+            pin: None,
+            evidence: Vec::new(),
+            error: None,
+            wake_at: None,
+            wakes: 0,
+            step: 0,
+            put_off: None,
+            parts: Vec::new(),
+        }
+    }
+
+    /// Whether it is a wipe of this scope.
+    pub fn wipes(&self, scope: Scope) -> bool {
+        self.action == Action::Wipe && self.scope == Some(scope)
+    }
+
+    /// Whether it is a wipe that the breaker does not hold: mail is shut, other commands wait.
+    pub fn is_wipe_under_way(&self) -> bool {
+        self.action == Action::Wipe && !self.state.is_final() && self.hold != Some(Hold::Breaker)
+    }
+}

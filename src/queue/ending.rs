@@ -1,0 +1,181 @@
+//! How a command ends, and what its end does to the device.
+
+use super::{Action, Command, Scope, State, command::Failure};
+use crate::{
+    audit,
+    clock::Timestamp,
+    error::Result,
+    ids::{EnrolmentId, Fingerprint},
+    registry::{Channel, Device, EnrolmentState, Life, credential, lookup},
+    store::Tx,
+};
+use std::time::Duration;
+
+/// An iPhone that acknowledged its RemoveProfile gets so long for its CheckOut.
+const CHECKOUT: Duration = Duration::from_secs(600);
+
+/// Ends a command whose device is not at hand. `open_mail`: what a wipe shut is opened again.
+pub(crate) fn end(tx: &mut Tx<'_>, command: &mut Command, end: State, open_mail: bool) -> Result<()> {
+    let mut device = lookup::by_id(tx, command.device)?;
+    end_on(tx, &mut device, command, end, open_mail)
+}
+
+/// Ends a command on its device; both are written.
+pub(crate) fn end_on(
+    tx: &mut Tx<'_>,
+    device: &mut Device,
+    command: &mut Command,
+    end: State,
+    open_mail: bool,
+) -> Result<()> {
+    command.state = end;
+    command.hold = None;
+    command.finished = Some(tx.now());
+    if matches!(end, State::Confirmed | State::Acknowledged) {
+        command.error = None;
+    }
+    device.open.retain(|id| *id != command.id);
+    if command.action == Action::Wipe {
+        match end {
+            State::Confirmed | State::Presumed => wiped(tx, device, command)?,
+            _ => not_wiped(device, command, open_mail),
+        }
+    }
+    super::save(tx, command)?;
+    tx.put(device)?;
+    Ok(())
+}
+
+/// A wipe came to nothing: the device is as it was. Mail stays shut unless the administrator took the wipe back.
+fn not_wiped(device: &mut Device, command: &Command, open_mail: bool) {
+    if device.wipe == Some(command.id) {
+        if matches!(device.life, Life::Wiping | Life::Retiring) {
+            device.life = Life::Enrolled;
+        }
+        if open_mail && device.mail_shut == Some(command.id) {
+            device.mail_shut = None;
+        }
+    }
+}
+
+fn wiped(tx: &mut Tx<'_>, device: &mut Device, command: &Command) -> Result<()> {
+    let full = command.scope == Some(Scope::Full);
+    let (life, state) =
+        if full { (Life::Wiped, EnrolmentState::Wiped) } else { (Life::Retired, EnrolmentState::Retired) };
+    if command.created < latest_enrolment(device) {
+        // Evidence of the past about a device that is back: it ends the command and nothing else.
+        return Ok(());
+    }
+    device.life = life;
+    device.wipe = Some(command.id);
+    // Account-only on a mail enrolment leaves the others be; a wipe of the device ends them all.
+    let (now, carrier) = (tx.now(), command.enrolment);
+    let later = if full { now } else { now.plus(CHECKOUT) };
+    let mut ended: Vec<(Fingerprint, Timestamp)> = Vec::new();
+    for enrolment in device.enrolments.iter_mut().filter(|e| e.is_live()) {
+        enrolment.state = state;
+        let at = if enrolment.id == carrier && enrolment.channel == Channel::Apple { later } else { now };
+        // A mail client whose wipe is acknowledged may ask for the answer again; a PC reports once more after unenrolment.
+        let keep = enrolment.id == carrier && enrolment.channel != Channel::Apple;
+        if !keep {
+            ended.extend([&enrolment.certificate, &enrolment.renewed].into_iter().flatten().map(|c| (c.sha256, at)));
+        }
+    }
+    for (certificate, at) in ended {
+        credential::revoke(tx, &certificate, at)?;
+    }
+    // What else was open can no longer be done.
+    for id in std::mem::take(&mut device.open) {
+        let other = tx.get::<Command>(id)?.filter(|c| c.id != command.id && !c.state.is_final());
+        if let Some(mut other) = other {
+            other.state = if other.action == Action::Wipe { State::Failed } else { State::Cancelled };
+            other.finished = Some(now);
+            let text = if full { "the device was wiped" } else { "the device was retired" };
+            other.error = Some(Failure { code: "device_gone".into(), text: text.into() });
+            super::save(tx, &other)?;
+        }
+    }
+    Ok(())
+}
+
+fn latest_enrolment(device: &Device) -> Timestamp {
+    device.live().map(|e| e.created).max().unwrap_or_default()
+}
+
+/// An enrolment ended by the device's own word (CheckOut, unenrolment alert). A wipe that it carried ends with it or goes on by
+/// another enrolment; the rest is cancelled.
+pub fn left(
+    tx: &mut Tx<'_>,
+    device: &mut Device,
+    enrolment: EnrolmentId,
+    kind: &'static str,
+    detail: &str,
+) -> Result<()> {
+    let Some(channel) = device.enrolment(enrolment).map(|e| e.channel) else { return Ok(()) };
+    for command in super::open(tx, device, channel)?.into_iter().filter(|c| c.enrolment == enrolment) {
+        if command.wipes(Scope::Selective) && command.sent.is_some() {
+            let outcome = super::Outcome::Done { kind, detail: detail.into() };
+            super::settle(tx, device, enrolment, command.id, outcome)?;
+        }
+    }
+    // Evidence that comes after the end (the Acknowledged was first) is kept as well.
+    if let Some(id) = device.wipe
+        && let Some(command) = tx.get::<Command>(id)?.filter(|c| c.enrolment == enrolment && c.wipes(Scope::Selective))
+        && command.sent.is_some()
+    {
+        super::settle(tx, device, enrolment, id, super::Outcome::Done { kind, detail: detail.into() })?;
+    }
+    let now = tx.now();
+    let mut certificates = Vec::new();
+    if let Some(gone) = device.enrolment_mut(enrolment) {
+        if gone.is_live() {
+            gone.state = EnrolmentState::Retired;
+        }
+        certificates.extend([&gone.certificate, &gone.renewed].into_iter().flatten().map(|c| c.sha256));
+    }
+    for certificate in certificates {
+        credential::revoke(tx, &certificate, now)?;
+    }
+    audit::note(tx, "device", "enrolment.left", enrolment, "ok", kind)?;
+    hand_over(tx, device, enrolment)?;
+    if device.life == Life::Enrolled && device.live().next().is_none() {
+        device.life = Life::Retired;
+    }
+    tx.put(device)?;
+    Ok(())
+}
+
+/// What an ended enrolment carried: an open wipe goes to the next strongest enrolment, or fails and says so.
+pub fn hand_over(tx: &mut Tx<'_>, device: &mut Device, gone: EnrolmentId) -> Result<()> {
+    let heir = device.carrier().map(|e| (e.id, e.channel));
+    for id in device.open.clone() {
+        let Some(mut command) = tx.get::<Command>(id)?.filter(|c| c.enrolment == gone && !c.state.is_final()) else {
+            continue;
+        };
+        match heir {
+            Some((enrolment, channel)) if command.action == Action::Wipe => {
+                (command.enrolment, command.channel) = (enrolment, channel);
+                if command.state == State::Sent {
+                    command.state = State::Queued;
+                }
+                super::save(tx, &command)?;
+                audit::note(
+                    tx,
+                    "system",
+                    "wipe.handed_over",
+                    id,
+                    channel.as_str(),
+                    &format!("from {gone} to {enrolment}"),
+                )?;
+            }
+            _ => {
+                let wipe = command.action == Action::Wipe;
+                let end = if wipe { State::Failed } else { State::Cancelled };
+                let text = "the device left management before this reached it";
+                command.error = Some(Failure { code: "device_left".into(), text: text.into() });
+                end_on(tx, device, &mut command, end, false)?;
+            }
+        }
+    }
+    Ok(())
+}

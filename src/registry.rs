@@ -1,0 +1,14 @@
+//! The device registry: devices and their enrolments, whichever channel they speak; invitations and the credentials made from them.
+//!
+//! A device is one record with its enrolments inside, so that a check-in reads and writes one. What finds it (a certificate,
+//! a name in a protocol, a mail user) are small index records.
+
+pub mod credential;
+pub mod device;
+pub mod groups;
+pub mod invitation;
+pub mod lookup;
+
+pub use credential::{Credential, Standing};
+pub use device::{Channel, Device, Enrolment, EnrolmentState, Life, Ownership, Platform};
+pub use invitation::Invitation;

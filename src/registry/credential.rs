@@ -1,0 +1,135 @@
+//! A certificate that we issued: whom it stands for, and whether it still does. Found by its fingerprint.
+
+use super::device::{Certificate, Channel, EnrolmentState, Life, Ownership};
+use crate::{
+    audit,
+    clock::Timestamp,
+    error::Result,
+    ids::{DeviceId, EnrolmentId, Fingerprint, InvitationId},
+    registry::Device,
+    store::{Record, Tx},
+};
+use serde::{Deserialize, Serialize};
+
+/// See the module.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Credential {
+    /// What it says.
+    pub certificate: Certificate,
+    /// The DER, to answer the same key with the same certificate.
+    pub der: String,
+    /// The enrolment it speaks for; made when it was issued, bound to a device at the first check-in.
+    pub enrolment: EnrolmentId,
+    /// That device.
+    pub device: Option<DeviceId>,
+    /// The protocol it was issued for.
+    pub channel: Channel,
+    /// Whose.
+    pub user: String,
+    /// As the invitation said.
+    pub ownership: Ownership,
+    /// Where it came from.
+    pub invitation: InvitationId,
+    /// From then on it counts for nothing (may lie ahead: a retired iPhone gets ten minutes for its CheckOut).
+    pub revoked: Option<Timestamp>,
+}
+
+/// A revoked serial number, for the revocation list.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Revocation {
+    /// Serial number, hexadecimal.
+    pub serial: String,
+    /// From when on.
+    pub at: Timestamp,
+}
+
+impl Record for Credential {
+    const KIND: &'static str = "credential";
+    fn key(&self) -> String {
+        self.certificate.sha256.to_string()
+    }
+    fn subject(&self) -> Option<String> {
+        self.device.map(|d| d.to_string())
+    }
+}
+impl Record for Revocation {
+    const KIND: &'static str = "revocation";
+    fn key(&self) -> String {
+        self.serial.clone()
+    }
+}
+
+/// How a request with a certificate stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It speaks for its enrolment.
+    Good,
+    /// The enrolment's retire or wipe is final: the one case in which an Apple device is told to unenrol.
+    Ended,
+    /// No certificate of ours, or one that nobody is pinned to.
+    Unknown,
+    /// Revoked.
+    Revoked,
+    /// Past its end.
+    Expired,
+    /// The enrolment is blocked by an administrator.
+    Blocked,
+    /// Its enrolment was replaced by a newer one.
+    Superseded,
+}
+
+impl Standing {
+    /// For the audit log and the log.
+    pub fn ground(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Ended => "its retire or wipe is final",
+            Self::Unknown => "the certificate is no enrolment's",
+            Self::Revoked => "the certificate is revoked",
+            Self::Expired => "the certificate has expired",
+            Self::Blocked => "the enrolment is blocked",
+            Self::Superseded => "a newer enrolment has taken its place",
+        }
+    }
+}
+
+/// Judges a certificate by the store, at its time.
+pub fn judge(now: Timestamp, credential: &Credential, device: Option<&Device>) -> Standing {
+    let enrolment = device.and_then(|d| d.enrolment(credential.enrolment));
+    let final_end = device.zip(enrolment).is_some_and(|(d, e)| {
+        matches!(d.life, Life::Retired | Life::Wiped)
+            && matches!(e.state, EnrolmentState::Retired | EnrolmentState::Wiped)
+    });
+    if final_end && credential.revoked.is_none_or(|at| at <= now) {
+        return Standing::Ended;
+    }
+    if credential.revoked.is_some_and(|at| at <= now) {
+        return Standing::Revoked;
+    }
+    if credential.certificate.not_after <= now {
+        return Standing::Expired;
+    }
+    match enrolment.map(|e| e.state) {
+        Some(EnrolmentState::Blocked) => Standing::Blocked,
+        Some(EnrolmentState::Revoked) => Standing::Superseded,
+        _ => Standing::Good,
+    }
+}
+
+/// Ends a certificate from `at` on, in the list too.
+pub fn revoke(tx: &mut Tx<'_>, sha256: &Fingerprint, at: Timestamp) -> Result<()> {
+    let Some(mut credential) = tx.get::<Credential>(sha256)? else { return Ok(()) };
+    if credential.revoked.is_some_and(|before| before <= at) {
+        return Ok(());
+    }
+    credential.revoked = Some(at);
+    tx.put(&Revocation { serial: credential.certificate.serial.clone(), at })?;
+    tx.put(&credential)?;
+    audit::note(tx, "system", "certificate.revoked", credential.enrolment, "ok", "")
+}
+
+/// What belongs on the revocation list at this moment.
+pub fn revoked(tx: &mut Tx<'_>) -> Result<Vec<Revocation>> {
+    let now = tx.now();
+    Ok(tx.all::<Revocation>("")?.into_iter().filter(|r| r.at <= now).collect())
+}

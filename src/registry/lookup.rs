@@ -1,0 +1,111 @@
+//! Finding a device by its id or by any name that fits one alone.
+
+use super::{Channel, Device};
+use crate::{
+    error::{Error, Result},
+    ids::{DeviceId, EnrolmentId},
+    store::{Record, Tx},
+};
+use serde::{Deserialize, Serialize};
+
+/// Leads from a name (serial, UDID, Windows DeviceID, mail DeviceId …) to those that claim it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Name {
+    kind: String,
+    name: String,
+    device: DeviceId,
+}
+
+impl Record for Name {
+    const KIND: &'static str = "name";
+    fn key(&self) -> String {
+        format!("{}/{}", place(&self.kind, &self.name), self.device)
+    }
+}
+
+/// Names are compared without case; slashes must not end a key's part.
+fn place(kind: &str, name: &str) -> String {
+    format!("{kind}/{}", name.to_lowercase().replace('%', "%25").replace('/', "%2f"))
+}
+
+/// What a name is in: one of these, or a channel's own.
+pub const SERIAL: &str = "serial";
+/// Windows hardware id.
+pub const HARDWARE: &str = "hardware";
+/// A mail client's id as another channel told it (EASDeviceIdentifier, ExchangeID).
+pub const MAIL_ID: &str = "mail";
+/// What people called the device.
+pub const NAMED: &str = "named";
+
+/// Notes that the device goes by this name.
+pub fn claim(tx: &mut Tx<'_>, kind: &str, name: &str, device: DeviceId) -> Result<()> {
+    if !name.is_empty() && name.len() <= 512 {
+        tx.put(&Name { kind: kind.into(), name: name.into(), device })?;
+    }
+    Ok(())
+}
+
+/// The devices that go by this name.
+pub fn claimants(tx: &mut Tx<'_>, kind: &str, name: &str) -> Result<Vec<Device>> {
+    let names = tx.scan::<Name>(&format!("{}/", place(kind, name)), None, 100)?;
+    let mut devices = Vec::new();
+    for name in names {
+        devices.extend(tx.get::<Device>(name.device)?);
+    }
+    Ok(devices)
+}
+
+/// The device of this id.
+pub fn by_id(tx: &mut Tx<'_>, id: DeviceId) -> Result<Device> {
+    tx.get::<Device>(id)?.ok_or_else(|| Error::not_found("device", id))
+}
+
+/// The device of this id, serial or name in a protocol; refused where several fit.
+pub fn device(tx: &mut Tx<'_>, wanted: &str) -> Result<Device> {
+    if let Ok(id) = wanted.parse::<DeviceId>()
+        && let Some(device) = tx.get::<Device>(id)?
+    {
+        return Ok(device);
+    }
+    let mut found: Vec<Device> = Vec::new();
+    for kind in [SERIAL, "apple", "omadm", "activesync", NAMED] {
+        for device in claimants(tx, kind, wanted)? {
+            // A name once borne and since changed fits no more.
+            let bears = match kind {
+                SERIAL => device.serial.as_deref().is_some_and(|s| s.eq_ignore_ascii_case(wanted)),
+                NAMED => device.name.as_deref().is_some_and(|n| n.to_lowercase() == wanted.to_lowercase()),
+                _ => true,
+            };
+            if bears && found.iter().all(|d| d.id != device.id) {
+                found.push(device);
+            }
+        }
+    }
+    match found.len() {
+        0 => Err(Error::not_found("device", wanted)),
+        1 => found.pop().ok_or_else(|| Error::not_found("device", wanted)),
+        _ => {
+            let ids: Vec<String> = found.iter().map(|d| d.id.to_string()).collect();
+            Err(Error::refused("ambiguous", format!("{wanted:?} fits several devices, use an id: {}", ids.join(", "))))
+        }
+    }
+}
+
+/// The enrolment of this channel that goes by this name and belongs to this user, with its device.
+pub fn enrolment(
+    tx: &mut Tx<'_>,
+    channel: Channel,
+    identity: &str,
+    user: &str,
+) -> Result<Option<(Device, EnrolmentId)>> {
+    let same = |a: &str, b: &str| a.to_lowercase() == b.to_lowercase();
+    for device in claimants(tx, channel.as_str(), identity)? {
+        let fits = device.enrolments.iter().rev().find(|e| e.channel == channel && same(&e.identity, identity));
+        if let Some(id) = fits.map(|e| e.id)
+            && same(&device.user, user)
+        {
+            return Ok(Some((device, id)));
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,206 @@
+//! PostgreSQL: the same keys and bytes in one table, shared by any number of nodes.
+//!
+//! Batches take turns by one advisory lock, held for the length of a transaction; PostgreSQL releases it after the commit is
+//! visible. A node that stops in its turn is ended by the server (`idle_in_transaction_session_timeout`), so that it holds
+//! up the others for ten seconds at most. The change feed is read by snapshot, so it stays right if turns are ever split.
+
+use super::{Changes, Engine, Fault, LAYOUT, Writes, tx::EVERYTHING};
+use crate::clock::Timestamp;
+use postgres::{Client, Config, NoTls};
+use std::time::{Duration, Instant};
+
+/// The advisory lock of a store: "lanyard" in ASCII.
+const TURN: i64 = 0x006c_616e_7961_7264;
+/// The feed keeps an hour; who has not read for half of that forgets everything instead.
+const FEED_KEPT: &str = "1 hour";
+const FEED_TRUSTED: Duration = Duration::from_secs(1800);
+/// How often the highest time seen is written, and the feed pruned.
+const TIME_STEP: Duration = Duration::from_secs(10);
+
+/// Step by step from an empty database; a step once released is never edited.
+const MIGRATIONS: [&str; 1] = [r#"
+    CREATE TABLE lanyard_docs (key text COLLATE "C" PRIMARY KEY, value bytea NOT NULL);
+    CREATE TABLE lanyard_feed (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
+        at timestamptz NOT NULL DEFAULT now(), node text NOT NULL, subject text NOT NULL);
+    CREATE INDEX lanyard_feed_xid ON lanyard_feed (xid);
+    CREATE INDEX lanyard_feed_at ON lanyard_feed (at);
+    CREATE TABLE lanyard_time (latest bigint NOT NULL);
+    INSERT INTO lanyard_time VALUES (0);
+"#];
+
+/// See the module.
+pub struct Postgres {
+    config: Config,
+    node: String,
+    client: Option<Client>,
+    /// No transaction below this id was still open when the feed was last read.
+    horizon: String,
+    read: Option<Instant>,
+    latest: Timestamp,
+    written: Timestamp,
+}
+
+impl Postgres {
+    /// Connects and brings the tables up to this program's layout. `node` must differ between nodes.
+    pub fn open(url: &str, node: &str) -> Result<Self, Fault> {
+        let mut config: Config = url.parse().map_err(|e: postgres::Error| Fault::Away(e.to_string()))?;
+        config.connect_timeout(Duration::from_secs(5)).keepalives_idle(Duration::from_secs(5));
+        config.tcp_user_timeout(Duration::from_secs(15)).application_name("lanyard");
+        let node = node.to_string();
+        let zero = Timestamp(0);
+        let mut store =
+            Self { config, node, client: None, horizon: "0".into(), read: None, latest: zero, written: zero };
+        store.migrate()?;
+        Ok(store)
+    }
+
+    fn migrate(&mut self) -> Result<(), Fault> {
+        self.with(|client| {
+            let mut step = client.transaction()?;
+            step.execute("SELECT pg_advisory_xact_lock($1)", &[&TURN])?;
+            step.batch_execute("CREATE TABLE IF NOT EXISTS lanyard_layout (layout integer NOT NULL)")?;
+            let found = step.query_opt("SELECT max(layout) FROM lanyard_layout", &[])?;
+            let found = u32::try_from(found.and_then(|row| row.get::<_, Option<i32>>(0)).unwrap_or(0)).unwrap_or(0);
+            for migration in MIGRATIONS.iter().skip(found as usize) {
+                step.batch_execute(migration)?;
+            }
+            if found < LAYOUT {
+                let layout = i32::try_from(LAYOUT).unwrap_or(i32::MAX);
+                step.execute("INSERT INTO lanyard_layout VALUES ($1)", &[&layout])?;
+            }
+            step.commit()?;
+            Ok(found)
+        })
+        .and_then(|found| if found > LAYOUT { Err(Fault::Newer { found }) } else { Ok(()) })
+    }
+
+    /// Runs `work` on the connection, made anew where there is none; a failure drops it, and with it what was open.
+    fn with<T>(&mut self, work: impl FnOnce(&mut Client) -> Result<T, postgres::Error>) -> Result<T, Fault> {
+        let mut client = match self.client.take().filter(|c| !c.is_closed()) {
+            Some(client) => client,
+            None => {
+                self.read = None;
+                connect(&self.config).map_err(away)?
+            }
+        };
+        let done = work(&mut client).map_err(away)?;
+        self.client = Some(client);
+        Ok(done)
+    }
+
+    /// Like `with`, inside a batch: a connection that broke since `begin` must not be replaced in silence.
+    fn within<T>(&mut self, work: impl FnOnce(&mut Client) -> Result<T, postgres::Error>) -> Result<T, Fault> {
+        if self.client.as_ref().is_none_or(Client::is_closed) {
+            self.client = None;
+            return Err(Fault::Away("the connection broke".into()));
+        }
+        self.with(work)
+    }
+}
+
+impl Engine for Postgres {
+    fn begin(&mut self) -> Result<Timestamp, Fault> {
+        let now: i64 = self.with(|client| {
+            client.batch_execute("ROLLBACK; BEGIN ISOLATION LEVEL READ COMMITTED")?;
+            client.execute("SELECT pg_advisory_xact_lock($1)", &[&TURN])?;
+            let clock =
+                "SELECT greatest((extract(epoch FROM clock_timestamp()) * 1000)::bigint, latest) FROM lanyard_time";
+            Ok(client.query_one(clock, &[])?.get(0))
+        })?;
+        self.latest = self.latest.max(Timestamp(now));
+        Ok(self.latest)
+    }
+
+    fn changes(&mut self) -> Result<Changes, Fault> {
+        let (horizon, node) = (self.horizon.clone(), self.node.clone());
+        // Both in one statement, hence of one snapshot.
+        let (next, subjects) = self.with(|client| {
+            let row = client.query_one(
+                "SELECT pg_snapshot_xmin(pg_current_snapshot())::text, (SELECT array_agg(DISTINCT subject) \
+                 FROM lanyard_feed WHERE xid >= $1::text::xid8 AND node <> $2)",
+                &[&horizon, &node],
+            )?;
+            Ok((row.get::<_, String>(0), row.get::<_, Option<Vec<String>>>(1)))
+        })?;
+        let trusted = self.read.is_some_and(|at| at.elapsed() < FEED_TRUSTED);
+        self.horizon = next;
+        self.read = Some(Instant::now());
+        Ok(if trusted { subjects.unwrap_or_default().into_iter().collect() } else { [EVERYTHING.to_string()].into() })
+    }
+
+    fn get(&mut self, key: &str) -> Result<Option<Vec<u8>>, Fault> {
+        self.within(|client| {
+            Ok(client.query_opt("SELECT value FROM lanyard_docs WHERE key = $1", &[&key])?.map(|row| row.get(0)))
+        })
+    }
+
+    fn scan(&mut self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<(String, Vec<u8>)>, Fault> {
+        let end = format!("{prefix}\u{10ffff}");
+        let after = after.unwrap_or_default();
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.within(|client| {
+            let query =
+                "SELECT key, value FROM lanyard_docs WHERE key >= $1 AND key < $2 AND key > $3 ORDER BY key LIMIT $4";
+            let rows = client.query(query, &[&prefix, &end, &after, &limit])?;
+            Ok(rows.into_iter().map(|row| (row.get(0), row.get(1))).collect())
+        })
+    }
+
+    fn commit(&mut self, writes: &Writes, changes: &Changes) -> Result<(), Fault> {
+        let (mut keys, mut values, mut gone) = (Vec::new(), Vec::new(), Vec::new());
+        for (key, value) in writes {
+            match value {
+                Some(bytes) => {
+                    keys.push(key.as_str());
+                    values.push(bytes.as_slice());
+                }
+                None => gone.push(key.as_str()),
+            }
+        }
+        let subjects: Vec<&str> = changes.iter().map(String::as_str).collect();
+        let (node, latest) = (self.node.clone(), self.latest);
+        let tick = latest.since(self.written) >= TIME_STEP;
+        self.within(|client| {
+            if !keys.is_empty() {
+                let put = "INSERT INTO lanyard_docs SELECT * FROM unnest($1::text[], $2::bytea[]) \
+                           ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+                client.execute(put, &[&keys, &values])?;
+            }
+            if !gone.is_empty() {
+                client.execute("DELETE FROM lanyard_docs WHERE key = ANY($1)", &[&gone])?;
+            }
+            if !subjects.is_empty() {
+                client.execute(
+                    "INSERT INTO lanyard_feed (node, subject) SELECT $1, unnest($2::text[])",
+                    &[&node, &subjects],
+                )?;
+            }
+            if tick {
+                client.execute("UPDATE lanyard_time SET latest = greatest(latest, $1)", &[&latest.0])?;
+                client.execute(&format!("DELETE FROM lanyard_feed WHERE at < now() - interval '{FEED_KEPT}'"), &[])?;
+            }
+            client.batch_execute("COMMIT")
+        })?;
+        if tick {
+            self.written = latest;
+        }
+        Ok(())
+    }
+
+    fn shared(&self) -> bool {
+        true
+    }
+}
+
+fn connect(config: &Config) -> Result<Client, postgres::Error> {
+    let mut client = config.connect(NoTls)?;
+    client.batch_execute(
+        "SET synchronous_commit = on; SET lock_timeout = '20s'; SET statement_timeout = '30s'; \
+         SET idle_in_transaction_session_timeout = '10s'; SET client_min_messages = error",
+    )?;
+    Ok(client)
+}
+
+fn away(error: postgres::Error) -> Fault {
+    Fault::Away(error.as_db_error().map_or_else(|| error.to_string(), |db| db.message().to_string()))
+}

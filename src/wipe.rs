@@ -1,0 +1,230 @@
+//! The wipe breaker: what stands between an administrator's word and a device that is erased.
+//!
+//! Made for an administrator's account in a thief's hands: limits in any 60 minutes, newcomers who count for nothing, a second
+//! person, an undo window, an emergency stop. The count and the queueing are one store operation.
+
+pub mod approvals;
+mod limits;
+pub mod stop;
+
+pub use approvals::{Approval, Subject};
+pub use limits::Kind;
+
+use crate::{
+    admins::Actor,
+    audit,
+    clock::Timestamp,
+    error::{Error, Result},
+    queue::{
+        self, Action, Command, Scope, State,
+        command::Hold,
+        {Ask, Support},
+    },
+    registry::{Device, Life, Ownership, Platform, lookup},
+    settings,
+    store::Tx,
+};
+use std::time::Duration;
+
+/// What an administrator asks for.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// How much.
+    pub scope: Scope,
+    /// Why; required.
+    pub reason: String,
+    /// Six digits for a Mac; already sealed by the caller.
+    pub pin: Option<String>,
+    /// The undo window; the setting `wipe.delay` where nothing is said.
+    pub delay: Option<Duration>,
+    /// After so long without being sent it comes to nothing.
+    pub expires: Option<Duration>,
+}
+
+/// Asks for a wipe. Asked again it answers the first command; what is over a limit, from a newcomer or under the stop is held.
+pub fn ask(tx: &mut Tx<'_>, actor: &Actor, device: &str, request: Request, support: Ask<'_>) -> Result<Command> {
+    let reason = reason(&request.reason)?;
+    let mut device = lookup::device(tx, device)?;
+    if let Some(first) = asked_before(tx, actor, &mut device, request.scope)? {
+        return Ok(first);
+    }
+    if device.ownership == Ownership::Personal && request.scope == Scope::Full {
+        return Err(Error::refused(
+            "personal",
+            "the device is its user's own: only the organisation's data can be removed (a selective wipe)",
+        ));
+    }
+    let carrier = queue::carrier(&device)?.clone();
+    if let Support::No(why) = support(&device, &carrier, Action::Wipe, Some(request.scope)) {
+        return Err(Error::refused("unsupported", why));
+    }
+    let mut command = Command::new(tx.new_id(), device.id, &carrier, Action::Wipe, tx.now());
+    command.scope = Some(request.scope);
+    command.reason = reason;
+    command.pin = request.pin;
+    command.expires = request.expires.map(|d| tx.now().plus(d));
+    let delay = match request.delay {
+        Some(delay) => delay,
+        None => settings::span(tx, "wipe.delay")?,
+    };
+    command.delay = delay.as_secs();
+    let kind = if request.scope == Scope::Full { Kind::Full } else { Kind::Other };
+    guarded(tx, actor, &mut device, command, kind)
+}
+
+/// Asks for a lock of the screen: guarded like a retire.
+pub fn ask_lock(
+    tx: &mut Tx<'_>,
+    actor: &Actor,
+    device: &str,
+    reason: &str,
+    pin: Option<String>,
+    support: Ask<'_>,
+) -> Result<Command> {
+    let mut device = lookup::device(tx, device)?;
+    let carrier = queue::carrier(&device)?.clone();
+    if let Support::No(why) = support(&device, &carrier, Action::Lock, None) {
+        return Err(Error::refused("unsupported", why));
+    }
+    let mut command = Command::new(tx.new_id(), device.id, &carrier, Action::Lock, tx.now());
+    command.reason = reason.trim().to_string();
+    command.pin = pin;
+    guarded(tx, actor, &mut device, command, Kind::Other)
+}
+
+/// Counts an act that is not a command (revoking a certificate); refused where it would have to be held.
+pub fn count_act(tx: &mut Tx<'_>, actor: &Actor) -> Result<()> {
+    match hindrance(tx, actor, Kind::Other)? {
+        None => limits::count(tx, &actor.id, Kind::Other),
+        Some(why) => Err(Error::refused("held", format!("not done: {why}"))),
+    }
+}
+
+/// Whether a Mac's six digits have to come with it.
+pub fn needs_pin(platform: Platform) -> bool {
+    platform == Platform::Macos
+}
+
+fn reason(text: &str) -> Result<String> {
+    let text = text.trim();
+    if text.is_empty() || text.len() > 1000 {
+        return Err(Error::invalid("reason", "a wipe needs a reason, at most 1000 bytes long"));
+    }
+    Ok(text.to_string())
+}
+
+/// The command that answers a wipe asked for again; `None`: a new one is to be made.
+fn asked_before(tx: &mut Tx<'_>, actor: &Actor, device: &mut Device, scope: Scope) -> Result<Option<Command>> {
+    let mut open = Vec::new();
+    for id in device.open.clone() {
+        open.extend(tx.get::<Command>(id)?.filter(|c| c.action == Action::Wipe));
+    }
+    let enough = |c: &Command| c.wipes(Scope::Full) || c.wipes(scope);
+    if let Some(first) = open.iter().find(|c| enough(c)) {
+        return ask_again(tx, actor, device, first.clone()).map(Some);
+    }
+    if let Some(id) = device.wipe.filter(|_| matches!(device.life, Life::Wiped | Life::Retired))
+        && let Some(ended) = tx.get::<Command>(id)?.filter(enough)
+        && device.carrier().is_none()
+    {
+        return Ok(Some(ended));
+    }
+    // A full wipe replaces a selective one that has not left yet, and follows one that has.
+    for mut selective in open {
+        if selective.state != State::Sent {
+            queue::ending::end_on(tx, device, &mut selective, State::Cancelled, true)?;
+            audit::note(tx, &actor.id, "command.cancelled", selective.id, "ok", "replaced by a full wipe")?;
+        }
+    }
+    Ok(None)
+}
+
+/// Who asked for what is held may ask again when the hour has room.
+fn ask_again(tx: &mut Tx<'_>, actor: &Actor, device: &mut Device, mut first: Command) -> Result<Command> {
+    let kind = if first.scope == Some(Scope::Full) { Kind::Full } else { Kind::Other };
+    if first.hold != Some(Hold::Breaker) || first.asked_by != actor.id || hindrance(tx, actor, kind)?.is_some() {
+        return Ok(first);
+    }
+    limits::count(tx, &actor.id, kind)?;
+    approvals::withdraw(tx, &first)?;
+    first.approval = None;
+    pass(tx, device, &mut first)?;
+    queue::save(tx, &first)?;
+    tx.put(device)?;
+    Ok(first)
+}
+
+/// Why an act of this person must wait for a second one; `None`: it need not.
+fn hindrance(tx: &mut Tx<'_>, actor: &Actor, kind: Kind) -> Result<Option<String>> {
+    if stop::is_on(tx)? {
+        return Ok(Some("the emergency stop is on".into()));
+    }
+    if let Some(until) = actor.newcomer_until {
+        return Ok(Some(format!("{} is new here and counts from {until}", actor.name)));
+    }
+    limits::over(tx, &actor.id, kind)
+}
+
+fn guarded(tx: &mut Tx<'_>, actor: &Actor, device: &mut Device, mut command: Command, kind: Kind) -> Result<Command> {
+    command.asked_by = actor.id.clone();
+    command.requested_by = actor.name.clone();
+    match hindrance(tx, actor, kind)? {
+        None => {
+            limits::count(tx, &actor.id, kind)?;
+            pass(tx, device, &mut command)?;
+        }
+        Some(why) => {
+            command.state = State::Held;
+            command.hold = Some(Hold::Breaker);
+            command.approval = Some(approvals::hold(tx, actor, command.id, &why)?);
+        }
+    }
+    queue::add(tx, device, &command)?;
+    Ok(command)
+}
+
+/// Past the breaker: into the undo window where there is one, else to the queue. Mail closes at once.
+fn pass(tx: &mut Tx<'_>, device: &mut Device, command: &mut Command) -> Result<()> {
+    if command.action == Action::Wipe {
+        device.mail_shut = Some(command.id);
+        device.wipe = Some(command.id);
+    }
+    if command.delay > 0 {
+        command.state = State::Held;
+        command.hold = Some(Hold::Delay);
+        command.release_at = Some(tx.now().plus(Duration::from_secs(command.delay)));
+    } else {
+        to_queue(tx.now(), device, command);
+    }
+    Ok(())
+}
+
+fn to_queue(now: Timestamp, device: &mut Device, command: &mut Command) {
+    command.state = State::Queued;
+    command.hold = None;
+    command.release_at = None;
+    command.wake_at = Some(now);
+    if command.action == Action::Wipe {
+        device.life = if command.scope == Some(Scope::Full) { Life::Wiping } else { Life::Retiring };
+    }
+}
+
+/// Ends an undo window. The command is the caller's to write.
+pub(crate) fn release(tx: &mut Tx<'_>, command: &mut Command) -> Result<()> {
+    let mut device = lookup::by_id(tx, command.device)?;
+    to_queue(tx.now(), &mut device, command);
+    tx.put(&device)?;
+    audit::note(tx, "system", "command.released", command.id, "ok", "its undo window ended")
+}
+
+/// Lets pass what a second person approved: its undo window, where it has one, begins now.
+fn approve_command(tx: &mut Tx<'_>, id: crate::ids::CommandId) -> Result<()> {
+    let mut command = queue::command(tx, id)?;
+    if command.hold != Some(Hold::Breaker) || command.state != State::Held {
+        return Ok(());
+    }
+    let mut device = lookup::by_id(tx, command.device)?;
+    pass(tx, &mut device, &mut command)?;
+    queue::save(tx, &command)?;
+    Ok(tx.put(&device)?)
+}

@@ -1,0 +1,223 @@
+//! What waits for a second person: held commands (all that one person asked for in an hour is one), lifting the stop, removing
+//! an administrator.
+
+use super::{approve_command, stop};
+use crate::{
+    admins::{self, Actor},
+    audit,
+    clock::Timestamp,
+    error::{Error, Result},
+    ids::{ApprovalId, CommandId},
+    queue::{self, Command, State, command::Hold},
+    store::{Record, Tx},
+};
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeSet, time::Duration};
+
+const ONE_REQUEST: Duration = Duration::from_secs(3600);
+
+/// What is asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Subject {
+    /// Commands that the breaker holds.
+    #[serde(rename = "commands")]
+    Commands,
+    /// Lifting the emergency stop.
+    #[serde(rename = "stop.off")]
+    StopOff,
+    /// Removing an administrator.
+    #[serde(rename = "admin.remove")]
+    AdminRemove(String),
+}
+
+/// Where it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs)]
+pub enum Stage {
+    Waiting,
+    Approved,
+    Rejected,
+}
+
+/// See the module.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Approval {
+    pub id: ApprovalId,
+    pub stage: Stage,
+    pub subject: Subject,
+    /// Administrator ids.
+    pub asked_by: String,
+    pub decided_by: Option<String>,
+    pub commands: Vec<CommandId>,
+    /// Why it is held, in words.
+    pub detail: String,
+    pub created: Timestamp,
+    /// Who has seen it; the others are told at each of their calls.
+    pub seen: BTreeSet<String>,
+}
+
+/// The approval that a person's further held commands join.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Current {
+    person: String,
+    approval: ApprovalId,
+}
+
+/// One that waits, so that those need no search.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Waiting {
+    approval: ApprovalId,
+}
+
+impl Record for Approval {
+    const KIND: &'static str = "approval";
+    fn key(&self) -> String {
+        self.id.to_string()
+    }
+}
+impl Record for Current {
+    const KIND: &'static str = "approval-of";
+    fn key(&self) -> String {
+        self.person.clone()
+    }
+}
+impl Record for Waiting {
+    const KIND: &'static str = "approval-waiting";
+    fn key(&self) -> String {
+        self.approval.to_string()
+    }
+}
+
+/// The approval of this id.
+pub fn find(tx: &mut Tx<'_>, id: ApprovalId) -> Result<Approval> {
+    tx.get::<Approval>(id)?.ok_or_else(|| Error::not_found("approval", id))
+}
+
+/// All, oldest first, marked as seen by who looks.
+pub fn list(tx: &mut Tx<'_>, actor: &Actor) -> Result<Vec<Approval>> {
+    let all = tx.all::<Approval>("")?;
+    for approval in all.iter().filter(|a| a.stage == Stage::Waiting && !a.seen.contains(&actor.id)) {
+        let mut seen = approval.clone();
+        seen.seen.insert(actor.id.clone());
+        tx.put(&seen)?;
+    }
+    Ok(all)
+}
+
+/// How many wait that this administrator has not looked at.
+pub fn unseen(tx: &mut Tx<'_>, actor: &Actor) -> Result<usize> {
+    let mut count = 0;
+    for waiting in tx.all::<Waiting>("")? {
+        let approval = tx.get::<Approval>(waiting.approval)?;
+        count += usize::from(approval.is_some_and(|a| !a.seen.contains(&actor.id)));
+    }
+    Ok(count)
+}
+
+/// Makes one that waits.
+pub fn create(tx: &mut Tx<'_>, actor: &Actor, subject: Subject, detail: &str) -> Result<Approval> {
+    let approval = Approval {
+        id: tx.new_id(),
+        stage: Stage::Waiting,
+        subject,
+        asked_by: actor.id.clone(),
+        decided_by: None,
+        commands: Vec::new(),
+        detail: detail.into(),
+        created: tx.now(),
+        seen: BTreeSet::new(),
+    };
+    tx.put(&approval)?;
+    tx.put(&Waiting { approval: approval.id })?;
+    audit::note(tx, &actor.id, "approval.asked", approval.id, "waiting", detail)?;
+    Ok(approval)
+}
+
+/// Puts a held command into the person's approval of this hour.
+pub(super) fn hold(tx: &mut Tx<'_>, actor: &Actor, command: CommandId, why: &str) -> Result<ApprovalId> {
+    let current = match tx.get::<Current>(&actor.id)? {
+        Some(current) => tx.get::<Approval>(current.approval)?,
+        None => None,
+    };
+    let since = tx.now().minus(ONE_REQUEST);
+    let joined = current.filter(|a| a.stage == Stage::Waiting && a.created > since);
+    let mut approval = match joined {
+        Some(approval) => approval,
+        None => create(tx, actor, Subject::Commands, why)?,
+    };
+    approval.commands.push(command);
+    tx.put(&approval)?;
+    tx.put(&Current { person: actor.id.clone(), approval: approval.id })?;
+    Ok(approval.id)
+}
+
+/// Takes a command out: its asker found room for it after all.
+pub(super) fn withdraw(tx: &mut Tx<'_>, command: &Command) -> Result<()> {
+    let Some(id) = command.approval else { return Ok(()) };
+    let mut approval = find(tx, id)?;
+    approval.commands.retain(|c| *c != command.id);
+    if approval.commands.is_empty() && approval.subject == Subject::Commands {
+        approval.stage = Stage::Rejected;
+        tx.delete(&Waiting { approval: id });
+    }
+    Ok(tx.put(&approval)?)
+}
+
+fn decide(tx: &mut Tx<'_>, actor: &Actor, mut approval: Approval, stage: Stage) -> Result<Approval> {
+    approval.stage = stage;
+    approval.decided_by = Some(actor.id.clone());
+    tx.put(&approval)?;
+    tx.delete(&Waiting { approval: approval.id });
+    let outcome = if stage == Stage::Approved { "approved" } else { "rejected" };
+    audit::note(tx, &actor.id, "approval.decided", approval.id, outcome, "")?;
+    Ok(approval)
+}
+
+fn waiting(tx: &mut Tx<'_>, id: ApprovalId) -> Result<Approval> {
+    let approval = find(tx, id)?;
+    match approval.stage {
+        Stage::Waiting => Ok(approval),
+        _ => Err(Error::refused("decided", "it has been decided already")),
+    }
+}
+
+/// A second person says yes: not who asked, not who made them lately, no newcomer.
+pub fn approve(tx: &mut Tx<'_>, actor: &Actor, id: ApprovalId) -> Result<Approval> {
+    let approval = waiting(tx, id)?;
+    if let Some(until) = actor.newcomer_until {
+        return Err(Error::forbidden("newcomer", format!("{} is new here and may approve from {until}", actor.name)));
+    }
+    if approval.asked_by == actor.id {
+        return Err(Error::forbidden("own_request", "a second person must approve what you asked for"));
+    }
+    if admins::made_lately(tx, &actor.id, &approval.asked_by)? {
+        return Err(Error::forbidden("own_newcomer", "whom you made yourself lately is no second person"));
+    }
+    match &approval.subject {
+        Subject::Commands if stop::is_on(tx)? => {
+            return Err(Error::refused("stopped", "the emergency stop is on: lift it first"));
+        }
+        Subject::Commands => {
+            for command in &approval.commands {
+                approve_command(tx, *command)?;
+            }
+        }
+        Subject::StopOff => stop::lift(tx, &actor.id)?,
+        Subject::AdminRemove(who) => admins::remove(tx, &actor.id, who)?,
+    }
+    decide(tx, actor, approval, Stage::Approved)
+}
+
+/// Says no; who asked may take it back so. All its held commands are cancelled, in one act.
+pub fn reject(tx: &mut Tx<'_>, actor: &Actor, id: ApprovalId) -> Result<Approval> {
+    let approval = waiting(tx, id)?;
+    for command in &approval.commands {
+        let mut command = queue::command(tx, *command)?;
+        if command.state == State::Held && command.hold == Some(Hold::Breaker) {
+            queue::ending::end(tx, &mut command, State::Cancelled, true)?;
+        }
+    }
+    decide(tx, actor, approval, Stage::Rejected)
+}

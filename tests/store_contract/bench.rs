@@ -1,0 +1,208 @@
+//! A store with a clock and a gate in the test's hand, and devices to try things on.
+
+use lanyard::{
+    admins::{self, Actor},
+    clock::Timestamp,
+    error::Result,
+    ids::{DeviceId, EnrolmentId, Fingerprint},
+    queue::{Action, Command, Scope, Support},
+    registry::{Channel, Device, Enrolment, EnrolmentState, Ownership, Platform, device::Certificate, lookup},
+    store::{Engine, Held, Memory, Observer, Options, Postgres, Sled, Store, Tx},
+    wipe::{self, Request},
+};
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicI64, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+pub const SECRET: &str = "the token of local";
+
+struct Nobody;
+impl Observer for Nobody {
+    fn changed(&self, _: &std::collections::BTreeSet<String>) {}
+    fn remember(&self, _: Box<dyn std::any::Any + Send>) {}
+    fn caught_up(&self) {}
+}
+
+pub struct Bench {
+    pub store: Store,
+    pub time: Arc<AtomicI64>,
+    pub gate: Arc<Mutex<()>>,
+    /// PostgreSQL keeps its own time.
+    pub owns_clock: bool,
+    folder: Option<PathBuf>,
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        if let Some(folder) = &self.folder {
+            drop(std::fs::remove_dir_all(folder));
+        }
+    }
+}
+
+pub fn options(node: &str) -> Options {
+    let fill = Box::new(|bytes: &mut [u8]| openssl::rand::rand_bytes(bytes).unwrap());
+    Options { node: node.into(), fill, observer: Arc::new(Nobody) }
+}
+
+impl Bench {
+    fn over(
+        make: impl FnOnce(lanyard::clock::Clock) -> Box<dyn Engine>,
+        owns_clock: bool,
+        folder: Option<PathBuf>,
+    ) -> Self {
+        let time = Arc::new(AtomicI64::new(1_764_000_000_000));
+        let shown = time.clone();
+        let gate = Arc::new(Mutex::new(()));
+        let engine = make(Arc::new(move || Timestamp(shown.load(SeqCst))));
+        let store = Store::start(Box::new(Held::new(engine, gate.clone())), options("node-a"));
+        Self { store, time, gate, owns_clock, folder }
+    }
+
+    async fn begun(self) -> Option<Self> {
+        self.store.run(|tx| admins::ensure_local(tx, SECRET)).await.unwrap();
+        Some(self)
+    }
+
+    pub async fn memory() -> Option<Self> {
+        Self::over(|clock| Box::new(Memory::new(clock)), true, None).begun().await
+    }
+
+    pub async fn sled() -> Option<Self> {
+        let folder = std::env::temp_dir().join(format!("lanyard-contract-{}", uuid::Uuid::new_v4()));
+        let at = folder.clone();
+        Self::over(move |clock| Box::new(Sled::open(&at, clock).unwrap()), true, Some(folder)).begun().await
+    }
+
+    pub async fn postgres() -> Option<Self> {
+        let Ok(url) = std::env::var("LANYARD_TEST_POSTGRES") else {
+            eprintln!("skipped: no LANYARD_TEST_POSTGRES (cargo xtask test sets one up)");
+            return None;
+        };
+        let url = fresh_database(&url).await;
+        let engine = tokio::task::spawn_blocking(move || Postgres::open(&url, "node-a").unwrap()).await.unwrap();
+        Self::over(move |_| Box::new(engine), false, None).begun().await
+    }
+
+    /// Lets time pass, where the clock is ours to set.
+    pub fn pass(&self, by: Duration) -> bool {
+        self.time.fetch_add(i64::try_from(by.as_millis()).unwrap(), SeqCst);
+        self.owns_clock
+    }
+
+    /// Lets time pass in steps short enough to be no jump, looking at the clock at each.
+    pub async fn live_through(&self, by: Duration) -> bool {
+        let mut left = by;
+        while !left.is_zero() {
+            let step = left.min(Duration::from_secs(1800));
+            self.pass(step);
+            self.store.run(admins::look_at_clock).await.unwrap();
+            left -= step;
+        }
+        self.owns_clock
+    }
+
+    pub async fn local(&self) -> Actor {
+        self.actor(SECRET).await
+    }
+
+    pub async fn actor(&self, secret: &str) -> Actor {
+        let secret = secret.to_string();
+        self.store.run(move |tx| admins::authenticate(tx, &secret, true)).await.unwrap().unwrap()
+    }
+
+    /// A second administrator with a token; not waiting where no device is enrolled yet.
+    pub async fn second(&self, name: &str) -> Actor {
+        let local = self.local().await;
+        let name = name.to_string();
+        let make = move |tx: &mut Tx<'_>| {
+            let admin = admins::add(tx, &local, &name)?;
+            Ok(admins::create_token(tx, &local, Some(&admin.id))?.1)
+        };
+        let secret = self.store.run(make).await.unwrap();
+        self.actor(&secret).await
+    }
+
+    pub async fn device(&self, identity: &str, channels: &[Channel]) -> Device {
+        let (identity, channels) = (identity.to_string(), channels.to_vec());
+        let made = move |tx: &mut Tx<'_>| device(tx, &identity, &channels, Ownership::Corporate);
+        self.store.run(made).await.unwrap()
+    }
+
+    pub async fn again(&self, id: DeviceId) -> Device {
+        self.store.run(move |tx| lookup::by_id(tx, id)).await.unwrap()
+    }
+
+    pub async fn wipe(&self, actor: &Actor, device: DeviceId, scope: Scope) -> Result<Command> {
+        self.wipe_with(actor, device, request(scope)).await
+    }
+
+    pub async fn wipe_with(&self, actor: &Actor, device: DeviceId, request: Request) -> Result<Command> {
+        let actor = actor.clone();
+        self.store.run(move |tx| wipe::ask(tx, &actor, &device.to_string(), request, &able)).await
+    }
+
+    pub async fn command(&self, id: lanyard::ids::CommandId) -> Command {
+        self.store.run(move |tx| lanyard::queue::command(tx, id)).await.unwrap()
+    }
+}
+
+pub fn request(scope: Scope) -> Request {
+    Request { scope, reason: "lost".into(), pin: None, delay: None, expires: None }
+}
+
+pub fn able(_: &Device, _: &Enrolment, _: Action, _: Option<Scope>) -> Support {
+    Support::Yes
+}
+
+pub fn device(tx: &mut Tx<'_>, identity: &str, channels: &[Channel], ownership: Ownership) -> Result<Device> {
+    let mut device = Device::new(tx.new_id(), "nurse@example.org", ownership, Platform::Ios, tx.now());
+    device.serial = Some(format!("S{identity}"));
+    lookup::claim(tx, lookup::SERIAL, &format!("S{identity}"), device.id)?;
+    for channel in channels {
+        let id: EnrolmentId = tx.new_id();
+        let certificate = Certificate {
+            serial: lanyard::ids::hex(&tx.random::<16>()),
+            sha256: Fingerprint(tx.random()),
+            not_before: tx.now(),
+            not_after: tx.now().plus(Duration::from_secs(63_072_000)),
+        };
+        lookup::claim(tx, channel.as_str(), identity, device.id)?;
+        device.enrolments.push(Enrolment {
+            id,
+            channel: *channel,
+            identity: identity.into(),
+            state: EnrolmentState::Enrolled,
+            certificate: Some(certificate),
+            renewed: None,
+            created: tx.now(),
+            last_seen: None,
+            push: None,
+            channel_state: Default::default(),
+        });
+    }
+    tx.put(&device)?;
+    Ok(device)
+}
+
+async fn fresh_database(url: &str) -> String {
+    let url = url.to_string();
+    let name = format!("lanyard_{}", uuid::Uuid::new_v4().simple());
+    tokio::task::spawn_blocking(move || {
+        let config: postgres::Config = url.parse().unwrap();
+        let mut client = config.connect(postgres::NoTls).unwrap();
+        client.batch_execute(&format!("CREATE DATABASE {name}")).unwrap();
+        // The last path element of the address is the database.
+        let (head, tail) = url.split_once('?').map_or((url.as_str(), ""), |(h, t)| (h, t));
+        let at = head.rfind('/').unwrap();
+        let query = if tail.is_empty() { String::new() } else { format!("?{tail}") };
+        format!("{}/{name}{query}", &head[..at])
+    })
+    .await
+    .unwrap()
+}

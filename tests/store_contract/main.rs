@@ -1,0 +1,69 @@
+//! One contract for all stores: each promise is a function over a fresh store, each backend keeps all of them.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs,
+    unreachable_pub
+)]
+
+mod bench;
+mod promise;
+
+use bench::Bench;
+
+macro_rules! store_contract {
+    ($open:path: $($promise:ident),+ $(,)?) => { $(
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $promise() {
+            if let Some(bench) = $open().await {
+                crate::promise::$promise(bench).await;
+            }
+        }
+    )+ };
+    ($open:path) => { store_contract! { $open:
+        a_refused_call_leaves_nothing_behind,
+        calls_in_one_batch_see_each_other,
+        a_scan_sees_what_is_not_committed_yet,
+        nothing_leaves_before_its_commit,
+        a_panic_in_one_call_harms_no_other,
+        a_wipe_overtakes_the_queue,
+        a_wipe_asked_for_again_answers_the_first,
+        a_repeated_answer_changes_nothing,
+        evidence_beats_every_end,
+        an_answer_never_asked_for_ends_nothing,
+        a_command_is_repeated_until_it_is_answered,
+        what_was_put_off_is_asked_again_in_the_next_session,
+        a_full_wipe_replaces_a_selective_one_that_has_not_left,
+        a_personal_device_is_never_fully_wiped,
+        a_wipe_needs_a_reason,
+        the_limits_hold_and_one_approval_holds_the_rest,
+        a_newcomer_counts_for_nothing,
+        a_loosened_limit_waits,
+        nobody_approves_their_own_request,
+        the_stop_holds_and_cancels_in_one_act,
+        the_undo_window_can_be_used_and_ends,
+        a_cancel_that_comes_too_late_says_so,
+        a_wipe_shuts_mail_at_once_unless_held,
+        a_wipe_goes_on_by_the_next_enrolment_or_fails,
+        a_checkout_confirms_a_retire,
+        a_jump_of_the_clock_is_not_counted,
+        a_clock_set_back_shortens_nothing,
+        the_audit_chain_shows_what_was_altered,
+        an_invitation_is_found_by_each_of_its_secrets,
+        wrong_codes_are_counted,
+        a_name_that_fits_two_devices_is_refused,
+        a_revoked_certificate_is_listed,
+    } };
+}
+
+mod memory {
+    store_contract!(crate::Bench::memory);
+}
+mod sled {
+    store_contract!(crate::Bench::sled);
+}
+mod postgres {
+    store_contract!(crate::Bench::postgres);
+}

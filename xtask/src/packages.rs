@@ -1,0 +1,103 @@
+//! What must be installed on the system: looked for by what we use of it, and installed with apt-get where we may.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use crate::Outcome;
+use crate::paths::program;
+use crate::process::{output, run, succeeds};
+
+/// One Debian package, and how to tell that it, or something that serves as well, is there already.
+pub(crate) struct Package {
+    name: &'static str,
+    present: fn() -> bool,
+}
+
+/// To compile and link the workspace.
+pub(crate) const BUILD: &[Package] = &[
+    Package { name: "gcc", present: || program("cc").is_some() },
+    // gcc alone has no C library headers to compile against.
+    Package { name: "libc6-dev", present: || header("stdlib.h") },
+    Package { name: "make", present: || program("make").is_some() },
+    Package { name: "pkg-config", present: || program("pkg-config").is_some() },
+    Package { name: "libssl-dev", present: || header("openssl/ssl.h") },
+];
+
+/// The independent programs that the tests talk to.
+pub(crate) const TEST: &[Package] = &[
+    Package { name: "postgresql", present: || crate::postgres::programs().is_some() },
+    Package { name: "scep", present: || program("scepclient").is_some() },
+    Package { name: "libwbxml2-utils", present: || program("wbxml2xml").is_some() },
+    Package { name: "openssl", present: || program("openssl").is_some() },
+    Package { name: "python3", present: || program("python3").is_some() },
+    // Debian cuts the part out of Python that fills a virtual environment.
+    Package { name: "python3-venv", present: || succeeds(Command::new("python3").args(["-c", "import ensurepip"])) },
+    Package { name: "golang-go", present: || program("go").is_some() },
+    Package { name: "ca-certificates", present: || Path::new("/etc/ssl/certs/ca-certificates.crt").is_file() },
+];
+
+/// For libFuzzer, which is C++.
+pub(crate) const FUZZ: &[Package] = &[Package { name: "g++", present: || program("c++").is_some() }];
+
+/// Installs what is missing as root; for anybody else the error is the one command to type.
+pub(crate) fn ensure(lists: &[&[Package]]) -> Outcome {
+    let missing = missing(lists);
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let install = format!("apt-get install --yes --no-install-recommends {}", missing.join(" "));
+    if program("apt-get").is_none() {
+        return Err(format!(
+            "these Debian packages, or what your system calls them, are missing: {}",
+            missing.join(" ")
+        ));
+    }
+    if !is_root() {
+        return Err(format!("missing on this system; please run:\n\n    sudo {install}\n"));
+    }
+    if !package_lists_are_there() {
+        run(&mut apt(&["update"]))?;
+    }
+    // Lists that are there may be old, and name versions that the archive has dropped.
+    run(&mut apt_install(&missing)).or_else(|_| {
+        run(&mut apt(&["update"]))?;
+        run(&mut apt_install(&missing))
+    })?;
+    match self::missing(lists).as_slice() {
+        [] => Ok(()),
+        still => Err(format!("installed, yet not found: {}", still.join(" "))),
+    }
+}
+
+/// Whether we are the user that may install packages, and that PostgreSQL refuses to run as.
+pub(crate) fn is_root() -> bool {
+    output(Command::new("id").arg("-u")).is_ok_and(|id| id == "0")
+}
+
+fn missing(lists: &[&[Package]]) -> Vec<&'static str> {
+    lists.iter().copied().flatten().filter(|package| !(package.present)()).map(|package| package.name).collect()
+}
+
+fn apt(arguments: &[&str]) -> Command {
+    let mut command = Command::new("apt-get");
+    command.env("DEBIAN_FRONTEND", "noninteractive").args(arguments);
+    command
+}
+
+fn apt_install(names: &[&str]) -> Command {
+    let mut command = apt(&["install", "--yes", "--no-install-recommends"]);
+    command.args(names);
+    command
+}
+
+fn package_lists_are_there() -> bool {
+    let Ok(entries) = fs::read_dir("/var/lib/apt/lists") else { return false };
+    entries.flatten().any(|entry| entry.file_name().to_string_lossy().contains("_Packages"))
+}
+
+/// Whether the C compiler finds a header, wherever the system keeps it.
+fn header(name: &str) -> bool {
+    let source = format!("echo '#include <{name}>' | cc -E -x c - $(pkg-config --cflags-only-I openssl 2>/dev/null)");
+    succeeds(Command::new("sh").args(["-c", &source]))
+}
