@@ -5,6 +5,7 @@
 
 pub mod credential;
 pub mod device;
+pub mod enrol;
 pub mod groups;
 pub mod invitation;
 pub mod lookup;

@@ -55,6 +55,13 @@ macro_rules! store_contract {
         wrong_codes_are_counted,
         a_name_that_fits_two_devices_is_refused,
         a_revoked_certificate_is_listed,
+        an_invitation_is_spent_once,
+        enrolments_join_one_device_for_the_same_user_only,
+        a_certificate_never_speaks_for_another_device,
+        a_new_enrolment_takes_the_formers_place_with_an_empty_queue,
+        a_wiped_pc_that_enrols_anew_confirms_its_wipe,
+        a_renewed_certificate_overlaps_the_old_one,
+        a_revoked_enrolment_is_refused_and_its_wipe_says_so,
     } };
 }
 

@@ -4,9 +4,12 @@ use crate::bench::{Bench, SECRET, able, device, request};
 use lanyard::{
     admins, audit,
     error::{Error, Result},
-    ids::{CommandId, DeviceId, EnrolmentId, InvitationId},
+    ids::{CommandId, DeviceId, EnrolmentId, Fingerprint, InvitationId},
     queue::{self, Action, Command, Outcome, Scope, Session, State},
-    registry::{Channel, Device, Life, Ownership, credential, groups, invitation, lookup},
+    registry::{
+        Channel, Credential, Device, EnrolmentState, Life, Ownership, Platform, Standing, credential,
+        device::Certificate, enrol, groups, invitation, lookup,
+    },
     settings,
     store::{Record, Tx},
     wipe::{self, Approval, approvals, stop},
@@ -609,4 +612,157 @@ pub async fn a_revoked_certificate_is_listed(bench: Bench) {
     assert_eq!(standing, credential::Standing::Ended, "the one case in which an Apple device is told to unenrol");
     assert_eq!(revoked.iter().map(|r| r.serial.clone()).collect::<Vec<_>>(), [serial]);
     assert_eq!(bench.actor(SECRET).await.id, admins::LOCAL);
+}
+
+fn certificate(tx: &mut Tx<'_>) -> Certificate {
+    let (not_before, not_after) = (tx.now(), tx.now().plus(Duration::from_secs(63_072_000)));
+    Certificate {
+        serial: lanyard::ids::hex(&tx.random::<16>()),
+        sha256: Fingerprint(tx.random()),
+        not_before,
+        not_after,
+    }
+}
+
+fn claim(identity: &str) -> enrol::Claim {
+    enrol::Claim {
+        identity: identity.into(),
+        platform: Platform::Ios,
+        serial: Some("C0FFEE".into()),
+        name: None,
+        model: None,
+        os_version: None,
+        mail_id: None,
+        hardware_id: None,
+    }
+}
+
+/// Invites, issues, binds and completes in one call.
+async fn enrolled(
+    bench: &Bench,
+    channel: Channel,
+    user: &str,
+    claim: enrol::Claim,
+) -> (DeviceId, EnrolmentId, Fingerprint) {
+    let (local, user) = (bench.local().await, user.to_string());
+    let enrol = move |tx: &mut Tx<'_>| {
+        let made = invitation::create(tx, &local, channel, &user, Ownership::Corporate, None)?;
+        let certificate = certificate(tx);
+        let credential = enrol::spend(tx, made.invitation.id, "key", certificate, String::new())?;
+        let sha256 = credential.certificate.sha256;
+        let (mut device, id) = enrol::bind(tx, &sha256, &claim)?;
+        assert!(enrol::complete(tx, &mut device, id, &sha256)?);
+        Ok((device.id, id, sha256))
+    };
+    bench.store.run(enrol).await.unwrap()
+}
+
+async fn standing(bench: &Bench, sha256: Fingerprint) -> Standing {
+    let judge = move |tx: &mut Tx<'_>| {
+        let credential = tx.get::<Credential>(sha256)?.unwrap();
+        let device = lookup::by_id(tx, credential.device.unwrap())?;
+        Ok(credential::judge(tx.now(), &credential, Some(&device)))
+    };
+    bench.store.run(judge).await.unwrap()
+}
+
+pub async fn an_invitation_is_spent_once(bench: Bench) {
+    let local = bench.local().await;
+    let make = move |tx: &mut Tx<'_>| {
+        let made = invitation::create(tx, &local, Channel::Apple, "a@b", Ownership::Corporate, Some(HOUR))?;
+        let late = invitation::create(tx, &local, Channel::Apple, "a@b", Ownership::Corporate, Some(HOUR))?;
+        Ok((made.invitation.id, late.invitation.id))
+    };
+    let (id, late) = bench.store.run(make).await.unwrap();
+    let spend = |id: InvitationId, key: &'static str| {
+        bench.store.run(move |tx| {
+            let certificate = certificate(tx);
+            Ok(enrol::spend(tx, id, key, certificate, String::new())?.certificate.sha256)
+        })
+    };
+    let first = spend(id, "key one").await.unwrap();
+    assert_eq!(spend(id, "key one").await.unwrap(), first, "the same key gets the same certificate");
+    assert_eq!(code(spend(id, "key two").await), "invitation_spent");
+    if bench.pass(2 * HOUR) {
+        assert_eq!(code(spend(late, "key").await), "invitation_expired");
+    }
+}
+
+pub async fn enrolments_join_one_device_for_the_same_user_only(bench: Bench) {
+    let phone = enrol::Claim { mail_id: Some("APPL1".into()), ..claim("UDID-1") };
+    let (phone, ..) = enrolled(&bench, Channel::Apple, "ann@example.org", phone).await;
+    let (mail, ..) = enrolled(&bench, Channel::Activesync, "ANN@example.org", claim("appl1")).await;
+    assert_eq!(mail, phone, "joined by the mail client's name");
+    let (thief, ..) = enrolled(&bench, Channel::Activesync, "eve@example.org", claim("APPL1")).await;
+    let (copy, ..) = enrolled(&bench, Channel::Apple, "eve@example.org", claim("UDID-1")).await;
+    assert!(thief != phone && copy != phone, "a name is a claim");
+    assert_eq!(bench.again(phone).await.enrolments.len(), 2);
+    assert!(bench.again(phone).await.enrolments.iter().all(|e| e.state == EnrolmentState::Enrolled));
+}
+
+pub async fn a_certificate_never_speaks_for_another_device(bench: Bench) {
+    let (_, _, sha256) = enrolled(&bench, Channel::Apple, "a@b", claim("UDID-1")).await;
+    let other = bench.store.run(move |tx| enrol::bind(tx, &sha256, &claim("UDID-2"))).await;
+    assert_eq!(code(other), "other_identity");
+    let unknown = bench.store.run(|tx| enrol::bind(tx, &Fingerprint([7; 32]), &claim("UDID-1"))).await;
+    assert_eq!(code(unknown), "not_pinned");
+    bench.store.run(move |tx| enrol::bind(tx, &sha256, &claim("udid-1"))).await.unwrap();
+}
+
+pub async fn a_new_enrolment_takes_the_formers_place_with_an_empty_queue(bench: Bench) {
+    let (device, old, old_certificate) = enrolled(&bench, Channel::Apple, "a@b", claim("UDID-1")).await;
+    let local = bench.local().await;
+    let wipe = bench.wipe(&local, device, Scope::Full).await.unwrap();
+    let (again, _, new_certificate) = enrolled(&bench, Channel::Apple, "a@b", claim("UDID-1")).await;
+    assert_eq!(again, device);
+    let record = bench.again(device).await;
+    assert_eq!((record.life, record.open.len(), record.mail_shut), (Life::Enrolled, 0, None));
+    assert_eq!(record.enrolment(old).unwrap().state, EnrolmentState::Revoked);
+    assert_eq!(bench.command(wipe.id).await.state, State::Cancelled, "it had not been sent");
+    assert_eq!(standing(&bench, old_certificate).await, Standing::Revoked);
+    assert_eq!(standing(&bench, new_certificate).await, Standing::Good);
+}
+
+pub async fn a_wiped_pc_that_enrols_anew_confirms_its_wipe(bench: Bench) {
+    let pc = || enrol::Claim { platform: Platform::Windows, hardware_id: Some("HW-1".into()), ..claim("DEV-1") };
+    let (device, ..) = enrolled(&bench, Channel::Omadm, "a@b", pc()).await;
+    let local = bench.local().await;
+    let wipe = bench.wipe(&local, device, Scope::Full).await.unwrap();
+    take(&bench, device, Session::Fresh).await.unwrap();
+    let accepted = Outcome::Presumed { kind: "status", detail: "200 on the Exec".into() };
+    assert_eq!(settle(&bench, device, wipe.id, accepted).await.unwrap().state, State::Presumed);
+    assert_eq!(bench.again(device).await.state(), "wiped");
+    let (again, ..) = enrolled(&bench, Channel::Omadm, "a@b", enrol::Claim { identity: "DEV-2".into(), ..pc() }).await;
+    assert_eq!(again, device, "joined by its hardware");
+    let ended = bench.command(wipe.id).await;
+    assert_eq!((ended.state, ended.evidence.len()), (State::Confirmed, 2));
+    let record = bench.again(device).await;
+    assert_eq!(record.state(), "enrolled", "the device is back, and not wiped again");
+    assert_eq!(record.carrier().unwrap().identity, "DEV-2");
+}
+
+pub async fn a_renewed_certificate_overlaps_the_old_one(bench: Bench) {
+    let (device, enrolment, old) = enrolled(&bench, Channel::Apple, "a@b", claim("UDID-1")).await;
+    let renew = move |tx: &mut Tx<'_>| {
+        let certificate = certificate(tx);
+        Ok(enrol::renew(tx, &old, certificate, String::new())?.certificate.sha256)
+    };
+    let new = bench.store.run(renew).await.unwrap();
+    assert_eq!((standing(&bench, old).await, standing(&bench, new).await), (Standing::Good, Standing::Good));
+    let use_it = move |tx: &mut Tx<'_>| {
+        let mut device = lookup::by_id(tx, device)?;
+        enrol::complete(tx, &mut device, enrolment, &new)
+    };
+    assert!(!bench.store.run(use_it).await.unwrap(), "no new enrolment");
+    assert_eq!((standing(&bench, old).await, standing(&bench, new).await), (Standing::Revoked, Standing::Good));
+}
+
+pub async fn a_revoked_enrolment_is_refused_and_its_wipe_says_so(bench: Bench) {
+    let (device, _, sha256) = enrolled(&bench, Channel::Apple, "a@b", claim("UDID-1")).await;
+    let local = bench.local().await;
+    let wipe = bench.wipe(&local, device, Scope::Full).await.unwrap();
+    bench.store.run(move |tx| enrol::revoke(tx, "local", device, None)).await.unwrap();
+    assert_eq!(standing(&bench, sha256).await, Standing::Revoked, "refused, and not told to unenrol");
+    let ended = bench.command(wipe.id).await;
+    assert_eq!((ended.state, ended.error.unwrap().code.as_str()), (State::Failed, "device_left"));
 }

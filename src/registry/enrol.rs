@@ -1,0 +1,305 @@
+//! From an invitation to an enrolment: the certificate that is issued once, and the device it is bound to at its first check-in.
+//!
+//! A serial number is a claim. Enrolments join one device only for the same user; a name that another user's enrolment holds makes
+//! a record of its own beside it and takes nothing over.
+
+use super::{
+    Channel, Credential, Device, Enrolment, EnrolmentState, Invitation, Life, Ownership, Platform, credential,
+    device::Certificate, invitation::Spent, lookup,
+};
+use crate::{
+    audit,
+    clock::Timestamp,
+    error::{Error, Result},
+    ids::{CommandId, DeviceId, EnrolmentId, Fingerprint, InvitationId},
+    queue::{self, Command, Outcome, Scope, State, command::Failure},
+    store::Tx,
+};
+
+/// Spends an invitation on a certificate, or answers the one that the same key got before. Several calls with one invitation: the
+/// first wins, whichever node it comes to.
+pub fn spend(
+    tx: &mut Tx<'_>,
+    id: InvitationId,
+    key: &str,
+    certificate: Certificate,
+    der: String,
+) -> Result<Credential> {
+    let mut invitation = tx.get::<Invitation>(id)?.ok_or_else(|| Error::not_found("invitation", id))?;
+    if let Some(before) = issued_to(tx, &invitation, key)? {
+        return Ok(before);
+    }
+    if invitation.spent.is_some() {
+        return Err(Error::forbidden("invitation_spent", "the invitation has been used"));
+    }
+    if invitation.expires <= tx.now() {
+        return Err(Error::forbidden("invitation_expired", "the invitation has expired"));
+    }
+    let credential = Credential {
+        der,
+        enrolment: invitation.enrolment,
+        device: None,
+        channel: invitation.channel,
+        user: invitation.user.clone(),
+        ownership: invitation.ownership,
+        invitation: id,
+        revoked: None,
+        certificate,
+    };
+    invitation.spent = Some(Spent { key: key.into(), sha256: credential.certificate.sha256, at: tx.now() });
+    tx.put(&invitation)?;
+    tx.put(&credential)?;
+    audit::note(tx, "device", "certificate.issued", credential.enrolment, "ok", &format!("invitation {id}"))?;
+    Ok(credential)
+}
+
+/// The certificate that this key got for this invitation.
+pub fn issued_to(tx: &mut Tx<'_>, invitation: &Invitation, key: &str) -> Result<Option<Credential>> {
+    match invitation.spent.as_ref().filter(|s| s.key == key) {
+        Some(spent) => Ok(tx.get::<Credential>(spent.sha256)?),
+        None => Ok(None),
+    }
+}
+
+/// A certificate for a new key of an enrolment that shows its present one. Both are good until the new one is used.
+pub fn renew(tx: &mut Tx<'_>, old: &Fingerprint, certificate: Certificate, der: String) -> Result<Credential> {
+    let unknown = || Error::forbidden("not_pinned", "the certificate is no enrolment's");
+    let before = tx.get::<Credential>(old)?.ok_or_else(unknown)?;
+    let device = before.device.ok_or_else(unknown)?;
+    let mut device = lookup::by_id(tx, device)?;
+    let standing = credential::judge(tx.now(), &before, Some(&device));
+    if standing != super::Standing::Good {
+        return Err(Error::forbidden("not_good", standing.ground()));
+    }
+    let enrolment = device.enrolment_mut(before.enrolment).ok_or_else(unknown)?;
+    let unused = enrolment.renewed.replace(certificate.clone());
+    if let Some(unused) = unused {
+        let now = tx.now();
+        credential::revoke(tx, &unused.sha256, now)?;
+    }
+    let credential = Credential { certificate, der, revoked: None, ..before };
+    tx.put(&credential)?;
+    tx.put(&device)?;
+    audit::note(tx, "device", "certificate.renewed", credential.enrolment, "ok", "")?;
+    Ok(credential)
+}
+
+/// What a device says of itself when it first shows its certificate.
+#[derive(Debug, Clone)]
+pub struct Claim {
+    /// Its own name in the protocol.
+    pub identity: String,
+    /// Its kind.
+    pub platform: Platform,
+    /// Serial number.
+    pub serial: Option<String>,
+    /// The name people gave it.
+    pub name: Option<String>,
+    /// Model.
+    pub model: Option<String>,
+    /// Version of its system.
+    pub os_version: Option<String>,
+    /// The name of its mail client (EASDeviceIdentifier, ExchangeID).
+    pub mail_id: Option<String>,
+    /// The hardware's own id.
+    pub hardware_id: Option<String>,
+}
+
+/// Binds a certificate to the device that shows it, or checks that it is the one it was bound to. The enrolment is `Pending` until
+/// [`complete`]; a former one works on until then.
+pub fn bind(tx: &mut Tx<'_>, sha256: &Fingerprint, claim: &Claim) -> Result<(Device, EnrolmentId)> {
+    let unknown = || Error::forbidden("not_pinned", "the certificate is no enrolment's");
+    let mut credential = tx.get::<Credential>(sha256)?.ok_or_else(unknown)?;
+    if let Some(id) = credential.device {
+        let device = lookup::by_id(tx, id)?;
+        let bound = device.enrolment(credential.enrolment).ok_or_else(unknown)?;
+        if bound.identity.to_lowercase() != claim.identity.to_lowercase() {
+            audit::note(
+                tx,
+                "device",
+                "enrolment.refused",
+                credential.enrolment,
+                "refused",
+                "it speaks for another device",
+            )?;
+            return Err(Error::forbidden("other_identity", "the certificate belongs to another device"));
+        }
+        return Ok((device, credential.enrolment));
+    }
+    let mut device = match join(tx, &credential, claim)? {
+        Some(device) => device,
+        None => Device::new(tx.new_id(), &credential.user, credential.ownership, claim.platform, tx.now()),
+    };
+    credential.device = Some(device.id);
+    tx.put(&credential)?;
+    device.enrolments.push(Enrolment {
+        id: credential.enrolment,
+        channel: credential.channel,
+        identity: claim.identity.clone(),
+        state: EnrolmentState::Pending,
+        certificate: Some(credential.certificate.clone()),
+        renewed: None,
+        created: tx.now(),
+        last_seen: Some(tx.now()),
+        push: None,
+        channel_state: Default::default(),
+    });
+    // One personal enrolment makes the device its user's own: what must not be erased cannot be.
+    if credential.ownership == Ownership::Personal {
+        device.ownership = Ownership::Personal;
+    }
+    lookup::claim(tx, credential.channel.as_str(), &claim.identity, device.id)?;
+    describe(tx, &mut device, claim)?;
+    tx.put(&device)?;
+    audit::note(tx, "device", "enrolment.begun", credential.enrolment, "ok", &format!("device {}", device.id))?;
+    Ok((device, credential.enrolment))
+}
+
+/// Takes over what a device says of itself. The record is the caller's to write.
+pub fn describe(tx: &mut Tx<'_>, device: &mut Device, claim: &Claim) -> Result<()> {
+    let id = device.id;
+    for (kind, new, field) in [
+        (Some(lookup::SERIAL), &claim.serial, &mut device.serial),
+        (Some(lookup::NAMED), &claim.name, &mut device.name),
+        (Some(lookup::MAIL_ID), &claim.mail_id, &mut device.mail_id),
+        (Some(lookup::HARDWARE), &claim.hardware_id, &mut device.hardware_id),
+        (None, &claim.model, &mut device.model),
+        (None, &claim.os_version, &mut device.os_version),
+    ] {
+        let Some(new) = new.as_ref().map(|n| n.trim()).filter(|n| !n.is_empty() && n.len() <= 512) else { continue };
+        if field.as_deref() != Some(new) {
+            *field = Some(new.to_string());
+            if let Some(kind) = kind {
+                lookup::claim(tx, kind, new, id)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The device of the same user that this enrolment belongs to: by its name on the channel, by its mail id, by its hardware.
+fn join(tx: &mut Tx<'_>, credential: &Credential, claim: &Claim) -> Result<Option<Device>> {
+    let channel = credential.channel.as_str();
+    let mut ways: Vec<(&str, &str)> = vec![(channel, &claim.identity)];
+    match credential.channel {
+        Channel::Activesync => ways.push((lookup::MAIL_ID, &claim.identity)),
+        _ => ways.extend(claim.mail_id.as_deref().map(|id| ("activesync", id))),
+    }
+    ways.extend(claim.hardware_id.as_deref().map(|id| (lookup::HARDWARE, id)));
+    for (kind, name) in ways {
+        let found = lookup::claimants(tx, kind, name)?;
+        let strangers = !found.is_empty();
+        let own = found.into_iter().find(|d| d.user.to_lowercase() == credential.user.to_lowercase());
+        match own {
+            Some(device) => return Ok(Some(device)),
+            None if strangers => {
+                let detail = "another user's device goes by the same name; nothing was joined";
+                audit::note(tx, "device", "device.name_taken", credential.enrolment, "noted", detail)?;
+            }
+            None => {}
+        }
+    }
+    Ok(None)
+}
+
+/// The enrolment is complete (TokenUpdate, first session): it takes the place of a former one of the same channel, and the device
+/// begins with an empty queue. For an enrolment that was complete already nothing changes, save a renewal that is now in use.
+pub fn complete(tx: &mut Tx<'_>, device: &mut Device, enrolment: EnrolmentId, shown: &Fingerprint) -> Result<bool> {
+    let now = tx.now();
+    let Some(mine) = device.enrolment_mut(enrolment) else { return Ok(false) };
+    let mut ended: Vec<Fingerprint> = Vec::new();
+    if mine.renewed.as_ref().is_some_and(|c| c.sha256 == *shown) {
+        let former = std::mem::replace(&mut mine.certificate, mine.renewed.take());
+        ended.extend(former.map(|c| c.sha256));
+    }
+    let first = mine.state == EnrolmentState::Pending;
+    let (channel, identity) = (mine.channel, mine.identity.to_lowercase());
+    if first {
+        mine.state = EnrolmentState::Enrolled;
+        end_of_former(tx, device, enrolment, channel, now)?;
+        for former in &mut device.enrolments {
+            let same = former.channel == channel
+                && (channel != Channel::Activesync || former.identity.to_lowercase() == identity);
+            if former.id != enrolment && same && former.is_live() {
+                former.state = EnrolmentState::Revoked;
+                ended.extend([&former.certificate, &former.renewed].into_iter().flatten().map(|c| c.sha256));
+            }
+        }
+        device.life = Life::Enrolled;
+        audit::note(tx, "device", "enrolment.complete", enrolment, "ok", &format!("device {}", device.id))?;
+    }
+    for certificate in ended {
+        credential::revoke(tx, &certificate, now)?;
+    }
+    tx.put(device)?;
+    Ok(first)
+}
+
+/// What a new enrolment says of what was open on the device: a full wipe that was sent and could not be answered is proved by the
+/// hardware's return (OMA-DM) or presumed; everything else is of the past.
+fn end_of_former(
+    tx: &mut Tx<'_>,
+    device: &mut Device,
+    new: EnrolmentId,
+    channel: Channel,
+    now: Timestamp,
+) -> Result<()> {
+    if channel == Channel::Activesync {
+        return Ok(());
+    }
+    let presumed = device.wipe.filter(|_| device.life == Life::Wiped);
+    let open: Vec<CommandId> = device.open.iter().copied().chain(presumed).collect();
+    for id in open {
+        let Some(mut command) = tx.get::<Command>(id)?.filter(|c| c.enrolment != new) else { continue };
+        if command.wipes(Scope::Full) && command.sent.is_some() && command.state != State::Confirmed {
+            let detail = "the same hardware enrolled anew".to_string();
+            let outcome = match channel {
+                Channel::Omadm => Outcome::Done { kind: "enrolled_anew", detail },
+                _ => Outcome::Presumed { kind: "enrolled_anew", detail },
+            };
+            queue::settle(tx, device, new, id, outcome)?;
+        } else if !command.state.is_final() {
+            let text = "the device enrolled anew before this reached it";
+            command.error = Some(Failure { code: "enrolled_anew".into(), text: text.into() });
+            queue::ending::end_on(tx, device, &mut command, State::Cancelled, true)?;
+        }
+    }
+    device.open.clear();
+    device.wipe = None;
+    device.mail_shut = None;
+    device.facts.clear();
+    device.asked = None;
+    // The end of a wipe ended the enrolments that were there; this one is newer than it.
+    if let Some(mine) = device.enrolment_mut(new) {
+        mine.state = EnrolmentState::Enrolled;
+        mine.created = now;
+    }
+    Ok(())
+}
+
+/// Ends an enrolment's certificate and nothing else: the device gets plain refusals and must enrol anew.
+pub fn revoke(tx: &mut Tx<'_>, actor: &str, device: DeviceId, only: Option<EnrolmentId>) -> Result<Device> {
+    let mut device = lookup::by_id(tx, device)?;
+    if let Some(id) = only
+        && device.enrolment(id).is_none()
+    {
+        return Err(Error::not_found("enrolment", id));
+    }
+    let now = tx.now();
+    let mut certificates = Vec::new();
+    let mut ended = Vec::new();
+    for enrolment in device.enrolments.iter_mut().filter(|e| e.is_live() && only.is_none_or(|id| id == e.id)) {
+        enrolment.state = EnrolmentState::Revoked;
+        certificates.extend([&enrolment.certificate, &enrolment.renewed].into_iter().flatten().map(|c| c.sha256));
+        ended.push(enrolment.id);
+    }
+    for certificate in certificates {
+        credential::revoke(tx, &certificate, now)?;
+    }
+    for id in ended {
+        audit::note(tx, actor, "enrolment.revoked", id, "ok", &format!("device {}", device.id))?;
+        queue::ending::hand_over(tx, &mut device, id)?;
+    }
+    tx.put(&device)?;
+    Ok(device)
+}
