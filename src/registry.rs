@@ -9,6 +9,7 @@ pub mod enrol;
 pub mod groups;
 pub mod invitation;
 pub mod lookup;
+pub mod peers;
 
 pub use credential::{Credential, Standing};
 pub use device::{Channel, Device, Enrolment, EnrolmentState, Life, Ownership, Platform};

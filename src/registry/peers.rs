@@ -1,0 +1,180 @@
+//! What is remembered of devices that have nothing to do, so that an idle poll needs no store.
+//!
+//! An entry is made on the writer's thread, in the call that found nothing due, and is forgotten on that thread as soon as anything
+//! about the device changes, on this node or another. Where other nodes write too, memory counts only while the change feed has been
+//! read to its end within the last second.
+
+use super::Channel;
+use crate::{
+    clock::Timestamp,
+    ids::{DeviceId, EnrolmentId, Fingerprint},
+    store::{Changed, Observer},
+};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{
+        Arc, RwLock,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+/// Older news than this count for nothing where other nodes write too.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// A device that polled and had nothing due.
+#[derive(Debug)]
+pub struct Idle {
+    /// Whose certificate.
+    pub fingerprint: Fingerprint,
+    /// The device.
+    pub device: DeviceId,
+    /// The enrolment.
+    pub enrolment: EnrolmentId,
+    /// The protocol.
+    pub channel: Channel,
+    /// The device's own name in it.
+    pub identity: String,
+    /// From then on the store is asked again: the certificate ends, or facts have to be asked anew.
+    pub until: Timestamp,
+    seen: AtomicI64,
+}
+
+impl Idle {
+    /// An entry, seen at this moment and written so.
+    pub fn new(
+        fingerprint: Fingerprint,
+        device: DeviceId,
+        enrolment: EnrolmentId,
+        channel: Channel,
+        identity: &str,
+        until: Timestamp,
+    ) -> Self {
+        Self { fingerprint, device, enrolment, channel, identity: identity.into(), until, seen: AtomicI64::new(0) }
+    }
+}
+
+/// See the module.
+pub struct Peers {
+    known: RwLock<Known>,
+    shared: bool,
+    started: Instant,
+    caught_up: AtomicU64,
+}
+
+#[derive(Default)]
+struct Known {
+    idle: HashMap<Fingerprint, Arc<Idle>>,
+    of_device: HashMap<String, BTreeSet<Fingerprint>>,
+    /// Seen and forgotten before it was written.
+    left: Vec<(EnrolmentId, Timestamp)>,
+}
+
+impl Peers {
+    /// Empty. `shared`: other processes write to the same store.
+    pub fn new(shared: bool) -> Self {
+        Self { known: RwLock::default(), shared, started: Instant::now(), caught_up: AtomicU64::new(0) }
+    }
+
+    /// The device behind this certificate, if nothing is due for it; notes that it was seen. `None`: ask the store.
+    pub fn idle(&self, fingerprint: &Fingerprint, now: Timestamp) -> Option<Arc<Idle>> {
+        if self.shared && !self.is_fresh() {
+            return None;
+        }
+        let found = self.known.read().ok()?.idle.get(fingerprint).filter(|e| now < e.until).cloned()?;
+        found.seen.store(now.0, Ordering::Relaxed);
+        Some(found)
+    }
+
+    fn is_fresh(&self) -> bool {
+        let last = Duration::from_millis(self.caught_up.load(Ordering::Acquire));
+        self.started.elapsed().saturating_sub(last) < FRESH
+    }
+
+    /// Who was seen since this was last asked, to be written in one batch.
+    pub fn take_seen(&self) -> Vec<(EnrolmentId, Timestamp)> {
+        let Ok(mut known) = self.known.write() else { return Vec::new() };
+        let mut seen = std::mem::take(&mut known.left);
+        seen.extend(known.idle.values().filter_map(|e| taken(e)));
+        seen
+    }
+}
+
+fn taken(entry: &Idle) -> Option<(EnrolmentId, Timestamp)> {
+    let at = entry.seen.swap(0, Ordering::Relaxed);
+    (at != 0).then_some((entry.enrolment, Timestamp(at)))
+}
+
+impl Known {
+    fn forget(&mut self, device: &str) {
+        for fingerprint in self.of_device.remove(device).unwrap_or_default() {
+            let entry = self.idle.remove(&fingerprint);
+            self.left.extend(entry.and_then(|e| taken(&e)));
+        }
+    }
+}
+
+impl Observer for Peers {
+    fn changed(&self, subjects: &BTreeSet<String>) {
+        let Ok(mut known) = self.known.write() else { return };
+        if subjects.contains("*") {
+            let all: Vec<String> = known.of_device.keys().cloned().collect();
+            all.iter().for_each(|device| known.forget(device));
+        } else {
+            subjects.iter().for_each(|device| known.forget(device));
+        }
+    }
+
+    fn remember(&self, what: Changed) {
+        let (Ok(entry), Ok(mut known)) = (what.downcast::<Idle>(), self.known.write()) else { return };
+        known.of_device.entry(entry.device.to_string()).or_default().insert(entry.fingerprint);
+        known.idle.insert(entry.fingerprint, Arc::new(*entry));
+    }
+
+    fn caught_up(&self) {
+        let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.caught_up.store(now, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    fn entry(byte: u8) -> Idle {
+        let id = Uuid::from_u128(u128::from(byte));
+        Idle::new(Fingerprint([byte; 32]), DeviceId(id), EnrolmentId(id), Channel::Apple, "UDID", Timestamp(1000))
+    }
+
+    #[test]
+    fn what_changed_is_forgotten_and_its_last_sight_kept() {
+        let peers = Peers::new(false);
+        for byte in [1, 2, 3] {
+            peers.remember(Box::new(entry(byte)));
+        }
+        let idle = |byte: u8, at: i64| peers.idle(&Fingerprint([byte; 32]), Timestamp(at)).is_some();
+        assert!(idle(1, 5) && idle(2, 6) && !idle(9, 5) && !idle(1, 1000), "known, unknown, and past its time");
+        peers.changed(&[entry(1).device.to_string()].into());
+        assert!(!idle(1, 7) && idle(2, 8));
+        let mut seen: Vec<i64> = peers.take_seen().into_iter().map(|(_, at)| at.0).collect();
+        seen.sort_unstable();
+        assert_eq!(seen, [5, 8], "the forgotten one's sight is written too");
+        assert_eq!(peers.take_seen(), []);
+        peers.changed(&["*".to_string()].into());
+        assert!(!idle(2, 9) && !idle(3, 9));
+    }
+
+    #[test]
+    fn memory_counts_only_while_the_feed_is_fresh() {
+        let peers = Peers::new(true);
+        peers.remember(Box::new(entry(1)));
+        peers.caught_up();
+        let idle = || peers.idle(&Fingerprint([1; 32]), Timestamp(1)).is_some();
+        assert!(idle());
+        std::thread::sleep(FRESH + Duration::from_millis(50));
+        assert!(!idle());
+        peers.caught_up();
+        assert!(idle());
+    }
+}
