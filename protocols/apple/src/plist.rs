@@ -298,6 +298,20 @@ impl Budget {
     }
 }
 
+/// Whether XML can carry it.
+fn is_xml_char(c: char) -> bool {
+    c >= ' ' && c != '\u{fffe}' && c != '\u{ffff}' || matches!(c, '\t' | '\n' | '\r')
+}
+
+/// Text as it is kept. Apple writes names of applications as they are, control characters and all: those become
+/// U+FFFD, since neither our own XML nor every store can carry them, and the message is good for all that.
+fn clean(text: String) -> String {
+    if text.chars().all(is_xml_char) {
+        return text;
+    }
+    text.chars().map(|c| if is_xml_char(c) { c } else { '\u{fffd}' }).collect()
+}
+
 /// `YYYY-MM-DDTHH:MM:SSZ` with every part in its range: the only form Apple writes.
 fn is_date(text: &str) -> bool {
     let bytes = text.as_bytes();

@@ -129,7 +129,7 @@ impl Body<'_> {
                 STR_I => Some(self.inline(at)?),
                 STR_T => Some(self.reference(at)?),
                 OPAQUE => Some(self.opaque()?),
-                token if matches!(token & TOKEN, ENTITY..=LITERAL | 0) => {
+                token if matches!(token & TOKEN, 0..=LITERAL) => {
                     return Err(Error::Unsupported { token, at });
                 }
                 token => self.tag(token, at, &mut open)?.map(Node::Element),

@@ -14,7 +14,8 @@ pub(crate) const TOKEN: u8 = 0x3F;
 
 /// Writes a document. A public id in words goes into a string table of its own; strings are always inline.
 ///
-/// A string with a NUL in it is written as opaque bytes, since an inline string would end there.
+/// A string with a NUL in it is written as opaque bytes, since an inline string would end there. Strings
+/// are written as they are: a header that says US-ASCII is the caller's promise.
 pub fn encode(header: &Header, root: &Element) -> Vec<u8> {
     let mut out = Vec::with_capacity(64);
     start(header, &mut out);

@@ -99,6 +99,7 @@ fn what_is_wrong_is_said_with_its_place() {
         ("literal", &[3, 1, 0x6A, 0, 4, 0], Error::Unsupported { token: 4, at: 4 }),
         ("entity", &[3, 1, 0x6A, 0, 0x45, 2, 0x20, 1], Error::Unsupported { token: 2, at: 5 }),
         ("extension", &[3, 1, 0x6A, 0, 0x45, 0xC0, 1], Error::Unsupported { token: 0xC0, at: 5 }),
+        ("extension at the root", &[3, 1, 0x6A, 0, 0x41], Error::Unsupported { token: 0x41, at: 4 }),
         ("instruction", &[3, 1, 0x6A, 0, 0x43, 1], Error::Unsupported { token: 0x43, at: 4 }),
         ("not UTF-8", &[3, 1, 0x6A, 0, 0x45, 3, 0xFF, 0, 1], Error::Text { at: 5 }),
         ("not ASCII", &[3, 1, 3, 0, 0x45, 3, 0xC3, 0xA4, 0, 1], Error::Text { at: 5 }),
@@ -174,7 +175,7 @@ proptest! {
 
     /// What decodes is written and read to the same tree, whatever form it came in.
     #[test]
-    fn decoding_is_stable(bytes in prop::collection::vec(prop::sample::select(vec![0u8, 1, 3, 14, 0x45, 0x4E, 0x0C, 0xC3, b'a']), 0..40)) {
+    fn decoding_is_stable(bytes in prop::collection::vec(prop::sample::select(vec![0u8, 1, 3, 14, 0x41, 0x45, 0x4E, 0x0C, 0x82, 0xC3, b'a']), 0..40)) {
         if let Ok(root) = body(&bytes) {
             prop_assert_eq!(decode(&encode(&Header::ACTIVESYNC, &root), &TABLES, &Limits::SMALL).unwrap().root, root);
         }

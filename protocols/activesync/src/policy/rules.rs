@@ -47,7 +47,7 @@ rules! {
     // 1 is "any length".
     MinDevicePasswordLength 0x14 V12_0 1 16 None;
     // Seconds; 9999 and above is "never".
-    MaxInactivityTimeDeviceLock 0x15 V12_0 1 2_147_483_647 None;
+    MaxInactivityTimeDeviceLock 0x15 V12_0 0 2_147_483_647 None;
     MaxDevicePasswordFailedAttempts 0x16 V12_0 4 16 None;
     // Bytes.
     MaxAttachmentSize 0x17 V12_0 0 2_147_483_647 None;
@@ -75,7 +75,7 @@ rules! {
     AllowHTMLEmail 0x29 V12_1 0 1 Some(1);
     // 0 all, 1 a day, 2 three, 3 a week, 4 two, 5 a month.
     MaxEmailAgeFilter 0x2A V12_1 0 5 Some(0);
-    // Kilobytes or characters by the client; -1 is "whole", 0 the head alone.
+    // -1 is "whole", 0 the head alone.
     MaxEmailBodyTruncationSize 0x2B V12_1 -1 2_147_483_647 Some(-1);
     MaxEmailHTMLBodyTruncationSize 0x2C V12_1 -1 2_147_483_647 Some(-1);
     RequireSignedSMIMEMessages 0x2D V12_1 0 1 Some(0);

@@ -75,7 +75,7 @@ pub enum Message {
     Empty,
     /// Phase 1.
     PolicyRequest,
-    /// Phase 1 for a type of policy that does not exist.
+    /// Either phase for a type of policy that does not exist.
     UnknownType,
     /// Phase 1 that lacks what the version requires.
     NoDeviceInformation,
@@ -103,8 +103,11 @@ impl Message {
         let told = request.device_information.as_ref().is_some_and(|information| information.model.is_some());
         match &request.body {
             Body::Empty => Message::Empty,
-            Body::Policy(PolicyType::Absent) | Body::Ack { outcome: None, .. } => Message::Malformed,
-            Body::Policy(PolicyType::Unknown(_)) => Message::UnknownType,
+            Body::Policy(PolicyType::Absent) | Body::Ack { kind: PolicyType::Absent, .. } => Message::Malformed,
+            Body::Policy(PolicyType::Unknown(_)) | Body::Ack { kind: PolicyType::Unknown(_), .. } => {
+                Message::UnknownType
+            }
+            Body::Ack { outcome: None, .. } => Message::Malformed,
             Body::Policy(_) if version.wants_device_information() && !told => Message::NoDeviceInformation,
             Body::Policy(_) => Message::PolicyRequest,
             Body::Ack { key, outcome: Some(outcome), .. } => {
@@ -148,8 +151,11 @@ impl State {
             (_, Message::UnknownType) => (self, vec![Output::Reply(Reply::UnknownType)]),
             (_, Message::Empty) => (self, vec![Output::Reply(Reply::Ok)]),
             (_, Message::PolicyAck { key, outcome }) => self.acknowledged(key, outcome, due, fresh),
-            (_, Message::NoDeviceInformation) => (self, vec![Output::Reply(Reply::Refuse(Status::DEVICE_INFORMATION))]),
-            (_, Message::PolicyRequest) => offer(due, fresh),
+            // Asked of those only for whom there is a policy: nobody is shut out for its sake otherwise.
+            (_, Message::NoDeviceInformation) if due.is_some() => {
+                (self, vec![Output::Reply(Reply::Refuse(Status::DEVICE_INFORMATION))])
+            }
+            (_, Message::PolicyRequest | Message::NoDeviceInformation) => offer(due, fresh),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Property lists in binary form (`bplist00`): Apple's CFBinaryPList.c. Read only; devices take XML.
 
-use super::{Budget, Dict, MAX_DEPTH, Value, is_date};
+use super::{Budget, Dict, MAX_DEPTH, Value, clean, is_date};
 use crate::error::Error;
 
 const TRAILER: usize = 32;
@@ -69,13 +69,13 @@ impl<'a> BinaryReader<'a> {
         match kind {
             0x4 => Ok(Value::Data(bytes.to_vec())),
             0x5 => match std::str::from_utf8(bytes) {
-                Ok(text) => Ok(Value::Text(text.to_owned())),
+                Ok(text) => Ok(Value::Text(clean(text.to_owned()))),
                 Err(_) => Err(fail(from, "not ASCII")),
             },
             _ => {
                 let units = bytes.chunks_exact(2).filter_map(|pair| Some(u16::from_be_bytes(pair.try_into().ok()?)));
                 let text: Result<String, _> = char::decode_utf16(units).collect();
-                text.map(Value::Text).map_err(|_| fail(from, "not UTF-16"))
+                text.map(clean).map(Value::Text).map_err(|_| fail(from, "not UTF-16"))
             }
         }
     }

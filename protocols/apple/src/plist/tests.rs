@@ -71,6 +71,13 @@ fn what_is_not_a_property_list_is_refused() {
 }
 
 #[test]
+fn control_characters_cost_no_message() {
+    let want = Ok(Value::Text("a\u{fffd}b\u{fffd}".into()));
+    assert_eq!(parse(&doc("<string>a\u{0}b&#4;</string>")), want);
+    assert_eq!(parse(&binary(&[b"\x54a\0b\x04".to_vec()])), want);
+}
+
+#[test]
 fn limits_hold() {
     let nested = |n: usize| doc(&format!("{}{}", "<array>".repeat(n), "</array>".repeat(n)));
     assert!(parse(&nested(MAX_DEPTH)).is_ok());
@@ -133,9 +140,8 @@ fn binary_dates_stay_in_the_calendar() {
 
 fn any_text() -> impl Strategy<Value = String> {
     // What XML can carry.
-    proptest::collection::vec(any::<char>(), 0..12).prop_map(|chars| {
-        chars.into_iter().filter(|&c| c >= ' ' && c != '\u{fffe}' && c != '\u{ffff}' || "\t\n\r".contains(c)).collect()
-    })
+    proptest::collection::vec(any::<char>(), 0..12)
+        .prop_map(|chars| chars.into_iter().filter(|&c| super::is_xml_char(c)).collect())
 }
 
 /// Any value both forms can carry.

@@ -6,7 +6,7 @@ use quick_xml::{
     events::{BytesRef, BytesStart, Event},
 };
 
-use super::{Budget, Dict, MAX_DEPTH, Value, is_date};
+use super::{Budget, Dict, MAX_DEPTH, Value, clean, is_date, is_xml_char};
 use crate::error::Error;
 
 const PROLOGUE: &str = concat!(
@@ -154,7 +154,7 @@ impl<'a> XmlReader<'a> {
                 Event::CData(part) => text.push_str(&part.decode().map_err(|_| self.fail("not UTF-8"))?),
                 Event::GeneralRef(name) => text.push(self.entity(&name)?),
                 Event::Comment(_) | Event::PI(_) => {}
-                Event::End(_) => return Ok(text),
+                Event::End(_) => return Ok(clean(text)),
                 _ => return Err(self.fail("an element where text belongs")),
             }
         }
@@ -290,8 +290,7 @@ fn element(out: &mut String, name: &str, text: &str) {
             '&' => out.push_str("&amp;"),
             // A bare carriage return is a line feed to XML readers.
             '\r' => out.push_str("&#13;"),
-            '\t' | '\n' => out.push(c),
-            c if c < ' ' || c == '\u{fffe}' || c == '\u{ffff}' => out.push('\u{fffd}'),
+            c if !is_xml_char(c) => out.push('\u{fffd}'),
             c => out.push(c),
         }
     }

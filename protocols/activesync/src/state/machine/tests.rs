@@ -157,6 +157,8 @@ fn device_information_is_due_from_14_1() {
     assert_eq!(message, Message::NoDeviceInformation);
     let (_, out) = State::NotProvisioned.step(message, Version::V14_1, due(1), key(1));
     assert_eq!(out, vec![Output::Reply(Reply::Refuse(Status(165)))]);
+    let (_, out) = State::NotProvisioned.step(message, Version::V14_1, None, key(1));
+    assert_eq!(out, vec![Output::Reply(Reply::NoPolicy)]);
 }
 
 #[test]
@@ -169,4 +171,20 @@ fn a_state_is_stored_and_read_back() {
     }
     let json = r#"{"held":{"key":2,"revision":5,"temp":1}}"#;
     assert_eq!(serde_json::from_str::<State>(json).unwrap(), HELD());
+}
+
+#[test]
+fn what_makes_no_sense_is_a_protocol_error() {
+    let outcome = Some(PolicyOutcome::Applied);
+    for (row, body, want) in [
+        ("no type", Body::Policy(PolicyType::Absent), Message::Malformed),
+        ("no type, phase 2", Body::Ack { kind: PolicyType::Absent, key: 7, outcome }, Message::Malformed),
+        ("no outcome", Body::Ack { kind: PolicyType::Wbxml, key: 7, outcome: None }, Message::Malformed),
+        ("unknown type", Body::Policy(PolicyType::Unknown("x".into())), Message::UnknownType),
+    ] {
+        let message = Message::new(&Request { device_information: None, body }, Presented::Zero, V);
+        assert_eq!(message, want, "{row}");
+    }
+    let (state, out) = HELD().step(Message::Malformed, V, due(5), key(9));
+    assert_eq!((state, out), (HELD(), vec![Output::Reply(Reply::ProtocolError)]));
 }
