@@ -4,6 +4,7 @@ pub mod admins;
 pub mod audit;
 pub mod clock;
 pub mod error;
+pub mod http;
 pub mod ids;
 pub mod queue;
 pub mod registry;

@@ -1,0 +1,215 @@
+//! HTTP/1.1 requests to other servers, streamed both ways: the mail server behind the gateway, webhooks.
+//! Follows no redirect, keeps no cookies; how long an answer may take is the caller's to say.
+
+use super::{connector::Connector, tls::TlsError};
+use axum::body::Body;
+use hyper::{Request, Response, Uri, body::Incoming};
+use hyper_util::{
+    client::legacy::Client,
+    rt::{TokioExecutor, TokioTimer},
+};
+use rustls::RootCertStore;
+use std::{error::Error, sync::Arc, time::Duration};
+
+/// How long an unused connection is kept. Under the minute or two after which servers close theirs.
+const IDLE: Duration = Duration::from_secs(45);
+/// Unused connections kept per server.
+const IDLE_CONNECTIONS: usize = 256;
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum OutgoingError {
+    /// The address is not one that we can call.
+    #[error("{0} is not an address to call")]
+    Url(String),
+    /// No connection: name, TCP, TLS or time. Nothing was sent.
+    #[error("no connection to {server}: {}", chain(.source.as_ref()))]
+    Connect {
+        /// Scheme, host and port.
+        server: String,
+        /// Why.
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// The connection broke before the answer's head, or in its body. The request may have arrived.
+    #[error("{server} did not answer: {}", chain(.source.as_ref()))]
+    Broken {
+        /// Scheme, host and port.
+        server: String,
+        /// Why.
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// No answer in time. The request may have arrived.
+    #[error("{server} did not answer in time")]
+    Late {
+        /// Scheme, host and port.
+        server: String,
+    },
+    /// The answer is longer than is read here.
+    #[error("{server} answered more than {max} bytes")]
+    TooLarge {
+        /// Scheme, host and port.
+        server: String,
+        /// The most that is read.
+        max: usize,
+    },
+}
+
+/// An error with all below it: hyper's own words name none of the causes.
+fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut below = error.source();
+    while let Some(cause) = below {
+        text = format!("{text}: {cause}");
+        below = cause.source();
+    }
+    text
+}
+
+/// A client with a pool of connections per server. Clones share it.
+#[derive(Clone)]
+pub struct Outgoing(Client<Connector, Body>);
+
+impl Outgoing {
+    /// `roots`: see [`trusted_roots`](super::connector::trusted_roots).
+    pub fn new(roots: &Arc<RootCertStore>) -> Result<Self, TlsError> {
+        let connector = Connector::new(roots, None, b"http/1.1")?;
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE)
+            .pool_max_idle_per_host(IDLE_CONNECTIONS)
+            .build(connector);
+        Ok(Self(client))
+    }
+
+    /// Sends a request with an absolute address, `http` or `https`, and returns at the answer's head. `Host` is set
+    /// from the address where it is missing. Dropping the future, or the body of the answer, ends the exchange and its
+    /// connection.
+    ///
+    /// A connection serves many callers, one after another: whoever passes on logins that hold for a connection
+    /// (NTLM, Negotiate) must take them out first.
+    pub async fn send(&self, request: Request<Body>) -> Result<Response<Incoming>, OutgoingError> {
+        let server = server(request.uri())?;
+        self.0.request(request).await.map_err(|source| match source.is_connect() {
+            true => OutgoingError::Connect { server, source: source.into() },
+            false => OutgoingError::Broken { server, source: source.into() },
+        })
+    }
+}
+
+/// Scheme, host and port of an address that can be called.
+pub(super) fn server(uri: &Uri) -> Result<String, OutgoingError> {
+    match (uri.scheme_str(), uri.authority()) {
+        // What stands before an @ may be a password, and has no business in a log.
+        (Some(scheme @ ("http" | "https")), Some(at)) if !at.as_str().contains('@') => Ok(format!("{scheme}://{at}")),
+        _ => Err(OutgoingError::Url(format!("{:?}", uri.host().unwrap_or_default()))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::{
+        connector::trusted_roots,
+        listener::Timeouts,
+        testbed::{Authority, Server},
+    };
+    use bytes::Bytes;
+    use http_body_util::BodyExt;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+
+    fn get(url: &str) -> Request<Body> {
+        Request::get(url).body(Body::empty()).unwrap()
+    }
+
+    async fn text(answer: Response<Incoming>) -> String {
+        String::from_utf8(answer.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn requests_share_connections_and_follow_no_redirect() {
+        let ca = Authority::new("Upstream");
+        let server = Server::start(&ca, Timeouts::default());
+        let client = Outgoing::new(&trusted_roots(ca.root.pem().as_bytes()).unwrap()).unwrap();
+        let url = |path: &str| format!("https://localhost:{}{path}", server.address.port());
+        let first = text(client.send(get(&url("/who"))).await.unwrap()).await;
+        assert!(first.starts_with("asked=false name=localhost"), "{first}");
+        assert_eq!(text(client.send(get(&url("/who"))).await.unwrap()).await, first, "the same port");
+        assert_eq!(client.send(get(&url("/moved"))).await.unwrap().status(), 307);
+        let by_address = format!("https://{}/who", server.address);
+        assert!(text(client.send(get(&by_address)).await.unwrap()).await.contains("name=-"));
+    }
+
+    #[tokio::test]
+    async fn bodies_are_streamed_both_ways() {
+        let ca = Authority::new("Upstream");
+        let server = Server::start(&ca, Timeouts::default());
+        let client = Outgoing::new(&ca.roots()).unwrap();
+        let (pieces, receiver) = tokio::sync::mpsc::channel::<Result<Bytes, std::io::Error>>(1);
+        let body = Body::new(StreamOf(receiver));
+        let request = Request::post(format!("https://{}/echo", server.address)).body(body).unwrap();
+        let mut answer = client.send(request).await.unwrap().into_body();
+        for piece in ["one", "two", "three"] {
+            pieces.send(Ok(Bytes::from_static(piece.as_bytes()))).await.unwrap();
+            assert_eq!(answer.frame().await.unwrap().unwrap().into_data().unwrap(), piece);
+        }
+        drop(pieces);
+        assert!(answer.frame().await.is_none());
+    }
+
+    struct StreamOf(tokio::sync::mpsc::Receiver<Result<Bytes, std::io::Error>>);
+
+    impl hyper::body::Body for StreamOf {
+        type Data = Bytes;
+        type Error = std::io::Error;
+        fn poll_frame(
+            mut self: std::pin::Pin<&mut Self>,
+            cx: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Option<Result<hyper::body::Frame<Bytes>, std::io::Error>>> {
+            self.0.poll_recv(cx).map(|piece| piece.map(|piece| piece.map(hyper::body::Frame::data)))
+        }
+    }
+
+    #[tokio::test]
+    async fn plain_http_is_spoken_and_a_break_is_told() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        drop(tokio::spawn(async move {
+            for answer in ["HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi", ""] {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let _read = stream.read(&mut [0; 1024]).await.unwrap();
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+        }));
+        let client = Outgoing::new(&trusted_roots(b"").unwrap()).unwrap();
+        let url = format!("http://{address}/x");
+        assert_eq!(text(client.send(get(&url)).await.unwrap()).await, "hi");
+        let error = client.send(get(&url)).await.unwrap_err();
+        assert!(matches!(error, OutgoingError::Broken { .. }), "{error}");
+        let error = client.send(get(&url)).await.unwrap_err();
+        assert!(matches!(error, OutgoingError::Connect { .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_not_trusted_gets_nothing() {
+        let ca = Authority::new("Upstream");
+        let server = Server::start(&ca, Timeouts::default());
+        let client = Outgoing::new(&Authority::new("Another").roots()).unwrap();
+        let error = client.send(get(&format!("https://{}/who", server.address))).await.unwrap_err();
+        assert!(matches!(error, OutgoingError::Connect { .. }), "{error}");
+        assert!(error.to_string().contains("UnknownIssuer"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn an_address_that_is_none_is_refused() {
+        let client = Outgoing::new(&Authority::new("Any").roots()).unwrap();
+        for url in ["/path", "ftp://x.example/", "http://user:secret@x.example/"] {
+            let error = client.send(get(url)).await.unwrap_err();
+            assert!(matches!(error, OutgoingError::Url(_)), "{url}: {error}");
+            assert!(!error.to_string().contains("secret"), "{error}");
+        }
+        assert!(trusted_roots(b"no PEM").is_err());
+    }
+}
