@@ -2,12 +2,16 @@
 
 pub mod admins;
 pub mod audit;
+pub mod channel;
 pub mod clock;
 pub mod error;
 pub mod http;
 pub mod ids;
+pub mod policies;
+pub mod policy;
 pub mod queue;
 pub mod registry;
+pub mod server;
 pub mod settings;
 pub mod store;
 pub mod wipe;

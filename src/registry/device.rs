@@ -3,10 +3,14 @@
 use crate::{
     clock::Timestamp,
     ids::{CommandId, DeviceId, EnrolmentId, Fingerprint},
+    policy::{Applied, PartId},
     store::Record,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// The kind of device.
+pub use crate::policy::Platform;
 
 /// A management protocol as the queue sees it, strongest first: that order decides which one carries a wipe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -32,23 +36,16 @@ impl Channel {
             Self::Activesync => "activesync",
         }
     }
-}
 
-/// The kind of device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[allow(missing_docs)]
-pub enum Platform {
-    Ios,
-    Ipados,
-    Macos,
-    Tvos,
-    Watchos,
-    Visionos,
-    Windows,
-    WindowsPhone,
-    Android,
-    Other,
+    /// As policy knows it; none where a channel carries no policy.
+    pub fn for_policy(self) -> Option<crate::policy::Channel> {
+        match self {
+            Self::Apple => Some(crate::policy::Channel::Apple),
+            Self::Omadm => Some(crate::policy::Channel::Omadm),
+            Self::Activesync => Some(crate::policy::Channel::Activesync),
+            Self::Exchange => None,
+        }
+    }
 }
 
 /// Whose the device is. A personal one cannot be fully wiped.
@@ -183,6 +180,9 @@ pub struct Device {
     /// Mail is shut by a wipe that was asked for (this command), whatever its enrolments say.
     #[serde(default)]
     pub mail_shut: Option<CommandId>,
+    /// What of the policy is in place, by channel and part.
+    #[serde(default)]
+    pub applied: BTreeMap<Channel, BTreeMap<PartId, Applied>>,
     /// Facts the device told (encryption, passcode …), for compliance.
     #[serde(default)]
     pub facts: BTreeMap<String, String>,
@@ -222,6 +222,7 @@ impl Device {
             open: Vec::new(),
             wipe: None,
             mail_shut: None,
+            applied: BTreeMap::new(),
             facts: BTreeMap::new(),
             asked: None,
         }

@@ -268,6 +268,7 @@ fn end_of_former(
     device.wipe = None;
     device.mail_shut = None;
     device.facts.clear();
+    device.applied.remove(&channel);
     device.asked = None;
     // The end of a wipe ended the enrolments that were there; this one is newer than it.
     if let Some(mine) = device.enrolment_mut(new) {

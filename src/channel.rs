@@ -1,0 +1,51 @@
+//! Where the protocols meet the house. A channel does four things: it says what it can do on a device, it turns messages into calls on
+//! registry and queue, it encodes the next command, and it wakes the device.
+
+pub mod identity;
+
+use crate::{
+    queue::{Action, Scope, Support},
+    registry::{Channel, Device, Enrolment, Platform},
+};
+
+/// Whether, and how well, the enrolment's channel can do an action on the device.
+pub fn support(device: &Device, enrolment: &Enrolment, action: Action, scope: Option<Scope>) -> Support {
+    match enrolment.channel {
+        Channel::Apple => apple_support(device, action),
+        Channel::Omadm => omadm_support(device, action),
+        Channel::Activesync => activesync_support(action, scope),
+        Channel::Exchange => Support::No("no connector is set up".into()),
+    }
+}
+
+fn apple_support(device: &Device, action: Action) -> Support {
+    match action {
+        Action::ClearPasscode if device.platform == Platform::Macos => {
+            Support::No("a Mac has no passcode to clear".into())
+        }
+        Action::Restart
+            if device.facts.get("supervised").map(String::as_str) != Some("true")
+                && device.platform != Platform::Macos =>
+        {
+            Support::No("only a supervised device can be restarted".into())
+        }
+        _ => Support::Yes,
+    }
+}
+
+fn omadm_support(device: &Device, action: Action) -> Support {
+    match action {
+        Action::Lock if device.platform == Platform::Windows => {
+            Support::No("Windows 10 and 11 PCs cannot be locked from afar: RemoteLock exists on phones only".into())
+        }
+        Action::ClearPasscode => Support::No("Windows has no way to clear a passcode".into()),
+        _ => Support::Yes,
+    }
+}
+
+fn activesync_support(action: Action, scope: Option<Scope>) -> Support {
+    match (action, scope) {
+        (Action::Wipe | Action::Sync, _) => Support::Yes,
+        _ => Support::No("mail alone can do nothing but wipe".into()),
+    }
+}

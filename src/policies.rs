@@ -1,0 +1,184 @@
+//! Policies as they are kept: stored once with a revision. What a device must have is computed when it checks in; a change writes one
+//! record, whatever the number of devices.
+
+use crate::{
+    admins::Actor,
+    audit,
+    error::{Error, Result},
+    ids::DeviceId,
+    policy::{
+        ChannelView, Compliance, DeviceState, Difference, Effective, Part, PartId, PolicyFile, Retry, SettingCoverage,
+        Subject, Touched, compliance, coverage, desired, device_state, diff, difference, effective, erases, of_policy,
+    },
+    registry::{Channel, Device},
+    store::{Record, Tx},
+};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A policy as stored.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Policy {
+    /// Its name.
+    pub name: String,
+    /// Grows by one with each change.
+    pub revision: u64,
+    /// The file, profiles inlined.
+    pub text: String,
+}
+
+impl Record for Policy {
+    const KIND: &'static str = "policy";
+    fn key(&self) -> String {
+        self.name.clone()
+    }
+    fn subject(&self) -> Option<String> {
+        Some("*".into())
+    }
+}
+
+/// What applying a file does, or would do.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Change {
+    /// The policy.
+    pub name: String,
+    /// Its revision after the change.
+    pub revision: u64,
+    /// Whether it was carried out.
+    pub applied: bool,
+    /// Lines for people, warnings at the end.
+    pub diff: String,
+    /// How many devices have it before or after.
+    pub devices: u64,
+}
+
+fn parsed(text: &str) -> Result<PolicyFile> {
+    PolicyFile::parse(text).map_err(|e| Error::invalid("text", e.to_string()))
+}
+
+/// The policy of this name.
+pub fn find(tx: &mut Tx<'_>, name: &str) -> Result<Policy> {
+    tx.get::<Policy>(name)?.ok_or_else(|| Error::not_found("policy", name))
+}
+
+/// All of them.
+pub fn list(tx: &mut Tx<'_>) -> Result<Vec<Policy>> {
+    Ok(tx.all("")?)
+}
+
+/// The file of a stored policy.
+pub fn file(policy: &Policy) -> Result<PolicyFile> {
+    parsed(&policy.text)
+}
+
+/// Shows, and with `carry_out` makes, the change from the stored policy to this file.
+pub fn apply(tx: &mut Tx<'_>, actor: &Actor, text: &str, carry_out: bool) -> Result<Change> {
+    let new = parsed(text)?;
+    let old = tx.get::<Policy>(&new.name)?;
+    let mut change = preview(tx, old.as_ref(), Some(&new))?;
+    let same = old.as_ref().is_some_and(|o| o.text == text);
+    change.revision = old.map_or(0, |o| o.revision) + u64::from(!same);
+    if carry_out && !same {
+        tx.put(&Policy { name: new.name.clone(), revision: change.revision, text: text.to_string() })?;
+        audit::note(tx, &actor.id, "policy.applied", &new.name, "ok", &change.diff)?;
+    }
+    change.applied = carry_out;
+    Ok(change)
+}
+
+/// Shows, and with `carry_out` makes, the end of a policy.
+pub fn delete(tx: &mut Tx<'_>, actor: &Actor, name: &str, carry_out: bool) -> Result<Change> {
+    let old = find(tx, name)?;
+    let mut change = preview(tx, Some(&old), None)?;
+    (change.revision, change.applied) = (old.revision, carry_out);
+    if carry_out {
+        tx.delete(&old);
+        audit::note(tx, &actor.id, "policy.deleted", name, "ok", "")?;
+    }
+    Ok(change)
+}
+
+fn preview(tx: &mut Tx<'_>, old: Option<&Policy>, new: Option<&PolicyFile>) -> Result<Change> {
+    let old = old.map(file).transpose()?;
+    let covers = |file: Option<&PolicyFile>, device: &Device| file.is_some_and(|f| f.assign.covers(&groups(device)));
+    let mut touched = Touched { devices: 0, erasing: 0 };
+    each_device(tx, |_, device| {
+        touched.devices += u64::from(covers(old.as_ref(), device) || covers(new, device));
+        let erasing = device.live().filter_map(|e| e.channel.for_policy()).any(|c| erases(c, device.platform));
+        touched.erasing += u64::from(covers(new, device) && erasing);
+        Ok(())
+    })?;
+    let name = new.or(old.as_ref()).map(|f| f.name.clone()).unwrap_or_default();
+    let devices = touched.devices;
+    let diff = diff(old.as_ref(), new, touched).to_string();
+    Ok(Change { name, revision: 0, applied: false, diff, devices })
+}
+
+fn groups(device: &Device) -> Vec<String> {
+    device.groups.iter().cloned().collect()
+}
+
+/// Calls `visit` for each device that is still managed, in pages.
+pub fn each_device(tx: &mut Tx<'_>, mut visit: impl FnMut(&mut Tx<'_>, &Device) -> Result<()>) -> Result<()> {
+    let mut after: Option<String> = None;
+    loop {
+        let page = tx.scan::<Device>("", after.as_deref(), 1000)?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after = Some(last.key());
+        for device in page.iter().filter(|d| d.live().next().is_some()) {
+            visit(tx, device)?;
+        }
+    }
+}
+
+/// What a device must have, of all policies assigned to it.
+pub fn effective_for(tx: &mut Tx<'_>, device: &Device) -> Result<Effective> {
+    let mut files = Vec::new();
+    for policy in list(tx)? {
+        files.push(file(&policy)?);
+    }
+    Ok(effective(files.iter().filter(|f| f.assign.covers(&groups(device)))))
+}
+
+/// The parts that a channel must have in place on a device, and what is to be done about it.
+pub fn due(tx: &mut Tx<'_>, device: &Device, channel: Channel) -> Result<(BTreeMap<PartId, Part>, Difference)> {
+    let Some(of_policy) = channel.for_policy() else { return Ok((BTreeMap::new(), Difference::default())) };
+    let wanted = desired(&effective_for(tx, device)?, of_policy, device.platform);
+    let none = BTreeMap::new();
+    let todo = difference(&wanted, device.applied.get(&channel).unwrap_or(&none), Retry::OnChange);
+    Ok((wanted, todo))
+}
+
+/// Coverage of one device by everything assigned to it.
+pub fn coverage_of(tx: &mut Tx<'_>, device: &Device) -> Result<Vec<SettingCoverage>> {
+    let effective = effective_for(tx, device)?;
+    let none = BTreeMap::new();
+    let views = device.live().filter_map(|e| {
+        let channel = e.channel.for_policy()?;
+        Some(ChannelView::new(channel, device.applied.get(&e.channel).unwrap_or(&none)))
+    });
+    let encrypted = device.facts.get("encrypted").and_then(|v| v.parse().ok());
+    let channels = views.collect();
+    Ok(coverage(&effective, &Subject { platform: device.platform, encrypted, channels }))
+}
+
+/// Whether a device keeps to its policies; `None` without one.
+pub fn compliance_of(tx: &mut Tx<'_>, device: &Device) -> Result<Option<Compliance>> {
+    let rows = coverage_of(tx, device)?;
+    Ok((!rows.is_empty()).then(|| compliance(&rows)))
+}
+
+/// How well one policy holds on each device that it is assigned to.
+pub fn coverage_by_device(tx: &mut Tx<'_>, name: &str) -> Result<Vec<(DeviceId, DeviceState, Vec<SettingCoverage>)>> {
+    let policy = find(tx, name)?;
+    let file = file(&policy)?;
+    let mut rows = Vec::new();
+    each_device(tx, |tx, device| {
+        if file.assign.covers(&groups(device)) {
+            let settings = of_policy(coverage_of(tx, device)?, &file);
+            rows.push((device.id, device_state(&settings), settings));
+        }
+        Ok(())
+    })?;
+    Ok(rows)
+}

@@ -1,0 +1,41 @@
+//! Policy: settings that a device must have continuously. Pure functions: no store, no clock, no I/O, no wire.
+//!
+//! The way through, in this order:
+//! 1. [`inline_profile_files`] (command line) puts the profiles that a policy file names into its text;
+//! 2. [`PolicyFile::parse`] reads the text, within the [`bounds`] that keep raw parts from being commands;
+//! 3. [`diff`] shows an administrator what would change;
+//! 4. [`effective`](fn@effective) merges the policies of one device to the strictest;
+//! 5. [`desired`] cuts that into the [`Part`]s of one channel, and [`difference`](fn@difference) says which to send and which to take away;
+//! 6. [`coverage`](fn@coverage) says what of it the device enforces, and what not and why.
+//!
+//! A new setting is a variant of [`Setting`] and [`Value`] in `setting.rs`, a key in `file.rs`, a line in `effective.rs`
+//! and its gaps in `support.rs`; the compiler names the places. How it goes over the wire is the channel's.
+
+pub mod bounds;
+mod coverage;
+mod diff;
+mod difference;
+mod effective;
+mod file;
+mod inline;
+pub mod nearest;
+mod node;
+mod parts;
+mod setting;
+mod support;
+
+pub use coverage::{
+    ChannelView, Compliance, DeviceState, SettingCoverage, State, Subject, compliance, coverage, device_state,
+    of_policy,
+};
+pub use diff::{Diff, Touched, diff};
+pub use difference::{Applied, Difference, Outcome, Retry, difference};
+pub use effective::{Effective, Raw, effective};
+pub use file::{AppleProfile, Assign, CspFormat, MAX_TEXT, PolicyError, PolicyFile, WindowsCsp};
+pub use inline::inline_profile_files;
+pub use parts::{NoSuchPart, Part, PartContent, PartId, desired};
+pub use setting::{Camera, Channel, Encryption, Passcode, Platform, Setting, Value};
+pub use support::{Support, erases, support};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,137 @@
+//! What raw parts may hold: settings and nothing else, so that no policy is a way round the wipe breaker.
+//! Checked when a policy is read, and again by [`check`] and [`check_remove`] when a part is sent or taken away.
+
+mod activesync;
+mod apple;
+mod windows;
+mod windows_nodes;
+
+use super::parts::{PartContent, PartId};
+use super::setting::Setting;
+
+pub(super) use activesync::is_unheard_of;
+pub use activesync::{element, element_names};
+pub use apple::apple_profile;
+pub use windows::windows_csp;
+
+#[cfg(test)]
+pub(super) use apple::tests::profile as test_profile;
+
+/// Fewer wrong tries than this are refused everywhere: a child with the phone would erase it.
+pub const MIN_MAX_FAILED: i64 = 4;
+/// Bytes of one raw profile, as XML.
+pub const MAX_PROFILE: usize = 256 * 1024;
+/// Bytes of the data of one Windows node.
+pub const MAX_CSP_DATA: usize = 64 * 1024;
+/// Profiles under these identifiers are the server's own (the enrolment profile, the one made of the typed settings).
+/// Were a raw part allowed to bear one, taking the policy away would remove the enrolment: a selective wipe.
+pub const RESERVED_IDENTIFIERS: [&str; 3] = ["lanyard", "org.lanyard", "com.lanyard"];
+
+/// Why something is no setting that a policy may hold, in words for the administrator.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Refused(pub String);
+
+impl Refused {
+    fn because<T>(why: impl Into<String>) -> Result<T, Refused> {
+        Err(Refused(why.into()))
+    }
+}
+
+/// Whether a part may be sent. Typed settings were checked by their types; raw parts are read anew, since a record in
+/// the store may be older than a rule here.
+pub fn check(content: &PartContent) -> Result<(), Refused> {
+    match content {
+        PartContent::Settings(_) => Ok(()),
+        PartContent::AppleProfile { identifier, bytes } => match apple_profile(bytes)? {
+            profile if profile.identifier == *identifier => Ok(()),
+            _ => Refused::because("the profile bears another identifier than the part"),
+        },
+        PartContent::WindowsCsp { path, format, data } => windows_csp(path, Some(*format), data).map(drop),
+        PartContent::ActiveSync { elements, .. } => {
+            elements.iter().try_for_each(|(name, value)| element(name, value).map(drop))
+        }
+    }
+}
+
+/// Whether a part may be taken away again: what could not have been sent cannot be removed.
+pub fn check_remove(id: &PartId) -> Result<(), Refused> {
+    match id {
+        PartId::Settings | PartId::Setting(_) | PartId::Document => Ok(()),
+        PartId::Profile(identifier) => apple::check_identifier(identifier),
+        PartId::Csp(path) => windows::node(path).map(drop),
+    }
+}
+
+/// The typed setting that an ActiveSync element says as well.
+pub(super) fn typed_element(name: &str) -> Option<Setting> {
+    Some(match name {
+        "DevicePasswordEnabled" => Setting::PasscodeRequired,
+        "MinDevicePasswordLength" => Setting::PasscodeMinLength,
+        "AlphanumericDevicePasswordRequired" => Setting::PasscodeAlphanumeric,
+        "MaxDevicePasswordFailedAttempts" => Setting::PasscodeMaxFailed,
+        "MaxInactivityTimeDeviceLock" => Setting::PasscodeMaxIdleMinutes,
+        "DevicePasswordExpiration" => Setting::PasscodeExpireDays,
+        "DevicePasswordHistory" => Setting::PasscodeHistory,
+        "RequireDeviceEncryption" => Setting::Encryption,
+        "AllowCamera" => Setting::Camera,
+        _ => return None,
+    })
+}
+
+/// The typed setting that a Windows node says as well. Most nodes are named like the ActiveSync elements.
+pub(super) fn typed_node(path: &str) -> Option<Setting> {
+    let tail = path.strip_prefix("./Device/Vendor/MSFT/")?;
+    match tail.strip_prefix("Policy/Config/") {
+        Some(policy) => match policy.split_once('/')? {
+            ("DeviceLock" | "Security" | "Camera", name) => typed_element(name),
+            _ => None,
+        },
+        None => (tail == "BitLocker/RequireDeviceEncryption").then_some(Setting::Encryption),
+    }
+}
+
+/// Whether a number is among `1|2|4-16`; an empty list allows any.
+fn number_allowed(allowed: &str, number: i64) -> bool {
+    allowed.is_empty()
+        || allowed.split('|').any(|item| {
+            // A minus in front is a sign, one within is a range.
+            let split = item.char_indices().find(|&(at, c)| c == '-' && at > 0).map(|(at, _)| item.split_at(at));
+            let (low, high) = split.map_or((item, item), |(low, high)| (low, high.trim_start_matches('-')));
+            matches!((low.parse::<i64>(), high.parse::<i64>()), (Ok(low), Ok(high)) if (low..=high).contains(&number))
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_held_against_lists_and_ranges() {
+        for (allowed, number, want) in [
+            ("", -7, true),
+            ("0|1", 1, true),
+            ("0|1", 2, false),
+            ("4-16", 4, true),
+            ("4-16", 17, false),
+            ("-1|0-9", -1, true),
+            ("0-1|65535", 65535, true),
+            ("garbage", 1, false),
+        ] {
+            assert_eq!(number_allowed(allowed, number), want, "{allowed} {number}");
+        }
+    }
+
+    #[test]
+    fn every_typed_setting_has_its_element_and_every_typed_node_is_in_the_table() {
+        for setting in Setting::ALL {
+            let names: Vec<_> = element_names().filter(|name| typed_element(name) == Some(setting)).collect();
+            assert_eq!(names.len(), 1, "{setting:?}");
+        }
+        let nodes: Vec<_> = windows_nodes::NODES.iter().filter_map(|(path, _, _)| typed_node(path)).collect();
+        for setting in Setting::ALL {
+            assert!(nodes.contains(&setting), "{setting:?}");
+        }
+        assert_eq!(typed_node("./Device/Vendor/MSFT/Policy/Config/WiFi/AllowCamera"), None);
+    }
+}

@@ -1,0 +1,223 @@
+//! Raw Windows parts: nodes of the table, and a few families whose paths hold a name. Set by Add and Replace, never Exec.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::super::file::{CspFormat, WindowsCsp};
+use super::super::nearest::nearest;
+use super::windows_nodes::NODES;
+use super::{MAX_CSP_DATA, MIN_MAX_FAILED, Refused, number_allowed};
+
+/// Nodes that act, by name: the words are better than "unknown".
+const REFUSED_NAMES: [&str; 9] = [
+    "remotewipe",
+    "remotelock",
+    "reboot",
+    "dmclient",
+    "unenroll",
+    "automaticredeployment",
+    "cleanpc",
+    "remotefind",
+    "cleartpmifnotready",
+];
+/// Nodes whose path holds a name (`*`), which the table cannot list.
+#[rustfmt::skip]
+static FAMILIES: &[(&str, CspFormat, &str)] = &[
+    ("./Device/Vendor/MSFT/RootCATrustedCertificates/CA/*/EncodedCertificate", CspFormat::B64, ""),
+    ("./Device/Vendor/MSFT/RootCATrustedCertificates/Root/*/EncodedCertificate", CspFormat::B64, ""),
+    ("./Device/Vendor/MSFT/RootCATrustedCertificates/TrustedPublisher/*/EncodedCertificate", CspFormat::B64, ""),
+    ("./Device/Vendor/MSFT/WiFi/Profile/*/WlanXml", CspFormat::Chr, ""),
+];
+
+/// Checks one node and gives it in the spelling that is sent: the table's case, `./Vendor/…` as `./Device/Vendor/…`.
+/// Without a format it is the node's own.
+pub fn windows_csp(path: &str, format: Option<CspFormat>, data: &str) -> Result<WindowsCsp, Refused> {
+    let node = node(path)?;
+    if format.is_some_and(|given| given != node.format) {
+        return Refused::because(format!("the node's format is {}", node.format.as_str()));
+    }
+    if data.len() > MAX_CSP_DATA {
+        return Refused::because(format!("the data is larger than {MAX_CSP_DATA} bytes"));
+    }
+    let data = check_data(&node, data)?;
+    Ok(WindowsCsp { path: node.path, format: node.format, data })
+}
+
+/// A node that may be set.
+#[derive(Debug)]
+pub(super) struct Node {
+    path: String,
+    format: CspFormat,
+    allowed: &'static str,
+}
+
+/// Finds the node of a path, in whatever case it is written.
+pub(super) fn node(path: &str) -> Result<Node, Refused> {
+    if path.len() > 512 || !path.chars().all(|c| c.is_ascii_graphic() || c == ' ') {
+        return Refused::because("a path is at most 512 ASCII characters");
+    }
+    if let Some(name) = path.split('/').find(|s| REFUSED_NAMES.contains(&s.trim().to_ascii_lowercase().as_str())) {
+        return Refused::because(format!(
+            "{name} acts rather than sets: wipes, locks and restarts go through their commands"
+        ));
+    }
+    let full = match path.get(..9) {
+        Some(root) if root.eq_ignore_ascii_case("./Vendor/") => {
+            format!("./Device{}", path.get(1..).unwrap_or_default())
+        }
+        _ => path.to_owned(),
+    };
+    let found = NODES.iter().chain(FAMILIES).find_map(|(pattern, format, allowed)| {
+        let path = canonical(pattern, &full)?;
+        Some(Node { path, format: *format, allowed })
+    });
+    found.ok_or_else(|| {
+        let known = NODES.iter().chain(FAMILIES).map(|(pattern, _, _)| *pattern);
+        Refused(format!("no node that a policy may set; the nearest is {}", nearest(&full, known).unwrap_or_default()))
+    })
+}
+
+/// The path in the pattern's spelling; what stands for a name is kept as it is.
+fn canonical(pattern: &str, path: &str) -> Option<String> {
+    let mut segments = Vec::new();
+    let mut given = path.split('/');
+    for known in pattern.split('/') {
+        let segment = given.next()?;
+        match known {
+            "*" | "{TenantId}" => segments.push(name_segment(segment)?),
+            _ if known.eq_ignore_ascii_case(segment) => segments.push(known),
+            _ => return None,
+        }
+    }
+    given.next().is_none().then(|| segments.join("/"))
+}
+
+/// A name within a path: nothing that could be read as a separator, a query or a step upwards.
+fn name_segment(segment: &str) -> Option<&str> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || " -_.%{}".contains(c);
+    let fine = !segment.is_empty()
+        && segment.chars().all(plain)
+        && !segment.starts_with('.')
+        && !segment.to_ascii_lowercase().contains("%2f")
+        && !segment.to_ascii_lowercase().contains("%5c");
+    fine.then_some(segment)
+}
+
+fn check_data(node: &Node, data: &str) -> Result<String, Refused> {
+    match node.format {
+        CspFormat::Int => match data.parse::<i64>() {
+            Ok(tries)
+                if node.path.ends_with("/MaxDevicePasswordFailedAttempts") && (1..MIN_MAX_FAILED).contains(&tries) =>
+            {
+                Refused::because("fewer than 4 wrong tries are refused, since they erase the device (0: no limit)")
+            }
+            Ok(number) if number_allowed(node.allowed, number) => Ok(number.to_string()),
+            _ if node.allowed.is_empty() => Refused::because("takes a whole number"),
+            _ => Refused::because(format!("takes one of {}", node.allowed.replace('|', ", "))),
+        },
+        CspFormat::Bool => match data {
+            "true" | "false" => Ok(data.to_owned()),
+            _ => Refused::because("takes true or false"),
+        },
+        CspFormat::B64 => {
+            let packed: String = data.split_ascii_whitespace().collect();
+            match STANDARD.decode(&packed) {
+                Ok(_) => Ok(packed),
+                Err(_) => Refused::because("takes base64"),
+            }
+        }
+        CspFormat::Chr | CspFormat::Xml => match data.chars().find(|&c| !in_xml(c)) {
+            Some(c) => Refused::because(format!("the data holds {c:?}, which no XML can carry")),
+            None => Ok(data.to_owned()),
+        },
+    }
+}
+
+/// Characters of XML 1.0, section 2.2.
+fn in_xml(c: char) -> bool {
+    matches!(c, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const LENGTH: &str = "./Device/Vendor/MSFT/Policy/Config/DeviceLock/MinDevicePasswordLength";
+    const TRIES: &str = "./Device/Vendor/MSFT/Policy/Config/DeviceLock/MaxDevicePasswordFailedAttempts";
+
+    #[test]
+    fn nodes_are_found_in_their_own_spelling() {
+        for (path, data, want) in [
+            (LENGTH, "8", Ok(LENGTH)),
+            ("./Vendor/MSFT/Policy/Config/DeviceLock/MinDevicePasswordLength", "8", Ok(LENGTH)),
+            ("./device/vendor/msft/policy/config/devicelock/mindevicepasswordlength", "8", Ok(LENGTH)),
+            (LENGTH, "3", Err("takes one of 4-16")),
+            (LENGTH, "eight", Err("takes one of")),
+            (TRIES, "0", Ok(TRIES)),
+            (TRIES, "3", Err("erase")),
+            (TRIES, "4", Ok(TRIES)),
+            ("./Device/Vendor/MSFT/RemoteWipe/doWipe", "", Err("RemoteWipe acts")),
+            ("./Device/Vendor/MSFT/remotewipe/doWipe", "", Err("remotewipe acts")),
+            ("./Device/Vendor/MSFT/RemoteLock/Lock", "", Err("RemoteLock acts")),
+            ("./Device/Vendor/MSFT/Reboot/RebootNow", "", Err("Reboot acts")),
+            ("./Device/Vendor/MSFT/DMClient/Provider/x/Unenroll", "x", Err("DMClient acts")),
+            ("./Device/Vendor/MSFT/%52emoteWipe/doWipe", "", Err("no node")),
+            ("./Device/Vendor/MSFT/Policy/Config/Security/ClearTPMIfNotReady", "1", Err("ClearTPMIfNotReady acts")),
+            ("./Device/Vendor/MSFT/Policy/Config/DeviceLock/MinDevicePasswordLenght", "8", Err(LENGTH)),
+            (
+                "./Device/Vendor/MSFT/WiFi/Profile/Office%20net/WlanXml",
+                "<WLANProfile/>",
+                Ok("./Device/Vendor/MSFT/WiFi/Profile/Office%20net/WlanXml"),
+            ),
+            ("./Device/Vendor/MSFT/WiFi/Profile/a%2Fb/WlanXml", "x", Err("no node")),
+            ("./Device/Vendor/MSFT/WiFi/Profile/../WlanXml", "x", Err("no node")),
+            ("./Device/Vendor/MSFT/WiFi/Profile/a/WlanXml?prop=Type", "x", Err("no node")),
+            ("./Device/Vendor/MSFT/WiFi/Profile/a/WlanXml", "\u{0}", Err("no XML")),
+            ("./Device/Vendor/MSFT/WiFi/Profile/a/WlanXml/b", "x", Err("no node")),
+            ("../Vendor", "", Err("no node")),
+            ("", "", Err("no node")),
+        ] {
+            match (windows_csp(path, None, data), want) {
+                (Ok(found), Ok(want)) => assert_eq!(found.path, want, "{path}"),
+                (Err(Refused(why)), Err(want)) => assert!(why.contains(want), "{path}: {why}"),
+                (found, want) => panic!("{path}={data}: {found:?}, not {want:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_wrong_format_is_refused_and_base64_is_packed() {
+        assert!(windows_csp(LENGTH, Some(CspFormat::Chr), "8").is_err());
+        let root = "./Vendor/MSFT/RootCATrustedCertificates/Root/00AA/EncodedCertificate";
+        assert_eq!(windows_csp(root, None, "QUJD\n REVG").unwrap().data, "QUJDREVG");
+        assert!(windows_csp(root, None, "no base64!").is_err());
+    }
+
+    #[test]
+    fn the_table_is_sorted_and_every_row_can_be_set() {
+        assert!(NODES.is_sorted_by_key(|(path, _, _)| path));
+        for (path, format, allowed) in NODES {
+            let path = path.replace("{TenantId}", "00000000-0000-0000-0000-000000000000");
+            let data = match format {
+                CspFormat::Int => allowed.split(['|', '-']).next_back().filter(|n| !n.is_empty()).unwrap_or("1"),
+                CspFormat::Bool => "true",
+                _ => "x",
+            };
+            let set = windows_csp(&path, Some(*format), data).unwrap_or_else(|why| panic!("{path}: {why}"));
+            assert_eq!(set.path, path);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_path_panics_and_what_passes_passes_again(
+            path in "(\\./)?(Device/|User/)?Vendor/MSFT/[A-Za-z/%.*{} é]{0,40}|\\PC{0,40}",
+            data in "\\PC{0,20}",
+        ) {
+            if let Ok(set) = windows_csp(&path, None, &data) {
+                prop_assert_eq!(windows_csp(&set.path, Some(set.format), &set.data).unwrap(), set);
+            }
+        }
+    }
+}

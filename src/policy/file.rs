@@ -1,0 +1,378 @@
+//! The policy file, format of the contract's "Policy file": YAML text to [`PolicyFile`]. Reading is the validation: what
+//! exists is within its ranges and within the [`bounds`](super::bounds) of raw parts.
+
+mod fields;
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::bounds;
+use super::node::Node;
+use super::setting::{Camera, Encryption, Passcode, Setting, Value};
+use fields::{Fields, cut, list, number, text, truth};
+
+/// Bytes of a policy file, its profiles included.
+pub const MAX_TEXT: usize = 1024 * 1024;
+/// Profiles, nodes, and groups in one file.
+const MAX_PROFILES: usize = 32;
+const MAX_NODES: usize = 256;
+const MAX_GROUPS: usize = 256;
+/// Characters of a policy's or a group's name.
+const MAX_NAME: usize = 64;
+
+/// One policy as an administrator wrote it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names are those of the file")]
+pub struct PolicyFile {
+    pub name: String,
+    pub assign: Assign,
+    pub passcode: Option<Passcode>,
+    pub encryption: Option<Encryption>,
+    pub camera: Option<Camera>,
+    /// No two of one identifier.
+    pub apple_profiles: Vec<AppleProfile>,
+    /// No two of one path.
+    pub windows_csp: Vec<WindowsCsp>,
+    /// Element to value, both as sent.
+    pub activesync: BTreeMap<String, String>,
+}
+
+/// Whom a policy is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Assign {
+    /// Every device of the tenant.
+    All,
+    /// The devices of these groups; sorted. None: nobody.
+    Groups(Vec<String>),
+}
+
+impl Assign {
+    /// Whether a device in these groups gets the policy.
+    pub fn covers<S: AsRef<str>>(&self, groups: &[S]) -> bool {
+        match self {
+            Assign::All => true,
+            Assign::Groups(names) => groups.iter().any(|group| names.iter().any(|name| name == group.as_ref())),
+        }
+    }
+}
+
+/// A configuration profile that is installed as it is (and signed by the channel).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppleProfile {
+    /// Its PayloadIdentifier.
+    pub identifier: String,
+    /// XML plist, written anew from what was checked.
+    pub bytes: Vec<u8>,
+    /// The fewest wrong tries that any of its payloads allows.
+    pub max_failed: Option<i64>,
+}
+
+/// A Windows node and what it is set to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WindowsCsp {
+    /// LocURI, from `./Device` or `./User`.
+    pub path: String,
+    /// The SyncML Format.
+    pub format: CspFormat,
+    /// As it goes into Data, before XML's escapes.
+    pub data: String,
+}
+
+/// The Format of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[allow(missing_docs, reason = "the names are the wire's")]
+pub enum CspFormat {
+    Int,
+    Chr,
+    Bool,
+    B64,
+    Xml,
+}
+
+impl CspFormat {
+    const ALL: [CspFormat; 5] = [CspFormat::Int, CspFormat::Chr, CspFormat::Bool, CspFormat::B64, CspFormat::Xml];
+
+    /// The name on the wire and in the file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            CspFormat::Int => "int",
+            CspFormat::Chr => "chr",
+            CspFormat::Bool => "bool",
+            CspFormat::B64 => "b64",
+            CspFormat::Xml => "xml",
+        }
+    }
+}
+
+/// What is wrong with a policy file. All are the administrator's to mend; [`PolicyError::place`] is the field to name.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say it")]
+pub enum PolicyError {
+    /// Not YAML, or not the YAML we take. The text names line and column where they are known.
+    #[error("not a readable policy file: {text}")]
+    Yaml { line: usize, column: usize, text: String },
+    #[error("{place}: larger than {limit}")]
+    TooLarge { place: String, limit: usize },
+    #[error("{place}: unknown key; the nearest known one is `{nearest}`")]
+    UnknownKey { place: String, nearest: String },
+    #[error("{place}: missing")]
+    Missing { place: String },
+    #[error("{place}: takes {expected}, not {found}")]
+    WrongType { place: String, expected: &'static str, found: String },
+    /// Readable, but out of range, contradictory, twice there, or no setting that a policy may hold.
+    #[error("{place}: {why}")]
+    Refused { place: String, why: String },
+    #[error("{place}: {path} is a file: `lanyard policy apply` puts its content here before it sends the policy")]
+    FileName { place: String, path: String },
+    #[error("{place}: cannot read {path}")]
+    Read {
+        place: String,
+        path: String,
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl PolicyError {
+    /// The place in the file, as `passcode.min_length`; `None` where it is no key's fault.
+    pub fn place(&self) -> Option<&str> {
+        match self {
+            PolicyError::Yaml { .. } => None,
+            PolicyError::TooLarge { place, .. }
+            | PolicyError::UnknownKey { place, .. }
+            | PolicyError::Missing { place }
+            | PolicyError::WrongType { place, .. }
+            | PolicyError::Refused { place, .. }
+            | PolicyError::FileName { place, .. }
+            | PolicyError::Read { place, .. } => Some(place),
+        }
+    }
+
+    pub(super) fn refused<T>(place: &str, why: impl Into<String>) -> Result<T, PolicyError> {
+        Err(PolicyError::Refused { place: place.to_owned(), why: why.into() })
+    }
+}
+
+impl PolicyFile {
+    /// Reads a policy's text, its profiles inlined.
+    pub fn parse(source: &str) -> Result<PolicyFile, PolicyError> {
+        let mut top = Fields::read(Node::parse(source)?, "")?;
+        let name = name(top.need("name")?, "name")?;
+        let assign = assign(top.need("assign")?)?;
+        Ok(PolicyFile {
+            name,
+            assign,
+            passcode: top.take("passcode").map(passcode).transpose()?,
+            encryption: top.take("encryption").map(encryption).transpose()?,
+            camera: top.take("camera").map(camera).transpose()?,
+            apple_profiles: top.take("apple").map(apple).transpose()?.unwrap_or_default(),
+            windows_csp: top.take("windows").map(windows).transpose()?.unwrap_or_default(),
+            activesync: top.take("activesync").map(activesync).transpose()?.unwrap_or_default(),
+        })
+    }
+
+    /// The typed settings it asks for, in order.
+    pub fn values(&self) -> Vec<Value> {
+        let passcode = self.passcode.unwrap_or_default();
+        let encryption = self.encryption.map(|Encryption::Required| Value::Encryption);
+        passcode.values().chain(encryption).chain(self.camera.map(Value::Camera)).collect()
+    }
+
+    /// The names of all that it sets, raw parts included, as coverage has them.
+    pub fn setting_names(&self) -> Vec<String> {
+        let typed = self.values().into_iter().map(|value| value.setting().name().to_owned());
+        let profiles = self.apple_profiles.iter().map(|p| format!("apple.profiles[{}]", p.identifier));
+        let nodes = self.windows_csp.iter().map(|n| format!("windows.csp[{}]", n.path));
+        let elements = self.activesync.keys().map(|name| format!("activesync.{name}"));
+        typed.chain(profiles).chain(nodes).chain(elements).collect()
+    }
+}
+
+/// Names go into URLs and messages: letters, digits and `.`, `_`, `-`, `@`, `+`, blank.
+fn name(node: Node, place: &str) -> Result<String, PolicyError> {
+    let name = match node {
+        // A group may be called 2026; YAML takes that for a number.
+        Node::Int(number) => number.to_string(),
+        other => text(other, place)?,
+    };
+    let fine = |c: char| c.is_alphanumeric() || "._-@+ ".contains(c);
+    if name.is_empty() || name.chars().count() > MAX_NAME || !name.chars().all(fine) || name.trim() != name {
+        return PolicyError::refused(place, "takes 1 to 64 letters, digits, blanks and . _ - @ +");
+    }
+    if name.starts_with('.') {
+        return PolicyError::refused(place, "may not begin with a dot");
+    }
+    Ok(name)
+}
+
+fn assign(node: Node) -> Result<Assign, PolicyError> {
+    match node {
+        Node::Text(word) if word == "all" => Ok(Assign::All),
+        Node::Text(word) => {
+            PolicyError::refused("assign", format!("takes `all` or a list of groups: write `[{}]`", cut(&word)))
+        }
+        node => {
+            let mut groups = Vec::new();
+            for (place, item) in list(node, "assign", "`all` or a list of groups", MAX_GROUPS)? {
+                let group = name(item, &place)?;
+                if groups.contains(&group) {
+                    return PolicyError::refused(&place, format!("the group {group} stands twice"));
+                }
+                groups.push(group);
+            }
+            groups.sort();
+            Ok(Assign::Groups(groups))
+        }
+    }
+}
+
+fn passcode(node: Node) -> Result<Passcode, PolicyError> {
+    let mut fields = Fields::read(node, "passcode")?;
+    let required = fields.take("required").map(|n| truth(n, "passcode.required")).transpose()?;
+    let mut numbers = |setting: Setting, key, low, high, note| {
+        fields.take(key).map(|node| number(node, setting.name(), low, high, note)).transpose()
+    };
+    let none = "leave it out for no such rule";
+    let erases = "fewer wrong tries erase a device too easily; leave it out for no such rule";
+    let mut rules = Passcode {
+        min_length: numbers(Setting::PasscodeMinLength, "min_length", 1, 16, none)?.map(|n| n as u8),
+        max_failed: numbers(Setting::PasscodeMaxFailed, "max_failed", 4, 16, erases)?.map(|n| n as u8),
+        max_idle_minutes: numbers(Setting::PasscodeMaxIdleMinutes, "max_idle_minutes", 1, 60, none)?.map(|n| n as u8),
+        expire_days: numbers(Setting::PasscodeExpireDays, "expire_days", 1, 730, none)?,
+        history: numbers(Setting::PasscodeHistory, "history", 1, 50, none)?.map(|n| n as u8),
+        ..Passcode::default()
+    };
+    rules.alphanumeric =
+        fields.take("alphanumeric").map(|n| truth(n, "passcode.alphanumeric")).transpose()?.unwrap_or(false);
+    // On Windows and ActiveSync every rule is void while no passcode is required: a rule without it would be a promise
+    // that nobody keeps.
+    if required == Some(false) && rules.has_rules() {
+        return PolicyError::refused(
+            "passcode.required",
+            "false, while other passcode rules stand: take them out or make it true",
+        );
+    }
+    rules.required = required.unwrap_or(rules.has_rules());
+    Ok(rules)
+}
+
+fn encryption(node: Node) -> Result<Encryption, PolicyError> {
+    match text(node, "encryption")?.as_str() {
+        "required" => Ok(Encryption::Required),
+        other => PolicyError::refused(
+            "encryption",
+            format!("takes `required`, not `{}`; leave it out for no such rule", cut(other)),
+        ),
+    }
+}
+
+fn camera(node: Node) -> Result<Camera, PolicyError> {
+    match text(node, "camera")?.as_str() {
+        "allowed" => Ok(Camera::Allowed),
+        "blocked" => Ok(Camera::Blocked),
+        other => PolicyError::refused("camera", format!("takes `allowed` or `blocked`, not `{}`", cut(other))),
+    }
+}
+
+fn apple(node: Node) -> Result<Vec<AppleProfile>, PolicyError> {
+    let mut fields = Fields::read(node, "apple")?;
+    let mut profiles: Vec<AppleProfile> = Vec::new();
+    let Some(node) = fields.take("profiles") else { return Ok(profiles) };
+    for (place, item) in list(node, "apple.profiles", "a list of profiles", MAX_PROFILES)? {
+        let bytes = profile_bytes(item, &place)?;
+        let profile = bounds::apple_profile(&bytes)
+            .map_err(|why| PolicyError::Refused { place: place.clone(), why: why.to_string() })?;
+        if profiles.iter().any(|known| known.identifier == profile.identifier) {
+            return PolicyError::refused(&place, format!("a profile {} stands before already", profile.identifier));
+        }
+        profiles.push(profile);
+    }
+    Ok(profiles)
+}
+
+/// Whether the text of a profile is the profile rather than a file's name.
+pub(super) fn is_inline(text: &str) -> bool {
+    text.trim_start().starts_with('<')
+}
+
+fn profile_bytes(node: Node, place: &str) -> Result<Vec<u8>, PolicyError> {
+    match node {
+        Node::Text(text) if is_inline(&text) => Ok(text.trim_start().as_bytes().to_vec()),
+        Node::Text(path) => Err(PolicyError::FileName { place: place.to_owned(), path: cut(&path) }),
+        node => {
+            let mut fields = Fields::read(node, place)?;
+            let place = format!("{place}.base64");
+            let packed: String = text(fields.need("base64")?, &place)?.split_ascii_whitespace().collect();
+            STANDARD.decode(packed).or_else(|error| PolicyError::refused(&place, error.to_string()))
+        }
+    }
+}
+
+fn windows(node: Node) -> Result<Vec<WindowsCsp>, PolicyError> {
+    let mut fields = Fields::read(node, "windows")?;
+    let mut nodes: Vec<WindowsCsp> = Vec::new();
+    let Some(node) = fields.take("csp") else { return Ok(nodes) };
+    for (place, item) in list(node, "windows.csp", "a list of {path, format, data}", MAX_NODES)? {
+        let node = csp(item, &place)?;
+        if nodes.iter().any(|known| known.path == node.path) {
+            return PolicyError::refused(&place, format!("the node {} stands before already", node.path));
+        }
+        nodes.push(node);
+    }
+    Ok(nodes)
+}
+
+fn csp(node: Node, place: &str) -> Result<WindowsCsp, PolicyError> {
+    let mut fields = Fields::read(node, place)?;
+    let path = text(fields.need("path")?, &format!("{place}.path"))?;
+    let format_place = format!("{place}.format");
+    let format = match fields.take("format").map(|node| text(node, &format_place)).transpose()? {
+        None => None,
+        Some(word) => match CspFormat::ALL.into_iter().find(|format| format.as_str() == word) {
+            Some(format) => Some(format),
+            None => return PolicyError::refused(&format_place, "takes int, chr, bool, b64 or xml"),
+        },
+    };
+    let data = scalar(fields.need("data")?, &format!("{place}.data"), ["false", "true"])?;
+    bounds::windows_csp(&path, format, &data)
+        .or_else(|why| PolicyError::refused(place, format!("{}: {why}", cut(&path))))
+}
+
+fn activesync(node: Node) -> Result<BTreeMap<String, String>, PolicyError> {
+    let Node::Map(entries) = node else {
+        return Err(fields::wrong("activesync", "a mapping of elements to values", &node));
+    };
+    let mut elements = BTreeMap::new();
+    for (name, node) in entries {
+        let place = format!("activesync.{}", cut(&name));
+        let value = match node {
+            Node::Null => String::new(),
+            Node::List(_) | Node::Map(_) => return PolicyError::refused(&place, "lists and mappings are not carried"),
+            node => scalar(node, &place, ["0", "1"])?,
+        };
+        match bounds::element(&name, &value) {
+            Ok(value) => elements.insert(name, value),
+            Err(_) if bounds::is_unheard_of(&name) => {
+                let nearest = super::nearest::nearest(&name, bounds::element_names()).unwrap_or_default().to_owned();
+                return Err(PolicyError::UnknownKey { place, nearest });
+            }
+            Err(why) => return PolicyError::refused(&place, why.to_string()),
+        };
+    }
+    Ok(elements)
+}
+
+/// Text, a number, or a truth value in the spelling of the wire.
+fn scalar(node: Node, place: &str, truth: [&str; 2]) -> Result<String, PolicyError> {
+    match node {
+        Node::Text(text) => Ok(text),
+        Node::Int(number) => Ok(number.to_string()),
+        Node::Bool(value) => Ok(truth.into_iter().nth(usize::from(value)).unwrap_or_default().to_owned()),
+        node => Err(fields::wrong(place, "text, a number, true or false", &node)),
+    }
+}
+
+#[cfg(test)]
+mod tests;

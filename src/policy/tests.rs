@@ -1,0 +1,172 @@
+//! What holds of the way from policies to parts, for any policies.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use time::OffsetDateTime;
+
+use super::bounds::{self, test_profile};
+use super::*;
+
+fn any_passcode() -> impl Strategy<Value = Option<Passcode>> {
+    let rules = (
+        proptest::option::of(1u8..=16),
+        any::<bool>(),
+        proptest::option::of(4u8..=16),
+        proptest::option::of(1u8..=60),
+        proptest::option::of(1u16..=730),
+        proptest::option::of(1u8..=50),
+    );
+    proptest::option::of(rules.prop_map(
+        |(min_length, alphanumeric, max_failed, max_idle_minutes, expire_days, history)| {
+            let rules = Passcode {
+                required: true,
+                min_length,
+                alphanumeric,
+                max_failed,
+                max_idle_minutes,
+                expire_days,
+                history,
+            };
+            Passcode { required: rules.has_rules(), ..rules }
+        },
+    ))
+}
+
+fn any_raw() -> impl Strategy<Value = (Vec<AppleProfile>, Vec<WindowsCsp>, BTreeMap<String, String>)> {
+    let profiles = proptest::collection::btree_map("com\\.example\\.[ab]", "x|y", 0..3).prop_map(|profiles| {
+        let made =
+            profiles.iter().map(|(id, kind)| bounds::apple_profile(test_profile(id, kind, "").as_bytes()).unwrap());
+        made.collect()
+    });
+    let root = "./Device/Vendor/MSFT/Policy/Config";
+    let nodes = proptest::collection::btree_map("Camera/AllowCamera|Bluetooth/AllowAdvertising", "0|1", 0..3);
+    let nodes = nodes.prop_map(move |nodes| {
+        nodes.iter().map(|(tail, data)| bounds::windows_csp(&format!("{root}/{tail}"), None, data).unwrap()).collect()
+    });
+    let elements = proptest::collection::btree_map("AllowCamera|AllowWiFi|DevicePasswordEnabled", "0|1", 0..3);
+    (profiles, nodes, elements)
+}
+
+fn any_policy(name: String) -> impl Strategy<Value = PolicyFile> {
+    let camera = proptest::option::of(prop_oneof![Just(Camera::Allowed), Just(Camera::Blocked)]);
+    let encryption = proptest::option::of(Just(Encryption::Required));
+    (any_passcode(), encryption, camera, any_raw()).prop_map(move |(passcode, encryption, camera, raw)| PolicyFile {
+        name: name.clone(),
+        assign: Assign::All,
+        passcode,
+        encryption,
+        camera,
+        apple_profiles: raw.0,
+        windows_csp: raw.1,
+        activesync: raw.2,
+    })
+}
+
+fn any_policies() -> impl Strategy<Value = Vec<PolicyFile>> {
+    (any_policy("a".into()), any_policy("b".into()), any_policy("c".into())).prop_map(|(a, b, c)| vec![a, b, c])
+}
+
+fn any_target() -> impl Strategy<Value = (Channel, Platform)> {
+    prop_oneof![
+        Just((Channel::Apple, Platform::Ios)),
+        Just((Channel::Apple, Platform::Macos)),
+        Just((Channel::Apple, Platform::Tvos)),
+        Just((Channel::Omadm, Platform::Windows)),
+        Just((Channel::Activesync, Platform::Android)),
+    ]
+}
+
+fn answered(parts: &BTreeMap<PartId, Part>, outcome: &Outcome) -> BTreeMap<PartId, Applied> {
+    let record =
+        |part: &Part| Applied { hash: part.hash.clone(), outcome: outcome.clone(), at: OffsetDateTime::UNIX_EPOCH };
+    parts.iter().map(|(id, part)| (id.clone(), record(part))).collect()
+}
+
+fn no_looser(strict: Value, asked: Value) -> bool {
+    match (strict, asked) {
+        (Value::PasscodeMinLength(a), Value::PasscodeMinLength(b))
+        | (Value::PasscodeHistory(a), Value::PasscodeHistory(b)) => a >= b,
+        (Value::PasscodeMaxFailed(a), Value::PasscodeMaxFailed(b))
+        | (Value::PasscodeMaxIdleMinutes(a), Value::PasscodeMaxIdleMinutes(b)) => a <= b,
+        (Value::PasscodeExpireDays(a), Value::PasscodeExpireDays(b)) => a <= b,
+        (Value::Camera(a), Value::Camera(b)) => a >= b,
+        (a, b) => a == b,
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn order_and_repetition_change_nothing(policies in any_policies(), turn in 0usize..3) {
+        let once = effective(&policies);
+        let mut turned = policies.clone();
+        turned.rotate_left(turn);
+        prop_assert_eq!(&effective(&turned), &once);
+        prop_assert_eq!(&effective(policies.iter().chain(&turned)), &once);
+    }
+
+    #[test]
+    fn the_merge_is_as_strict_as_each_policy(policies in any_policies()) {
+        let merged = effective(&policies).values();
+        for asked in policies.iter().flat_map(PolicyFile::values) {
+            prop_assert!(merged.iter().any(|v| v.setting() == asked.setting() && no_looser(*v, asked)), "{:?}", asked);
+        }
+    }
+
+    #[test]
+    fn nothing_is_due_once_all_is_answered(policies in any_policies(), (channel, platform) in any_target()) {
+        let parts = desired(&effective(&policies), channel, platform);
+        for outcome in [Outcome::Enforced, Outcome::failed("x"), Outcome::unsupported("x")] {
+            let found = difference(&parts, &answered(&parts, &outcome), Retry::OnChange);
+            prop_assert_eq!(found, Difference::default());
+        }
+    }
+
+    #[test]
+    fn a_device_comes_from_any_state_to_any_other(
+        before in any_policies(), after in any_policies(), (channel, platform) in any_target(),
+    ) {
+        let (old, new) = (desired(&effective(&before), channel, platform), desired(&effective(&after), channel, platform));
+        let mut applied = answered(&old, &Outcome::Enforced);
+        let found = difference(&new, &applied, Retry::OnChange);
+        for id in &found.remove {
+            prop_assert!(applied.remove(id).is_some());
+        }
+        for id in &found.install {
+            prop_assert_ne!(applied.get(id).map(|a| &a.hash), Some(&new[id].hash), "sent without need");
+        }
+        let sent: BTreeMap<_, _> = found.install.iter().map(|id| (id.clone(), new[id].clone())).collect();
+        applied.extend(answered(&sent, &Outcome::Enforced));
+        prop_assert_eq!(applied, answered(&new, &Outcome::Enforced));
+    }
+
+    #[test]
+    fn what_is_sent_passes_the_bounds_again(policies in any_policies(), (channel, platform) in any_target()) {
+        for (id, part) in desired(&effective(&policies), channel, platform) {
+            prop_assert_eq!(bounds::check(&part.content), Ok(()));
+            prop_assert_eq!(bounds::check_remove(&id), Ok(()));
+        }
+    }
+
+    #[test]
+    fn coverage_names_every_typed_setting_once(policies in any_policies(), (channel, platform) in any_target()) {
+        let merged = effective(&policies);
+        let applied = answered(&desired(&merged, channel, platform), &Outcome::Enforced);
+        let subject = Subject { platform, encrypted: None, channels: vec![ChannelView::new(channel, &applied)] };
+        let rows = coverage(&merged, &subject);
+        for value in merged.values() {
+            prop_assert_eq!(rows.iter().filter(|row| row.setting == value.setting().name()).count(), 1);
+        }
+        prop_assert!(device_state(&rows) != DeviceState::Pending, "all was answered");
+        prop_assert!(rows.iter().all(|row| row.state == State::Enforced || row.why.is_some()), "gaps have their ground");
+    }
+
+    #[test]
+    fn a_diff_is_empty_only_between_equals(a in any_policy("a".into()), b in any_policy("a".into())) {
+        let lines = diff(Some(&a), Some(&b), Touched::default()).lines;
+        prop_assert_eq!(lines.is_empty(), a.values() == b.values() && (&a.apple_profiles, &a.windows_csp, &a.activesync)
+            == (&b.apple_profiles, &b.windows_csp, &b.activesync));
+    }
+}

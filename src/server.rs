@@ -1,0 +1,81 @@
+//! The running server: what every handler shares.
+
+pub mod background;
+pub mod strangers;
+
+use crate::{
+    clock::Clock,
+    error::{Error, Result},
+    http::{DrainSignal, client_cert_header::TrustedProxies, outgoing::Outgoing},
+    ids::DeviceId,
+    registry::peers::Peers,
+    store::Store,
+};
+use lanyard_certs::{Authority, seal::MasterKey};
+use std::sync::Arc;
+
+/// See the module. Handlers hold it in an `Arc`.
+pub struct Server {
+    /// The store.
+    pub store: Store,
+    /// Devices with nothing to do.
+    pub peers: Arc<Peers>,
+    /// The present.
+    pub clock: Clock,
+    /// The device CA.
+    pub authority: Authority,
+    /// Opens what is sealed in the store.
+    pub master_key: MasterKey,
+    /// `https://host[:port]` without a slash at the end, for check-ins, sessions and mail.
+    pub public_url: String,
+    /// Likewise, for enrolment, SCEP, the revocation list and discovery.
+    pub enrol_url: String,
+    /// Calls to other servers.
+    pub outgoing: Outgoing,
+    /// Roots that outgoing calls trust.
+    pub roots: Arc<rustls::RootCertStore>,
+    /// The mail server's ActiveSync address.
+    pub eas_upstream: Option<http::Uri>,
+    /// Addresses whose `Client-Cert` counts.
+    pub proxies: TrustedProxies,
+    /// Fires when the server is about to stop.
+    pub stopping: DrainSignal,
+    /// Refusals of those nobody knows.
+    pub strangers: strangers::Strangers,
+    /// The server's own certificate is of our CA, so devices must be told to trust it.
+    pub own_tls: bool,
+    /// Devices that something was just done to; the waker listens.
+    pub wakes: tokio::sync::broadcast::Sender<DeviceId>,
+}
+
+impl Server {
+    /// Seals a secret for the store, as hexadecimal text. `label` says what it is and binds it to that use.
+    pub fn seal(&self, label: &str, secret: &[u8]) -> Result<String> {
+        let sealed = self.master_key.seal(label, secret).map_err(|e| Error::Internal(e.to_string()))?;
+        Ok(crate::ids::hex(&sealed))
+    }
+
+    /// Opens what [`Server::seal`] made.
+    pub fn unseal(&self, label: &str, sealed: &str) -> Result<Vec<u8>> {
+        use secrecy::ExposeSecret as _;
+        let bytes =
+            crate::ids::unhex(sealed).ok_or_else(|| Error::Internal("sealed text is not hexadecimal".into()))?;
+        let open = self.master_key.open(label, &bytes).map_err(|e| Error::Internal(e.to_string()))?;
+        Ok(open.expose_secret().to_vec())
+    }
+
+    /// The host of the public address.
+    pub fn public_host(&self) -> &str {
+        host(&self.public_url)
+    }
+}
+
+/// The host of an `https://host[:port]` address.
+pub fn host(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split('/').next().unwrap_or(rest);
+    match authority.strip_prefix('[') {
+        Some(v6) => v6.split(']').next().unwrap_or(v6),
+        None => authority.split(':').next().unwrap_or(authority),
+    }
+}

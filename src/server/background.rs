@@ -1,0 +1,95 @@
+//! What goes on by itself: timers, wakes, sights written in batches, looks at the clock, checkpoints of the audit log.
+
+use super::Server;
+use crate::{
+    admins, audit,
+    clock::Timestamp,
+    error::Result,
+    ids::{DeviceId, EnrolmentId},
+    queue::timers::{self, Wake},
+    store::{Record, Tx},
+};
+use serde::{Deserialize, Serialize};
+use std::{sync::Arc, time::Duration};
+
+/// When an enrolment last had nothing to do: apart from the device's record, since a sight changes nothing about it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Seen {
+    enrolment: EnrolmentId,
+    /// When.
+    pub at: Timestamp,
+}
+
+impl Record for Seen {
+    const KIND: &'static str = "seen";
+    fn key(&self) -> String {
+        self.enrolment.to_string()
+    }
+}
+
+/// The later of what the device's record says and what was written since.
+pub fn last_seen(tx: &mut Tx<'_>, enrolment: &crate::registry::Enrolment) -> Result<Option<Timestamp>> {
+    Ok(tx.get::<Seen>(enrolment.id)?.map(|s| s.at).max(enrolment.last_seen))
+}
+
+/// Starts all of it; ends with the runtime.
+pub fn start(server: &Arc<Server>) {
+    every(server, Duration::from_secs(1), |server| async move { sweep(&server).await });
+    every(server, Duration::from_secs(20), |server| async move { write_seen(&server).await });
+    every(server, Duration::from_secs(60), |server| async move {
+        server.strangers.write(&server.store).await?;
+        server.store.run(admins::look_at_clock).await
+    });
+    every(server, Duration::from_secs(3600), |server| async move { server.store.run(audit::checkpoint).await });
+}
+
+fn every<F, W>(server: &Arc<Server>, pause: Duration, work: F)
+where
+    F: Fn(Arc<Server>) -> W + Send + 'static,
+    W: Future<Output = Result<()>> + Send,
+{
+    let server = server.clone();
+    tokio::spawn(async move {
+        let mut ticks = tokio::time::interval(pause);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            if let Err(error) = work(server.clone()).await {
+                tracing::warn!(%error, "background work was put off");
+            }
+        }
+    });
+}
+
+/// Timers that are due; whom they wake is told to the channels.
+async fn sweep(server: &Server) -> Result<()> {
+    loop {
+        let (wakes, more) = server.store.run(timers::sweep).await?;
+        for Wake { device } in wakes {
+            wake(server, device);
+        }
+        if !more {
+            return Ok(());
+        }
+    }
+}
+
+/// Tells the channels that a device has something to do. Nobody listening is no fault.
+pub fn wake(server: &Server, device: DeviceId) {
+    drop(server.wakes.send(device));
+}
+
+/// Writes who was seen; also at the end, before the store closes.
+pub async fn write_seen(server: &Server) -> Result<()> {
+    let seen = server.peers.take_seen();
+    if seen.is_empty() {
+        return Ok(());
+    }
+    let write = move |tx: &mut Tx<'_>| {
+        for (enrolment, at) in seen {
+            tx.put(&Seen { enrolment, at })?;
+        }
+        Ok(())
+    };
+    server.store.run(write).await
+}
