@@ -1,12 +1,23 @@
 //! Where the protocols meet the house. A channel does four things: it says what it can do on a device, it turns messages into calls on
 //! registry and queue, it encodes the next command, and it wakes the device.
 
+pub mod apple;
+pub mod certificates;
 pub mod identity;
+pub mod invitations;
+pub mod scep;
 
 use crate::{
     queue::{Action, Scope, Support},
     registry::{Channel, Device, Enrolment, Platform},
+    server::Server,
 };
+use std::sync::Arc;
+
+/// All that devices and their users reach.
+pub fn router(server: &Arc<Server>) -> axum::Router {
+    apple::router(server.clone()).merge(scep::router(server.clone())).merge(invitations::router(server.clone()))
+}
 
 /// Whether, and how well, the enrolment's channel can do an action on the device.
 pub fn support(device: &Device, enrolment: &Enrolment, action: Action, scope: Option<Scope>) -> Support {

@@ -1,6 +1,7 @@
 //! The Lanyard server: what the protocols share. See ARCHITECTURE.md for the map.
 
 pub mod admins;
+pub mod api;
 pub mod audit;
 pub mod channel;
 pub mod clock;
@@ -9,8 +10,10 @@ pub mod http;
 pub mod ids;
 pub mod policies;
 pub mod policy;
+pub mod push_cert;
 pub mod queue;
 pub mod registry;
+pub mod serve;
 pub mod server;
 pub mod settings;
 pub mod store;

@@ -304,3 +304,40 @@ pub fn revoke(tx: &mut Tx<'_>, actor: &str, device: DeviceId, only: Option<Enrol
     tx.put(&device)?;
     Ok(device)
 }
+
+/// A mail enrolment that came before its device told the mail client's name: it is one device's after all, if it is the same
+/// user's and nothing is under way on it.
+pub fn adopt_mail(tx: &mut Tx<'_>, device: &mut Device) -> Result<()> {
+    let Some(mail_id) = device.mail_id.clone() else { return Ok(()) };
+    for other in lookup::claimants(tx, Channel::Activesync.as_str(), &mail_id)? {
+        let same_user = other.user.to_lowercase() == device.user.to_lowercase();
+        let mail_only = other.enrolments.iter().all(|e| e.channel == Channel::Activesync);
+        if other.id == device.id || !same_user || !mail_only || !other.open.is_empty() {
+            continue;
+        }
+        for enrolment in &other.enrolments {
+            for certificate in [&enrolment.certificate, &enrolment.renewed].into_iter().flatten() {
+                if let Some(mut credential) = tx.get::<Credential>(certificate.sha256)? {
+                    credential.device = Some(device.id);
+                    tx.put(&credential)?;
+                }
+            }
+            lookup::claim(tx, Channel::Activesync.as_str(), &enrolment.identity, device.id)?;
+            audit::note(
+                tx,
+                "system",
+                "enrolment.joined",
+                enrolment.id,
+                "ok",
+                &format!("device {} joins {}", other.id, device.id),
+            )?;
+        }
+        if let Some(applied) = other.applied.get(&Channel::Activesync) {
+            device.applied.insert(Channel::Activesync, applied.clone());
+        }
+        device.enrolments.extend(other.enrolments.iter().cloned());
+        tx.delete(&other);
+        tx.put(device)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,163 @@
+//! Apple MDM: one URL for all devices; the certificate says who asks, the body says what it is.
+//!
+//! Read on in `checkin.rs` (enrolment), `poll.rs` (commands and their results), `errand.rs` (what goes out).
+
+mod checkin;
+mod errand;
+mod poll;
+
+use super::{identity, invitations::APPLE_PATH};
+use crate::{
+    error::Error,
+    http::{
+        Peer,
+        limits::{BODY_IDLE, LARGE_BODY, read_whole},
+    },
+    ids::Fingerprint,
+    registry::{Channel, Credential, Device, EnrolmentState, Standing},
+    server::Server,
+    store::Tx,
+};
+use axum::{
+    Router,
+    extract::{Extension, Request, State},
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::put,
+};
+use lanyard_apple::{Body, refusal};
+use lanyard_certs::ca::When;
+use std::sync::Arc;
+
+/// Why a device is not served. What it means on the wire is decided in [`Refusal::into_response`] alone.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// The body or the signature cannot be read, or no certificate was shown where one was asked for.
+    Unreadable(&'static str),
+    /// Nobody is asked for a certificate under this name.
+    WrongName,
+    /// The certificate does not stand for an enrolment that is served.
+    Identity(Standing),
+    /// Our fault, or the store's.
+    Fault(Error),
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Forbidden { code: "not_pinned", .. } => Self::Identity(Standing::Unknown),
+            Error::Forbidden { .. } => Self::Identity(Standing::Superseded),
+            other => Self::Fault(other),
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Unreadable(what) => (StatusCode::BAD_REQUEST, format!("{what}\n")).into_response(),
+            Self::WrongName => {
+                (StatusCode::MISDIRECTED_REQUEST, "ask under the server's public name\n").into_response()
+            }
+            // The one place that tells a device to unenrol: its retire or wipe is final.
+            Self::Identity(Standing::Ended) => {
+                let (status, kind, body) = refusal::unrecognized_device();
+                let status = StatusCode::from_u16(status).unwrap_or(StatusCode::FORBIDDEN);
+                (status, [(header::CONTENT_TYPE, kind)], body).into_response()
+            }
+            Self::Identity(_) => (StatusCode::FORBIDDEN, "refused\n").into_response(),
+            Self::Fault(Error::Store(_)) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+            Self::Fault(error) => {
+                tracing::error!(%error, "apple");
+                StatusCode::INTERNAL_SERVER_ERROR.into_response()
+            }
+        }
+    }
+}
+
+pub(super) type Answer = std::result::Result<Response, Refusal>;
+
+/// The channel's one path.
+pub fn router(server: Arc<Server>) -> Router {
+    Router::new().route(APPLE_PATH, put(message).post(message)).with_state(server)
+}
+
+async fn message(
+    State(server): State<Arc<Server>>,
+    Extension(peer): Extension<Arc<Peer>>,
+    request: Request,
+) -> Response {
+    let (head, body) = match read_whole(request, LARGE_BODY, BODY_IDLE).await {
+        Ok(whole) => whole,
+        Err(error) => return error.into_response(),
+    };
+    let answer = async {
+        let shown = shown(&server, &peer, &head.headers, &body)?;
+        match Body::parse(&body).map_err(|_| Refusal::Unreadable("this is no message of Apple MDM"))? {
+            Body::CheckIn(message) => checkin::take(&server, shown, message).await,
+            Body::Report(report) => poll::take(&server, shown, report).await,
+        }
+    };
+    answer.await.unwrap_or_else(|refusal| {
+        if let Refusal::Identity(Standing::Unknown) | Refusal::Unreadable(_) = &refusal {
+            server.strangers.count(peer.address.ip());
+        }
+        refusal.into_response()
+    })
+}
+
+/// Whose key signed: the connection's certificate, or where it shows none the signature over the body.
+fn shown(server: &Server, peer: &Peer, headers: &HeaderMap, body: &[u8]) -> std::result::Result<Fingerprint, Refusal> {
+    if let Some(shown) =
+        identity::certificate(server, peer, headers).map_err(|_| Refusal::Unreadable("bad Client-Cert"))?
+    {
+        return Ok(shown);
+    }
+    let Some(signature) = headers.get("mdm-signature") else {
+        return Err(if peer.asked {
+            Refusal::Unreadable("a client certificate is needed")
+        } else {
+            Refusal::WrongName
+        });
+    };
+    let text = signature.to_str().map_err(|_| Refusal::Unreadable("the signature cannot be read"))?;
+    // Its time is judged with its pin: an expired one is refused in the same words as on a connection.
+    match lanyard_certs::cms::verify_mdm_signature(text, body, &server.authority, When::Any) {
+        Ok(der) => {
+            let sha256 = lanyard_certs::client::fingerprint(&der).map_err(super::certificates::fault)?;
+            Ok(Fingerprint(sha256))
+        }
+        Err(lanyard_certs::Error::NotOurs { .. }) => Err(Refusal::Identity(Standing::Unknown)),
+        Err(error) => {
+            tracing::debug!(%error, "Mdm-Signature");
+            Err(Refusal::Unreadable("the signature cannot be read, or is not over this body"))
+        }
+    }
+}
+
+/// How a certificate stands on this channel, judged in the call that rests on it. `Err` is a refusal, noted where the
+/// enrolment is known.
+pub(super) fn admit(
+    tx: &mut Tx<'_>,
+    shown: &Fingerprint,
+    name: &str,
+) -> crate::error::Result<std::result::Result<(Credential, Option<Device>), Standing>> {
+    let (standing, credential, device) = identity::judge(tx, shown)?;
+    let Some(credential) = credential else { return Ok(Err(Standing::Unknown)) };
+    let bound = device.as_ref().and_then(|d| d.enrolment(credential.enrolment));
+    let standing = match standing {
+        Standing::Good if credential.channel != Channel::Apple => Standing::Unknown,
+        Standing::Good if bound.is_some_and(|e| !e.identity.eq_ignore_ascii_case(name)) => Standing::Unknown,
+        other => other,
+    };
+    if standing != Standing::Good {
+        identity::note_refusal(tx, &credential, standing.ground())?;
+        return Ok(Err(standing));
+    }
+    Ok(Ok((credential, device)))
+}
+
+/// Whether commands may go to this enrolment.
+pub(super) fn is_complete(device: &Device, credential: &Credential) -> bool {
+    device.enrolment(credential.enrolment).is_some_and(|e| e.state == EnrolmentState::Enrolled)
+}

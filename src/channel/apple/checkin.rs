@@ -1,0 +1,202 @@
+//! Check-ins: how an enrolment begins, is completed, and ends by the device's own word.
+
+use super::{Answer, Refusal, admit};
+use crate::{
+    error::Result,
+    ids::{Fingerprint, hex},
+    queue::ending,
+    registry::{
+        Credential, Device, EnrolmentState, Platform, Standing,
+        device::Push,
+        enrol::{self, Claim},
+    },
+    server::{Server, background},
+    store::Tx,
+};
+use axum::{
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use lanyard_apple::{
+    ReturnToService, Secret,
+    checkin::{Authenticate, CheckIn, SetBootstrapToken, TokenUpdate, bootstrap_token_answer},
+    support,
+};
+
+/// Where the unlock token lies, sealed, in an enrolment's channel state; also the label it is sealed under.
+pub(super) const UNLOCK_TOKEN: &str = "apple unlock token";
+const BOOTSTRAP_TOKEN: &str = "apple bootstrap token";
+
+/// One check-in, from certificate to answer.
+pub(super) async fn take(server: &Server, shown: Fingerprint, message: CheckIn) -> Answer {
+    if message.channel().user.is_some() {
+        return user_channel(server, shown, &message).await;
+    }
+    match message {
+        CheckIn::Authenticate(said) => authenticate(server, shown, said).await,
+        CheckIn::TokenUpdate(said) => token_update(server, shown, said).await,
+        CheckIn::CheckOut(channel) => check_out(server, shown, channel.device_name().to_string()).await,
+        CheckIn::SetBootstrapToken(said) => set_bootstrap_token(server, shown, said).await,
+        CheckIn::GetBootstrapToken(said) => {
+            get_bootstrap_token(server, shown, said.channel.device_name().to_string()).await
+        }
+        CheckIn::ReturnToService(_) => Ok(plist(ReturnToService::default().answer())),
+        CheckIn::UserAuthenticate(_) => Ok(StatusCode::GONE.into_response()),
+        CheckIn::GetToken(_) | CheckIn::DeclarativeManagement(_) => {
+            Err(Refusal::Unreadable("this server does not offer that"))
+        }
+    }
+}
+
+/// A Mac's users are heard and not managed: 410 says so at once, and their other messages change nothing.
+async fn user_channel(server: &Server, shown: Fingerprint, message: &CheckIn) -> Answer {
+    let name = message.channel().device_name().to_string();
+    server.store.run(move |tx| admit(tx, &shown, &name)).await?.map_err(Refusal::Identity)?;
+    let gone = matches!(message, CheckIn::UserAuthenticate(_));
+    Ok(if gone { StatusCode::GONE.into_response() } else { StatusCode::OK.into_response() })
+}
+
+fn platform(said: &Authenticate) -> Platform {
+    platform_of(&[said.product_name.as_deref(), said.model.as_deref(), said.model_name.as_deref()])
+}
+
+/// The registry's name for what Apple's machine names tell.
+pub(super) fn platform_of(names: &[Option<&str>]) -> Platform {
+    match support::Platform::of(names) {
+        support::Platform::Ios => Platform::Ios,
+        support::Platform::IpadOs => Platform::Ipados,
+        support::Platform::MacOs => Platform::Macos,
+        support::Platform::TvOs => Platform::Tvos,
+        support::Platform::WatchOs => Platform::Watchos,
+        support::Platform::VisionOs => Platform::Visionos,
+        support::Platform::Other => Platform::Other,
+    }
+}
+
+async fn authenticate(server: &Server, shown: Fingerprint, said: Authenticate) -> Answer {
+    let claim = Claim {
+        identity: said.channel.device_name().to_string(),
+        platform: platform(&said),
+        serial: said.serial_number,
+        name: said.device_name,
+        model: said.product_name.or(said.model),
+        os_version: said.os_version,
+        mail_id: None,
+        hardware_id: None,
+    };
+    let bind = move |tx: &mut Tx<'_>| {
+        if let Err(standing) = admit(tx, &shown, &claim.identity)? {
+            return Ok(Err(standing));
+        }
+        // The same certificate again is a retry, or a renewal's: queue, tokens and policy stay.
+        let (mut device, _) = enrol::bind(tx, &shown, &claim)?;
+        enrol::describe(tx, &mut device, &claim)?;
+        if claim.platform != Platform::Other {
+            device.platform = claim.platform;
+        }
+        tx.put(&device)?;
+        Ok(Ok(()))
+    };
+    server.store.run(bind).await?.map_err(Refusal::Identity)?;
+    Ok(StatusCode::OK.into_response())
+}
+
+async fn token_update(server: &Server, shown: Fingerprint, said: TokenUpdate) -> Answer {
+    let name = said.channel.device_name().to_string();
+    let unlock = said.unlock_token.as_ref().map(|token| server.seal(UNLOCK_TOKEN, token.expose())).transpose()?;
+    let push = Push {
+        token: hex(said.token.expose()),
+        magic: said.push_magic.expose().clone(),
+        topic: said.topic.unwrap_or_default(),
+        retired: false,
+    };
+    let update = move |tx: &mut Tx<'_>| {
+        let (credential, device) = match admit(tx, &shown, &name)? {
+            Ok((credential, Some(device))) => (credential, device),
+            // A TokenUpdate without its Authenticate belongs to nobody.
+            Ok((_, None)) => return Ok(Err(Standing::Unknown)),
+            Err(standing) => return Ok(Err(standing)),
+        };
+        keep_token(tx, device, &credential, &shown, push, unlock).map(Ok)
+    };
+    let device = server.store.run(update).await?.map_err(Refusal::Identity)?;
+    if let Some(device) = device {
+        background::wake(server, device);
+    }
+    Ok(StatusCode::OK.into_response())
+}
+
+/// Returns the device where the enrolment is complete by this: it is woken to say what it is.
+fn keep_token(
+    tx: &mut Tx<'_>,
+    mut device: Device,
+    credential: &Credential,
+    shown: &Fingerprint,
+    push: Push,
+    unlock: Option<String>,
+) -> Result<Option<crate::ids::DeviceId>> {
+    let now = tx.now();
+    if let Some(enrolment) = device.enrolment_mut(credential.enrolment) {
+        // Nothing revives an enrolment that has ended.
+        if !matches!(enrolment.state, EnrolmentState::Pending | EnrolmentState::Enrolled) {
+            return Ok(None);
+        }
+        enrolment.push = Some(push);
+        enrolment.last_seen = Some(now);
+        // Most updates come without it: the one had before stays good.
+        if let Some(unlock) = unlock {
+            enrolment.channel_state.insert(UNLOCK_TOKEN.into(), unlock);
+        }
+    }
+    let first = enrol::complete(tx, &mut device, credential.enrolment, shown)?;
+    Ok(first.then_some(device.id))
+}
+
+async fn check_out(server: &Server, shown: Fingerprint, name: String) -> Answer {
+    let leave = move |tx: &mut Tx<'_>| match admit(tx, &shown, &name)? {
+        Ok((credential, Some(mut device))) => {
+            ending::left(tx, &mut device, credential.enrolment, "checkout", "CheckOut")?;
+            Ok(Ok(()))
+        }
+        Ok((_, None)) => Ok(Err(Standing::Unknown)),
+        Err(standing) => Ok(Err(standing)),
+    };
+    server.store.run(leave).await?.map_err(Refusal::Identity)?;
+    Ok(StatusCode::OK.into_response())
+}
+
+async fn set_bootstrap_token(server: &Server, shown: Fingerprint, said: SetBootstrapToken) -> Answer {
+    let name = said.channel.device_name().to_string();
+    let sealed = match said.token.as_ref().filter(|t| !t.expose().is_empty()) {
+        Some(token) => Some(server.seal(BOOTSTRAP_TOKEN, token.expose())?),
+        None => None,
+    };
+    let keep = move |tx: &mut Tx<'_>| match admit(tx, &shown, &name)? {
+        Ok((credential, Some(mut device))) => {
+            if let Some(enrolment) = device.enrolment_mut(credential.enrolment) {
+                match sealed {
+                    Some(sealed) => enrolment.channel_state.insert(BOOTSTRAP_TOKEN.into(), sealed),
+                    None => enrolment.channel_state.remove(BOOTSTRAP_TOKEN),
+                };
+            }
+            tx.put(&device)?;
+            Ok(Ok(()))
+        }
+        Ok((_, None)) => Ok(Err(Standing::Unknown)),
+        Err(standing) => Ok(Err(standing)),
+    };
+    server.store.run(keep).await?.map_err(Refusal::Identity)?;
+    Ok(StatusCode::OK.into_response())
+}
+
+async fn get_bootstrap_token(server: &Server, shown: Fingerprint, name: String) -> Answer {
+    let look = move |tx: &mut Tx<'_>| Ok(admit(tx, &shown, &name)?);
+    let (credential, device) = server.store.run(look).await?.map_err(Refusal::Identity)?;
+    let kept = device.and_then(|d| d.enrolment(credential.enrolment)?.channel_state.get(BOOTSTRAP_TOKEN).cloned());
+    let token = kept.map(|sealed| server.unseal(BOOTSTRAP_TOKEN, &sealed)).transpose()?.map(Secret::new);
+    Ok(plist(bootstrap_token_answer(token.as_ref())))
+}
+
+fn plist(bytes: Vec<u8>) -> Response {
+    ([(header::CONTENT_TYPE, "application/xml")], bytes).into_response()
+}

@@ -1,0 +1,214 @@
+//! What goes out: a command of the queue as a command of Apple's.
+
+use super::checkin::UNLOCK_TOKEN;
+use crate::{
+    channel::invitations::ENROLMENT_PROFILE,
+    error::{Error, Result},
+    policies,
+    policy::{PartContent, PartId, Value},
+    queue::{Action, Command, Scope},
+    registry::{Channel, Device, Platform},
+    server::Server,
+    store::Tx,
+};
+use lanyard_apple::{
+    Secret,
+    command::{
+        ClearPasscode, Command as Wire, DeviceInformationQuery, DeviceLock, EraseDevice, InstallProfile, Pin,
+        RemoveProfile, RestartDevice,
+    },
+    profile::{Passcode, PolicySettings, ProfileMeta},
+    support,
+};
+use std::str::FromStr;
+use uuid::Uuid;
+
+/// The settings profile's PayloadIdentifier and UUID: devices keep them for ever.
+const SETTINGS_PROFILE: &str = "org.lanyard.settings";
+const SETTINGS_UUID: Uuid = Uuid::from_u128(0x6c61_6e79_6172_4473_8574_7469_6e67_7300);
+/// Sealed under this label: the six digits for a Mac.
+const PIN: &str = "command pin";
+
+/// A command ready to be written out, but for what only the server's keys can do.
+pub(super) struct Errand {
+    uuid: String,
+    what: What,
+}
+
+enum What {
+    Plain(Box<Wire>),
+    /// To be signed.
+    Profile(Vec<u8>),
+    Erase {
+        pin: Option<String>,
+    },
+    Lock {
+        pin: Option<String>,
+    },
+    Clear {
+        token: String,
+    },
+}
+
+/// What became of the attempt to turn a command into an errand.
+pub(super) enum Prepared {
+    Go(Errand),
+    /// This step has become needless: the policy changed meanwhile.
+    Skip,
+    /// This part cannot be had on this device.
+    Unsupported(String),
+    /// The device lacks what it takes.
+    Cannot(String),
+}
+
+/// How many messages a command takes.
+pub(super) fn steps(command: &Command) -> u32 {
+    match command.action {
+        Action::Sync => 2,
+        Action::Policy => u32::try_from(command.parts.len()).unwrap_or(u32::MAX),
+        _ => 1,
+    }
+}
+
+/// The part that the command's present step is about: sign, id and the hash it was sent with.
+pub(super) fn part(command: &Command) -> Option<(char, PartId, String)> {
+    let text = command.parts.get(command.step as usize)?;
+    let sign = text.chars().next()?;
+    let (id, hash) = text.get(1..)?.split_once(' ').unwrap_or((text.get(1..)?, ""));
+    Some((sign, PartId::from_str(id).ok()?, hash.to_string()))
+}
+
+/// Turns the present step of a command into an errand.
+pub(super) fn prepare(tx: &mut Tx<'_>, device: &Device, command: &Command) -> Result<Prepared> {
+    let what = match (command.action, command.scope, command.step) {
+        (Action::Wipe, Some(Scope::Full), _) => What::Erase { pin: command.pin.clone() },
+        (Action::Wipe, ..) => plain(Wire::RemoveProfile(RemoveProfile { identifier: ENROLMENT_PROFILE.into() })),
+        (Action::Lock, ..) => What::Lock { pin: command.pin.clone() },
+        (Action::ClearPasscode, ..) => {
+            let token = device.enrolment(command.enrolment).and_then(|e| e.channel_state.get(UNLOCK_TOKEN));
+            match token {
+                Some(token) => What::Clear { token: token.clone() },
+                None => return Ok(Prepared::Cannot("the device has given no unlock token".into())),
+            }
+        }
+        (Action::Restart, ..) => plain(Wire::RestartDevice(RestartDevice::default())),
+        (Action::Sync, _, 0) => plain(Wire::DeviceInformation(DeviceInformationQuery::all())),
+        (Action::Sync, ..) => plain(Wire::SecurityInfo),
+        (Action::Policy, ..) => return prepare_part(tx, device, command),
+    };
+    Ok(Prepared::Go(Errand { uuid: uuid(command), what }))
+}
+
+fn plain(wire: Wire) -> What {
+    What::Plain(Box::new(wire))
+}
+
+/// On Apple's a command keeps one id; the further messages of one are told apart by a number behind it.
+fn uuid(command: &Command) -> String {
+    if command.step == 0 { command.id.to_string() } else { format!("{}.{}", command.id, command.step) }
+}
+
+fn prepare_part(tx: &mut Tx<'_>, device: &Device, command: &Command) -> Result<Prepared> {
+    let Some((sign, id, _)) = part(command) else { return Ok(Prepared::Skip) };
+    let go = |what| Ok(Prepared::Go(Errand { uuid: uuid(command), what }));
+    if sign == '-' {
+        let identifier = match &id {
+            PartId::Settings => SETTINGS_PROFILE.to_string(),
+            PartId::Profile(identifier) => identifier.clone(),
+            _ => return Ok(Prepared::Skip),
+        };
+        return go(plain(Wire::RemoveProfile(RemoveProfile { identifier })));
+    }
+    let (wanted, _) = policies::due(tx, device, Channel::Apple)?;
+    let Some(now_wanted) = wanted.get(&id) else { return Ok(Prepared::Skip) };
+    // The hash of what is really sent is what the answer will be about.
+    let mut sent = command.clone();
+    if let Some(text) = sent.parts.get_mut(command.step as usize) {
+        *text = format!("+{id} {}", now_wanted.hash);
+    }
+    crate::queue::save(tx, &sent)?;
+    // Checked when it was applied, and again now: nothing that acts leaves as a setting.
+    if let Err(refused) = crate::policy::bounds::check(&now_wanted.content) {
+        return Ok(Prepared::Unsupported(refused.to_string()));
+    }
+    match &now_wanted.content {
+        PartContent::Settings(values) => match settings_profile(values, device.platform)? {
+            Some(bytes) => go(What::Profile(bytes)),
+            None => Ok(Prepared::Unsupported("this platform has none of these settings".into())),
+        },
+        PartContent::AppleProfile { bytes, .. } => go(What::Profile(bytes.clone())),
+        _ => Ok(Prepared::Skip),
+    }
+}
+
+fn settings_profile(values: &[Value], platform: Platform) -> Result<Option<Vec<u8>>> {
+    let meta = ProfileMeta {
+        identifier: SETTINGS_PROFILE.into(),
+        uuid: SETTINGS_UUID,
+        display_name: "Settings of your organisation".into(),
+        description: None,
+        organisation: None,
+    };
+    let made = settings(values, platform).profile(&meta, wire_platform(platform));
+    Ok(made.map_err(|e| Error::Internal(e.to_string()))?.bytes)
+}
+
+fn settings(values: &[Value], platform: Platform) -> PolicySettings {
+    let mut passcode = Passcode { required: false, ..Passcode::default() };
+    let (mut camera_allowed, mut encryption_required, mut any) = (None, false, false);
+    for value in values {
+        any |= value.setting().name().starts_with("passcode.");
+        match *value {
+            Value::PasscodeRequired => passcode.required = true,
+            Value::PasscodeMinLength(length) => passcode.min_length = Some(length.into()),
+            Value::PasscodeAlphanumeric => passcode.alphanumeric = true,
+            // Apple's own ranges: what is stricter than they can say is not asked for (`why` in coverage tells).
+            Value::PasscodeMaxFailed(tries) => passcode.max_failed = Some(u32::from(tries).min(11)),
+            Value::PasscodeMaxIdleMinutes(minutes) => {
+                let most = if platform == Platform::Macos { 60 } else { 15 };
+                passcode.max_idle_minutes = Some(u32::from(minutes).min(most));
+            }
+            Value::PasscodeExpireDays(days) => passcode.expire_days = Some(days.into()),
+            Value::PasscodeHistory(length) => passcode.history = Some(length.into()),
+            Value::Encryption => encryption_required = true,
+            Value::Camera(camera) => camera_allowed = Some(camera == crate::policy::Camera::Allowed),
+        }
+    }
+    PolicySettings { passcode: any.then_some(passcode), camera_allowed, encryption_required }
+}
+
+fn wire_platform(platform: Platform) -> support::Platform {
+    match platform {
+        Platform::Ios => support::Platform::Ios,
+        Platform::Ipados => support::Platform::IpadOs,
+        Platform::Macos => support::Platform::MacOs,
+        Platform::Tvos => support::Platform::TvOs,
+        Platform::Watchos => support::Platform::WatchOs,
+        Platform::Visionos => support::Platform::VisionOs,
+        _ => support::Platform::Other,
+    }
+}
+
+/// Writes an errand out. Signs a profile with the CA's key: not for the writer's thread.
+pub(super) fn encode(server: &Server, errand: Errand) -> Result<Vec<u8>> {
+    let pin = |sealed: Option<String>| -> Result<Option<Pin>> {
+        let Some(sealed) = sealed else { return Ok(None) };
+        let plain = String::from_utf8(server.unseal(PIN, &sealed)?).map_err(|e| Error::Internal(e.to_string()))?;
+        Pin::parse(&plain).map(Some).map_err(|e| Error::Internal(e.to_string()))
+    };
+    let wire = match errand.what {
+        What::Plain(wire) => *wire,
+        What::Profile(plain) => {
+            let signed = lanyard_certs::cms::sign_profile(&server.authority, &plain);
+            Wire::InstallProfile(InstallProfile {
+                payload: Secret::new(signed.map_err(crate::channel::certificates::fault)?),
+            })
+        }
+        What::Erase { pin: sealed } => Wire::EraseDevice(EraseDevice { pin: pin(sealed)?, ..EraseDevice::default() }),
+        What::Lock { pin: sealed } => Wire::DeviceLock(DeviceLock { pin: pin(sealed)?, ..DeviceLock::default() }),
+        What::Clear { token } => {
+            Wire::ClearPasscode(ClearPasscode { unlock_token: Secret::new(server.unseal(UNLOCK_TOKEN, &token)?) })
+        }
+    };
+    Ok(wire.encode(&errand.uuid))
+}

@@ -1,0 +1,316 @@
+//! The command channel: a device reports on its last command and asks for the next.
+
+use super::{
+    Answer, Refusal, admit,
+    errand::{self, Errand},
+    is_complete,
+};
+use crate::{
+    clock::Timestamp,
+    error::Result,
+    ids::{CommandId, Fingerprint},
+    policies,
+    policy::{Applied, Outcome as Part, PartId},
+    queue::{self, Action, Command, Outcome, Scope, Session},
+    registry::{
+        Channel, Credential, Device, Life, Platform, Standing,
+        enrol::{self, Claim},
+        peers::Idle,
+    },
+    server::Server,
+    store::Tx,
+};
+use axum::{
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use lanyard_apple::report::{Report, Status};
+use std::time::Duration;
+
+/// How often a device is asked what it is.
+const FACTS: Duration = Duration::from_secs(7 * 86_400);
+
+/// One report, from certificate to the next command.
+pub(super) async fn take(server: &Server, shown: Fingerprint, report: Report) -> Answer {
+    let name = report.channel.device_name();
+    if report.status == Status::Idle && report.channel.user.is_none() {
+        let known = server.peers.idle(&shown, (server.clock)());
+        if known.is_some_and(|idle| idle.channel == Channel::Apple && idle.identity.eq_ignore_ascii_case(name)) {
+            return Ok(StatusCode::OK.into_response()); // the idle poll ends here
+        }
+    }
+    let exchanged = server.store.run(move |tx| exchange(tx, &shown, &report)).await?;
+    let Some(errand) = exchanged.map_err(Refusal::Identity)? else { return Ok(StatusCode::OK.into_response()) };
+    let body = errand::encode(server, errand)?;
+    Ok(command(body))
+}
+
+fn command(body: Vec<u8>) -> Response {
+    ([(header::CONTENT_TYPE, "application/xml")], body).into_response()
+}
+
+type Exchanged = std::result::Result<Option<Errand>, Standing>;
+
+/// Files the report and takes what is next, in one call on the store.
+fn exchange(tx: &mut Tx<'_>, shown: &Fingerprint, report: &Report) -> Result<Exchanged> {
+    let (credential, device) = match admit(tx, shown, report.channel.device_name())? {
+        Ok(admitted) => admitted,
+        Err(standing) => return Ok(Err(standing)),
+    };
+    let Some(mut device) = device else { return Ok(Err(Standing::Unknown)) };
+    if report.channel.user.is_some() {
+        return Ok(Ok(None));
+    }
+    if let Some(uuid) = &report.command_uuid {
+        file(tx, &mut device, &credential, report, uuid)?;
+    }
+    if !is_complete(&device, &credential) {
+        return Ok(Ok(None));
+    }
+    let session = if report.status == Status::Idle { Session::Fresh } else { Session::Continued };
+    next(tx, &mut device, &credential, shown, session).map(Ok)
+}
+
+/// The next errand. Where the queue has none, what the policy or the calendar asks for is queued first; where they ask for
+/// nothing either, the device is remembered as idle.
+fn next(
+    tx: &mut Tx<'_>,
+    device: &mut Device,
+    credential: &Credential,
+    shown: &Fingerprint,
+    session: Session,
+) -> Result<Option<Errand>> {
+    // Each round ends a command or hands one out; a policy has a bounded number of parts.
+    for _ in 0..64 {
+        let taken = match queue::take_next(tx, device, credential.enrolment, session)? {
+            Some(command) => Some(command),
+            None if ask_what_is_due(tx, device, credential)? => {
+                queue::take_next(tx, device, credential.enrolment, session)?
+            }
+            None => None,
+        };
+        let Some(command) = taken else {
+            remember(tx, device, credential, shown, session)?;
+            return Ok(None);
+        };
+        match errand::prepare(tx, device, &command)? {
+            errand::Prepared::Go(errand) => return Ok(Some(errand)),
+            errand::Prepared::Skip => {
+                step(tx, device, credential, &command)?;
+            }
+            errand::Prepared::Unsupported(text) => {
+                let command = queue::command(tx, command.id)?;
+                applied(tx, device, &command, Part::unsupported(&text))?;
+                step(tx, device, credential, &command)?;
+            }
+            errand::Prepared::Cannot(text) => {
+                let outcome = Outcome::Failed { code: "unsupported".into(), text };
+                queue::settle(tx, device, credential.enrolment, command.id, outcome)?;
+            }
+        }
+    }
+    Ok(None)
+}
+
+fn remember(
+    tx: &mut Tx<'_>,
+    device: &Device,
+    credential: &Credential,
+    shown: &Fingerprint,
+    session: Session,
+) -> Result<()> {
+    // What was put off is due again in the next session, so that one must ask the store.
+    let Some(enrolment) = device.enrolment(credential.enrolment) else { return Ok(()) };
+    if session == Session::Fresh && device.open.is_empty() {
+        let asked = device.asked.map_or(tx.now(), |at| at.plus(FACTS));
+        let until = asked.min(credential.certificate.not_after).min(credential.revoked.unwrap_or(Timestamp(i64::MAX)));
+        let idle = Idle::new(*shown, device.id, enrolment.id, Channel::Apple, &enrolment.identity, until);
+        tx.remember(Box::new(idle));
+    }
+    Ok(())
+}
+
+/// Queues what nobody had to ask for. True where something was queued.
+fn ask_what_is_due(tx: &mut Tx<'_>, device: &mut Device, credential: &Credential) -> Result<bool> {
+    let Some(enrolment) = device.enrolment(credential.enrolment).cloned() else { return Ok(false) };
+    if device.life != Life::Enrolled {
+        return Ok(false);
+    }
+    let open: Vec<Action> = queue::open(tx, device, Channel::Apple)?.into_iter().map(|c| c.action).collect();
+    let now = tx.now();
+    if device.asked.is_none_or(|at| at.plus(FACTS) <= now) && !open.contains(&Action::Sync) {
+        queue::ask_by_system(tx, device, &enrolment, Action::Sync)?;
+        return Ok(true);
+    }
+    if open.contains(&Action::Policy) {
+        return Ok(false);
+    }
+    let (_, todo) = policies::due(tx, device, Channel::Apple)?;
+    if todo.is_empty() {
+        return Ok(false);
+    }
+    forget(device, &todo.forget);
+    let install = todo.install.iter().map(|id| format!("+{id}"));
+    let parts: Vec<String> = install.chain(todo.remove.iter().map(|id| format!("-{id}"))).collect();
+    if parts.is_empty() {
+        tx.put(device)?;
+        return Ok(false);
+    }
+    let mut command = queue::ask_by_system(tx, device, &enrolment, Action::Policy)?;
+    command.parts = parts;
+    queue::save(tx, &command)?;
+    Ok(true)
+}
+
+fn forget(device: &mut Device, parts: &[PartId]) {
+    if let Some(applied) = device.applied.get_mut(&Channel::Apple) {
+        applied.retain(|id, _| !parts.contains(id));
+    }
+}
+
+/// What a result says of the command it names. One about a step that is past, or about nothing of ours, says nothing.
+fn file(tx: &mut Tx<'_>, device: &mut Device, credential: &Credential, report: &Report, uuid: &str) -> Result<()> {
+    let (id, step_of) = match uuid.split_once('.') {
+        Some((id, step)) => (id, step.parse().unwrap_or(u32::MAX)),
+        None => (uuid, 0),
+    };
+    let Ok(id) = id.parse::<CommandId>() else { return Ok(()) };
+    let Some(command) = tx.get::<Command>(id)?.filter(|c| c.device == device.id) else { return Ok(()) };
+    if command.step != step_of && !command.state.is_final() {
+        return Ok(());
+    }
+    let outcome = match report.status {
+        Status::Idle => return Ok(()),
+        Status::NotNow => Outcome::NotNow,
+        Status::Acknowledged => {
+            return acknowledged(tx, device, credential, &command, report);
+        }
+        Status::Error | Status::CommandFormatError => {
+            return failed(tx, device, credential, &command, report);
+        }
+    };
+    queue::settle(tx, device, credential.enrolment, id, outcome)?;
+    Ok(())
+}
+
+fn acknowledged(
+    tx: &mut Tx<'_>,
+    device: &mut Device,
+    credential: &Credential,
+    command: &Command,
+    report: &Report,
+) -> Result<()> {
+    match command.action {
+        Action::Sync => learn(tx, device, report)?,
+        Action::Policy => applied(tx, device, command, Part::Enforced)?,
+        _ => {
+            let outcome = Outcome::Done { kind: "acknowledged", detail: "Acknowledged".into() };
+            queue::settle(tx, device, credential.enrolment, command.id, outcome)?;
+            return Ok(());
+        }
+    }
+    step(tx, device, credential, command)
+}
+
+fn failed(
+    tx: &mut Tx<'_>,
+    device: &mut Device,
+    credential: &Credential,
+    command: &Command,
+    report: &Report,
+) -> Result<()> {
+    let text = match report.error_text() {
+        text if text.is_empty() => report.status.name().to_string(),
+        text => text,
+    };
+    let code =
+        report.errors.first().and_then(|e| e.code).map_or_else(|| report.status.name().to_string(), |c| c.to_string());
+    let outcome = match command.action {
+        // Facts that a device does not tell are no failure, and one refused part does not keep the others back.
+        Action::Sync => return step(tx, device, credential, command),
+        Action::Policy => {
+            applied(tx, device, command, Part::failed(&text))?;
+            return step(tx, device, credential, command);
+        }
+        // Under the default ObliterationBehavior a Mac may answer Error and erase itself all the same.
+        Action::Wipe if command.scope == Some(Scope::Full) && device.platform == Platform::Macos => Outcome::Presumed {
+            kind: "error",
+            detail: format!("the Mac answered Error and may erase itself all the same: {text}"),
+        },
+        _ => Outcome::Failed { code, text },
+    };
+    queue::settle(tx, device, credential.enrolment, command.id, outcome)?;
+    Ok(())
+}
+
+/// The next step of a command of several, or its end after the last.
+fn step(tx: &mut Tx<'_>, device: &mut Device, credential: &Credential, command: &Command) -> Result<()> {
+    let steps = errand::steps(command);
+    let outcome = if command.step + 1 < steps {
+        Outcome::Step
+    } else {
+        if command.action == Action::Sync {
+            device.asked = Some(tx.now());
+            tx.put(device)?;
+        }
+        Outcome::Done { kind: "acknowledged", detail: "Acknowledged".into() }
+    };
+    queue::settle(tx, device, credential.enrolment, command.id, outcome)?;
+    Ok(())
+}
+
+/// Notes what became of the part that the command's present step brought or took away.
+fn applied(tx: &mut Tx<'_>, device: &mut Device, command: &Command, outcome: Part) -> Result<()> {
+    let Some((sign, id, hash)) = errand::part(command) else { return Ok(()) };
+    let at = tx.now().to_datetime();
+    let of_channel = device.applied.entry(Channel::Apple).or_default();
+    match (sign, outcome) {
+        ('-', Part::Enforced) => {
+            of_channel.remove(&id);
+        }
+        ('-', Part::Failed(text)) => {
+            if let Some(kept) = of_channel.get_mut(&id) {
+                kept.outcome = Part::Stuck(text);
+            }
+        }
+        (_, outcome) => {
+            of_channel.insert(id, Applied { hash, outcome, at });
+        }
+    }
+    Ok(tx.put(device)?)
+}
+
+/// What a device says of itself.
+fn learn(tx: &mut Tx<'_>, device: &mut Device, report: &Report) -> Result<()> {
+    if let Some(said) = report.device_information() {
+        let names = [said.product_name.as_deref(), said.model.as_deref(), said.model_name.as_deref()];
+        let platform = super::checkin::platform_of(&names);
+        if platform != Platform::Other {
+            device.platform = platform;
+        }
+        let claim = Claim {
+            identity: String::new(),
+            platform,
+            serial: said.serial_number,
+            name: said.device_name,
+            model: said.product_name.or(said.model),
+            os_version: said.os_version,
+            mail_id: said.eas_device_identifier,
+            hardware_id: None,
+        };
+        enrol::describe(tx, device, &claim)?;
+        fact(device, "supervised", said.is_supervised);
+    }
+    if let Some(said) = report.security_info() {
+        fact(device, "encrypted", said.encrypted());
+        fact(device, "passcode", said.passcode_present.or(said.passcode_compliant));
+    }
+    tx.put(device)?;
+    enrol::adopt_mail(tx, device)
+}
+
+fn fact(device: &mut Device, name: &str, value: Option<bool>) {
+    if let Some(value) = value {
+        device.facts.insert(name.into(), value.to_string());
+    }
+}

@@ -1,0 +1,157 @@
+//! What a person opens: the page of an invitation, and for Apple devices the enrolment profile.
+
+use crate::{
+    error::{Error, Result},
+    http::Peer,
+    push_cert,
+    registry::{Channel, Invitation, Ownership, invitation},
+    server::Server,
+    settings,
+};
+use axum::{
+    Router,
+    extract::{Extension, Path, State},
+    http::{HeaderMap, StatusCode, header},
+    response::{Html, IntoResponse, Response},
+    routing::get,
+};
+use lanyard_apple::{
+    Secret,
+    profile::{self, EnrolmentProfile, ProfileMeta, Scep},
+    support::AccessRights,
+};
+use std::sync::Arc;
+
+/// The enrolment profile's PayloadIdentifier: devices keep it for ever, and RemoveProfile names it.
+pub const ENROLMENT_PROFILE: &str = "org.lanyard.enrolment";
+/// Where Apple devices send all their messages.
+pub const APPLE_PATH: &str = "/apple/mdm";
+
+/// `/enroll/{key}` and `/enroll/{key}/profile`.
+pub fn router(server: Arc<Server>) -> Router {
+    Router::new().route("/enroll/{key}", get(page)).route("/enroll/{key}/profile", get(profile_only)).with_state(server)
+}
+
+async fn page(
+    State(server): State<Arc<Server>>,
+    Extension(peer): Extension<Arc<Peer>>,
+    Path(key): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    let agent = headers.get(header::USER_AGENT).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let apple = ["iPhone", "iPad", "Macintosh"].iter().any(|name| agent.contains(name));
+    match open(&server, &key).await {
+        Ok((invitation, _)) if apple && invitation.channel == Channel::Apple => answer(&server, &peer, &key).await,
+        Ok((invitation, _)) => Html(text(&server, &invitation)).into_response(),
+        Err(error) => refusal(&server, &peer, &error),
+    }
+}
+
+async fn profile_only(
+    State(server): State<Arc<Server>>,
+    Extension(peer): Extension<Arc<Peer>>,
+    Path(key): Path<String>,
+) -> Response {
+    answer(&server, &peer, &key).await
+}
+
+async fn answer(server: &Server, peer: &Peer, key: &str) -> Response {
+    match signed_profile(server, key).await {
+        Ok(bytes) => ([(header::CONTENT_TYPE, profile::CONTENT_TYPE)], bytes).into_response(),
+        Err(error) => refusal(server, peer, &error),
+    }
+}
+
+/// Looking spends nothing: mail scanners follow links.
+async fn open(server: &Server, key: &str) -> Result<(Invitation, (String, bool))> {
+    let key = key.to_string();
+    let look = move |tx: &mut crate::store::Tx<'_>| {
+        let found = invitation::by_url(tx, &key)?.ok_or_else(|| Error::not_found("invitation", ""))?;
+        if found.expires <= tx.now() {
+            return Err(Error::forbidden("invitation_expired", "This invitation has expired. Ask for a new one."));
+        }
+        let topic = push_cert::topic(tx)?;
+        let sign = settings::text(tx, "apple.sign_messages")?.as_deref() == Some("on");
+        Ok((found, (topic, sign)))
+    };
+    server.store.run(look).await
+}
+
+async fn signed_profile(server: &Server, key: &str) -> Result<Vec<u8>> {
+    let (invitation, (topic, sign_message)) = open(server, key).await?;
+    if invitation.channel != Channel::Apple {
+        return Err(Error::refused("not_apple", "This invitation is not for an Apple device."));
+    }
+    if invitation.spent.is_some() {
+        return Err(Error::forbidden("invitation_spent", "This invitation has been used. Ask for a new one."));
+    }
+    let rights = match invitation.ownership {
+        Ownership::Corporate => AccessRights::ALL,
+        Ownership::Personal => AccessRights::PERSONAL,
+    };
+    let profile = EnrolmentProfile {
+        meta: ProfileMeta {
+            identifier: ENROLMENT_PROFILE.into(),
+            uuid: invitation.enrolment.0,
+            display_name: "Device management".into(),
+            description: Some("Lets your organisation manage this device.".into()),
+            organisation: None,
+        },
+        topic,
+        server_url: format!("{}{APPLE_PATH}", server.public_url),
+        scep: scep(server, &invitation, key),
+        rights,
+        sign_message,
+        capabilities: EnrolmentProfile::MAC_CAPABILITIES.to_vec(),
+        scope: None,
+        root: server.own_tls.then(|| server.authority.root_der().to_vec()),
+    };
+    let plain = profile.encode().map_err(|e| Error::Internal(e.to_string()))?;
+    lanyard_certs::cms::sign_profile(&server.authority, &plain).map_err(super::certificates::fault)
+}
+
+fn scep(server: &Server, invitation: &Invitation, key: &str) -> Scep {
+    Scep {
+        url: format!("{}/scep", server.enrol_url),
+        name: None,
+        challenge: Secret::new(invitation::challenge(key)),
+        subject: vec![("CN".into(), invitation.enrolment.to_string())],
+        ca_fingerprint: None,
+    }
+}
+
+fn text(server: &Server, invitation: &Invitation) -> String {
+    let what = match invitation.channel {
+        Channel::Apple => "Open this page on the iPhone, iPad or Mac that you want to enrol.".to_string(),
+        Channel::Omadm => format!(
+            "On the PC open Settings, Accounts, Access work or school, Enrol only in device management. Type your user name and, \
+             where it asks for a server, <code>{}</code>; the password is the code of your invitation.",
+            server.enrol_url
+        ),
+        _ => "On the device that reads mail, type the code of your invitation to download its certificate.\
+              <form method=\"post\" action=\"\"><p><input name=\"code\" autocomplete=\"off\"> <button formaction=\"identity.p12\">Download</button></p></form>"
+            .to_string(),
+    };
+    format!(
+        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
+         <title>Enrol your device</title><h1>Enrol your device</h1><p>{what}</p></html>"
+    )
+}
+
+fn refusal(server: &Server, peer: &Peer, error: &Error) -> Response {
+    match error {
+        Error::Store(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        Error::Internal(text) => {
+            tracing::error!(%text, "enrolment page");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+        Error::NotFound { .. } => {
+            server.strangers.count(peer.address.ip());
+            (StatusCode::NOT_FOUND, "There is no such invitation.\n").into_response()
+        }
+        Error::Forbidden { text, .. } | Error::Refused { text, .. } | Error::Invalid { text, .. } => {
+            server.strangers.count(peer.address.ip());
+            (StatusCode::GONE, format!("{text}\n")).into_response()
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! SCEP (RFC 8894) and the revocation list: how Apple devices, and mail clients on them, get their certificates.
+//!
+//! A first request is allowed by the challenge of an invitation, a renewal by the signature of the present certificate.
+
+use super::certificates::{fault, issue};
+use crate::{
+    error::{Error, Result},
+    http::{
+        Peer,
+        limits::{BODY_IDLE, SMALL_BODY, read_whole},
+    },
+    ids::{Fingerprint, hex, unhex},
+    registry::{Credential, credential, enrol, invitation},
+    server::Server,
+    store::Tx,
+};
+use axum::{
+    Router,
+    body::Body,
+    extract::{Extension, Request, State},
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use lanyard_certs::{
+    client::fingerprint,
+    crl,
+    csr::Csr,
+    issue::Serial,
+    scep::{self, FailInfo, Header, Signer},
+};
+use secrecy::ExposeSecret;
+use std::sync::Arc;
+
+/// `/scep` and `/crl`.
+pub fn router(server: Arc<Server>) -> Router {
+    Router::new().route("/scep", get(scep).post(scep)).route("/crl", get(list)).with_state(server)
+}
+
+async fn scep(State(server): State<Arc<Server>>, Extension(peer): Extension<Arc<Peer>>, request: Request) -> Response {
+    let query = request.uri().query().unwrap_or_default().to_string();
+    let field = |name: &str| query.split('&').find_map(|pair| pair.split_once('=').filter(|(key, _)| *key == name));
+    match field("operation").map(|(_, value)| value) {
+        Some("GetCACaps") => ([(header::CONTENT_TYPE, "text/plain")], scep::CAPABILITIES).into_response(),
+        Some("GetCACert") => {
+            ([(header::CONTENT_TYPE, scep::CA_CONTENT_TYPE)], server.authority.issuing_der().to_vec()).into_response()
+        }
+        Some("PKIOperation") => {
+            let in_query = field("message").map(|(_, value)| value.to_string());
+            match message(request, in_query).await {
+                Ok(message) => operation(&server, &peer, &message).await,
+                Err(refusal) => *refusal,
+            }
+        }
+        _ => (StatusCode::BAD_REQUEST, "operation is GetCACaps, GetCACert or PKIOperation\n").into_response(),
+    }
+}
+
+/// The body where there is one (mdmb repeats it in the query), else the query's `message`.
+async fn message(request: Request<Body>, in_query: Option<String>) -> std::result::Result<Vec<u8>, Box<Response>> {
+    let (_, body) = read_whole(request, SMALL_BODY, BODY_IDLE).await.map_err(|e| Box::new(e.into_response()))?;
+    if !body.is_empty() {
+        return Ok(body.to_vec());
+    }
+    let text = in_query.map(|text| decode(&text)).unwrap_or_default();
+    scep::message_from_query(&text)
+        .map_err(|_| Box::new((StatusCode::BAD_REQUEST, "no SCEP message\n").into_response()))
+}
+
+/// Percent-decoding; what is none stays as it is.
+pub fn decode(text: &str) -> String {
+    let mut bytes = text.bytes();
+    let mut plain = Vec::with_capacity(text.len());
+    while let Some(byte) = bytes.next() {
+        let ahead: Vec<u8> = if byte == b'%' { bytes.clone().take(2).collect() } else { Vec::new() };
+        match std::str::from_utf8(&ahead).ok().filter(|hex| hex.len() == 2).and_then(unhex) {
+            Some(decoded) => {
+                plain.extend(decoded);
+                bytes.nth(1);
+            }
+            None => plain.push(byte),
+        }
+    }
+    String::from_utf8_lossy(&plain).into_owned()
+}
+
+async fn operation(server: &Server, peer: &Peer, message: &[u8]) -> Response {
+    let envelope = match scep::receive(message) {
+        Ok(envelope) => envelope,
+        Err(error) => {
+            tracing::debug!(%error, "SCEP: unreadable");
+            return (StatusCode::BAD_REQUEST, "this is no SCEP message\n").into_response();
+        }
+    };
+    let now = (server.clock)().to_datetime();
+    let asked = match envelope.open(&server.authority, now) {
+        Ok(request) => request,
+        Err(error) => {
+            tracing::debug!(%error, "SCEP: refused");
+            server.strangers.count(peer.address.ip());
+            return refusal(server, &envelope.header, FailInfo::from_error(&error));
+        }
+    };
+    let Some(csr) = asked.csr() else { return refusal(server, &asked.header, FailInfo::BadCertId) };
+    let challenge = asked.challenge().map(|c| c.expose_secret().to_string());
+    let issued = match (asked.signer, challenge) {
+        (Signer::Ours, _) => renewed(server, &asked.header, csr).await,
+        (Signer::SelfSigned, Some(challenge)) => first(server, csr, challenge).await,
+        (Signer::SelfSigned, None) => Err(Error::forbidden("no_challenge", "no challenge")),
+    };
+    match issued {
+        Ok(der) => answer(asked.header.success(&server.authority, &der, nonce())),
+        Err(Error::Forbidden { code, .. }) => {
+            tracing::info!(code, "SCEP: refused");
+            server.strangers.count(peer.address.ip());
+            refusal(server, &asked.header, FailInfo::BadRequest)
+        }
+        Err(Error::Store(_)) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        Err(error) => {
+            tracing::error!(%error, "SCEP");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+async fn first(server: &Server, csr: &Csr, challenge: String) -> Result<Vec<u8>> {
+    let key = hex(&csr.key_sha256);
+    let (found_key, wrong) = (key.clone(), || Error::forbidden("wrong_challenge", "no invitation has this challenge"));
+    let look = move |tx: &mut Tx<'_>| {
+        let invitation = invitation::by_challenge(tx, &challenge)?.ok_or_else(wrong)?;
+        let before = enrol::issued_to(tx, &invitation, &found_key)?;
+        Ok((invitation, before))
+    };
+    let (invitation, before) = server.store.run(look).await?;
+    let credential = match before {
+        Some(credential) => credential,
+        None => {
+            let (certificate, der) = issue(server, &csr.public_key_der, invitation.enrolment)?;
+            let der = hex(&der);
+            server.store.run(move |tx| enrol::spend(tx, invitation.id, &key, certificate, der)).await?
+        }
+    };
+    stored(&credential)
+}
+
+async fn renewed(server: &Server, header: &Header, csr: &Csr) -> Result<Vec<u8>> {
+    let old = Fingerprint(fingerprint(&header.signer_der).map_err(fault)?);
+    let unknown = || Error::forbidden("not_pinned", "the certificate is no enrolment's");
+    let before = server.store.run(move |tx| Ok(tx.get::<Credential>(old)?)).await?.ok_or_else(unknown)?;
+    let (certificate, der) = issue(server, &csr.public_key_der, before.enrolment)?;
+    let der = hex(&der);
+    let credential = server.store.run(move |tx| enrol::renew(tx, &old, certificate, der)).await?;
+    stored(&credential)
+}
+
+fn stored(credential: &Credential) -> Result<Vec<u8>> {
+    unhex(&credential.der).ok_or_else(|| Error::Internal("a stored certificate is not hexadecimal".into()))
+}
+
+fn nonce() -> [u8; 16] {
+    *uuid::Uuid::new_v4().as_bytes()
+}
+
+fn refusal(server: &Server, header: &Header, why: FailInfo) -> Response {
+    answer(header.failure(&server.authority, why, nonce()))
+}
+
+fn answer(made: lanyard_certs::Result<Vec<u8>>) -> Response {
+    match made {
+        Ok(message) => ([(header::CONTENT_TYPE, scep::MESSAGE_CONTENT_TYPE)], message).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "SCEP: no answer could be made");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+/// The revocation list, made when it is asked for: it names what is revoked at this moment.
+async fn list(State(server): State<Arc<Server>>) -> Response {
+    let revoked = match server.store.run(credential::revoked).await {
+        Ok(revoked) => revoked,
+        Err(_) => return StatusCode::SERVICE_UNAVAILABLE.into_response(),
+    };
+    let now = (server.clock)();
+    let entries = revoked
+        .iter()
+        .filter_map(|r| Some(crl::Revoked { serial: Serial::from_hex(&r.serial).ok()?, at: r.at.to_datetime() }));
+    let entries: Vec<crl::Revoked> = entries.collect();
+    let issue = crl::Issue {
+        number: u64::try_from(now.unix()).unwrap_or(0),
+        this_update: now.to_datetime(),
+        next_update: now.plus(std::time::Duration::from_secs(3600)).to_datetime(),
+    };
+    match crl::encode(&server.authority, issue, &entries) {
+        Ok(der) => ([(header::CONTENT_TYPE, "application/pkix-crl")], der).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "the revocation list could not be made");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn percent_signs_are_decoded_and_others_left() {
+        for (text, want) in
+            [("a%2Bb%3d", "a+b="), ("100%", "100%"), ("%zz", "%zz"), ("a+b", "a+b"), ("%e4%bd%a0", "你")]
+        {
+            assert_eq!(super::decode(text), want, "{text}");
+        }
+    }
+}

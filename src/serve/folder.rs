@@ -1,0 +1,113 @@
+//! The data folder: files that scripts rely on, and the secrets of this machine.
+
+use crate::{ids::hex, server::Server};
+use std::{
+    fs,
+    io::Write,
+    net::SocketAddr,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+/// See the module.
+#[derive(Debug, Clone)]
+pub struct Folder(PathBuf);
+
+impl Folder {
+    /// The folder named, or the usual one: `/var/lib/lanyard` for root, else `$XDG_DATA_HOME/lanyard`. Made where absent, 0700.
+    pub fn open(named: Option<&Path>) -> Result<Self, String> {
+        let path = named.map_or_else(usual, Path::to_path_buf);
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&path)
+            .map_err(|e| format!("{}: {e}", path.display()))?;
+        Ok(Self(path))
+    }
+
+    /// The folder named, or the usual one, whether or not it is there.
+    pub fn existing(named: Option<&Path>) -> Self {
+        Self(named.map_or_else(usual, Path::to_path_buf))
+    }
+
+    /// A file in it.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// A file's text without the line's end; none where it is absent.
+    pub fn read(&self, name: &str) -> Result<Option<String>, String> {
+        match fs::read_to_string(self.path(name)) {
+            Ok(text) => Ok(Some(text.trim_end().to_string())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(format!("{}: {error}", self.path(name).display())),
+        }
+    }
+
+    /// Writes a file whole or not at all, on disk when this returns. Secret ones are 0600.
+    pub fn write(&self, name: &str, text: &str, secret: bool) -> Result<(), String> {
+        let (path, partial) = (self.path(name), self.path(&format!(".{name}.new")));
+        let write = || -> std::io::Result<()> {
+            drop(fs::remove_file(&partial));
+            let mode = if secret { 0o600 } else { 0o644 };
+            let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&partial)?;
+            file.write_all(text.as_bytes())?;
+            file.sync_all()?;
+            fs::rename(&partial, &path)?;
+            fs::File::open(&self.0)?.sync_all()
+        };
+        write().map_err(|e| format!("{}: {e}", path.display()))
+    }
+
+    /// What lies under this name, made by `make` at the first start.
+    fn kept(&self, name: &str, make: impl FnOnce() -> Result<String, String>) -> Result<String, String> {
+        if let Some(text) = self.read(name)?.filter(|t| !t.is_empty()) {
+            return Ok(text);
+        }
+        let text = make()?;
+        self.write(name, &format!("{text}\n"), true)?;
+        Ok(text)
+    }
+
+    /// The token of `local` on this node, the same over restarts.
+    pub fn local_token(&self) -> Result<String, String> {
+        self.kept("local.token", || Ok(format!("lanyard_local_{}", random_hex::<32>()?)))
+    }
+
+    /// This node's name, for its audit chain.
+    pub fn node(&self) -> Result<String, String> {
+        self.kept("node.id", || Ok(format!("node-{}", random_hex::<6>()?)))
+    }
+
+    /// Says where the server is.
+    pub(super) fn announce(&self, server: &Server, device: SocketAddr, admin: SocketAddr) -> Result<(), String> {
+        let text = serde_json::json!({
+            "pid": std::process::id(),
+            "device": device.to_string(),
+            "admin": admin.to_string(),
+            "public_url": server.public_url,
+            "enrol_url": server.enrol_url,
+        });
+        self.write("server.json", &format!("{text}\n"), false)
+    }
+
+    pub(super) fn withdraw(&self) {
+        drop(fs::remove_file(self.path("server.json")));
+    }
+}
+
+fn random_hex<const N: usize>() -> Result<String, String> {
+    let mut bytes = [0; N];
+    openssl::rand::rand_bytes(&mut bytes).map_err(|e| e.to_string())?;
+    Ok(hex(&bytes))
+}
+
+fn usual() -> PathBuf {
+    let set = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    let root = fs::metadata("/proc/self").is_ok_and(|m| std::os::unix::fs::MetadataExt::uid(&m) == 0);
+    if root {
+        return PathBuf::from("/var/lib/lanyard");
+    }
+    let home = set("XDG_DATA_HOME").or_else(|| Some(set("HOME")?.join(".local/share")));
+    home.unwrap_or_default().join("lanyard")
+}

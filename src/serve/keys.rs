@@ -1,0 +1,89 @@
+//! The master key and the device CA. The CA is made in the store by one atomic step, whoever comes first.
+
+use super::Folder;
+use crate::{
+    ids::{hex, unhex},
+    store::{Record, Store, Tx},
+};
+use lanyard_certs::{Authority, ca::Material, seal::MasterKey};
+use secrecy::ExposeSecret;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+use time::OffsetDateTime;
+
+const LABEL: &str = "device CA";
+
+/// The CA's keys and certificates, sealed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct SealedCa {
+    sealed: String,
+}
+
+impl Record for SealedCa {
+    const KIND: &'static str = "ca";
+    fn key(&self) -> String {
+        String::new()
+    }
+}
+
+/// Opens the CA of the store with the master key; makes both at the first start of a new store. A fresh folder on a store
+/// that has keys makes no master key of its own, and says which one is wanted.
+pub(super) async fn open(
+    store: &Store,
+    folder: &Folder,
+    file: Option<&Path>,
+    now: OffsetDateTime,
+) -> Result<(MasterKey, Authority), String> {
+    let kept = store.run(|tx| Ok(tx.get::<SealedCa>("")?)).await.map_err(|e| e.to_string())?;
+    let key = match (given_key(folder, file)?, &kept) {
+        (Some(key), _) => key,
+        (None, Some(kept)) => {
+            return Err(format!("no master key is here; the store wants the one with id {}", wanted(kept)));
+        }
+        (None, None) => {
+            let key = MasterKey::generate().map_err(|e| e.to_string())?;
+            folder.write("master.key", &format!("{}\n", key.to_line().expose_secret()), true)?;
+            key
+        }
+    };
+    let kept = match kept {
+        Some(kept) => kept,
+        None => first(store, &key, now).await?,
+    };
+    let bytes = unhex(&kept.sealed).ok_or("the CA in the store cannot be read")?;
+    let open =
+        key.open(LABEL, &bytes).map_err(|e| format!("the device CA: {e} (this master key has id {})", key.id()))?;
+    let material = Material::from_bytes(open.expose_secret()).map_err(|e| e.to_string())?;
+    Ok((key, Authority::open(&material).map_err(|e| e.to_string())?))
+}
+
+fn wanted(kept: &SealedCa) -> String {
+    unhex(&kept.sealed).and_then(|bytes| MasterKey::wanted_by(&bytes)).unwrap_or_else(|| "unknown".into())
+}
+
+fn given_key(folder: &Folder, file: Option<&Path>) -> Result<Option<MasterKey>, String> {
+    let line = match (file, std::env::var("LANYARD_MASTER_KEY").ok().filter(|v| !v.is_empty())) {
+        (Some(path), _) => Some(std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?),
+        (None, Some(line)) => Some(line),
+        (None, None) => folder.read("master.key")?,
+    };
+    line.map(|line| MasterKey::parse(line.trim()).map_err(|e| format!("master key: {e}"))).transpose()
+}
+
+/// Makes a CA and puts it into the store unless another node was faster; returns the one that counts.
+async fn first(store: &Store, key: &MasterKey, now: OffsetDateTime) -> Result<SealedCa, String> {
+    let mut seed = [0; 32];
+    openssl::rand::rand_bytes(&mut seed).map_err(|e| e.to_string())?;
+    let material = Authority::create(now, &seed).and_then(|ca| ca.material()).map_err(|e| e.to_string())?;
+    let bytes = material.to_bytes().map_err(|e| e.to_string())?;
+    let sealed = key.seal(LABEL, bytes.expose_secret()).map_err(|e| e.to_string())?;
+    let mine = SealedCa { sealed: hex(&sealed) };
+    let put = move |tx: &mut Tx<'_>| {
+        if let Some(before) = tx.get::<SealedCa>("")? {
+            return Ok(before);
+        }
+        tx.put(&mine)?;
+        Ok(mine)
+    };
+    store.run(put).await.map_err(|e| e.to_string())
+}
