@@ -190,7 +190,7 @@ async fn set_bootstrap_token(server: &Server, shown: Fingerprint, said: SetBoots
 }
 
 async fn get_bootstrap_token(server: &Server, shown: Fingerprint, name: String) -> Answer {
-    let look = move |tx: &mut Tx<'_>| Ok(admit(tx, &shown, &name)?);
+    let look = move |tx: &mut Tx<'_>| admit(tx, &shown, &name);
     let (credential, device) = server.store.run(look).await?.map_err(Refusal::Identity)?;
     let kept = device.and_then(|d| d.enrolment(credential.enrolment)?.channel_state.get(BOOTSTRAP_TOKEN).cloned());
     let token = kept.map(|sealed| server.unseal(BOOTSTRAP_TOKEN, &sealed)).transpose()?.map(Secret::new);
