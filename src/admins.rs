@@ -293,3 +293,8 @@ pub fn revoke_token(tx: &mut Tx<'_>, actor: &Actor, id: TokenId) -> Result<()> {
     tx.put(&token)?;
     audit::note(tx, &actor.id, "token.revoked", id, "ok", "")
 }
+
+/// The name of an administrator, removed ones too; the id itself for what is no person (`system`).
+pub fn name_of(tx: &mut Tx<'_>, id: &str) -> Result<String> {
+    Ok(tx.get::<Admin>(id)?.map_or_else(|| id.to_string(), |a| a.name))
+}

@@ -1,10 +1,57 @@
-//! The admin API.
+//! The admin API: JSON over HTTPS for administrators and their programs. One table of routes; from it come the router and
+//! `/api/openapi.json`, so that neither can say what the other does not.
+//!
+//! A call is one store operation: who asks, whether it was asked before, the act and its answer are one transaction.
+
+mod admins;
+mod audit;
+mod ca;
+mod call;
+mod commands;
+mod devices;
+mod groups;
+mod guard;
+mod health;
+mod idempotency;
+mod invitations;
+mod openapi;
+mod policies;
+mod problem;
+mod push_cert;
+mod route;
+mod settings;
+mod views;
 
 use crate::server::Server;
-use axum::{Router, routing::get};
+use axum::Router;
+use route::Route;
 use std::sync::Arc;
 
 /// All that administrators and their programs reach.
 pub fn router(server: Arc<Server>) -> Router {
-    Router::new().route("/livez", get(|| async { "ok\n" })).with_state(server)
+    let mut router = health::router(&server).merge(audit::router(&server)).merge(push_cert::router(&server));
+    for route in routes().into_iter().filter(Route::is_served) {
+        router = router.route(route.path, route.handler(&server));
+    }
+    router.fallback(problem::no_such_route)
 }
+
+/// Every route under `/api/v1`, in the order of the documentation.
+fn routes() -> Vec<Route> {
+    let of = [
+        invitations::routes(),
+        devices::routes(),
+        commands::routes(),
+        guard::routes(),
+        policies::routes(),
+        groups::routes(),
+        admins::routes(),
+        settings::routes(),
+        audit::routes(),
+        ca::routes(),
+        push_cert::routes(),
+    ];
+    of.into_iter().flatten().collect()
+}
+
+pub(crate) use idempotency::tidy;

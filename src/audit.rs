@@ -171,40 +171,72 @@ pub struct Verdict {
     pub broken: Vec<String>,
 }
 
-/// Recomputes all chains and compares texts with their digests. `known` is a head (hash) kept elsewhere: it must occur.
-pub fn verify(tx: &mut Tx<'_>, known: Option<&str>) -> Result<Verdict> {
-    let mut verdict = Verdict::default();
-    let mut last: BTreeMap<String, Head> = BTreeMap::new();
-    let mut seen = known.is_none();
-    let mut after: Option<String> = None;
-    loop {
-        let page = tx.scan::<Entry>("", after.as_deref(), 1000)?;
-        let Some(end) = page.last() else { break };
-        after = Some(end.key());
+/// A check of the chains in steps, so that the store serves others meanwhile.
+#[derive(Debug, Default)]
+pub struct Check {
+    /// A head (hash) kept elsewhere: it must occur.
+    known: Option<String>,
+    seen: bool,
+    after: Option<String>,
+    last: BTreeMap<String, Head>,
+    broken: Vec<String>,
+}
+
+impl Check {
+    /// Recomputes all chains and compares texts with their digests.
+    pub fn new(known: Option<String>) -> Self {
+        Self { seen: known.is_none(), known, ..Self::default() }
+    }
+
+    /// Checks the next thousand entries; the verdict comes with the last.
+    pub fn step(mut self, tx: &mut Tx<'_>) -> Result<std::result::Result<Verdict, Self>> {
+        let page = tx.scan::<Entry>("", self.after.as_deref(), 1000)?;
+        let Some(end) = page.last() else { return self.verdict(tx).map(Ok) };
+        self.after = Some(end.key());
         for entry in page {
-            let head = last.entry(entry.node.clone()).or_insert(Head {
-                node: entry.node.clone(),
-                seq: 0,
-                hash: String::new(),
-            });
+            let none = || Head { node: entry.node.clone(), seq: 0, hash: String::new() };
+            let head = self.last.entry(entry.node.clone()).or_insert_with(none);
             if let Some(flaw) = flaw(tx, head, &entry)? {
-                verdict.broken.push(format!("{}: {flaw}", entry.key()));
+                self.broken.push(format!("{}: {flaw}", entry.key()));
             }
-            seen |= known == Some(entry.hash.as_str());
+            self.seen |= self.known.as_deref() == Some(entry.hash.as_str());
             (head.seq, head.hash) = (entry.seq, entry.hash);
         }
+        Ok(Err(self))
     }
-    for head in heads(tx)? {
-        if last.get(&head.node) != Some(&head) {
-            verdict.broken.push(format!("{}: the chain does not end at its head {}", head.node, head.seq));
+
+    fn verdict(mut self, tx: &mut Tx<'_>) -> Result<Verdict> {
+        for head in heads(tx)? {
+            // Another node's chain may have grown behind the place where this check stands.
+            let grown = match self.last.get(&head.node) {
+                Some(last) => last.seq < head.seq && after(tx, last)?,
+                None => head.seq > 0 && after(tx, &Head { node: head.node.clone(), seq: 0, hash: String::new() })?,
+            };
+            if !grown && self.last.get(&head.node) != Some(&head) {
+                self.broken.push(format!("{}: the chain does not end at its head {}", head.node, head.seq));
+            }
         }
+        if !self.seen {
+            self.broken.push("the given head is in no chain: entries were cut off or replaced".into());
+        }
+        Ok(Verdict { ok: self.broken.is_empty(), heads: self.last.into_values().collect(), broken: self.broken })
     }
-    if !seen {
-        verdict.broken.push("the given head is in no chain: entries were cut off or replaced".into());
+}
+
+/// Whether the entry after this one is there.
+fn after(tx: &mut Tx<'_>, head: &Head) -> Result<bool> {
+    Ok(tx.get::<Entry>(place(&head.node, head.seq + 1))?.is_some())
+}
+
+/// The same in one go: for tests, and for small stores.
+pub fn verify(tx: &mut Tx<'_>, known: Option<&str>) -> Result<Verdict> {
+    let mut check = Check::new(known.map(str::to_string));
+    loop {
+        check = match check.step(tx)? {
+            Ok(verdict) => return Ok(verdict),
+            Err(more) => more,
+        };
     }
-    verdict.ok = verdict.broken.is_empty();
-    verdict.heads = last.into_values().collect();
-    Ok(verdict)
 }
 
 fn flaw(tx: &mut Tx<'_>, head: &Head, entry: &Entry) -> Result<Option<&'static str>> {

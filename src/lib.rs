@@ -4,6 +4,7 @@ pub mod admins;
 pub mod api;
 pub mod audit;
 pub mod channel;
+pub mod cli;
 pub mod clock;
 pub mod error;
 pub mod http;

@@ -1,37 +1,52 @@
 //! The Lanyard server and its command line.
 
-use clap::Parser;
-use lanyard::serve;
+use clap::{Parser, Subcommand};
+use lanyard::{cli, serve};
 use std::process::ExitCode;
 
 /// A mobile device management server for Apple MDM, OMA-DM and Exchange ActiveSync.
 #[derive(Parser)]
 #[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+    /// Print one JSON document.
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Subcommand)]
 enum Verb {
     /// Serve devices and administrators.
     Serve(serve::Options),
+    #[command(flatten)]
+    Client(cli::Verb),
 }
 
 fn main() -> ExitCode {
     // Before any other use of OpenSSL: what SCEP clients send depends on the order of its providers.
     if let Err(error) = lanyard_certs::providers::init() {
-        eprintln!("lanyard: {error}");
-        return ExitCode::FAILURE;
+        return failed(&error);
     }
-    let Verb::Serve(options) = Verb::parse();
-    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
-    let runtime = match tokio::runtime::Runtime::new() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("lanyard: {error}");
-            return ExitCode::FAILURE;
-        }
+    let arguments = Arguments::parse();
+    let mut runtime = match arguments.verb {
+        Verb::Serve(_) => tokio::runtime::Builder::new_multi_thread(),
+        Verb::Client(_) => tokio::runtime::Builder::new_current_thread(),
     };
-    match runtime.block_on(serve::run(options)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("lanyard: {error}");
-            ExitCode::FAILURE
-        }
+    let runtime = match runtime.enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error),
+    };
+    match arguments.verb {
+        Verb::Serve(options) => match runtime.block_on(serve::run(options)) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => failed(&error),
+        },
+        Verb::Client(verb) => runtime.block_on(cli::run(verb, arguments.json)),
     }
+}
+
+fn failed(error: &dyn std::fmt::Display) -> ExitCode {
+    eprintln!("lanyard: {error}");
+    ExitCode::FAILURE
 }

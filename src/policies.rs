@@ -14,7 +14,10 @@ use crate::{
     store::{Record, Tx},
 };
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, LazyLock, Mutex},
+};
 
 /// A policy as stored.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -66,9 +69,24 @@ pub fn list(tx: &mut Tx<'_>) -> Result<Vec<Policy>> {
     Ok(tx.all("")?)
 }
 
+/// Texts read before: every check-in needs them, and YAML is slow to read. Emptied when it has grown to this many.
+static READ: LazyLock<Mutex<HashMap<String, Arc<PolicyFile>>>> = LazyLock::new(Mutex::default);
+const REMEMBERED: usize = 256;
+
 /// The file of a stored policy.
-pub fn file(policy: &Policy) -> Result<PolicyFile> {
-    parsed(&policy.text)
+pub fn file(policy: &Policy) -> Result<Arc<PolicyFile>> {
+    let known = READ.lock().ok().and_then(|read| read.get(&policy.text).cloned());
+    if let Some(known) = known {
+        return Ok(known);
+    }
+    let file = Arc::new(parsed(&policy.text)?);
+    if let Ok(mut read) = READ.lock() {
+        if read.len() >= REMEMBERED {
+            read.clear();
+        }
+        read.insert(policy.text.clone(), file.clone());
+    }
+    Ok(file)
 }
 
 /// Shows, and with `carry_out` makes, the change from the stored policy to this file.
@@ -103,14 +121,14 @@ fn preview(tx: &mut Tx<'_>, old: Option<&Policy>, new: Option<&PolicyFile>) -> R
     let covers = |file: Option<&PolicyFile>, device: &Device| file.is_some_and(|f| f.assign.covers(&groups(device)));
     let mut touched = Touched { devices: 0, erasing: 0 };
     each_device(tx, |_, device| {
-        touched.devices += u64::from(covers(old.as_ref(), device) || covers(new, device));
+        touched.devices += u64::from(covers(old.as_deref(), device) || covers(new, device));
         let erasing = device.live().filter_map(|e| e.channel.for_policy()).any(|c| erases(c, device.platform));
         touched.erasing += u64::from(covers(new, device) && erasing);
         Ok(())
     })?;
-    let name = new.or(old.as_ref()).map(|f| f.name.clone()).unwrap_or_default();
+    let name = new.or(old.as_deref()).map(|f| f.name.clone()).unwrap_or_default();
     let devices = touched.devices;
-    let diff = diff(old.as_ref(), new, touched).to_string();
+    let diff = diff(old.as_deref(), new, touched).to_string();
     Ok(Change { name, revision: 0, applied: false, diff, devices })
 }
 
@@ -131,54 +149,91 @@ pub fn each_device(tx: &mut Tx<'_>, mut visit: impl FnMut(&mut Tx<'_>, &Device) 
     }
 }
 
-/// What a device must have, of all policies assigned to it.
-pub fn effective_for(tx: &mut Tx<'_>, device: &Device) -> Result<Effective> {
-    let mut files = Vec::new();
-    for policy in list(tx)? {
-        files.push(file(&policy)?);
+/// All policies of the tenant, read once for all devices of a call.
+pub struct Assigned(Vec<Arc<PolicyFile>>);
+
+impl Assigned {
+    /// Reads them.
+    pub fn load(tx: &mut Tx<'_>) -> Result<Self> {
+        list(tx)?.iter().map(file).collect::<Result<_>>().map(Self)
     }
-    Ok(effective(files.iter().filter(|f| f.assign.covers(&groups(device)))))
+
+    /// What a device must have, of all policies assigned to it.
+    fn effective(&self, device: &Device) -> Effective {
+        let groups = groups(device);
+        effective(self.0.iter().map(AsRef::as_ref).filter(|f| f.assign.covers(&groups)))
+    }
+
+    /// The parts that a channel must have in place on a device, and what is to be done about it.
+    pub fn due(&self, device: &Device, channel: Channel) -> (BTreeMap<PartId, Part>, Difference) {
+        let Some(of_policy) = channel.for_policy() else { return (BTreeMap::new(), Difference::default()) };
+        let wanted = desired(&self.effective(device), of_policy, device.platform);
+        let none = BTreeMap::new();
+        let todo = difference(&wanted, device.applied.get(&channel).unwrap_or(&none), Retry::OnChange);
+        (wanted, todo)
+    }
+
+    /// Coverage of one device by everything assigned to it.
+    pub fn coverage(&self, device: &Device) -> Vec<SettingCoverage> {
+        let none = BTreeMap::new();
+        let views = device.live().filter_map(|e| {
+            let channel = e.channel.for_policy()?;
+            Some(ChannelView::new(channel, device.applied.get(&e.channel).unwrap_or(&none)))
+        });
+        let encrypted = device.facts.get("encrypted").and_then(|v| v.parse().ok());
+        let channels = views.collect();
+        coverage(&self.effective(device), &Subject { platform: device.platform, encrypted, channels })
+    }
+
+    /// Whether a device keeps to its policies; `None` without one, and once nothing binds it any more.
+    pub fn compliance(&self, device: &Device) -> Option<Compliance> {
+        device.live().next()?;
+        let rows = self.coverage(device);
+        (!rows.is_empty()).then(|| compliance(&rows))
+    }
 }
 
-/// The parts that a channel must have in place on a device, and what is to be done about it.
+/// See [`Assigned::due`].
 pub fn due(tx: &mut Tx<'_>, device: &Device, channel: Channel) -> Result<(BTreeMap<PartId, Part>, Difference)> {
-    let Some(of_policy) = channel.for_policy() else { return Ok((BTreeMap::new(), Difference::default())) };
-    let wanted = desired(&effective_for(tx, device)?, of_policy, device.platform);
-    let none = BTreeMap::new();
-    let todo = difference(&wanted, device.applied.get(&channel).unwrap_or(&none), Retry::OnChange);
-    Ok((wanted, todo))
+    Ok(Assigned::load(tx)?.due(device, channel))
 }
 
-/// Coverage of one device by everything assigned to it.
-pub fn coverage_of(tx: &mut Tx<'_>, device: &Device) -> Result<Vec<SettingCoverage>> {
-    let effective = effective_for(tx, device)?;
-    let none = BTreeMap::new();
-    let views = device.live().filter_map(|e| {
-        let channel = e.channel.for_policy()?;
-        Some(ChannelView::new(channel, device.applied.get(&e.channel).unwrap_or(&none)))
+/// How well one policy holds on a device.
+pub struct Covered {
+    /// Which.
+    pub device: DeviceId,
+    /// All settings together.
+    pub state: DeviceState,
+    /// One by one.
+    pub settings: Vec<SettingCoverage>,
+}
+
+/// How well a policy holds on those of the devices after `after` that have it; looks at `limit` devices at most, and says where
+/// to go on.
+pub fn coverage_page(
+    tx: &mut Tx<'_>,
+    name: &str,
+    after: Option<&str>,
+    limit: usize,
+) -> Result<(Vec<Covered>, Option<String>)> {
+    let file = file(&find(tx, name)?)?;
+    let assigned = Assigned::load(tx)?;
+    let page = tx.scan::<Device>("", after, limit)?;
+    let next = page.last().filter(|_| page.len() == limit).map(Record::key);
+    let has_it = page.iter().filter(|d| d.live().next().is_some() && file.assign.covers(&groups(d)));
+    let covered = has_it.map(|device| {
+        let settings = of_policy(assigned.coverage(device), &file);
+        Covered { device: device.id, state: device_state(&settings), settings }
     });
-    let encrypted = device.facts.get("encrypted").and_then(|v| v.parse().ok());
-    let channels = views.collect();
-    Ok(coverage(&effective, &Subject { platform: device.platform, encrypted, channels }))
+    Ok((covered.collect(), next))
 }
 
-/// Whether a device keeps to its policies; `None` without one.
-pub fn compliance_of(tx: &mut Tx<'_>, device: &Device) -> Result<Option<Compliance>> {
-    let rows = coverage_of(tx, device)?;
-    Ok((!rows.is_empty()).then(|| compliance(&rows)))
-}
-
-/// How well one policy holds on each device that it is assigned to.
-pub fn coverage_by_device(tx: &mut Tx<'_>, name: &str) -> Result<Vec<(DeviceId, DeviceState, Vec<SettingCoverage>)>> {
-    let policy = find(tx, name)?;
-    let file = file(&policy)?;
-    let mut rows = Vec::new();
-    each_device(tx, |tx, device| {
-        if file.assign.covers(&groups(device)) {
-            let settings = of_policy(coverage_of(tx, device)?, &file);
-            rows.push((device.id, device_state(&settings), settings));
-        }
+/// How many devices a policy is assigned to.
+pub fn devices_of(tx: &mut Tx<'_>, policy: &Policy) -> Result<u64> {
+    let (file, mut count) = (file(policy)?, 0);
+    each_device(tx, |_, device| {
+        count += u64::from(file.assign.covers(&groups(device)));
         Ok(())
     })?;
-    Ok(rows)
+    Ok(count)
 }

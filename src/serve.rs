@@ -32,6 +32,7 @@ use std::{
 
 /// Held Pings are answered within eight seconds; after ten everything is cut.
 const DRAIN: Duration = Duration::from_secs(9);
+const HOUR: Duration = Duration::from_secs(3600);
 /// Files kept back for the store, the log and outgoing calls.
 const RESERVE: usize = 256;
 
@@ -172,6 +173,10 @@ pub async fn start(options: &Options) -> Result<Running, String> {
     tokio::spawn(device_port.serve(serving(for_devices, channel::router(&server))));
     tokio::spawn(admin_port.serve(serving(for_admins, crate::api::router(server.clone()))));
     background::start(&server);
+    background::every(&server, HOUR, |server| async move {
+        while server.store.run(crate::api::tidy).await? {}
+        Ok(())
+    });
     folder.announce(&server, device, admin)?;
     Ok(Running { server, device, admin, folder, drain })
 }
@@ -202,8 +207,20 @@ impl Running {
     }
 }
 
+/// To stderr; how much by `LANYARD_LOG` (`info`, `lanyard=debug` …).
+fn start_log(log: Log) {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("LANYARD_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let layer = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match log {
+        Log::Text => layer.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),
+        Log::Json => layer.json().init(),
+    }
+}
+
 /// Serves until SIGTERM or SIGINT.
 pub async fn run(options: Options) -> Result<(), String> {
+    start_log(options.log);
     let running = start(&options).await?;
     eprintln!("{}", running.ready_line(options.log));
     let mut terminate =

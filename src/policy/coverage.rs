@@ -104,7 +104,7 @@ impl Serialize for State {
 }
 
 /// All settings together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[allow(missing_docs, reason = "the names are the contract's")]
 pub enum DeviceState {
@@ -114,7 +114,7 @@ pub enum DeviceState {
 }
 
 /// The device's `compliance`; a device without a policy has none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[allow(missing_docs, reason = "the names are the contract's")]
 pub enum Compliance {

@@ -6,6 +6,7 @@ use crate::{
     policy::{Applied, PartId},
     store::Record,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub use crate::policy::Platform;
 
 /// A management protocol as the queue sees it, strongest first: that order decides which one carries a wipe.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Channel {
     /// Apple MDM.
@@ -49,7 +50,7 @@ impl Channel {
 }
 
 /// Whose the device is. A personal one cannot be fully wiped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Ownership {
     /// The organisation's.
@@ -279,6 +280,21 @@ impl Enrolment {
     /// Whether it still binds: a blocked or quarantined one does, an ended one does not.
     pub fn is_live(&self) -> bool {
         !matches!(self.state, EnrolmentState::Retired | EnrolmentState::Wiped | EnrolmentState::Revoked)
+    }
+
+    /// The state the API shows: a wipe that is under way shows on every enrolment that still binds.
+    pub fn state_within(&self, life: Life) -> &'static str {
+        match (self.state, life) {
+            (EnrolmentState::Blocked, _) => "blocked",
+            (EnrolmentState::Quarantined, _) => "quarantined",
+            (EnrolmentState::Revoked, _) => "revoked",
+            (EnrolmentState::Retired, _) => "retired",
+            (EnrolmentState::Wiped, _) => "wiped",
+            (_, Life::Retiring) => "retiring",
+            (_, Life::Wiping) => "wiping",
+            (EnrolmentState::Pending, _) => "pending",
+            (EnrolmentState::Enrolled, _) => "enrolled",
+        }
     }
 
     /// Whether this certificate is its own, in use or just renewed.

@@ -279,7 +279,13 @@ fn end_of_former(
 }
 
 /// Ends an enrolment's certificate and nothing else: the device gets plain refusals and must enrol anew.
-pub fn revoke(tx: &mut Tx<'_>, actor: &str, device: DeviceId, only: Option<EnrolmentId>) -> Result<Device> {
+pub fn revoke(
+    tx: &mut Tx<'_>,
+    actor: &str,
+    device: DeviceId,
+    only: Option<EnrolmentId>,
+    reason: &str,
+) -> Result<Device> {
     let mut device = lookup::by_id(tx, device)?;
     if let Some(id) = only
         && device.enrolment(id).is_none()
@@ -298,7 +304,7 @@ pub fn revoke(tx: &mut Tx<'_>, actor: &str, device: DeviceId, only: Option<Enrol
         credential::revoke(tx, &certificate, now)?;
     }
     for id in ended {
-        audit::note(tx, actor, "enrolment.revoked", id, "ok", &format!("device {}", device.id))?;
+        audit::note(tx, actor, "enrolment.revoked", id, "ok", &format!("device {}: {reason}", device.id))?;
         queue::ending::hand_over(tx, &mut device, id)?;
     }
     tx.put(&device)?;

@@ -8,6 +8,7 @@ use crate::{
     ids::{DeviceId, EnrolmentId},
     queue::timers::{self, Wake},
     store::{Record, Tx},
+    wipe::approvals,
 };
 use serde::{Deserialize, Serialize};
 use std::{sync::Arc, time::Duration};
@@ -40,10 +41,14 @@ pub fn start(server: &Arc<Server>) {
         server.strangers.write(&server.store).await?;
         server.store.run(admins::look_at_clock).await
     });
-    every(server, Duration::from_secs(3600), |server| async move { server.store.run(audit::checkpoint).await });
+    every(server, Duration::from_secs(3600), |server| async move {
+        server.store.run(audit::checkpoint).await?;
+        server.store.run(approvals::expire).await
+    });
 }
 
-fn every<F, W>(server: &Arc<Server>, pause: Duration, work: F)
+/// Does something at each pause, for as long as the runtime lives. What fails is put off to the next time.
+pub fn every<F, W>(server: &Arc<Server>, pause: Duration, work: F)
 where
     F: Fn(Arc<Server>) -> W + Send + 'static,
     W: Future<Output = Result<()>> + Send,

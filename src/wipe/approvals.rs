@@ -11,10 +11,13 @@ use crate::{
     queue::{self, Command, State, command::Hold},
     store::{Record, Tx},
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeSet, time::Duration};
 
 const ONE_REQUEST: Duration = Duration::from_secs(3600);
+/// What nobody decided in a week is of no use any more.
+const LIFETIME: Duration = Duration::from_secs(7 * 86_400);
 
 /// What is asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,13 +34,25 @@ pub enum Subject {
 }
 
 /// Where it stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[allow(missing_docs)]
 pub enum Stage {
     Waiting,
     Approved,
     Rejected,
+    Expired,
+}
+
+impl Subject {
+    /// As it is written everywhere.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Commands => "commands",
+            Self::StopOff => "stop.off",
+            Self::AdminRemove(_) => "admin.remove",
+        }
+    }
 }
 
 /// See the module.
@@ -95,15 +110,29 @@ pub fn find(tx: &mut Tx<'_>, id: ApprovalId) -> Result<Approval> {
     tx.get::<Approval>(id)?.ok_or_else(|| Error::not_found("approval", id))
 }
 
-/// All, oldest first, marked as seen by who looks.
-pub fn list(tx: &mut Tx<'_>, actor: &Actor) -> Result<Vec<Approval>> {
-    let all = tx.all::<Approval>("")?;
-    for approval in all.iter().filter(|a| a.stage == Stage::Waiting && !a.seen.contains(&actor.id)) {
+/// Those after `after`, oldest first, marked as seen by who looks.
+pub fn list(tx: &mut Tx<'_>, actor: &Actor, after: Option<&str>, limit: usize) -> Result<Vec<Approval>> {
+    let page = tx.scan::<Approval>("", after, limit)?;
+    for approval in &page {
+        mark_seen(tx, actor, approval)?;
+    }
+    Ok(page)
+}
+
+/// One of them, marked as seen.
+pub fn look(tx: &mut Tx<'_>, actor: &Actor, id: ApprovalId) -> Result<Approval> {
+    let approval = find(tx, id)?;
+    mark_seen(tx, actor, &approval)?;
+    Ok(approval)
+}
+
+fn mark_seen(tx: &mut Tx<'_>, actor: &Actor, approval: &Approval) -> Result<()> {
+    if approval.stage == Stage::Waiting && !approval.seen.contains(&actor.id) {
         let mut seen = approval.clone();
         seen.seen.insert(actor.id.clone());
         tx.put(&seen)?;
     }
-    Ok(all)
+    Ok(())
 }
 
 /// How many wait that this administrator has not looked at.
@@ -175,6 +204,32 @@ fn decide(tx: &mut Tx<'_>, actor: &Actor, mut approval: Approval, stage: Stage) 
     Ok(approval)
 }
 
+/// Ends those that nobody decided, and what they hold. To be called now and then.
+pub fn expire(tx: &mut Tx<'_>) -> Result<()> {
+    let before = tx.now().minus(LIFETIME);
+    for waiting in tx.all::<Waiting>("")? {
+        let approval = find(tx, waiting.approval)?;
+        if approval.created > before {
+            continue;
+        }
+        end_held(tx, &approval, State::Expired)?;
+        tx.put(&Approval { stage: Stage::Expired, ..approval })?;
+        tx.delete(&waiting);
+        audit::note(tx, "system", "approval.decided", waiting.approval, "expired", "")?;
+    }
+    Ok(())
+}
+
+fn end_held(tx: &mut Tx<'_>, approval: &Approval, end: State) -> Result<()> {
+    for command in &approval.commands {
+        let mut command = queue::command(tx, *command)?;
+        if command.state == State::Held && command.hold == Some(Hold::Breaker) {
+            queue::ending::end(tx, &mut command, end, true)?;
+        }
+    }
+    Ok(())
+}
+
 fn waiting(tx: &mut Tx<'_>, id: ApprovalId) -> Result<Approval> {
     let approval = find(tx, id)?;
     match approval.stage {
@@ -213,11 +268,6 @@ pub fn approve(tx: &mut Tx<'_>, actor: &Actor, id: ApprovalId) -> Result<Approva
 /// Says no; who asked may take it back so. All its held commands are cancelled, in one act.
 pub fn reject(tx: &mut Tx<'_>, actor: &Actor, id: ApprovalId) -> Result<Approval> {
     let approval = waiting(tx, id)?;
-    for command in &approval.commands {
-        let mut command = queue::command(tx, *command)?;
-        if command.state == State::Held && command.hold == Some(Hold::Breaker) {
-            queue::ending::end(tx, &mut command, State::Cancelled, true)?;
-        }
-    }
+    end_held(tx, &approval, State::Cancelled)?;
     decide(tx, actor, approval, Stage::Rejected)
 }

@@ -761,7 +761,7 @@ pub async fn a_revoked_enrolment_is_refused_and_its_wipe_says_so(bench: Bench) {
     let (device, _, sha256) = enrolled(&bench, Channel::Apple, "a@b", claim("UDID-1")).await;
     let local = bench.local().await;
     let wipe = bench.wipe(&local, device, Scope::Full).await.unwrap();
-    bench.store.run(move |tx| enrol::revoke(tx, "local", device, None)).await.unwrap();
+    bench.store.run(move |tx| enrol::revoke(tx, "local", device, None, "")).await.unwrap();
     assert_eq!(standing(&bench, sha256).await, Standing::Revoked, "refused, and not told to unenrol");
     let ended = bench.command(wipe.id).await;
     assert_eq!((ended.state, ended.error.unwrap().code.as_str()), (State::Failed, "device_left"));

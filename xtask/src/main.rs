@@ -8,6 +8,7 @@ use std::process::ExitCode;
 mod fuzz;
 mod packages;
 mod paths;
+mod peers;
 mod postgres;
 mod process;
 mod steps;

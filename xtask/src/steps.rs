@@ -54,9 +54,10 @@ impl Steps {
                 Mark::Failed(reason) => ("FAILED", reason.lines().next().unwrap_or_default()),
                 Mark::Skipped(why) => ("skipped", why.as_str()),
             };
-            eprintln!("{word:<8} {name:<22} {:>9}  {note}", seconds(*took));
+            let row = format!("{word:<8} {name:<32} {:>9}  {note}", seconds(*took));
+            eprintln!("{}", row.trim_end());
         }
-        eprintln!("{:<8} {:<22} {:>9}", "", "all", seconds(self.started.elapsed()));
+        eprintln!("{:<8} {:<32} {:>9}", "", "all", seconds(self.started.elapsed()));
         let failed = self.rows.iter().filter(|(_, _, mark)| matches!(mark, Mark::Failed(_)));
         let failed: Vec<&str> = failed.map(|(name, _, _)| name.as_str()).collect();
         if failed.is_empty() { Ok(()) } else { Err(format!("failed: {}", failed.join(", "))) }

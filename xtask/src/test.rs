@@ -5,7 +5,7 @@ use std::env;
 use crate::postgres::Cluster;
 use crate::process::{cargo, loud, run};
 use crate::steps::Steps;
-use crate::{Outcome, Verb, packages, tools};
+use crate::{Outcome, Verb, packages, peers, tools};
 
 pub(crate) const VERB: Verb = Verb {
     name: "test",
@@ -28,6 +28,7 @@ fn act(arguments: &[String]) -> Outcome {
         checks(&mut steps);
     }
     tests(&mut steps, bless, &filters);
+    steps.take("peers", || peers::run_against_the_server(&filters));
     steps.end()
 }
 

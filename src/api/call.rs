@@ -1,0 +1,171 @@
+//! A call as its handler sees it, and how an HTTP request becomes one.
+
+use super::{idempotency, problem::Problem};
+use crate::{
+    admins::{self, Actor},
+    error::{Error, Result},
+    http::{
+        Peer,
+        limits::{BODY_IDLE, read_whole},
+    },
+    server::Server,
+    store::Tx,
+    wipe::approvals,
+};
+use axum::{
+    body::Body,
+    http::{Request, StatusCode, header, request::Parts},
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use serde_json::Value;
+use std::{collections::BTreeMap, str::FromStr, sync::Arc};
+
+/// A policy with its profiles inlined is the longest body there is.
+const MAX_BODY: usize = 4 * 1024 * 1024;
+/// Items in one page where nothing is said, and at most.
+const PAGE: usize = 100;
+const MAX_PAGE: usize = 1000;
+
+/// What a handler gets besides the store and the body.
+pub(super) struct Call {
+    pub(super) server: Arc<Server>,
+    pub(super) actor: Actor,
+    /// The parts of the path in braces, by name.
+    pub(super) path: BTreeMap<String, String>,
+    pub(super) query: BTreeMap<String, String>,
+}
+
+impl Call {
+    /// A part of the path, as text.
+    pub(super) fn named(&self, part: &str) -> Result<&str> {
+        self.path.get(part).map(String::as_str).ok_or_else(|| Error::Internal(format!("the route has no {part}")))
+    }
+
+    /// A part of the path that is an id.
+    pub(super) fn id<I: FromStr>(&self, part: &str, what: &'static str) -> Result<I> {
+        let text = self.named(part)?;
+        text.parse().map_err(|_| Error::not_found(what, text))
+    }
+
+    /// `?after=` and `?limit=`.
+    pub(super) fn page(&self) -> Result<(Option<&str>, usize)> {
+        let limit = match self.query.get("limit") {
+            None => PAGE,
+            Some(text) => text.parse().ok().filter(|n| (1..=MAX_PAGE).contains(n)).ok_or_else(|| {
+                Error::invalid("limit", format!("a number from 1 to {MAX_PAGE} is needed, not {text:?}"))
+            })?,
+        };
+        Ok((self.query.get("after").map(String::as_str), limit))
+    }
+}
+
+/// An HTTP request, read whole, before anybody knows who asks.
+pub(super) struct Asked {
+    server: Arc<Server>,
+    parts: Parts,
+    path: BTreeMap<String, String>,
+    pub(super) body: Bytes,
+    token: String,
+    loopback: bool,
+}
+
+impl Asked {
+    /// Reads the request. A call without a token is refused before its body is read.
+    pub(super) async fn read(
+        server: &Arc<Server>,
+        path: BTreeMap<String, String>,
+        request: Request<Body>,
+    ) -> std::result::Result<Self, Response> {
+        let peer = request.extensions().get::<Arc<Peer>>().cloned();
+        let Some(token) = bearer(&request) else {
+            count_stranger(server, peer.as_deref());
+            return Err(Problem::unauthenticated().into_response());
+        };
+        let loopback = peer.is_some_and(|p| p.address.ip().to_canonical().is_loopback());
+        let (parts, body) = read_whole(request, MAX_BODY, BODY_IDLE)
+            .await
+            .map_err(|error| Problem::new(error.status(), "body", error.to_string()).into_response())?;
+        Ok(Self { server: server.clone(), parts, path, body, token, loopback })
+    }
+
+    /// Authenticates alone, for a call that takes several store operations; gives its query.
+    pub(super) async fn admit(self) -> std::result::Result<BTreeMap<String, String>, Response> {
+        let peer = self.parts.extensions.get::<Arc<Peer>>().cloned();
+        let query = query(self.parts.uri.query().unwrap_or_default()).map_err(IntoResponse::into_response)?;
+        let (token, loopback) = (self.token, self.loopback);
+        match self.server.store.run(move |tx| admins::authenticate(tx, &token, loopback)).await {
+            Ok(Some(_)) => Ok(query),
+            Ok(None) => {
+                count_stranger(&self.server, peer.as_deref());
+                Err(Problem::unauthenticated().into_response())
+            }
+            Err(error) => Err(Problem::from(error).into_response()),
+        }
+    }
+
+    /// Authenticates, and carries out the work, in one store operation. `act`: the call changes something, so that an
+    /// `Idempotency-Key` counts.
+    pub(super) async fn run<F>(self, act: bool, work: F) -> Response
+    where
+        F: FnOnce(&mut Tx<'_>, &Call) -> Result<(StatusCode, Value)> + Send + 'static,
+    {
+        let server = self.server.clone();
+        let peer = self.parts.extensions.get::<Arc<Peer>>().cloned();
+        let query = match query(self.parts.uri.query().unwrap_or_default()) {
+            Ok(query) => query,
+            Err(problem) => return problem.into_response(),
+        };
+        let key = match idempotency::key(&self.parts, &self.body, act) {
+            Ok(key) => key,
+            Err(problem) => return problem.into_response(),
+        };
+        let (path, token, loopback, inner) = (self.path, self.token, self.loopback, server.clone());
+        let whole = move |tx: &mut Tx<'_>| {
+            let Some(actor) = admins::authenticate(tx, &token, loopback)? else { return Ok(None) };
+            let call = Call { server: inner, actor, path, query };
+            let answer = match key {
+                Some(key) => idempotency::once(tx, &call, &key, work)?,
+                None => work(tx, &call)?,
+            };
+            Ok(Some((answer, approvals::unseen(tx, &call.actor)?)))
+        };
+        match server.store.run(whole).await {
+            Ok(Some(((status, body), unseen))) => answer(status, &body, unseen),
+            Ok(None) => {
+                count_stranger(&server, peer.as_deref());
+                Problem::unauthenticated().into_response()
+            }
+            Err(error) => Problem::from(error).into_response(),
+        }
+    }
+}
+
+/// `Lanyard-Waiting` tells every administrator of approvals that they have not looked at.
+fn answer(status: StatusCode, body: &Value, unseen: usize) -> Response {
+    let text = serde_json::to_vec(body).unwrap_or_default();
+    let mut response = (status, [(header::CONTENT_TYPE, "application/json")], text).into_response();
+    response.headers_mut().insert("lanyard-waiting", unseen.into());
+    response.headers_mut().insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
+    response
+}
+
+fn bearer(request: &Request<Body>) -> Option<String> {
+    let value = request.headers().get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_string())
+}
+
+fn count_stranger(server: &Server, peer: Option<&Peer>) {
+    if let Some(peer) = peer {
+        server.strangers.count(peer.address.ip());
+    }
+}
+
+fn query(text: &str) -> std::result::Result<BTreeMap<String, String>, Problem> {
+    let uri = format!("/?{text}").parse().unwrap_or_default();
+    match axum::extract::Query::<BTreeMap<String, String>>::try_from_uri(&uri) {
+        Ok(axum::extract::Query(query)) => Ok(query),
+        Err(error) => Err(Problem::new(StatusCode::BAD_REQUEST, "query", error.to_string())),
+    }
+}

@@ -1,0 +1,211 @@
+//! Devices: looking at them, and what administrators do to them.
+
+use super::{
+    call::Call,
+    route::{Empty, Page, Route, get, post},
+    views::{CommandView, DeviceView, PIN},
+};
+use crate::{
+    channel,
+    clock::parse_duration,
+    error::{Error, Result},
+    ids::EnrolmentId,
+    policies::Assigned,
+    queue::{self, Action, Command, Scope},
+    registry::{Device, access, access::Access, enrol, lookup},
+    store::Tx,
+    wipe,
+};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::time::Duration;
+
+pub(super) fn routes() -> Vec<Route> {
+    vec![
+        get("/api/v1/devices", "All devices", list)
+            .paged()
+            .query(&[("expiring", "only those with a certificate that ends within this, such as 60d")]),
+        get("/api/v1/devices/{id}", "A device, by id or by any name that fits one alone", show),
+        post("/api/v1/devices/{id}/wipe", "Ask for a wipe; over a limit it is held for a second person", wipe),
+        post("/api/v1/devices/{id}/lock", "Lock the screen", lock),
+        post("/api/v1/devices/{id}/clear-passcode", "Remove the passcode", clear_passcode),
+        post("/api/v1/devices/{id}/restart", "Restart", restart),
+        post("/api/v1/devices/{id}/sync", "Ask the device what it is and how it stands", sync),
+        post("/api/v1/devices/{id}/allow", "Let its mail in; frees one that was blocked, retired or wiped", allow).ok(),
+        post("/api/v1/devices/{id}/block", "Shut its mail out", block).ok(),
+        post("/api/v1/devices/{id}/quarantine", "Let its mail wait", quarantine).ok(),
+        post("/api/v1/devices/{id}/revoke", "End its certificates and nothing else; it must enrol anew", revoke).ok(),
+    ]
+}
+
+fn list(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<Page<DeviceView>> {
+    let (after, limit) = call.page()?;
+    let within = call.query.get("expiring").map(|text| span("expiring", text)).transpose()?;
+    let devices = tx.scan::<Device>("", after, limit)?;
+    let next = devices.last().filter(|_| devices.len() == limit).map(|d| d.id.to_string());
+    let assigned = Assigned::load(tx)?;
+    let mut items = Vec::new();
+    for device in &devices {
+        if within.is_none_or(|within| ends_within(tx, device, within)) {
+            items.push(DeviceView::of(tx, device, &assigned)?);
+        }
+    }
+    Ok(Page { items, next })
+}
+
+/// Whether a certificate that still binds ends soon, or has ended.
+fn ends_within(tx: &Tx<'_>, device: &Device, within: Duration) -> bool {
+    let until = tx.now().plus(within);
+    device.live().filter_map(|e| e.certificate.as_ref()).any(|c| c.not_after <= until)
+}
+
+fn show(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<DeviceView> {
+    let device = lookup::device(tx, call.named("id")?)?;
+    let assigned = Assigned::load(tx)?;
+    DeviceView::of(tx, &device, &assigned)
+}
+
+/// What a wipe is asked with.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Wipe {
+    /// What the organisation put there (selective), or everything (full).
+    scope: Scope,
+    /// Why; kept with the command and in the audit log.
+    reason: String,
+    /// Six digits for a Mac, made where none are given.
+    pin: Option<String>,
+    /// Undo window, such as 10m; the setting wipe.delay where nothing is said.
+    delay: Option<String>,
+    /// After so long without being sent it comes to nothing.
+    expires: Option<String>,
+}
+
+fn wipe(tx: &mut Tx<'_>, call: &Call, body: Wipe) -> Result<CommandView> {
+    let device = lookup::device(tx, call.named("id")?)?;
+    let pin = match body.scope {
+        Scope::Full => pin(tx, call, &device, body.pin)?,
+        Scope::Selective if body.pin.is_some() => {
+            return Err(Error::invalid("pin", "only a full wipe of a Mac takes one"));
+        }
+        Scope::Selective => None,
+    };
+    let request = wipe::Request {
+        scope: body.scope,
+        reason: body.reason,
+        pin,
+        delay: body.delay.map(|text| span("delay", &text)).transpose()?,
+        expires: body.expires.map(|text| span("expires", &text)).transpose()?,
+    };
+    let command = wipe::ask(tx, &call.actor, &device.id.to_string(), request, &channel::support)?;
+    CommandView::of(tx, call, &command)
+}
+
+/// A Mac's six digits, sealed.
+fn pin(tx: &mut Tx<'_>, call: &Call, device: &Device, given: Option<String>) -> Result<Option<String>> {
+    if !wipe::needs_pin(device.platform) {
+        return match given {
+            Some(_) => Err(Error::invalid("pin", "only a Mac takes one")),
+            None => Ok(None),
+        };
+    }
+    let digits = match given {
+        Some(pin) if pin.len() == 6 && pin.bytes().all(|b| b.is_ascii_digit()) => pin,
+        Some(_) => return Err(Error::invalid("pin", "six digits are needed")),
+        // The bias of the remainder (2^32 is no multiple of a million) is 1 in 4000: of no use to a thief with six tries.
+        None => format!("{:06}", u32::from_be_bytes(tx.random()) % 1_000_000),
+    };
+    Ok(Some(call.server.seal(PIN, digits.as_bytes())?))
+}
+
+/// What a lock is asked with.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Lock {
+    /// Six digits for a Mac, made where none are given.
+    pin: Option<String>,
+    /// Why.
+    reason: Option<String>,
+}
+
+fn lock(tx: &mut Tx<'_>, call: &Call, body: Lock) -> Result<CommandView> {
+    let device = lookup::device(tx, call.named("id")?)?;
+    let pin = pin(tx, call, &device, body.pin)?;
+    let reason = reason(body.reason)?;
+    let command = wipe::ask_lock(tx, &call.actor, &device.id.to_string(), &reason, pin, &channel::support)?;
+    CommandView::of(tx, call, &command)
+}
+
+fn clear_passcode(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<CommandView> {
+    ask(tx, call, Action::ClearPasscode)
+}
+
+fn restart(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<CommandView> {
+    ask(tx, call, Action::Restart)
+}
+
+fn sync(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<CommandView> {
+    ask(tx, call, Action::Sync)
+}
+
+fn ask(tx: &mut Tx<'_>, call: &Call, action: Action) -> Result<CommandView> {
+    let mut device = lookup::device(tx, call.named("id")?)?;
+    let command: Command = queue::ask(tx, &call.actor, &mut device, action, &channel::support)?;
+    CommandView::of(tx, call, &command)
+}
+
+/// Whom an act on enrolments is for, and why.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Which {
+    /// One enrolment; all that the act is meant for where none is named.
+    enrolment: Option<String>,
+    /// Why; kept in the audit log.
+    reason: Option<String>,
+}
+
+fn allow(tx: &mut Tx<'_>, call: &Call, body: Which) -> Result<DeviceView> {
+    set_access(tx, call, body, Access::Allow)
+}
+
+fn block(tx: &mut Tx<'_>, call: &Call, body: Which) -> Result<DeviceView> {
+    set_access(tx, call, body, Access::Block)
+}
+
+fn quarantine(tx: &mut Tx<'_>, call: &Call, body: Which) -> Result<DeviceView> {
+    set_access(tx, call, body, Access::Quarantine)
+}
+
+fn set_access(tx: &mut Tx<'_>, call: &Call, body: Which, wanted: Access) -> Result<DeviceView> {
+    let reason = reason(body.reason)?;
+    let only = enrolment(body.enrolment)?;
+    let device = access::set(tx, &call.actor, call.named("id")?, only, wanted, &reason)?;
+    let assigned = Assigned::load(tx)?;
+    DeviceView::of(tx, &device, &assigned)
+}
+
+fn revoke(tx: &mut Tx<'_>, call: &Call, body: Which) -> Result<DeviceView> {
+    let device = lookup::device(tx, call.named("id")?)?;
+    let (reason, only) = (reason(body.reason)?, enrolment(body.enrolment)?);
+    wipe::count_act(tx, &call.actor)?;
+    let device = enrol::revoke(tx, &call.actor.id, device.id, only, &reason)?;
+    let assigned = Assigned::load(tx)?;
+    DeviceView::of(tx, &device, &assigned)
+}
+
+fn enrolment(given: Option<String>) -> Result<Option<EnrolmentId>> {
+    let id = |text: String| text.parse().map_err(|_| Error::not_found("enrolment", text));
+    given.map(id).transpose()
+}
+
+fn reason(given: Option<String>) -> Result<String> {
+    let reason = given.unwrap_or_default();
+    if reason.len() > 1000 {
+        return Err(Error::invalid("reason", "at most 1000 bytes"));
+    }
+    Ok(reason.trim().to_string())
+}
+
+pub(super) fn span(field: &'static str, text: &str) -> Result<Duration> {
+    parse_duration(text).map_err(|e| Error::invalid(field, e))
+}

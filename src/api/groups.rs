@@ -1,0 +1,81 @@
+//! Groups of devices, by which policies are assigned.
+
+use super::{
+    call::Call,
+    route::{Empty, Page, Route, delete, get, post, put},
+};
+use crate::{error::Result, registry::groups, store::Tx};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub(super) fn routes() -> Vec<Route> {
+    vec![
+        get("/api/v1/groups", "All groups", list).paged(),
+        post("/api/v1/groups", "Make one", create),
+        get("/api/v1/groups/{name}", "A group", show),
+        delete("/api/v1/groups/{name}", "Remove it; its devices stay", end),
+        put("/api/v1/groups/{name}/devices/{id}", "Put a device in", add),
+        delete("/api/v1/groups/{name}/devices/{id}", "Take a device out", remove),
+    ]
+}
+
+/// A group.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Group")]
+struct GroupView {
+    name: String,
+    /// Ids.
+    devices: Vec<String>,
+}
+
+impl GroupView {
+    fn of(tx: &mut Tx<'_>, name: &str) -> Result<Self> {
+        let devices = groups::members(tx, name)?.iter().map(ToString::to_string).collect();
+        Ok(Self { name: name.into(), devices })
+    }
+}
+
+fn list(tx: &mut Tx<'_>, _: &Call, _: Empty) -> Result<Page<GroupView>> {
+    let mut items = Vec::new();
+    for group in groups::list(tx)? {
+        items.push(GroupView::of(tx, &group.name)?);
+    }
+    Ok(Page::whole(items))
+}
+
+/// A group to make.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct NewGroup {
+    name: String,
+}
+
+fn create(tx: &mut Tx<'_>, call: &Call, body: NewGroup) -> Result<GroupView> {
+    let group = groups::create(tx, &call.actor, &body.name)?;
+    GroupView::of(tx, &group.name)
+}
+
+fn show(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<GroupView> {
+    GroupView::of(tx, call.named("name")?)
+}
+
+fn end(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<GroupView> {
+    let name = call.named("name")?;
+    let view = GroupView::of(tx, name)?;
+    groups::delete(tx, &call.actor, name)?;
+    Ok(view)
+}
+
+fn add(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<GroupView> {
+    set(tx, call, true)
+}
+
+fn remove(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<GroupView> {
+    set(tx, call, false)
+}
+
+fn set(tx: &mut Tx<'_>, call: &Call, inside: bool) -> Result<GroupView> {
+    let name = call.named("name")?;
+    groups::set(tx, &call.actor, name, call.named("id")?, inside)?;
+    GroupView::of(tx, name)
+}

@@ -1,0 +1,102 @@
+//! The wipe breaker's surface: what waits for a second person, and the emergency stop.
+
+use super::{
+    call::Call,
+    route::{Empty, Page, Route, get, post, put},
+    views::{ApprovalView, At},
+};
+use crate::{
+    error::Result,
+    store::Tx,
+    wipe::{
+        approvals,
+        stop::{self, Stop},
+    },
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub(super) fn routes() -> Vec<Route> {
+    vec![
+        get("/api/v1/approvals", "What waits or waited for a second person, oldest first", list).paged(),
+        get("/api/v1/approvals/{id}", "One of them", show),
+        post("/api/v1/approvals/{id}/approve", "Let it pass; not who asked, and no newcomer", approve).ok(),
+        post("/api/v1/approvals/{id}/reject", "Cancel all that it holds, in one act", reject).ok(),
+        get("/api/v1/stop", "The emergency stop", status),
+        put("/api/v1/stop", "Set it, or ask a second person to lift it", set),
+    ]
+}
+
+fn list(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<Page<ApprovalView>> {
+    let (after, limit) = call.page()?;
+    let page = approvals::list(tx, &call.actor, after, limit)?;
+    let mut items = Vec::new();
+    for approval in &page {
+        items.push(ApprovalView::of(tx, approval)?);
+    }
+    Ok(Page::of(items, limit, |a| a.id.clone()))
+}
+
+fn show(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<ApprovalView> {
+    let approval = approvals::look(tx, &call.actor, call.id("id", "approval")?)?;
+    ApprovalView::of(tx, &approval)
+}
+
+fn approve(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<ApprovalView> {
+    let approval = approvals::approve(tx, &call.actor, call.id("id", "approval")?)?;
+    ApprovalView::of(tx, &approval)
+}
+
+fn reject(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<ApprovalView> {
+    let approval = approvals::reject(tx, &call.actor, call.id("id", "approval")?)?;
+    ApprovalView::of(tx, &approval)
+}
+
+/// The emergency stop as it stands.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Stop")]
+struct StopView {
+    on: bool,
+    since: Option<At>,
+    /// Who set it.
+    by: Option<String>,
+    /// How many commands were cancelled with it; null where that was not asked for.
+    cancelled: Option<usize>,
+}
+
+impl StopView {
+    fn of(stop: &Stop, cancelled: Option<usize>) -> Self {
+        Self { on: stop.on, since: stop.since.map(At), by: stop.by.clone(), cancelled }
+    }
+}
+
+fn status(tx: &mut Tx<'_>, _: &Call, _: Empty) -> Result<StopView> {
+    Ok(StopView::of(&stop::status(tx)?, None))
+}
+
+/// What is wanted of the emergency stop.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    on: bool,
+    /// Cancel every wipe, retire and lock that has not been sent, in the same act.
+    #[serde(default)]
+    cancel_all: bool,
+}
+
+/// The stop, or the approval that lifting it waits for.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(untagged)]
+enum Answer {
+    Stop(StopView),
+    Approval(ApprovalView),
+}
+
+fn set(tx: &mut Tx<'_>, call: &Call, body: Wanted) -> Result<Answer> {
+    if !body.on {
+        let approval = stop::ask_off(tx, &call.actor)?;
+        return Ok(Answer::Approval(ApprovalView::of(tx, &approval)?));
+    }
+    let (stop, cancelled) = stop::set(tx, &call.actor, body.cancel_all)?;
+    Ok(Answer::Stop(StopView::of(&stop, body.cancel_all.then_some(cancelled))))
+}

@@ -1,0 +1,100 @@
+//! What a refused call answers: problem+json (RFC 9457) with a stable `code` for scripts.
+
+use crate::{error::Error, store::Fault};
+use axum::{
+    http::{HeaderName, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+/// The body of every refusal.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Problem {
+    /// The HTTP status.
+    status: u16,
+    /// Stable, for scripts: `not_found`, `invalid`, `unauthenticated`, `busy`, `personal`, `ambiguous` …
+    code: String,
+    /// The status in words.
+    title: &'static str,
+    /// What is wrong, for people.
+    detail: String,
+    /// The field of the request that cannot be taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<String>,
+    /// Names the line in the server's log, where the fault is ours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request: Option<String>,
+}
+
+impl Problem {
+    pub(super) fn new(status: StatusCode, code: &str, detail: impl Into<String>) -> Self {
+        Self {
+            status: status.as_u16(),
+            code: code.into(),
+            title: status.canonical_reason().unwrap_or("Error"),
+            detail: detail.into(),
+            field: None,
+            request: None,
+        }
+    }
+
+    pub(super) fn field(mut self, field: impl Into<String>) -> Self {
+        self.field = Some(field.into());
+        self
+    }
+
+    /// No token, or one that opens nothing.
+    pub(super) fn unauthenticated() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", "a bearer token of an administrator is needed")
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let body = serde_json::to_vec(&self).unwrap_or_default();
+        let mut response = (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();
+        let more: Option<(HeaderName, &'static str)> = match status {
+            StatusCode::UNAUTHORIZED => Some((header::WWW_AUTHENTICATE, "Bearer")),
+            StatusCode::SERVICE_UNAVAILABLE => Some((header::RETRY_AFTER, "1")),
+            _ => None,
+        };
+        if let Some((name, value)) = more {
+            response.headers_mut().insert(name, header::HeaderValue::from_static(value));
+        }
+        response
+    }
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        let text = error.to_string();
+        match error {
+            Error::Store(Fault::Busy) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", text),
+            Error::Store(fault) => {
+                tracing::error!(%fault, "store");
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_away", "the store is away; ask again")
+            }
+            Error::NotFound { .. } => Self::new(StatusCode::NOT_FOUND, "not_found", text),
+            Error::Invalid { field, text } => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", text).field(field),
+            Error::Refused { code, .. } => Self::new(StatusCode::CONFLICT, code, text),
+            Error::Forbidden { code, .. } => Self::new(StatusCode::FORBIDDEN, code, text),
+            Error::Internal(fault) => {
+                let request = uuid::Uuid::new_v4().to_string();
+                tracing::error!(%request, %fault, "a call on the admin API failed");
+                let mut problem = Self::new(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "internal",
+                    "a fault of the server's; its log says more under this request",
+                );
+                problem.request = Some(request);
+                problem
+            }
+        }
+    }
+}
+
+pub(super) async fn no_such_route() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "no_such_route", "there is nothing here; see /api/openapi.json")
+}

@@ -1,0 +1,125 @@
+//! Apple's push certificate: read and sealed before the store is asked, since opening a PKCS#12 file takes its time.
+
+use super::{
+    call::Asked,
+    problem::Problem,
+    route::{Empty, Route, described, get},
+    views::At,
+};
+use crate::{
+    api::call::Call,
+    error::Result,
+    push_cert::{self, Kept},
+    server::Server,
+    store::Tx,
+};
+use axum::{
+    Router,
+    extract::Request,
+    http::{Method, StatusCode},
+    response::{IntoResponse, Response},
+    routing::put,
+};
+use base64::Engine as _;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, sync::Arc};
+
+const PATH: &str = "/api/v1/apple/push-cert";
+
+pub(super) fn routes() -> Vec<Route> {
+    vec![get(PATH, "Apple's push certificate, or what is still missing", show), setting()]
+}
+
+fn setting() -> Route {
+    described::<Set, View>(
+        Method::PUT,
+        PATH,
+        "Set it; another topic is refused while devices are enrolled",
+        StatusCode::OK,
+    )
+}
+
+pub(super) fn router(server: &Arc<Server>) -> Router {
+    let server = server.clone();
+    Router::new().route(PATH, put(move |request: Request| set(server.clone(), request)))
+}
+
+/// A push certificate with its key.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Set {
+    /// The PEM or PKCS#12 file in base64.
+    file: String,
+    /// Its password, where it has one.
+    password: Option<String>,
+}
+
+/// The push certificate.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "PushCertificate")]
+struct View {
+    /// Whether one is set; without one simulated devices work and real ones are never woken.
+    set: bool,
+    /// The topic that enrolment profiles name.
+    topic: String,
+    sha256: Option<String>,
+    not_before: Option<At>,
+    not_after: Option<At>,
+    /// What real devices still need.
+    missing: Option<&'static str>,
+}
+
+fn show(tx: &mut Tx<'_>, _: &Call, _: Empty) -> Result<View> {
+    Ok(match push_cert::show(tx)? {
+        Some(kept) => View::of(&kept, tx),
+        None => View {
+            set: false,
+            topic: push_cert::topic(tx)?,
+            sha256: None,
+            not_before: None,
+            not_after: None,
+            missing: Some("a push certificate from Apple: without it no real device can be woken"),
+        },
+    })
+}
+
+impl View {
+    fn of(kept: &Kept, tx: &Tx<'_>) -> Self {
+        let ended = kept.not_after <= tx.now();
+        Self {
+            set: true,
+            topic: kept.topic.clone(),
+            sha256: Some(kept.sha256.clone()),
+            not_before: Some(At(kept.not_before)),
+            not_after: Some(At(kept.not_after)),
+            missing: ended.then_some("the certificate has ended: renew it with Apple, under the same topic"),
+        }
+    }
+}
+
+async fn set(server: Arc<Server>, request: Request) -> Response {
+    let asked = match Asked::read(&server, BTreeMap::new(), request).await {
+        Ok(asked) => asked,
+        Err(refusal) => return refusal,
+    };
+    let kept = match read(&server, &asked.body) {
+        Ok(kept) => kept,
+        Err(problem) => return problem.into_response(),
+    };
+    let work = move |tx: &mut Tx<'_>, call: &Call| {
+        let kept = push_cert::set(tx, &call.actor, kept)?;
+        let view = serde_json::to_value(View::of(&kept, tx));
+        Ok((StatusCode::OK, view.map_err(|e| crate::error::Error::Internal(e.to_string()))?))
+    };
+    asked.run(true, work).await
+}
+
+fn read(server: &Server, body: &[u8]) -> std::result::Result<Kept, Problem> {
+    let body: Set = serde_json::from_value(setting().parse(body)?)
+        .map_err(|e| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", e.to_string()))?;
+    let wrong = |text: String| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", text).field("file");
+    let file = base64::engine::general_purpose::STANDARD.decode(body.file.trim()).map_err(|e| wrong(e.to_string()))?;
+    let read = lanyard_certs::pushcert::read(&file, body.password.as_deref()).map_err(|e| wrong(e.to_string()))?;
+    Ok(push_cert::prepare(server, &read)?)
+}

@@ -1,0 +1,209 @@
+//! One row of the table of routes: where, what for, what comes in and out, and who answers.
+
+use super::call::{Asked, Call};
+use super::problem::Problem;
+use crate::{error::Result, server::Server, store::Tx};
+use axum::{
+    extract::{RawPathParams, Request},
+    http::{Method, StatusCode},
+    response::{IntoResponse, Response},
+    routing::{MethodFilter, MethodRouter, on},
+};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::Value;
+use std::{collections::BTreeMap, sync::Arc};
+
+type Handle = dyn Fn(&mut Tx<'_>, &Call, Value) -> Result<Value> + Send + Sync;
+type Check = fn(&Value) -> std::result::Result<(), serde_json::Error>;
+
+/// See the module.
+pub(super) struct Route {
+    pub(super) method: Method,
+    pub(super) path: &'static str,
+    pub(super) summary: &'static str,
+    /// Parameters in the query, besides those of a page.
+    pub(super) query: &'static [(&'static str, &'static str)],
+    pub(super) pages: bool,
+    pub(super) status: StatusCode,
+    pub(super) body: fn(&mut SchemaGenerator) -> Option<Schema>,
+    pub(super) answer: fn(&mut SchemaGenerator) -> Schema,
+    check: Check,
+    handle: Option<Arc<Handle>>,
+}
+
+/// A body that says nothing: any of its fields is one too many.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Empty {}
+
+/// Part of a list.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "{T}Page")]
+pub(super) struct Page<T> {
+    pub(super) items: Vec<T>,
+    /// What to give as `after` for the rest; null at the end.
+    pub(super) next: Option<String>,
+}
+
+impl<T> Page<T> {
+    /// `place` tells an item's cursor. A page that is not full is the last.
+    pub(super) fn of(items: Vec<T>, limit: usize, place: impl Fn(&T) -> String) -> Self {
+        let next = items.last().filter(|_| items.len() >= limit).map(place);
+        Self { items, next }
+    }
+
+    /// A list that stays short, whole.
+    pub(super) fn whole(items: Vec<T>) -> Self {
+        Self { items, next: None }
+    }
+}
+
+fn new<B, A>(
+    method: Method,
+    path: &'static str,
+    summary: &'static str,
+    handle: fn(&mut Tx<'_>, &Call, B) -> Result<A>,
+) -> Route
+where
+    B: DeserializeOwned + JsonSchema + 'static,
+    A: Serialize + JsonSchema + 'static,
+{
+    let status = if method == Method::POST { StatusCode::CREATED } else { StatusCode::OK };
+    let whole: Arc<Handle> = Arc::new(move |tx, call, body| {
+        let body = serde_json::from_value(body).map_err(|e| crate::error::Error::Internal(e.to_string()))?;
+        serde_json::to_value(handle(tx, call, body)?).map_err(|e| crate::error::Error::Internal(e.to_string()))
+    });
+    Route { handle: Some(whole), ..described::<B, A>(method, path, summary, status) }
+}
+
+/// A row for the documentation alone: the handler stands in the router by itself.
+pub(super) fn described<B, A>(method: Method, path: &'static str, summary: &'static str, status: StatusCode) -> Route
+where
+    B: DeserializeOwned + JsonSchema + 'static,
+    A: Serialize + JsonSchema + 'static,
+{
+    Route {
+        body: |generator| (B::schema_name() != Empty::schema_name()).then(|| generator.subschema_for::<B>()),
+        answer: |generator| generator.subschema_for::<A>(),
+        check: |body| serde_json::from_value::<B>(body.clone()).map(drop),
+        handle: None,
+        query: &[],
+        pages: false,
+        method,
+        path,
+        summary,
+        status,
+    }
+}
+
+/// Something to read.
+pub(super) fn get<A: Serialize + JsonSchema + 'static>(
+    path: &'static str,
+    summary: &'static str,
+    handle: fn(&mut Tx<'_>, &Call, Empty) -> Result<A>,
+) -> Route {
+    new(Method::GET, path, summary, handle)
+}
+
+/// Something to do.
+pub(super) fn post<B, A>(
+    path: &'static str,
+    summary: &'static str,
+    handle: fn(&mut Tx<'_>, &Call, B) -> Result<A>,
+) -> Route
+where
+    B: DeserializeOwned + JsonSchema + 'static,
+    A: Serialize + JsonSchema + 'static,
+{
+    new(Method::POST, path, summary, handle)
+}
+
+/// Something to set.
+pub(super) fn put<B, A>(
+    path: &'static str,
+    summary: &'static str,
+    handle: fn(&mut Tx<'_>, &Call, B) -> Result<A>,
+) -> Route
+where
+    B: DeserializeOwned + JsonSchema + 'static,
+    A: Serialize + JsonSchema + 'static,
+{
+    new(Method::PUT, path, summary, handle)
+}
+
+/// Something to end.
+pub(super) fn delete<A: Serialize + JsonSchema + 'static>(
+    path: &'static str,
+    summary: &'static str,
+    handle: fn(&mut Tx<'_>, &Call, Empty) -> Result<A>,
+) -> Route {
+    new(Method::DELETE, path, summary, handle)
+}
+
+impl Route {
+    /// The answer is a page of a list.
+    pub(super) fn paged(mut self) -> Self {
+        self.pages = true;
+        self
+    }
+
+    /// The query may hold these: name and meaning.
+    pub(super) fn query(mut self, query: &'static [(&'static str, &'static str)]) -> Self {
+        self.query = query;
+        self
+    }
+
+    /// The act answers with 200: it made nothing new.
+    pub(super) fn ok(mut self) -> Self {
+        self.status = StatusCode::OK;
+        self
+    }
+
+    /// Whether it has a handler here; else it stands in the table for the documentation.
+    pub(super) fn is_served(&self) -> bool {
+        self.handle.is_some()
+    }
+
+    /// As axum takes it.
+    pub(super) fn handler(self, server: &Arc<Server>) -> MethodRouter {
+        let Ok(filter) = MethodFilter::try_from(self.method.clone()) else { return MethodRouter::new() };
+        let (server, route) = (server.clone(), Arc::new(self));
+        on(filter, move |path: RawPathParams, request: Request| {
+            let path = path.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
+            answer(server.clone(), route.clone(), path, request)
+        })
+    }
+
+    /// The body as JSON, known to be of the right shape. An absent one is an empty object.
+    pub(super) fn parse(&self, bytes: &[u8]) -> std::result::Result<Value, Problem> {
+        let body =
+            if bytes.is_empty() { Ok(Value::Object(serde_json::Map::new())) } else { serde_json::from_slice(bytes) };
+        let body: Value = body.map_err(|e| Problem::new(StatusCode::BAD_REQUEST, "json", e.to_string()))?;
+        match (self.check)(&body) {
+            Ok(()) => Ok(body),
+            Err(error) => {
+                let text = error.to_string();
+                // serde names the field between back quotes: the only place where it does.
+                let field = text.split('`').nth(1).unwrap_or("body").to_string();
+                Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", text).field(field))
+            }
+        }
+    }
+}
+
+async fn answer(server: Arc<Server>, route: Arc<Route>, path: BTreeMap<String, String>, request: Request) -> Response {
+    let asked = match Asked::read(&server, path, request).await {
+        Ok(asked) => asked,
+        Err(refusal) => return refusal,
+    };
+    let body = match route.parse(&asked.body) {
+        Ok(body) => body,
+        Err(problem) => return problem.into_response(),
+    };
+    let Some(handle) = route.handle.clone() else {
+        return Problem::new(StatusCode::NOT_FOUND, "no_such_route", "there is nothing here").into_response();
+    };
+    let act = route.method != Method::GET;
+    asked.run(act, move |tx, call| Ok((route.status, handle(tx, call, body)?))).await
+}

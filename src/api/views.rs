@@ -1,0 +1,296 @@
+//! What the API shows of devices, commands and the rest: every field is there, null where unknown, times in RFC 3339.
+
+use super::call::Call;
+use crate::{
+    clock::Timestamp,
+    error::{Error, Result},
+    policies::Assigned,
+    policy::Compliance,
+    queue::{Action, Command, Scope, State, command::Hold},
+    registry::{Channel, Device, Enrolment, Ownership, Platform, device::Certificate},
+    server::background::last_seen,
+    settings,
+    store::Tx,
+    wipe::approvals::{Approval, Stage},
+};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Serialize, Serializer};
+use std::{borrow::Cow, time::Duration};
+
+/// Sealed under this label: the six digits for a Mac.
+pub(super) const PIN: &str = "command pin";
+/// A push is there within this, if it comes at all.
+const PUSH: Duration = Duration::from_secs(60);
+/// The longest a mail client holds its Ping open: at its end, if not before, it asks.
+const PING: Duration = Duration::from_secs(3600);
+
+/// A moment as text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct At(pub(super) Timestamp);
+
+impl Serialize for At {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+impl JsonSchema for At {
+    fn schema_name() -> Cow<'static, str> {
+        "Time".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "format": "date-time"})
+    }
+}
+
+/// One phone, tablet or PC.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Device")]
+pub(super) struct DeviceView {
+    pub(super) id: String,
+    /// The one that would carry a wipe: apple, omadm, exchange or activesync.
+    channel: Option<Channel>,
+    platform: Platform,
+    /// enrolled, retiring, retired, wiping, wiped, blocked or quarantined.
+    state: &'static str,
+    user: String,
+    ownership: Ownership,
+    serial: Option<String>,
+    name: Option<String>,
+    model: Option<String>,
+    os_version: Option<String>,
+    last_seen: Option<At>,
+    /// Null without a policy.
+    compliance: Option<Compliance>,
+    enrolments: Vec<EnrolmentView>,
+}
+
+/// The binding of a device to a user, a channel and a certificate.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Enrolment")]
+pub(super) struct EnrolmentView {
+    id: String,
+    channel: Channel,
+    /// As a device's, and pending and revoked.
+    state: &'static str,
+    /// The device's own name in the protocol, as it was sent.
+    identity: String,
+    /// Null for mail by password.
+    certificate: Option<CertificateView>,
+    last_seen: Option<At>,
+}
+
+/// What an enrolment is pinned to.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Certificate")]
+struct CertificateView {
+    serial: String,
+    sha256: String,
+    not_before: At,
+    not_after: At,
+}
+
+impl CertificateView {
+    fn of(certificate: &Certificate) -> Self {
+        Self {
+            serial: certificate.serial.clone(),
+            sha256: certificate.sha256.to_string(),
+            not_before: At(certificate.not_before),
+            not_after: At(certificate.not_after),
+        }
+    }
+}
+
+impl EnrolmentView {
+    fn of(tx: &mut Tx<'_>, device: &Device, enrolment: &Enrolment) -> Result<Self> {
+        Ok(Self {
+            id: enrolment.id.to_string(),
+            channel: enrolment.channel,
+            state: enrolment.state_within(device.life),
+            identity: enrolment.identity.clone(),
+            certificate: enrolment.certificate.as_ref().map(CertificateView::of),
+            last_seen: last_seen(tx, enrolment)?.map(At),
+        })
+    }
+}
+
+impl DeviceView {
+    /// `assigned`: the policies, read once for all devices of a call.
+    pub(super) fn of(tx: &mut Tx<'_>, device: &Device, assigned: &Assigned) -> Result<Self> {
+        let mut enrolments = Vec::new();
+        for enrolment in &device.enrolments {
+            enrolments.push(EnrolmentView::of(tx, device, enrolment)?);
+        }
+        Ok(Self {
+            id: device.id.to_string(),
+            channel: device.channel(),
+            platform: device.platform,
+            state: device.state(),
+            user: device.user.clone(),
+            ownership: device.ownership,
+            serial: device.serial.clone(),
+            name: device.name.clone(),
+            model: device.model.clone(),
+            os_version: device.os_version.clone(),
+            last_seen: enrolments.iter().filter_map(|e| e.last_seen).max(),
+            compliance: assigned.compliance(device),
+            enrolments,
+        })
+    }
+}
+
+/// One thing to be done once on one device.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Command")]
+pub(super) struct CommandView {
+    pub(super) id: String,
+    device: String,
+    channel: Channel,
+    action: Action,
+    /// Null for all but wipes.
+    scope: Option<Scope>,
+    /// A wipe is never acknowledged: it ends confirmed, presumed, failed, cancelled or expired.
+    state: State,
+    reason: Option<String>,
+    requested_by: String,
+    /// What to wait on while the breaker holds it.
+    approval: Option<String>,
+    created: At,
+    sent: Option<At>,
+    finished: Option<At>,
+    expires: Option<At>,
+    /// By when the device can be expected to hear of it, if it is on and has a network.
+    expected_by: Option<At>,
+    /// Six digits that unlock a Mac; shown to `local` and to who asked.
+    pin: Option<String>,
+    evidence: Vec<EvidenceView>,
+    error: Option<FailureView>,
+}
+
+/// What was answered that proves something.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Evidence")]
+struct EvidenceView {
+    time: At,
+    enrolment: String,
+    channel: Channel,
+    kind: String,
+    detail: String,
+}
+
+/// Why a command failed.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Failure")]
+struct FailureView {
+    code: String,
+    text: String,
+}
+
+impl CommandView {
+    pub(super) fn of(tx: &mut Tx<'_>, call: &Call, command: &Command) -> Result<Self> {
+        let shown = call.actor.id == crate::admins::LOCAL || call.actor.id == command.asked_by;
+        let pin = match command.pin.as_ref().filter(|_| shown) {
+            Some(sealed) => {
+                let plain = call.server.unseal(PIN, sealed)?;
+                Some(String::from_utf8(plain).map_err(|e| Error::Internal(e.to_string()))?)
+            }
+            None => None,
+        };
+        let evidence = command.evidence.iter().map(|e| EvidenceView {
+            time: At(e.time),
+            enrolment: e.enrolment.to_string(),
+            channel: e.channel,
+            kind: e.kind.clone(),
+            detail: e.detail.clone(),
+        });
+        let error = command.error.as_ref().map(|e| FailureView { code: e.code.clone(), text: e.text.clone() });
+        Ok(Self {
+            id: command.id.to_string(),
+            device: command.device.to_string(),
+            channel: command.channel,
+            action: command.action,
+            scope: command.scope,
+            state: command.state,
+            reason: Some(command.reason.clone()).filter(|r| !r.is_empty()),
+            requested_by: command.requested_by.clone(),
+            approval: command.approval.map(|a| a.to_string()),
+            created: At(command.created),
+            sent: command.sent.map(At),
+            finished: command.finished.map(At),
+            expires: command.expires.map(At),
+            expected_by: expected_by(tx, command)?.map(At),
+            pin,
+            evidence: evidence.collect(),
+            error,
+        })
+    }
+
+    pub(super) fn all(tx: &mut Tx<'_>, call: &Call, commands: &[Command]) -> Result<Vec<Self>> {
+        commands.iter().map(|command| Self::of(tx, call, command)).collect()
+    }
+}
+
+/// Apple devices hear of it by a push, PCs by their poll, mail clients when their Ping is answered or ends. Unknown while
+/// the breaker holds it, and where nothing will wake the device.
+fn expected_by(tx: &mut Tx<'_>, command: &Command) -> Result<Option<Timestamp>> {
+    let waits = match command.state {
+        State::Held => command.hold == Some(Hold::Delay),
+        State::Queued | State::NotNow => true,
+        _ => false,
+    };
+    if !waits || command.action == Action::Policy && command.sent.is_some() {
+        return Ok(None);
+    }
+    let from = command.release_at.unwrap_or(command.created).max(command.put_off.unwrap_or_default());
+    let Some(device) = tx.get::<Device>(command.device)? else { return Ok(None) };
+    let Some(enrolment) = device.enrolment(command.enrolment) else { return Ok(None) };
+    Ok(match command.channel {
+        Channel::Apple => {
+            let woken = enrolment.push.as_ref().is_some_and(|p| !p.retired) && crate::push_cert::is_set(tx)?;
+            woken.then(|| from.plus(PUSH))
+        }
+        Channel::Omadm => {
+            let poll = settings::span(tx, "windows.poll")?;
+            let next = last_seen(tx, enrolment)?.map(|seen| seen.plus(poll));
+            Some(next.filter(|at| *at > from).unwrap_or(from.plus(poll)))
+        }
+        Channel::Activesync => Some(from.plus(PING)),
+        Channel::Exchange => None,
+    })
+}
+
+/// What waits for a second person.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Approval")]
+pub(super) struct ApprovalView {
+    pub(super) id: String,
+    state: Stage,
+    /// commands, stop.off or admin.remove.
+    subject: &'static str,
+    requested_by: String,
+    decided_by: Option<String>,
+    /// Ids of the commands that it holds.
+    commands: Vec<String>,
+    detail: String,
+    created: At,
+}
+
+impl ApprovalView {
+    pub(super) fn of(tx: &mut Tx<'_>, approval: &Approval) -> Result<Self> {
+        let requested_by = crate::admins::name_of(tx, &approval.asked_by)?;
+        let decided_by = match &approval.decided_by {
+            Some(id) => Some(crate::admins::name_of(tx, id)?),
+            None => None,
+        };
+        Ok(Self {
+            id: approval.id.to_string(),
+            state: approval.stage,
+            subject: approval.subject.as_str(),
+            requested_by,
+            decided_by,
+            commands: approval.commands.iter().map(ToString::to_string).collect(),
+            detail: approval.detail.clone(),
+            created: At(approval.created),
+        })
+    }
+}

@@ -1,0 +1,156 @@
+//! The command line: verbs that talk to the admin API. What scripts rely on (names, JSON, exit codes) is what the API answers.
+
+mod client;
+mod devices;
+mod guard;
+mod people;
+mod policy;
+mod print;
+mod records;
+mod wipe;
+
+use client::Client;
+use serde_json::Value;
+use std::process::ExitCode;
+
+/// What administrators do.
+#[derive(clap::Subcommand)]
+pub enum Verb {
+    /// Invite a user to enrol a device.
+    Invite(records::Invite),
+    /// Look at devices; let their mail in or shut it out; end their certificates.
+    #[command(subcommand)]
+    Devices(devices::Devices),
+    /// Look at commands, and take them back.
+    #[command(subcommand)]
+    Commands(records::Commands),
+    /// Remove the organisation's data from a device, or everything.
+    Wipe(wipe::Wipe),
+    /// Lock a device's screen.
+    Lock(devices::Lock),
+    /// Remove a device's passcode.
+    ClearPasscode(devices::One),
+    /// Restart a device.
+    Restart(devices::One),
+    /// Settings that devices must have continuously.
+    #[command(subcommand)]
+    Policy(policy::Policy),
+    /// Groups of devices.
+    #[command(subcommand)]
+    Group(policy::Group),
+    /// What waits for a second person.
+    #[command(subcommand)]
+    Approvals(guard::Approvals),
+    /// The emergency stop.
+    #[command(subcommand)]
+    Stop(guard::Stop),
+    /// Administrators.
+    #[command(subcommand)]
+    Admins(people::Admins),
+    /// Their tokens.
+    #[command(subcommand)]
+    Token(people::Token),
+    /// What guards wipes, and what all nodes agree on.
+    #[command(subcommand)]
+    Settings(people::Settings),
+    /// Apple's push service.
+    #[command(subcommand)]
+    Apple(records::Apple),
+    /// What was done, by whom and when.
+    #[command(subcommand)]
+    Audit(records::Audit),
+    /// The device CA.
+    #[command(subcommand)]
+    Ca(records::Ca),
+}
+
+/// Why a verb was not carried out.
+#[derive(Debug)]
+pub enum Failure {
+    /// Refused, failed, or no server: exit code 1.
+    Failed(String),
+    /// Something is missing from the command line: exit code 2.
+    Usage(String),
+}
+
+impl From<String> for Failure {
+    fn from(text: String) -> Self {
+        Self::Failed(text)
+    }
+}
+
+type Done = Result<Outcome, Failure>;
+
+/// What a verb has to show, and how it ended.
+pub struct Outcome {
+    document: Value,
+    /// Columns of a list, in order; empty: all that a record has.
+    columns: &'static [&'static str],
+    good: bool,
+}
+
+impl Outcome {
+    fn record(document: Value) -> Self {
+        Self { document, columns: &[], good: true }
+    }
+    fn list(document: Value, columns: &'static [&'static str]) -> Self {
+        Self { document, columns, good: true }
+    }
+    fn good_if(mut self, good: bool) -> Self {
+        self.good = good;
+        self
+    }
+}
+
+/// Carries out a verb, prints what it has to show, and says how it ended.
+pub async fn run(verb: Verb, json: bool) -> ExitCode {
+    match carry_out(verb).await {
+        Ok(outcome) => {
+            print::show(&outcome.document, outcome.columns, json);
+            if outcome.good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(Failure::Failed(text)) => {
+            eprintln!("lanyard: {text}");
+            ExitCode::FAILURE
+        }
+        Err(Failure::Usage(text)) => {
+            eprintln!("lanyard: {text}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+async fn carry_out(verb: Verb) -> Done {
+    let client = Client::from_environment()?;
+    match verb {
+        Verb::Invite(invite) => invite.run(&client).await,
+        Verb::Devices(devices) => devices.run(&client).await,
+        Verb::Commands(commands) => commands.run(&client).await,
+        Verb::Wipe(wipe) => wipe.run(&client).await,
+        Verb::Lock(lock) => lock.run(&client).await,
+        Verb::ClearPasscode(one) => one.run(&client, "clear-passcode").await,
+        Verb::Restart(one) => one.run(&client, "restart").await,
+        Verb::Policy(policy) => policy.run(&client).await,
+        Verb::Group(group) => group.run(&client).await,
+        Verb::Approvals(approvals) => approvals.run(&client).await,
+        Verb::Stop(stop) => stop.run(&client).await,
+        Verb::Admins(admins) => admins.run(&client).await,
+        Verb::Token(token) => token.run(&client).await,
+        Verb::Settings(settings) => settings.run(&client).await,
+        Verb::Apple(apple) => apple.run(&client).await,
+        Verb::Audit(audit) => audit.run(&client).await,
+        Verb::Ca(ca) => ca.run(&client).await,
+    }
+}
+
+/// Asks at the terminal; without one the act needs `--yes`.
+fn confirm(question: &str) -> Result<bool, Failure> {
+    use std::io::{BufRead as _, IsTerminal as _};
+    if !std::io::stdin().is_terminal() {
+        return Err(Failure::Usage(format!("{question} Say so with --yes.")));
+    }
+    eprint!("{question} [y/N] ");
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer).map_err(|e| e.to_string())?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}

@@ -1,0 +1,180 @@
+//! Calls on the admin API: where it is, with which token, and whom to trust, from the environment or the data folder.
+
+use super::Failure;
+use crate::{
+    http::{connector::trusted_roots, limits::read_from, outgoing::Outgoing},
+    serve::Folder,
+};
+use axum::body::Body;
+use http::{Method, Request, StatusCode, header};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::Value;
+use std::{cell::Cell, net::SocketAddr, path::PathBuf, time::Duration};
+
+/// The longest answer there is: a page of a thousand devices, or of policies.
+const MAX_ANSWER: usize = 64 * 1024 * 1024;
+const PATIENCE: Duration = Duration::from_secs(60);
+/// A call that met a busy server, or none, is repeated under its key: it acts once.
+const TRIES: u32 = 4;
+
+/// See the module.
+pub(super) struct Client {
+    base: String,
+    token: SecretString,
+    outgoing: Outgoing,
+    told: Cell<bool>,
+}
+
+impl Client {
+    /// `LANYARD_URL`, `LANYARD_TOKEN` and `LANYARD_CA`; what is not set lies in the data folder.
+    pub(super) fn from_environment() -> Result<Self, Failure> {
+        let set = |name: &str| std::env::var(name).ok().filter(|v| !v.is_empty());
+        let folder = Folder::existing(set("LANYARD_DATA").map(PathBuf::from).as_deref());
+        let base = match set("LANYARD_URL") {
+            Some(url) => url.trim_end_matches('/').to_string(),
+            None => local_url(&folder)?,
+        };
+        let token = match set("LANYARD_TOKEN") {
+            Some(token) => token,
+            None => kept(&folder, "local.token", "LANYARD_TOKEN")?,
+        };
+        let roots = match set("LANYARD_CA") {
+            Some(path) => std::fs::read(&path).map_err(|e| format!("{path}: {e}"))?,
+            None => folder.read("ca.pem")?.unwrap_or_default().into_bytes(),
+        };
+        let roots = trusted_roots(&roots).map_err(|e| e.to_string())?;
+        let outgoing = Outgoing::new(&roots).map_err(|e| e.to_string())?;
+        Ok(Self { base, token: token.into(), outgoing, told: Cell::new(false) })
+    }
+
+    /// What lies there.
+    pub(super) async fn get(&self, path: &str) -> Result<Value, Failure> {
+        self.call(Method::GET, path, None).await
+    }
+
+    /// Asks for an act.
+    pub(super) async fn post(&self, path: &str, body: Value) -> Result<Value, Failure> {
+        self.call(Method::POST, path, Some(body)).await
+    }
+
+    /// Sets something.
+    pub(super) async fn put(&self, path: &str, body: Value) -> Result<Value, Failure> {
+        self.call(Method::PUT, path, Some(body)).await
+    }
+
+    /// Ends something.
+    pub(super) async fn delete(&self, path: &str) -> Result<Value, Failure> {
+        self.call(Method::DELETE, path, None).await
+    }
+
+    /// A list, all its pages joined. `path` may have a query.
+    pub(super) async fn list(&self, path: &str) -> Result<Value, Failure> {
+        let mark = if path.contains('?') { '&' } else { '?' };
+        let (mut items, mut after) = (Vec::new(), String::new());
+        loop {
+            let mut page = self.get(&format!("{path}{mark}limit=1000{after}")).await?;
+            if let Some(Value::Array(found)) = page.get_mut("items").map(Value::take) {
+                items.extend(found);
+            }
+            match page.get("next").and_then(Value::as_str) {
+                Some(next) => after = format!("&after={}", encode(next)),
+                None => return Ok(Value::Array(items)),
+            }
+        }
+    }
+
+    async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Result<Value, Failure> {
+        let key = uuid::Uuid::new_v4().to_string();
+        let mut pause = Duration::from_millis(200);
+        for _ in 1..TRIES {
+            match self.once(&method, path, body.as_ref(), &key).await {
+                Err((_, true)) => tokio::time::sleep(pause).await,
+                Err((failure, false)) => return Err(failure),
+                Ok(answer) => return Ok(answer),
+            }
+            pause *= 3;
+        }
+        self.once(&method, path, body.as_ref(), &key).await.map_err(|(failure, _)| failure)
+    }
+
+    /// `true` beside a failure: it may be tried again.
+    async fn once(
+        &self,
+        method: &Method,
+        path: &str,
+        body: Option<&Value>,
+        key: &str,
+    ) -> Result<Value, (Failure, bool)> {
+        let again = |text: String| (Failure::Failed(text), true);
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("{}/api/v1/{path}", self.base))
+            .header(header::AUTHORIZATION, format!("Bearer {}", self.token.expose_secret()))
+            .header(header::CONTENT_TYPE, "application/json")
+            .header("idempotency-key", key)
+            .body(body.map_or_else(Body::empty, |b| Body::from(b.to_string())))
+            .map_err(|e| (Failure::Failed(format!("{}: {e}", self.base)), false))?;
+        // Repeating is safe: POST has its key, and PUT and DELETE say how it shall be.
+        let sent = tokio::time::timeout(PATIENCE, self.outgoing.send(request)).await;
+        let sent = sent.map_err(|_| (Failure::Failed(format!("{} did not answer in time", self.base)), false))?;
+        let (parts, body) = sent.map_err(|e| again(e.to_string()))?.into_parts();
+        let bytes = read_from(&parts.headers, body, MAX_ANSWER, PATIENCE).await.map_err(|e| again(e.to_string()))?;
+        self.tell(&parts.headers);
+        if parts.status.is_success() {
+            return serde_json::from_slice(&bytes).map_err(|e| (Failure::Failed(e.to_string()), false));
+        }
+        let failure = Failure::Failed(problem(parts.status, &bytes));
+        Err((failure, parts.status == StatusCode::SERVICE_UNAVAILABLE))
+    }
+
+    /// Every administrator is told of what waits, until they have looked.
+    fn tell(&self, headers: &http::HeaderMap) {
+        let waiting = headers.get("lanyard-waiting").and_then(|v| v.to_str().ok()?.parse::<usize>().ok()).unwrap_or(0);
+        if waiting > 0 && !self.told.replace(true) {
+            let (what, verb) = if waiting == 1 { ("request", "waits") } else { ("requests", "wait") };
+            eprintln!(
+                "lanyard: {waiting} {what} that you have not looked at {verb} for a second person: lanyard approvals list"
+            );
+        }
+    }
+}
+
+fn problem(status: StatusCode, body: &[u8]) -> String {
+    let problem: Value = serde_json::from_slice(body).unwrap_or_default();
+    let text = |name: &str| problem.get(name).and_then(Value::as_str);
+    match (text("code"), text("detail")) {
+        (Some("invalid"), Some(detail)) => detail.to_string(),
+        (Some(code), Some(detail)) => format!("{detail} ({code})"),
+        _ => format!("the server answered {status}"),
+    }
+}
+
+fn local_url(folder: &Folder) -> Result<String, Failure> {
+    let told: Value = serde_json::from_str(&kept(folder, "server.json", "LANYARD_URL")?).map_err(|e| e.to_string())?;
+    let admin = told.get("admin").and_then(Value::as_str).and_then(|a| a.parse::<SocketAddr>().ok());
+    let mut admin = admin.ok_or_else(|| "server.json names no admin address".to_string())?;
+    if admin.ip().is_unspecified() {
+        admin.set_ip(if admin.is_ipv4() { [127, 0, 0, 1].into() } else { std::net::Ipv6Addr::LOCALHOST.into() });
+    }
+    Ok(format!("https://{admin}"))
+}
+
+fn kept(folder: &Folder, name: &str, variable: &str) -> Result<String, Failure> {
+    folder.read(name)?.ok_or_else(|| {
+        let path = folder.path(name);
+        let text = format!("there is no {}: start `lanyard serve`, or set LANYARD_DATA or {variable}", path.display());
+        Failure::Failed(text)
+    })
+}
+
+/// A part of a path or a query: all but letters, digits and `-_.~` as percent and hexadecimal (RFC 3986 2.3).
+pub(super) fn encode(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => out.push(char::from(byte)),
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
+}

@@ -1,0 +1,108 @@
+//! `lanyard devices`, `lock`, `clear-passcode`, `restart`.
+
+use super::{
+    Done, Outcome,
+    client::{Client, encode},
+};
+use serde_json::json;
+
+const COLUMNS: &[&str] = &["id", "user", "channel", "platform", "name", "serial", "state", "compliance", "last_seen"];
+
+/// Devices.
+#[derive(clap::Subcommand)]
+pub enum Devices {
+    /// All of them.
+    List {
+        /// Only those with a certificate that ends within this, such as 60d.
+        #[arg(long)]
+        expiring: Option<String>,
+    },
+    /// One of them.
+    Show(One),
+    /// Ask it what it is and how it stands.
+    Sync(One),
+    /// Let its mail in; frees one that was blocked, retired or wiped.
+    Allow(Which),
+    /// Shut its mail out.
+    Block(Which),
+    /// Let its mail wait.
+    Quarantine(Which),
+    /// End its certificates and nothing else: it must enrol anew.
+    Revoke(Which),
+}
+
+/// A device.
+#[derive(clap::Args)]
+pub struct One {
+    /// Its id, or any name that fits it alone: serial, UDID, DeviceID.
+    device: String,
+}
+
+/// A device, and which of its enrolments.
+#[derive(clap::Args)]
+pub struct Which {
+    /// Its id, or any name that fits it alone.
+    device: String,
+    /// One enrolment of it.
+    #[arg(long)]
+    enrolment: Option<String>,
+    /// Why.
+    #[arg(long)]
+    reason: Option<String>,
+}
+
+/// A device to lock.
+#[derive(clap::Args)]
+pub struct Lock {
+    /// Its id, or any name that fits it alone.
+    device: String,
+    /// Six digits for a Mac; made where none are given.
+    #[arg(long)]
+    pin: Option<String>,
+    /// Why.
+    #[arg(long)]
+    reason: Option<String>,
+}
+
+impl Devices {
+    pub(super) async fn run(self, client: &Client) -> Done {
+        match self {
+            Self::List { expiring } => {
+                let query = expiring.map(|within| format!("?expiring={}", encode(&within))).unwrap_or_default();
+                Ok(Outcome::list(client.list(&format!("devices{query}")).await?, COLUMNS))
+            }
+            Self::Show(one) => Ok(Outcome::record(client.get(&one.path("")).await?)),
+            Self::Sync(one) => one.run(client, "sync").await,
+            Self::Allow(which) => which.run(client, "allow").await,
+            Self::Block(which) => which.run(client, "block").await,
+            Self::Quarantine(which) => which.run(client, "quarantine").await,
+            Self::Revoke(which) => which.run(client, "revoke").await,
+        }
+    }
+}
+
+impl One {
+    fn path(&self, act: &str) -> String {
+        format!("devices/{}{act}", encode(&self.device))
+    }
+
+    pub(super) async fn run(self, client: &Client, act: &str) -> Done {
+        Ok(Outcome::record(client.post(&self.path(&format!("/{act}")), json!({})).await?))
+    }
+}
+
+impl Which {
+    async fn run(self, client: &Client, act: &str) -> Done {
+        let path = format!("devices/{}/{act}", encode(&self.device));
+        let body = json!({"enrolment": self.enrolment, "reason": self.reason});
+        Ok(Outcome::record(client.post(&path, body).await?))
+    }
+}
+
+impl Lock {
+    pub(super) async fn run(self, client: &Client) -> Done {
+        let path = format!("devices/{}/lock", encode(&self.device));
+        let body = json!({"pin": self.pin, "reason": self.reason});
+        Ok(Outcome::record(client.post(&path, body).await?))
+    }
+}

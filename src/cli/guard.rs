@@ -1,0 +1,85 @@
+//! `lanyard approvals` and `lanyard stop`.
+
+use super::{
+    Done, Outcome,
+    client::{Client, encode},
+};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// What waits for a second person.
+#[derive(clap::Subcommand)]
+pub enum Approvals {
+    /// All of them.
+    List,
+    /// One of them.
+    Show {
+        /// Its id.
+        id: String,
+    },
+    /// Wait until it is decided; ends with 0 where it was approved.
+    Wait {
+        /// Its id.
+        id: String,
+    },
+    /// Let it pass: as a second person.
+    Approve {
+        /// Its id.
+        id: String,
+    },
+    /// Cancel all that it holds.
+    Reject {
+        /// Its id.
+        id: String,
+    },
+}
+
+impl Approvals {
+    pub(super) async fn run(self, client: &Client) -> Done {
+        let path = |id: &str| format!("approvals/{}", encode(id));
+        Ok(match self {
+            Self::List => {
+                let columns = &["id", "state", "subject", "requested_by", "decided_by", "detail", "created"];
+                Outcome::list(client.list("approvals").await?, columns)
+            }
+            Self::Show { id } => Outcome::record(client.get(&path(&id)).await?),
+            Self::Wait { id } => loop {
+                let approval = client.get(&path(&id)).await?;
+                match approval.get("state").and_then(Value::as_str) {
+                    Some("waiting") => tokio::time::sleep(Duration::from_millis(500)).await,
+                    state => {
+                        let good = state == Some("approved");
+                        break Outcome::record(approval).good_if(good);
+                    }
+                }
+            },
+            Self::Approve { id } => Outcome::record(client.post(&format!("{}/approve", path(&id)), json!({})).await?),
+            Self::Reject { id } => Outcome::record(client.post(&format!("{}/reject", path(&id)), json!({})).await?),
+        })
+    }
+}
+
+/// The emergency stop.
+#[derive(clap::Subcommand)]
+pub enum Stop {
+    /// No wipe, retire or lock leaves from now on.
+    On {
+        /// Cancel all that has not been sent, in the same act.
+        #[arg(long)]
+        cancel_all: bool,
+    },
+    /// Ask a second person to lift it.
+    Off,
+    /// How it stands.
+    Status,
+}
+
+impl Stop {
+    pub(super) async fn run(self, client: &Client) -> Done {
+        Ok(Outcome::record(match self {
+            Self::On { cancel_all } => client.put("stop", json!({"on": true, "cancel_all": cancel_all})).await?,
+            Self::Off => client.put("stop", json!({"on": false})).await?,
+            Self::Status => client.get("stop").await?,
+        }))
+    }
+}

@@ -1,0 +1,91 @@
+//! `lanyard admins`, `token` and `settings`.
+
+use super::{
+    Done, Outcome,
+    client::{Client, encode},
+};
+use serde_json::json;
+
+/// Administrators.
+#[derive(clap::Subcommand)]
+pub enum Admins {
+    /// Make one.
+    Add {
+        /// The name.
+        name: String,
+    },
+    /// All of them.
+    List,
+    /// Ask a second person to remove one.
+    Remove {
+        /// The name or id.
+        name: String,
+    },
+}
+
+impl Admins {
+    pub(super) async fn run(self, client: &Client) -> Done {
+        Ok(match self {
+            Self::Add { name } => Outcome::record(client.post("admins", json!({"name": name})).await?),
+            Self::List => Outcome::list(client.list("admins").await?, &["id", "name", "created", "counts_from"]),
+            Self::Remove { name } => Outcome::record(client.delete(&format!("admins/{}", encode(&name))).await?),
+        })
+    }
+}
+
+/// Tokens.
+#[derive(clap::Subcommand)]
+pub enum Token {
+    /// Make one; its secret is shown this once.
+    Create {
+        /// Whose: name or id; your own where nobody is named.
+        #[arg(long)]
+        admin: Option<String>,
+    },
+    /// All of them.
+    List,
+    /// End one at once.
+    Revoke {
+        /// Its id.
+        id: String,
+    },
+}
+
+impl Token {
+    pub(super) async fn run(self, client: &Client) -> Done {
+        Ok(match self {
+            Self::Create { admin } => Outcome::record(client.post("tokens", json!({"admin": admin})).await?),
+            Self::List => Outcome::list(client.list("tokens").await?, &["id", "admin", "created"]),
+            Self::Revoke { id } => Outcome::record(client.delete(&format!("tokens/{}", encode(&id))).await?),
+        })
+    }
+}
+
+/// Settings.
+#[derive(clap::Subcommand)]
+pub enum Settings {
+    /// All of them.
+    List,
+    /// Set one.
+    Set {
+        /// Its key.
+        key: String,
+        /// The value.
+        value: String,
+    },
+}
+
+impl Settings {
+    pub(super) async fn run(self, client: &Client) -> Done {
+        Ok(match self {
+            Self::List => {
+                let columns = &["key", "value", "default", "pending", "counts_from"];
+                Outcome::list(client.list("settings").await?, columns)
+            }
+            Self::Set { key, value } => {
+                let path = format!("settings/{}", encode(&key));
+                Outcome::record(client.put(&path, json!({"value": value})).await?)
+            }
+        })
+    }
+}

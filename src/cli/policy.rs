@@ -1,0 +1,140 @@
+//! `lanyard policy` and `lanyard group`.
+
+use super::{
+    Done, Failure, Outcome,
+    client::{Client, encode},
+    confirm,
+};
+use crate::policy::{PolicyFile, inline_profile_files};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+
+/// Policies.
+#[derive(clap::Subcommand)]
+pub enum Policy {
+    /// Show what a file would change; with --yes, change it.
+    Apply {
+        /// YAML.
+        file: PathBuf,
+        /// Carry it out.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// All of them.
+    List,
+    /// One of them.
+    Show {
+        /// Its name.
+        name: String,
+    },
+    /// How well it holds, device by device.
+    Coverage {
+        /// Its name.
+        name: String,
+    },
+    /// Take it back from all devices.
+    Delete {
+        /// Its name.
+        name: String,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+impl Policy {
+    pub(super) async fn run(self, client: &Client) -> Done {
+        match self {
+            Self::Apply { file, yes } => apply(client, &file, yes).await,
+            Self::List => {
+                let all = client.list("policies").await?;
+                Ok(Outcome::list(all, &["name", "revision", "assign", "devices"]))
+            }
+            Self::Show { name } => Ok(Outcome::record(client.get(&path(&name)).await?)),
+            Self::Coverage { name } => {
+                let rows = client.list(&format!("{}/coverage", path(&name))).await?;
+                Ok(Outcome::list(rows, &["device", "state", "settings"]))
+            }
+            Self::Delete { name, yes } => delete(client, &name, yes).await,
+        }
+    }
+}
+
+fn path(name: &str) -> String {
+    format!("policies/{}", encode(name))
+}
+
+async fn apply(client: &Client, file: &Path, yes: bool) -> Done {
+    let text = std::fs::read_to_string(file).map_err(|e| format!("{}: {e}", file.display()))?;
+    let beside = file.parent().unwrap_or(Path::new(".")).to_path_buf();
+    let whole = inline_profile_files(&text, |name| std::fs::read(beside.join(name)));
+    let whole = whole.map_err(|e| format!("{}: {e}", file.display()))?;
+    let name = PolicyFile::parse(&whole).map_err(|e| format!("{}: {e}", file.display()))?.name;
+    let change = client.put(&format!("{}?apply={yes}", path(&name)), json!({"text": whole})).await?;
+    if !yes {
+        eprintln!("lanyard: nothing was changed; --yes carries it out");
+    }
+    Ok(Outcome::record(change))
+}
+
+async fn delete(client: &Client, name: &str, yes: bool) -> Done {
+    if !yes {
+        let change = client.delete(&path(name)).await?;
+        eprint!("{}", change.get("diff").and_then(Value::as_str).unwrap_or_default());
+        if !confirm(&format!("Delete the policy {name}?"))? {
+            return Err(Failure::Failed("nothing was done".into()));
+        }
+    }
+    Ok(Outcome::record(client.delete(&format!("{}?apply=true", path(name))).await?))
+}
+
+/// Groups of devices.
+#[derive(clap::Subcommand)]
+pub enum Group {
+    /// All of them.
+    List,
+    /// Make one.
+    Create {
+        /// Its name.
+        name: String,
+    },
+    /// One of them.
+    Show {
+        /// Its name.
+        name: String,
+    },
+    /// Remove one; its devices stay.
+    Delete {
+        /// Its name.
+        name: String,
+    },
+    /// Put a device in.
+    Add {
+        /// The group.
+        name: String,
+        /// The device's id, or any name that fits it alone.
+        device: String,
+    },
+    /// Take a device out.
+    Remove {
+        /// The group.
+        name: String,
+        /// The device's id, or any name that fits it alone.
+        device: String,
+    },
+}
+
+impl Group {
+    pub(super) async fn run(self, client: &Client) -> Done {
+        let path = |name: &str| format!("groups/{}", encode(name));
+        let inside = |name: &str, device: &str| format!("{}/devices/{}", path(name), encode(device));
+        Ok(match self {
+            Self::List => Outcome::list(client.list("groups").await?, &["name", "devices"]),
+            Self::Create { name } => Outcome::record(client.post("groups", json!({"name": name})).await?),
+            Self::Show { name } => Outcome::record(client.get(&path(&name)).await?),
+            Self::Delete { name } => Outcome::record(client.delete(&path(&name)).await?),
+            Self::Add { name, device } => Outcome::record(client.put(&inside(&name, &device), json!({})).await?),
+            Self::Remove { name, device } => Outcome::record(client.delete(&inside(&name, &device)).await?),
+        })
+    }
+}

@@ -1,0 +1,94 @@
+//! What a verb shows: one JSON document, a table, or a record line by line.
+
+use serde_json::Value;
+use std::io::Write as _;
+
+/// Prints to stdout. A reader who has gone is no fault.
+pub(super) fn show(document: &Value, columns: &[&str], json: bool) {
+    let text = if json {
+        serde_json::to_string_pretty(document).unwrap_or_default() + "\n"
+    } else {
+        match document {
+            Value::Null => return,
+            Value::Array(rows) => table(rows, columns),
+            Value::Object(_) => {
+                let mut out = String::new();
+                record(&mut out, document, 0);
+                out
+            }
+            other => word(other) + "\n",
+        }
+    };
+    drop(std::io::stdout().lock().write_all(text.as_bytes()));
+}
+
+fn table(rows: &[Value], columns: &[&str]) -> String {
+    let head: Vec<String> = columns.iter().map(|c| c.to_uppercase().replace('_', " ")).collect();
+    let cells = rows.iter().map(|row| columns.iter().map(|c| row.get(*c).map(word).unwrap_or_default()).collect());
+    let lines: Vec<Vec<String>> = std::iter::once(head).chain(cells).collect();
+    let width = |at: usize| lines.iter().filter_map(|line| line.get(at)).map(|c| c.chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns.len()).map(width).collect();
+    let mut out = String::new();
+    for line in &lines {
+        let cells: Vec<String> = line.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        out.push_str(cells.join("  ").trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+/// A value on one line.
+fn word(value: &Value) -> String {
+    match value {
+        Value::Null => "-".into(),
+        Value::String(text) => text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect(),
+        Value::Array(items) => items.iter().map(word).collect::<Vec<_>>().join(", "),
+        Value::Object(fields) => fields.values().map(word).collect::<Vec<_>>().join(" "),
+        other => other.to_string(),
+    }
+}
+
+fn record(out: &mut String, value: &Value, depth: usize) {
+    let Value::Object(fields) = value else { return };
+    let pad = "  ".repeat(depth);
+    for (name, value) in fields {
+        let name = name.replace('_', " ");
+        match value {
+            Value::Null => {}
+            Value::Array(items) if items.is_empty() => {}
+            Value::Array(items) if items.iter().any(Value::is_object) => {
+                for item in items {
+                    out.push_str(&format!("{pad}{name}:\n"));
+                    record(out, item, depth + 1);
+                }
+            }
+            Value::Object(_) => {
+                out.push_str(&format!("{pad}{name}:\n"));
+                record(out, value, depth + 1);
+            }
+            Value::String(text) if text.trim_end().contains('\n') => {
+                out.push_str(&format!("{pad}{name}:\n"));
+                for line in text.lines() {
+                    let line: String = line.chars().filter(|c| !c.is_control()).collect();
+                    out.push_str(&format!("{pad}  {line}\n"));
+                }
+            }
+            other => out.push_str(&format!("{pad}{name}: {}\n", word(other))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn lists_are_tables_and_records_are_lines() {
+        let rows = [json!({"id": "1", "name": null}), json!({"id": "22", "name": "x\u{1b}[31m"})];
+        assert_eq!(table(&rows, &["id", "name"]), "ID  NAME\n1   -\n22  x [31m\n", "no escape reaches a terminal");
+        let mut out = String::new();
+        record(&mut out, &json!({"a": 1, "b": null, "c": [], "d": [{"e_f": "x"}], "g": ["y", "z"]}), 0);
+        assert_eq!(out, "a: 1\nd:\n  e f: x\ng: y, z\n");
+    }
+}

@@ -1,0 +1,105 @@
+//! Who may come in: an administrator allows, blocks or quarantines an enrolment. Meant for mail, where nothing but the gateway's
+//! door can be shut; another channel's enrolment is blocked or allowed only when it is named.
+
+use super::{Channel, Device, EnrolmentState, Life, lookup};
+use crate::{
+    admins::Actor,
+    audit,
+    error::{Error, Result},
+    ids::EnrolmentId,
+    queue::Command,
+    store::Tx,
+};
+
+/// What is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Come in; frees one that was blocked, quarantined, retired or wiped.
+    Allow,
+    /// Stay out.
+    Block,
+    /// Wait at the door.
+    Quarantine,
+}
+
+impl Access {
+    fn state(self) -> EnrolmentState {
+        match self {
+            Self::Allow => EnrolmentState::Enrolled,
+            Self::Block => EnrolmentState::Blocked,
+            Self::Quarantine => EnrolmentState::Quarantined,
+        }
+    }
+    fn past(self) -> &'static str {
+        match self {
+            Self::Allow => "enrolment.allowed",
+            Self::Block => "enrolment.blocked",
+            Self::Quarantine => "enrolment.quarantined",
+        }
+    }
+}
+
+/// Sets the access of one enrolment, or of all of the device's mail enrolments.
+pub fn set(
+    tx: &mut Tx<'_>,
+    actor: &Actor,
+    device: &str,
+    only: Option<EnrolmentId>,
+    access: Access,
+    reason: &str,
+) -> Result<Device> {
+    let mut device = lookup::device(tx, device)?;
+    let wanted: Vec<EnrolmentId> = match only {
+        Some(id) => vec![device.enrolment(id).ok_or_else(|| Error::not_found("enrolment", id))?.id],
+        None => device.enrolments.iter().filter(|e| e.channel == Channel::Activesync).map(|e| e.id).collect(),
+    };
+    if wanted.is_empty() {
+        let text = "the device reads no mail through this server; name the enrolment that is meant";
+        return Err(Error::refused("no_mail", text));
+    }
+    if access == Access::Allow {
+        refuse_under_wipe(tx, &device)?;
+    }
+    let mut freed = false;
+    for id in wanted {
+        let Some(enrolment) = device.enrolment_mut(id) else { continue };
+        match (enrolment.state, access) {
+            (EnrolmentState::Revoked, _) => {
+                let text = "its certificate is revoked: it must enrol anew";
+                return Err(Error::refused("revoked", text));
+            }
+            (EnrolmentState::Retired | EnrolmentState::Wiped, Access::Allow)
+                if enrolment.channel == Channel::Activesync =>
+            {
+                // It begins anew: what it acknowledged before proves nothing about what it gets from now on.
+                enrolment.channel_state.remove("provisioning");
+                freed = true;
+            }
+            (EnrolmentState::Retired | EnrolmentState::Wiped | EnrolmentState::Pending, _) => {
+                return Err(Error::refused("ended", "the enrolment has ended, or has not begun"));
+            }
+            _ => {}
+        }
+        enrolment.state = access.state();
+        audit::note(tx, &actor.id, access.past(), id, "ok", reason)?;
+    }
+    if access == Access::Allow {
+        device.mail_shut = None;
+        if freed && matches!(device.life, Life::Retired | Life::Wiped) {
+            device.life = Life::Enrolled;
+            device.applied.remove(&Channel::Activesync);
+        }
+    }
+    tx.put(&device)?;
+    Ok(device)
+}
+
+/// Mail is shut by a wipe that is open: it opens when that is cancelled.
+fn refuse_under_wipe(tx: &mut Tx<'_>, device: &Device) -> Result<()> {
+    for id in &device.open {
+        if let Some(wipe) = tx.get::<Command>(id)?.filter(Command::is_wipe_under_way) {
+            return Err(Error::refused("under_wipe", format!("a wipe is under way: cancel command {} first", wipe.id)));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,307 @@
+"""What all peers need: a server of the test's own, the command line's verbs, HTTPS with a client certificate.
+
+The peers know the contract (verbs, JSON fields, files of the data folder, routes) and the protocols, and nothing of
+the server's inside. Python's standard library and the programs openssl, scepclient and mdmb; no code of Lanyard's.
+"""
+
+import http.client
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import tempfile
+import threading
+import time
+import unittest
+import urllib.parse
+from dataclasses import dataclass, field
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BINARY = pathlib.Path(os.environ.get("LANYARD_BIN", ROOT / "target/debug/lanyard"))
+# Seconds. The first is generous, for a machine that builds something else meanwhile.
+START_LIMIT = 60
+STOP_LIMIT = 15
+REQUEST_LIMIT = 60
+
+
+class VerbFailed(Exception):
+    """A verb that ended with another exit code than 0."""
+
+    def __init__(self, words, code, stdout, stderr):
+        super().__init__(f"lanyard {' '.join(words)}: exit code {code}\n{stdout}{stderr}")
+        self.code, self.stdout, self.stderr = code, stdout, stderr
+
+
+@dataclass
+class Reply:
+    """An HTTP answer. Header names in lower case."""
+
+    status: int
+    headers: dict
+    body: bytes
+
+    def __repr__(self):
+        return f"HTTP {self.status} {self.headers} {self.body[:600]!r}"
+
+
+@dataclass
+class Identity:
+    """A client certificate with its key, as PEM files; the chain may follow the certificate."""
+
+    certificate: pathlib.Path
+    key: pathlib.Path
+
+
+@dataclass
+class Server:
+    """`lanyard serve` on free ports, with a data folder that is gone afterwards."""
+
+    arguments: list = field(default_factory=list)
+
+    def start(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="lanyard-peers-"))
+        self.data = self.folder / "data"
+        command = [BINARY, "serve", "--data", self.data, "--device-addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0"]
+        self.log = open(self.folder / "log", "wb")
+        self.process = subprocess.Popen(
+            [str(word) for word in command + self.arguments], stdin=subprocess.DEVNULL, stderr=self.log, stdout=self.log
+        )
+        try:
+            eventually(self._ready, "the server's ready line", START_LIMIT)
+        except BaseException:
+            self.process.kill()
+            self.end()
+            raise
+        described = json.loads((self.data / "server.json").read_text())
+        self.device, self.public_url, self.enrol_url = (described[key] for key in ("device", "public_url", "enrol_url"))
+        self.ca = self.data / "ca.pem"
+        return self
+
+    def _ready(self):
+        if self.process.poll() is not None:
+            raise AssertionError(f"the server ended at once: {self.process.returncode}\n{self.output()}")
+        return any(line.startswith("ready ") for line in self.output().splitlines()) and (self.data / "server.json").exists()
+
+    def output(self):
+        """All that the server has logged so far."""
+        return (self.folder / "log").read_text(errors="replace")
+
+    def stop(self):
+        """Asks the server to end, and expects a clean end in time."""
+        self.process.send_signal(signal.SIGTERM)
+        code, text = self.end()
+        assert code == 0, f"the server's exit code: {code}\n{text[-4000:]}"
+
+    def end(self):
+        """Waits for the process, kills it where that takes too long, and removes its folder. Exit code and log."""
+        try:
+            code = self.process.wait(STOP_LIMIT)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            code = f"none within {STOP_LIMIT} s of SIGTERM"
+        self.log.close()
+        text = self.output()
+        if os.environ.get("LANYARD_PEERS_KEEP"):
+            print(f"kept: {self.folder}")
+        else:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        return code, text
+
+    def verb(self, *words):
+        """Runs a client verb and returns the document that it prints; `VerbFailed` where it refuses."""
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("LANYARD_")}
+        environment["LANYARD_DATA"] = str(self.data)
+        words = [str(word) for word in words]
+        done = subprocess.run(
+            [str(BINARY), *words, "--json"], env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            timeout=REQUEST_LIMIT, check=False,
+        )
+        if done.returncode != 0:
+            raise VerbFailed(words, done.returncode, done.stdout, done.stderr)
+        return json.loads(done.stdout) if done.stdout.strip() else None
+
+    def device_of(self, identity):
+        """The device that has an enrolment of that name in its protocol, or `None`."""
+        for device in self.verb("devices", "list"):
+            if any(same(enrolment["identity"], identity) for enrolment in device["enrolments"]):
+                return device
+        return None
+
+    def command(self, ident):
+        return self.verb("commands", "show", ident)
+
+    def commands_of(self, device, *actions):
+        """The device's commands, or those of some actions alone."""
+        listed = self.verb("commands", "list", "--device", device["id"])
+        return [command for command in listed if not actions or command["action"] in actions]
+
+    def request(self, url, method="GET", body=None, headers=None, identity=None):
+        """One request on a connection of its own, with a client certificate where an identity is given."""
+        return request(url, method, body, headers, identity, self.ca)
+
+    def policy(self, text):
+        """Applies a policy given as the text of its file."""
+        file = self.folder / "policy.yaml"
+        file.write_text(text)
+        return self.verb("policy", "apply", file, "--yes")
+
+
+def context(ca, identity=None):
+    """TLS that trusts the server's CA alone."""
+    made = ssl.create_default_context(cafile=str(ca))
+    if identity:
+        made.load_cert_chain(str(identity.certificate), str(identity.key))
+    return made
+
+
+def request(url, method="GET", body=None, headers=None, identity=None, ca=None):
+    parts = urllib.parse.urlsplit(url)
+    if parts.scheme == "https":
+        connection = http.client.HTTPSConnection(
+            parts.hostname, parts.port or 443, timeout=REQUEST_LIMIT, context=context(ca, identity)
+        )
+    else:
+        connection = http.client.HTTPConnection(parts.hostname, parts.port or 80, timeout=REQUEST_LIMIT)
+    try:
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        connection.request(method, target, body=body, headers=headers or {})
+        response = connection.getresponse()
+        return Reply(response.status, {key.lower(): value for key, value in response.getheaders()}, response.read())
+    finally:
+        connection.close()
+
+
+def handshake_refusal(address, name, ca, identity):
+    """The TLS alert with which the server refuses a client certificate, or `None` where it takes it.
+
+    In TLS 1.3 the client is done before the server has judged, so the alert comes with the first read.
+    """
+    host, port = address.rsplit(":", 1)
+    with socket.create_connection((host.strip("[]"), int(port)), timeout=REQUEST_LIMIT) as plain:
+        try:
+            with context(ca, identity).wrap_socket(plain, server_hostname=name) as secure:
+                secure.settimeout(2)
+                secure.recv(1)
+        except ssl.SSLError as error:
+            return error.reason
+        except (TimeoutError, socket.timeout):
+            return None
+    return None
+
+
+def self_made(folder, name="self-made"):
+    """An identity that no CA of ours has seen."""
+    identity = Identity(folder / f"{name}.pem", folder / f"{name}.key")
+    openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj", f"/CN={name}",
+            "-keyout", identity.key, "-out", identity.certificate)
+    return identity
+
+
+def openssl(*words, stdin=None):
+    """What the openssl program prints; an error holds what it complained of."""
+    return tool(["openssl", *words], stdin=stdin)
+
+
+def tool(words, stdin=None, environment=None, folder=None, seconds=REQUEST_LIMIT):
+    """What a program prints on stdout; an `AssertionError` with all it said where it fails."""
+    words = [str(word) for word in words]
+    done = subprocess.run(
+        words, input=stdin if stdin is not None else b"", capture_output=True, timeout=seconds, check=False,
+        env={**os.environ, **(environment or {})}, cwd=folder,
+    )
+    if done.returncode != 0:
+        raise AssertionError(
+            f"{' '.join(words[:3])} …: exit code {done.returncode}\n"
+            f"{done.stdout.decode(errors='replace')}{done.stderr.decode(errors='replace')}"
+        )
+    return done.stdout
+
+
+def eventually(look, what, seconds=15):
+    """The first answer of `look` that is true; fails with `what` after some seconds."""
+    limit = time.monotonic() + seconds
+    while True:
+        found = look()
+        if found:
+            return found
+        if time.monotonic() > limit:
+            raise AssertionError(f"not within {seconds} s: {what}")
+        time.sleep(0.1)
+
+
+def same(one, other):
+    """Names are compared without case: some protocols change it under way."""
+    return one is not None and one.lower() == other.lower()
+
+
+def serial_of(certificate):
+    """The serial number of a PEM certificate as an integer."""
+    return int(openssl("x509", "-in", certificate, "-noout", "-serial").decode().strip().partition("=")[2], 16)
+
+
+def revoked_serials(crl):
+    """The serial numbers in a revocation list, PEM or DER, as integers."""
+    form = "PEM" if crl.lstrip().startswith(b"-----BEGIN") else "DER"
+    text = openssl("crl", "-inform", form, "-noout", "-text", stdin=crl).decode()
+    lines = [line.partition(":")[2].strip() for line in text.splitlines() if "Serial Number:" in line]
+    return {int(line.replace(":", ""), 16) for line in lines}
+
+
+class ServedTest(unittest.TestCase):
+    """Tests that share one server; each brings devices, users and groups of its own, in any order."""
+
+    arguments: list = []
+    longMessage = True
+
+    @classmethod
+    def setUpClass(cls):
+        cls.server = Server(list(cls.arguments)).start()
+        cls.addClassCleanup(cls.server.stop)
+
+    def folder(self):
+        """A folder for this test's keys and files, inside the server's and removed with it."""
+        return pathlib.Path(tempfile.mkdtemp(prefix=f"{self._testMethodName[:40]}-", dir=self.server.folder))
+
+    def wait_for_end(self, command, *states):
+        """Waits for a command to reach one of the states, and returns it."""
+        seen = {}
+
+        def look():
+            seen.update(self.server.command(command["id"]))
+            return seen["state"] in states
+
+        try:
+            eventually(look, f"command {command['id']} {' or '.join(states)}")
+        except AssertionError as error:
+            raise AssertionError(f"{error}; it is {seen}") from None
+        return seen
+
+    def assert_evidence(self, command):
+        """A wipe's proof: at least one entry, each with its time and kind."""
+        self.assertTrue(command["evidence"], command)
+        for entry in command["evidence"]:
+            self.assertTrue(entry["time"] and entry["kind"], entry)
+        self.assertIsNotNone(command["finished"], command)
+
+    def assert_refused(self, reply, *statuses):
+        self.assertIn(reply.status, statuses, reply)
+
+    def assert_audited(self, action, identity):
+        """The audit log has an entry of that action for the device's enrolment."""
+        device = self.server.device_of(identity)
+        names = {device["id"], identity.lower()} | {enrolment["id"] for enrolment in device["enrolments"]}
+        entries = self.server.verb("audit", "list")
+        found = [entry for entry in entries if entry["action"] == action and entry["subject"].lower() in names]
+        self.assertTrue(found, f"no {action} for {identity} in {entries[-5:]}")
+
+
+def in_background(function):
+    """Runs a function on a thread of its own, which does not keep the process alive."""
+    thread = threading.Thread(target=function, daemon=True)
+    thread.start()
+    return thread

@@ -1,0 +1,99 @@
+"""A mail server's ActiveSync end as a gateway sees it: Basic sign-in, versions, one folder. It notes all that reaches it."""
+
+import base64
+import http.server
+import urllib.parse
+
+from harness import in_background
+from wbxml import document, find
+
+PATH = "/Microsoft-Server-ActiveSync"
+FOLDERS = 7
+VERSIONS = "2.5,12.0,12.1,14.0,14.1,16.0,16.1"
+INBOX = "Peer inbox"
+
+
+class MailServer:
+    """Listens on a free port of loopback until `stop`; `seen` holds (method, command, user, headers) of each request."""
+
+    def __init__(self, users):
+        self.users, self.seen = users, []
+        self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self.handler())
+        self.http.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self.http.server_port}{PATH}"
+        in_background(self.http.serve_forever)
+
+    def stop(self):
+        self.http.shutdown()
+        self.http.server_close()
+
+    def commands(self, device):
+        """The commands that came through for an ActiveSync DeviceId."""
+        return [command for _, command, ident, _ in self.seen if ident == device and command]
+
+    def handler(self):
+        mail = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def log_message(self, *words):
+                pass
+
+            def reply(self, status, body=b"", **headers):
+                self.send_response(status)
+                for key, value in headers.items():
+                    self.send_header(key.replace("_", "-"), value)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def take(self):
+                """Reads the body and judges the sign-in; `None` where it was refused."""
+                body = self.body()
+                query = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(self.path).query))
+                mail.seen.append((self.command, query.get("Cmd"), query.get("DeviceId"), dict(self.headers.items())))
+                kind, _, word = self.headers.get("Authorization", "").partition(" ")
+                user, _, password = base64.b64decode(word).decode().partition(":") if kind == "Basic" else ("", "", "")
+                if mail.users.get(user) != password or not user:
+                    self.reply(401, WWW_Authenticate='Basic realm="peer mail"')
+                    return None
+                return query, body
+
+            def body(self):
+                if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
+                    return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                whole = b""
+                while size := int(self.rfile.readline().split(b";")[0], 16):
+                    whole += self.rfile.read(size)
+                    self.rfile.readline()
+                self.rfile.readline()
+                return whole
+
+            def do_OPTIONS(self):
+                if self.take():
+                    self.reply(200, MS_ASProtocolVersions=VERSIONS, MS_ASProtocolCommands="Sync,FolderSync,Ping,Settings")
+
+            def do_POST(self):
+                taken = self.take()
+                if not taken:
+                    return
+                query, _ = taken
+                if query.get("Cmd") == "FolderSync":
+                    self.reply(200, folders(), Content_Type="application/vnd.ms-sync.wbxml")
+                else:
+                    self.reply(200, Content_Type="application/vnd.ms-sync.wbxml")
+
+        return Handler
+
+
+def folders():
+    """FolderSync's first answer: one folder, the inbox."""
+    add = (FOLDERS, 0x0F, [(FOLDERS, 0x08, "1"), (FOLDERS, 0x09, "0"), (FOLDERS, 0x07, INBOX), (FOLDERS, 0x0A, "2")])
+    changes = (FOLDERS, 0x0E, [(FOLDERS, 0x17, "1"), add])
+    return document((FOLDERS, 0x16, [(FOLDERS, 0x0C, "1"), (FOLDERS, 0x12, "1"), changes]))
+
+
+def folder_names(answer):
+    """The folders' names in a FolderSync answer, and its status."""
+    return [element[2] for element in find(answer, FOLDERS, 0x07)], [element[2] for element in find(answer, FOLDERS, 0x0C)]

@@ -1,0 +1,283 @@
+"""An iPhone's life, over real TLS: invitation, profile, SCEP, check-in, policy, both wipes; and who is refused."""
+
+import plistlib
+import unittest
+
+from apple_device import MDM, PASSCODE, SCEP, AppleDevice, payloads, scep
+from harness import (
+    Identity, ServedTest, VerbFailed, eventually, handshake_refusal, openssl, request, revoked_serials, self_made,
+    serial_of,
+)
+
+POLICY = """
+name: {name}
+assign: [{group}]
+passcode:
+  required: true
+  min_length: 8
+  alphanumeric: true
+  max_failed: 9
+"""
+
+
+class Apple(ServedTest):
+    def invite(self, *words, user="ann@example.org"):
+        return self.server.verb("invite", "--channel", "apple", "--user", user, *words)
+
+    def enrolled(self, name="iPhone", *words):
+        return AppleDevice(self.server, self.folder(), name).enrol(self.invite(*words))
+
+    def device(self, phone):
+        found = self.server.device_of(phone.udid)
+        self.assertIsNotNone(found, f"{phone.udid} is in the registry")
+        return found
+
+    def wipe(self, phone, scope):
+        return self.server.verb("wipe", self.device(phone)["id"], "--scope", scope, "--reason", "lost", "--yes")
+
+    # What holds
+
+    def test_a_device_enrols_and_is_listed(self):
+        phone = self.enrolled("Ann's iPhone")
+        phone.poll()
+        device = self.device(phone)
+        self.assertEqual(
+            [device[key] for key in ("channel", "platform", "state", "user", "ownership", "serial", "name")],
+            ["apple", "ios", "enrolled", "ann@example.org", "corporate", phone.serial, "Ann's iPhone"],
+        )
+        self.assertEqual(device["os_version"], "18.6")
+        [enrolment] = device["enrolments"]
+        self.assertEqual((enrolment["channel"], enrolment["identity"]), ("apple", phone.udid))
+        self.assertEqual(int(enrolment["certificate"]["serial"].replace(":", ""), 16), serial_of(phone.identity.certificate))
+        self.assertIn("DeviceInformation", [kind for kind, _ in phone.commands])
+
+    def test_the_profile_holds_what_a_device_needs(self):
+        phone = AppleDevice(self.server, self.folder())
+        invitation = self.invite()
+        profile = phone.fetch(invitation)
+        again = phone.fetch(invitation)
+        self.assertEqual(profile["PayloadIdentifier"], again["PayloadIdentifier"])
+        [mdm] = payloads(profile, MDM)
+        [identity] = payloads(profile, SCEP)
+        self.assertEqual(mdm["IdentityCertificateUUID"], identity["PayloadUUID"])
+        self.assertEqual(mdm["AccessRights"], 8191)
+        self.assertTrue(mdm["CheckOutWhenRemoved"])
+        self.assertTrue(mdm["Topic"].startswith("com.apple.mgmt."), mdm["Topic"])
+        for url in (mdm["ServerURL"], mdm["CheckInURL"]):
+            self.assertTrue(url.startswith(self.server.public_url), url)
+
+    def test_a_browser_that_is_no_apple_device_gets_a_page(self):
+        invitation = self.invite()
+        page = self.server.request(invitation["url"], headers={"User-Agent": "Mozilla/5.0 (X11; Linux x86_64)"})
+        self.assertEqual(page.status, 200)
+        self.assertTrue(page.headers["content-type"].startswith("text/html"), page)
+        agent = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_6 like Mac OS X) AppleWebKit/605.1.15"
+        profile = self.server.request(invitation["url"], headers={"User-Agent": agent})
+        self.assertTrue(profile.headers["content-type"].startswith("application/x-apple-aspen-config"), profile)
+
+    def test_issued_certificates_verify(self):
+        phone = self.enrolled()
+        folder = self.folder()
+        issuing = self.issuing(phone, folder)
+        openssl("verify", "-CAfile", self.server.ca, "-untrusted", issuing, phone.identity.certificate)
+        openssl("verify", "-crl_check", "-CRLfile", self.crl(folder), "-CAfile", self.server.ca, "-untrusted", issuing,
+                phone.identity.certificate)
+
+    def issuing(self, phone, folder):
+        url = payloads(phone.profile, SCEP)[0]["PayloadContent"]["URL"]
+        reply = self.server.request(url + "?operation=GetCACert")
+        self.assertEqual(reply.headers["content-type"], "application/x-x509-ca-cert", reply)
+        file = folder / "issuing.pem"
+        file.write_bytes(openssl("x509", "-inform", "DER", stdin=reply.body))
+        return file
+
+    def crl(self, folder):
+        reply = self.server.request(self.server.enrol_url + "/crl")
+        self.assertEqual(reply.status, 200, reply)
+        form = "PEM" if reply.body.lstrip().startswith(b"-----BEGIN") else "DER"
+        file = folder / "list.pem"
+        file.write_bytes(openssl("crl", "-inform", form, stdin=reply.body))
+        return file
+
+    def test_a_policy_reaches_the_device_and_is_covered(self):
+        phone = self.enrolled()
+        phone.poll()
+        device = self.device(phone)
+        self.server.verb("group", "create", "strict-phones")
+        self.server.verb("group", "add", "strict-phones", device["id"])
+        applied = self.server.policy(POLICY.format(name="strict", group="strict-phones"))
+        self.assertEqual((applied["name"], applied["applied"], applied["devices"]), ("strict", True, 1))
+        settings = self.settings_that_reach(phone)
+        self.assertEqual(
+            {key: settings.get(key) for key in ("forcePIN", "minLength", "requireAlphanumeric", "maxFailedAttempts")},
+            {"forcePIN": True, "minLength": 8, "requireAlphanumeric": True, "maxFailedAttempts": 9},
+        )
+
+        def enforced():
+            phone.poll()
+            [row] = [row for row in self.server.verb("policy", "coverage", "strict") if row["device"] == device["id"]]
+            return row["state"] == "enforced" and row
+
+        row = eventually(enforced, "coverage says enforced")
+        self.assertTrue(all(setting["state"] == "enforced" for setting in row["settings"]), row)
+        self.assertEqual(self.device(phone)["compliance"], "compliant")
+        self.assertNotIn("InstallProfile", phone.poll(), "what is confirmed is not sent again")
+
+    def settings_that_reach(self, phone):
+        """The passcode payload that the device has installed, once it has."""
+        def look():
+            phone.poll()
+            return [payload for profile in phone.installed.values() for payload in payloads(profile, PASSCODE)]
+
+        [settings] = eventually(look, "InstallProfile with a passcode payload")
+        return settings
+
+    def test_wipes_reach_the_devices_named_and_no_other(self):
+        retired, erased, bystander = (self.enrolled(name) for name in ("retired", "erased", "bystander"))
+        for phone in (retired, erased, bystander):
+            phone.poll()
+        selective, full = self.wipe(retired, "selective"), self.wipe(erased, "full")
+        self.assertEqual([self.device(phone)["state"] for phone in (retired, erased)], ["retiring", "wiping"])
+
+        retired.poll()
+        [removal] = [command for kind, command in retired.commands if kind == "RemoveProfile"]
+        self.assertEqual(removal["Identifier"], retired.profile["PayloadIdentifier"])
+        self.assertFalse(retired.enrolled)
+        self.assert_evidence(self.wait_for_end(selective, "confirmed"))
+        eventually(lambda: self.device(retired)["state"] == "retired", "retired")
+
+        erased.poll()
+        self.assertTrue(erased.erased)
+        self.assert_evidence(self.wait_for_end(full, "confirmed"))
+        eventually(lambda: self.device(erased)["state"] == "wiped", "wiped")
+
+        # One over: nothing for the third, and none of the devices heard the other's order.
+        bystander.poll()
+        self.assertFalse({"EraseDevice", "RemoveProfile"} & {kind for kind, _ in bystander.commands})
+        self.assertNotIn("EraseDevice", [kind for kind, _ in retired.commands])
+        self.assertEqual(self.server.commands_of(self.device(bystander), "wipe"), [])
+
+        # Unenrolling answers are for those whose end is final, and for them alone.
+        self.assert_refused(erased.report("Idle"), 403)
+        self.assertEqual(bystander.report("Idle").status, 200)
+        serials = revoked_serials(self.server.request(self.server.enrol_url + "/crl").body)
+        self.assertIn(serial_of(retired.identity.certificate), serials)
+        self.assertNotIn(serial_of(bystander.identity.certificate), serials)
+        crl, issuing = self.crl(self.folder()), self.issuing(bystander, self.folder())
+        with self.assertRaisesRegex(AssertionError, "revoked"):
+            openssl("verify", "-crl_check", "-CRLfile", crl, "-CAfile", self.server.ca, "-untrusted", issuing,
+                    retired.identity.certificate)
+
+    def test_a_lock_and_a_cleared_passcode_are_acknowledged(self):
+        phone = self.enrolled()
+        phone.poll()
+        ident = self.device(phone)["id"]
+        for words in (["lock", ident, "--reason", "lent"], ["clear-passcode", ident]):
+            command = self.server.verb(*words)
+            phone.poll()
+            self.wait_for_end(command, "acknowledged")
+        self.assertLessEqual({"DeviceLock", "ClearPasscode"}, {kind for kind, _ in phone.commands})
+
+    def test_a_not_now_comes_again_and_a_repeat_changes_nothing(self):
+        phone = self.enrolled()
+        phone.poll()
+        command = self.server.verb("lock", self.device(phone)["id"], "--reason", "lent")
+        order = plistlib.loads(phone.report("Idle").body)
+        self.assertEqual(order["Command"]["RequestType"], "DeviceLock")
+        after = phone.report("NotNow", CommandUUID=order["CommandUUID"])
+        self.assertEqual((after.status, after.body), (200, b""), "not again in the same session")
+        again = plistlib.loads(phone.report("Idle").body)
+        self.assertEqual(again["CommandUUID"], order["CommandUUID"])
+        for _ in range(2):
+            self.assertEqual(phone.report("Acknowledged", CommandUUID=order["CommandUUID"]).status, 200)
+        self.wait_for_end(command, "acknowledged")
+        phone.poll()
+        self.assertNotIn("DeviceLock", [kind for kind, _ in phone.commands])
+
+    def test_a_personal_phone_cannot_be_erased(self):
+        phone = self.enrolled("own", "--ownership", "personal")
+        self.assertEqual(phone.mdm()["AccessRights"], 8183)
+        phone.poll()
+        with self.assertRaises(VerbFailed) as refused:
+            self.wipe(phone, "full")
+        self.assertEqual(refused.exception.code, 1)
+        self.assertIn("personal", refused.exception.stderr.lower() + refused.exception.stdout.lower())
+        self.wipe(phone, "selective")
+        self.assertEqual(phone.poll(), ["RemoveProfile"])
+
+    # Who is refused
+
+    def test_anothers_certificate_is_refused(self):
+        owner, thief = self.enrolled(), self.enrolled()
+        own, theirs = owner.identity, thief.identity
+        self.assert_refused(owner.report("Idle", identity=theirs), 403)
+        for kind in ("TokenUpdate", "CheckOut"):
+            reply = owner.check_in(kind, identity=theirs, Token=b"stolen" * 6, PushMagic="x")
+            self.assert_refused(reply, 403)
+        self.assertNotIn(b"com.apple.unrecognized.device", reply.body)
+        self.assertEqual(owner.report("Idle", identity=own).status, 200)
+        self.assertEqual(self.device(owner)["state"], "enrolled")
+        self.assert_audited("enrolment.refused", thief.udid)
+
+    def test_no_certificate_is_refused(self):
+        phone = self.enrolled()
+        self.assert_refused(phone.report("Idle", identity="none"), 400)
+        self.assert_refused(phone.check_in("CheckOut", identity="none"), 400)
+        garbage = phone.put(phone.mdm()["ServerURL"], "application/x-apple-aspen-mdm", b"<plist/>", "none",
+                            **{"Mdm-Signature": "AAAA"})
+        self.assert_refused(garbage, 400)
+        self.assertEqual(self.device(phone)["state"], "enrolled")
+
+    def test_a_self_made_certificate_ends_in_the_handshake(self):
+        folder = self.folder()
+        alert = handshake_refusal(self.server.device, "localhost", self.server.ca, self_made(folder))
+        self.assertEqual(alert, "TLSV1_ALERT_UNKNOWN_CA")
+
+    def test_a_revoked_certificate_is_refused_and_does_not_unenrol(self):
+        phone = self.enrolled()
+        phone.poll()
+        self.server.verb("devices", "revoke", self.device(phone)["id"], "--reason", "key seen elsewhere")
+        reply = phone.report("Idle")
+        self.assert_refused(reply, 403)
+        self.assertNotIn(b"com.apple.unrecognized.device", reply.body)
+        serials = revoked_serials(self.server.request(self.server.enrol_url + "/crl").body)
+        self.assertIn(serial_of(phone.identity.certificate), serials)
+
+    def test_a_spent_challenge_is_refused(self):
+        phone = self.enrolled()
+        second = Identity(phone.folder / "second.pem", phone.folder / "second.key")
+        payload = payloads(phone.profile, SCEP)[0]["PayloadContent"]
+        with self.assertRaisesRegex(AssertionError, "(?i)fail"):
+            scep(self.server.ca, payload["URL"], payload["Challenge"], second)
+        self.assertFalse(second.certificate.exists())
+
+    def test_the_same_key_asking_again_gets_the_same_certificate(self):
+        phone = self.enrolled()
+        first = phone.identity.certificate.read_bytes()
+        phone.certificate()
+        self.assertEqual(phone.identity.certificate.read_bytes(), first)
+        self.assertEqual(phone.report("Idle").status, 200)
+
+    def test_a_made_up_challenge_is_refused(self):
+        phone = AppleDevice(self.server, self.folder())
+        payload = payloads(phone.fetch(self.invite()), SCEP)[0]["PayloadContent"]
+        with self.assertRaisesRegex(AssertionError, "(?i)fail"):
+            scep(self.server.ca, payload["URL"], "made-up", phone.identity)
+        phone.certificate()  # the wrong try has not spent the right one
+
+    def test_an_unknown_invitation_is_refused(self):
+        url = self.invite()["url"]
+        self.assert_refused(request(url[:-6] + "AAAAAA/profile", ca=self.server.ca), 403, 404, 410)
+
+    def test_malformed_bodies_get_a_400(self):
+        phone = self.enrolled()
+        url = phone.mdm()["ServerURL"]
+        for row, body in (("empty", b""), ("text", b"hello"), ("cut", plistlib.dumps({"Status": "Idle"})[:-20]),
+                          ("no dictionary", plistlib.dumps(["Idle"])), ("no status", plistlib.dumps({"UDID": phone.udid}))):
+            with self.subTest(row):
+                self.assert_refused(phone.put(url, "application/x-apple-aspen-mdm", body, phone.identity), 400)
+        self.assertEqual(phone.report("Idle").status, 200)
+
+
+if __name__ == "__main__":
+    unittest.main()
