@@ -19,6 +19,11 @@ pub fn router(server: &Arc<Server>) -> axum::Router {
     apple::router(server.clone()).merge(scep::router(server.clone())).merge(invitations::router(server.clone()))
 }
 
+/// What the channels do by themselves: Apple devices are woken by pushes. Ends with the runtime.
+pub fn start(server: &Arc<Server>) {
+    apple::push::start(server);
+}
+
 /// Whether, and how well, the enrolment's channel can do an action on the device.
 pub fn support(device: &Device, enrolment: &Enrolment, action: Action, scope: Option<Scope>) -> Support {
     match enrolment.channel {

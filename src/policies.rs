@@ -1,6 +1,8 @@
 //! Policies as they are kept: stored once with a revision. What a device must have is computed when it checks in; a change writes one
 //! record, whatever the number of devices.
 
+pub mod rollout;
+
 use crate::{
     admins::Actor,
     audit,
@@ -98,6 +100,7 @@ pub fn apply(tx: &mut Tx<'_>, actor: &Actor, text: &str, carry_out: bool) -> Res
     change.revision = old.map_or(0, |o| o.revision) + u64::from(!same);
     if carry_out && !same {
         tx.put(&Policy { name: new.name.clone(), revision: change.revision, text: text.to_string() })?;
+        rollout::begin(tx)?;
         audit::note(tx, &actor.id, "policy.applied", &new.name, "ok", &change.diff)?;
     }
     change.applied = carry_out;
@@ -111,6 +114,7 @@ pub fn delete(tx: &mut Tx<'_>, actor: &Actor, name: &str, carry_out: bool) -> Re
     (change.revision, change.applied) = (old.revision, carry_out);
     if carry_out {
         tx.delete(&old);
+        rollout::begin(tx)?;
         audit::note(tx, &actor.id, "policy.deleted", name, "ok", "")?;
     }
     Ok(change)

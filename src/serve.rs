@@ -172,6 +172,7 @@ pub async fn start(options: &Options) -> Result<Running, String> {
     let for_admins = Tls::admin(&certificate).map_err(|e| e.to_string())?;
     tokio::spawn(device_port.serve(serving(for_devices, channel::router(&server))));
     tokio::spawn(admin_port.serve(serving(for_admins, crate::api::router(server.clone()))));
+    channel::start(&server);
     background::start(&server);
     background::every(&server, HOUR, |server| async move {
         while server.store.run(crate::api::tidy).await? {}

@@ -5,6 +5,7 @@
 mod checkin;
 mod errand;
 mod poll;
+pub(super) mod push;
 
 use super::{identity, invitations::APPLE_PATH};
 use crate::{

@@ -61,6 +61,11 @@ impl Identity {
             .map_err(|e| TlsError::Pem { what: "client key", text: e.to_string() })?;
         Ok(Self { chain, key })
     }
+
+    /// The same in DER; the key is PKCS#8.
+    pub fn from_der(chain: Vec<Vec<u8>>, key: Vec<u8>) -> Self {
+        Self { chain: chain.into_iter().map(CertificateDer::from).collect(), key: PrivateKeyDer::Pkcs8(key.into()) }
+    }
 }
 
 /// Opens connections for `http` and `https` addresses. Clones share names, roots and sessions.

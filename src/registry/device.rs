@@ -147,6 +147,9 @@ pub struct Push {
     pub topic: String,
     /// APNs said 410: no pushes until a new token comes.
     pub retired: bool,
+    /// When the device told it.
+    #[serde(default)]
+    pub told: Option<Timestamp>,
 }
 
 /// One phone, tablet or PC.

@@ -94,6 +94,7 @@ pub fn set(tx: &mut Tx<'_>, actor: &Actor, name: &str, device: &str, inside: boo
     };
     if changed {
         tx.put(&device)?;
+        crate::policies::rollout::nudge(tx, device.id)?;
         let action = if inside { "group.added" } else { "group.removed" };
         audit::note(tx, &actor.id, action, device.id, "ok", name)?;
     }

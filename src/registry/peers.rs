@@ -13,11 +13,12 @@ use crate::{
 use std::{
     collections::{BTreeSet, HashMap},
     sync::{
-        Arc, RwLock,
+        Arc, RwLock, Weak,
         atomic::{AtomicI64, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
+use tokio::sync::Notify;
 
 /// Older news than this count for nothing where other nodes write too.
 const FRESH: Duration = Duration::from_secs(1);
@@ -57,6 +58,8 @@ impl Idle {
 /// See the module.
 pub struct Peers {
     known: RwLock<Known>,
+    /// Who waits for news of a device: requests that are held open for it.
+    waiting: RwLock<HashMap<String, Weak<Notify>>>,
     shared: bool,
     started: Instant,
     caught_up: AtomicU64,
@@ -73,7 +76,46 @@ struct Known {
 impl Peers {
     /// Empty. `shared`: other processes write to the same store.
     pub fn new(shared: bool) -> Self {
-        Self { known: RwLock::default(), shared, started: Instant::now(), caught_up: AtomicU64::new(0) }
+        Self {
+            known: RwLock::default(),
+            waiting: RwLock::default(),
+            shared,
+            started: Instant::now(),
+            caught_up: AtomicU64::new(0),
+        }
+    }
+
+    /// Whether other processes write to the same store.
+    pub fn is_shared(&self) -> bool {
+        self.shared
+    }
+
+    /// Told whenever something about the device changes, on this node or another (then within the feed's quarter of a second).
+    /// What concerns every device (a policy, a setting) is not told: nobody shall ask the store in thousands at once.
+    /// Hold it while asking the store, and wait after: `notified()` made before the question misses nothing.
+    pub fn watch(&self, device: DeviceId) -> Arc<Notify> {
+        let Ok(mut waiting) = self.waiting.write() else { return Arc::default() };
+        let key = device.to_string();
+        if let Some(known) = waiting.get(&key).and_then(Weak::upgrade) {
+            return known;
+        }
+        if waiting.len() >= 1024 && waiting.len().is_power_of_two() {
+            waiting.retain(|_, who| who.strong_count() > 0);
+        }
+        let new = Arc::new(Notify::new());
+        waiting.insert(key, Arc::downgrade(&new));
+        new
+    }
+
+    fn tell(&self, subjects: &BTreeSet<String>) {
+        let Ok(mut waiting) = self.waiting.write() else { return };
+        for subject in subjects {
+            match waiting.get(subject).map(Weak::upgrade) {
+                Some(Some(who)) => who.notify_waiters(),
+                Some(None) => drop(waiting.remove(subject)),
+                None => {}
+            }
+        }
     }
 
     /// The device behind this certificate, if nothing is due for it; notes that it was seen. `None`: ask the store.
@@ -116,6 +158,7 @@ impl Known {
 
 impl Observer for Peers {
     fn changed(&self, subjects: &BTreeSet<String>) {
+        self.tell(subjects);
         let Ok(mut known) = self.known.write() else { return };
         if subjects.contains("*") {
             let all: Vec<String> = known.of_device.keys().cloned().collect();
@@ -163,6 +206,23 @@ mod tests {
         assert_eq!(peers.take_seen(), []);
         peers.changed(&["*".to_string()].into());
         assert!(!idle(2, 9) && !idle(3, 9));
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_news_of_a_device_gets_them() {
+        let peers = Peers::new(false);
+        let (mine, other) = (entry(1).device, entry(2).device);
+        let short = Duration::from_millis(20);
+        {
+            let watch = peers.watch(mine);
+            let mut news = std::pin::pin!(watch.notified());
+            peers.changed(&[other.to_string(), "*".to_string()].into());
+            assert!(tokio::time::timeout(short, &mut news).await.is_err(), "another's news, and everybody's");
+            peers.changed(&[mine.to_string()].into());
+            assert!(tokio::time::timeout(short, &mut news).await.is_ok());
+        }
+        peers.changed(&[mine.to_string()].into());
+        assert!(peers.waiting.read().unwrap().is_empty(), "nobody waits any more");
     }
 
     #[test]

@@ -6,12 +6,18 @@ use crate::{
     clock::Timestamp,
     error::Result,
     ids::{DeviceId, EnrolmentId},
+    policies::rollout,
     queue::timers::{self, Wake},
     store::{Record, Tx},
     wipe::approvals,
 };
 use serde::{Deserialize, Serialize};
 use std::{sync::Arc, time::Duration};
+
+/// The change feed is read to its end within a second everywhere; then the device may come.
+const SPREAD: Duration = Duration::from_secs(2);
+/// Devices looked at in a second after a change of policy.
+const PACE: usize = 200;
 
 /// When an enrolment last had nothing to do: apart from the device's record, since a sight changes nothing about it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -69,14 +75,33 @@ where
 /// Timers that are due; whom they wake is told to the channels.
 async fn sweep(server: &Server) -> Result<()> {
     loop {
-        let (wakes, more) = server.store.run(timers::sweep).await?;
-        for Wake { device } in wakes {
-            wake(server, device);
-        }
+        let (wakes, more) = server.store.run(due).await?;
+        wake_all(server, wakes);
         if !more {
             return Ok(());
         }
     }
+}
+
+fn due(tx: &mut Tx<'_>) -> Result<(Vec<DeviceId>, bool)> {
+    let (wakes, more) = timers::sweep(tx)?;
+    let mut devices: Vec<DeviceId> = wakes.into_iter().map(|Wake { device }| device).collect();
+    devices.extend(rollout::next(tx, PACE)?);
+    Ok((devices, more))
+}
+
+/// With several nodes a wake waits until each of them knows or asks: a device that was woken and finds nothing sleeps again.
+fn wake_all(server: &Server, wakes: Vec<DeviceId>) {
+    if wakes.is_empty() {
+        return;
+    }
+    let (sender, pause) = (server.wakes.clone(), if server.peers.is_shared() { SPREAD } else { Duration::ZERO });
+    tokio::spawn(async move {
+        tokio::time::sleep(pause).await;
+        for device in wakes {
+            drop(sender.send(device));
+        }
+    });
 }
 
 /// Tells the channels that a device has something to do. Nobody listening is no fault.

@@ -109,6 +109,7 @@ async fn token_update(server: &Server, shown: Fingerprint, said: TokenUpdate) ->
         magic: said.push_magic.expose().clone(),
         topic: said.topic.unwrap_or_default(),
         retired: false,
+        told: None,
     };
     let update = move |tx: &mut Tx<'_>| {
         let (credential, device) = match admit(tx, &shown, &name)? {
@@ -141,7 +142,7 @@ fn keep_token(
         if !matches!(enrolment.state, EnrolmentState::Pending | EnrolmentState::Enrolled) {
             return Ok(None);
         }
-        enrolment.push = Some(push);
+        enrolment.push = Some(Push { told: Some(now), ..push });
         enrolment.last_seen = Some(now);
         // Most updates come without it: the one had before stays good.
         if let Some(unlock) = unlock {

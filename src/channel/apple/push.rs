@@ -1,0 +1,141 @@
+//! Waking Apple devices through APNs: one connection under the push certificate; a push says nothing but that there is something.
+//!
+//! A push that is lost costs little: a wake is repeated until its command is sent.
+
+use crate::{
+    error::{Error, Result},
+    http::{connector::Identity, h2::H2Connection},
+    ids::{DeviceId, EnrolmentId, unhex},
+    push_cert,
+    registry::{Channel, Device, EnrolmentState, device::Push},
+    server::Server,
+    settings,
+    store::Tx,
+};
+use bytes::Bytes;
+use http::{Method, Request};
+use http_body_util::Full;
+use lanyard_apple::push::{PushRequest, Verdict, judge};
+use std::{sync::Arc, time::Duration};
+use tokio::sync::{Mutex, Semaphore, broadcast::error::RecvError};
+
+/// APNs keeps the last push for a device that is off so long.
+const KEPT: Duration = Duration::from_secs(7 * 86_400);
+/// Pushes under way at once. APNs itself admits some hundreds on a connection; more wait.
+const AT_ONCE: usize = 500;
+/// Pauses before a push that APNs could not take now is tried again. After these the next wake is due anyway.
+const BACK_OFF: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(4)];
+
+/// The connection in use, and what it was made from.
+type Current = Mutex<Option<(String, Arc<H2Connection>)>>;
+
+/// A device to wake, with all that it takes.
+struct Due {
+    enrolment: EnrolmentId,
+    push: Push,
+    url: String,
+    certificate: push_cert::Kept,
+    expires: u64,
+}
+
+/// Listens for wakes until the server ends.
+pub(in crate::channel) fn start(server: &Arc<Server>) {
+    let (server, current) = (server.clone(), Arc::new(Current::default()));
+    let (mut wakes, room) = (server.wakes.subscribe(), Arc::new(Semaphore::new(AT_ONCE)));
+    tokio::spawn(async move {
+        loop {
+            let device = match wakes.recv().await {
+                Ok(device) => device,
+                // More wakes than anybody could push: the commands' own timers repeat them.
+                Err(RecvError::Lagged(_)) => continue,
+                Err(RecvError::Closed) => return,
+            };
+            let Ok(permit) = room.clone().acquire_owned().await else { return };
+            let (server, current) = (server.clone(), current.clone());
+            tokio::spawn(async move {
+                if let Err(error) = wake(&server, &current, device).await {
+                    tracing::warn!(%device, %error, "no push; the next wake tries again");
+                }
+                drop(permit);
+            });
+        }
+    });
+}
+
+async fn wake(server: &Server, current: &Current, device: DeviceId) -> Result<()> {
+    let Some(due) = server.store.run(move |tx| due(tx, device)).await? else { return Ok(()) };
+    for pause in BACK_OFF.into_iter().map(Some).chain([None]) {
+        match push(server, current, &due).await? {
+            Verdict::Accepted => return Ok(()),
+            Verdict::TokenRetired { since } => {
+                let (enrolment, token) = (due.enrolment, due.push.token.clone());
+                return server.store.run(move |tx| retire(tx, device, enrolment, &token, since)).await;
+            }
+            Verdict::OurFault(reason) => return Err(Error::Internal(format!("APNs: {reason}"))),
+            Verdict::Retry => match pause {
+                Some(pause) => tokio::time::sleep(pause).await,
+                None => return Err(Error::Internal("APNs takes no push now".into())),
+            },
+        }
+    }
+    Ok(())
+}
+
+/// What there is to push; `None` where nothing can wake the device.
+fn due(tx: &mut Tx<'_>, device: DeviceId) -> Result<Option<Due>> {
+    let Some(device) = tx.get::<Device>(device)? else { return Ok(None) };
+    let woken = device.live().find(|e| e.channel == Channel::Apple && e.state == EnrolmentState::Enrolled);
+    let Some((enrolment, push)) = woken.and_then(|e| Some((e.id, e.push.clone()?))) else { return Ok(None) };
+    let Some(certificate) = push_cert::show(tx)?.filter(|_| !push.retired) else { return Ok(None) };
+    let url = settings::text(tx, "apple.push_url")?.unwrap_or_else(|| lanyard_apple::push::PRODUCTION.into());
+    let expires = u64::try_from(tx.now().plus(KEPT).unix()).unwrap_or_default();
+    Ok(Some(Due { enrolment, push, url, certificate, expires }))
+}
+
+async fn push(server: &Server, current: &Current, due: &Due) -> Result<Verdict> {
+    let connection = connection(server, current, due).await?;
+    let token = unhex(&due.push.token).ok_or_else(|| Error::Internal("a push token cannot be read".into()))?;
+    let wanted = PushRequest::new(&token, &due.push.magic, &due.certificate.topic, due.expires);
+    let mut request = Request::builder().method(Method::POST).uri(wanted.path.expose());
+    for (name, value) in wanted.headers {
+        request = request.header(name, value);
+    }
+    let body = Full::new(Bytes::from(wanted.body.expose().clone()));
+    let request = request.body(body).map_err(|e| Error::Internal(e.to_string()))?;
+    Ok(match connection.send(request).await {
+        Ok(answer) => judge(answer.status().as_u16(), answer.body()),
+        Err(error) => {
+            tracing::info!(%error, "APNs");
+            Verdict::Retry
+        }
+    })
+}
+
+/// The one connection; made anew when certificate or address change.
+async fn connection(server: &Server, current: &Current, due: &Due) -> Result<Arc<H2Connection>> {
+    let from = format!("{} {}", due.url, due.certificate.sha256);
+    let mut current = current.lock().await;
+    if let Some((_, connection)) = current.as_ref().filter(|(made_from, _)| *made_from == from) {
+        return Ok(connection.clone());
+    }
+    let (chain, key) = push_cert::open(server, &due.certificate)?;
+    let identity = Identity::from_der(chain, key);
+    let made = H2Connection::new(&due.url, Some(identity), &server.roots);
+    let connection = Arc::new(made.map_err(|e| Error::Internal(e.to_string()))?);
+    *current = Some((from, connection.clone()));
+    Ok(connection)
+}
+
+/// APNs says that the token is good for nothing: no more pushes until a TokenUpdate, unless one has come since.
+fn retire(tx: &mut Tx<'_>, device: DeviceId, enrolment: EnrolmentId, token: &str, since: Option<u64>) -> Result<()> {
+    let Some(mut device) = tx.get::<Device>(device)? else { return Ok(()) };
+    let push = device.enrolment_mut(enrolment).and_then(|e| e.push.as_mut()).filter(|p| p.token == token && !p.retired);
+    let Some(push) = push else { return Ok(()) };
+    let since = since.and_then(|ms| i64::try_from(ms).ok());
+    if since.zip(push.told).is_some_and(|(since, told)| told.0 > since) {
+        return Ok(());
+    }
+    push.retired = true;
+    tx.put(&device)?;
+    crate::audit::note(tx, "system", "push.retired", enrolment, "ok", &format!("device {}", device.id))
+}
