@@ -152,7 +152,11 @@ pub async fn start(options: &Options) -> Result<Running, String> {
         own_tls: options.tls_cert.is_none(),
         wakes,
     });
-    let certificate = tls::certificate(&server, options.tls_cert.clone().zip(options.tls_key.clone())).await?;
+    let own = tls::of_our_own(&server)?;
+    let certificate = match options.tls_cert.clone().zip(options.tls_key.clone()) {
+        Some((chain, key)) => tls::of_files(&server, chain, key)?,
+        None => own.clone(),
+    };
     let authorities = [server.authority.root_der().to_vec(), server.authority.issuing_der().to_vec()];
     let strangers = server.clone();
     let on_stranger: OnStranger = Arc::new(move |address, ground| {
@@ -169,7 +173,7 @@ pub async fn start(options: &Options) -> Result<Running, String> {
         timeouts: Timeouts::default(),
     };
     let for_devices = Tls::device(&certificate, host(&server.public_url), &authorities).map_err(|e| e.to_string())?;
-    let for_admins = Tls::admin(&certificate).map_err(|e| e.to_string())?;
+    let for_admins = Tls::admin(&own).map_err(|e| e.to_string())?;
     tokio::spawn(device_port.serve(serving(for_devices, channel::router(&server))));
     tokio::spawn(admin_port.serve(serving(for_admins, crate::api::router(server.clone()))));
     channel::start(&server);

@@ -19,18 +19,21 @@ const RENEW: Duration = Duration::from_secs(264 * 86_400);
 /// How often files are looked at.
 const LOOK: Duration = Duration::from_secs(3);
 
-/// The certificate for both listeners, kept fresh from now on. Files must cover the names of both addresses.
-pub(super) async fn certificate(
-    server: &Arc<Server>,
-    files: Option<(PathBuf, PathBuf)>,
-) -> Result<Arc<ServerCertificate>, String> {
-    let names = vec![host(&server.public_url).to_string(), host(&server.enrol_url).to_string()];
-    if let Some((chain, key)) = files {
-        let files = CertificateFiles { chain, key, names };
-        let certificate = files.load().map_err(|e| format!("--tls-cert: {e}"))?;
-        tokio::spawn(files.watch(certificate.clone(), LOOK));
-        return Ok(certificate);
-    }
+fn names(server: &Server) -> Vec<String> {
+    vec![host(&server.public_url).to_string(), host(&server.enrol_url).to_string()]
+}
+
+/// From files that someone renews, looked at from now on. They must cover the names of both addresses.
+pub(super) fn of_files(server: &Server, chain: PathBuf, key: PathBuf) -> Result<Arc<ServerCertificate>, String> {
+    let files = CertificateFiles { chain, key, names: names(server) };
+    let certificate = files.load().map_err(|e| format!("--tls-cert: {e}"))?;
+    tokio::spawn(files.watch(certificate.clone(), LOOK));
+    Ok(certificate)
+}
+
+/// A leaf of our own CA, kept fresh from now on. The administrators' listener has no other: `ca.pem` is its anchor.
+pub(super) fn of_our_own(server: &Arc<Server>) -> Result<Arc<ServerCertificate>, String> {
+    let names = names(server);
     let (chain, key) = own(server)?;
     let certificate = ServerCertificate::from_pem(&chain, &key, &names).map_err(|e| e.to_string())?;
     let (server, kept) = (server.clone(), certificate.clone());

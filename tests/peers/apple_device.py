@@ -39,6 +39,8 @@ class AppleDevice:
         self.server, self.folder, self.name = server, Path(folder), name
         self.udid = f"00008110-{uuid.uuid4().hex[:16].upper()}"
         self.serial = f"F{uuid.uuid4().hex[:11].upper()}"
+        self.proxy = None
+        self.token = uuid.uuid4().bytes * 2
         self.eas_identifier = uuid.uuid4().hex.upper()
         self.identity = Identity(self.folder / f"{self.serial}.pem", self.folder / f"{self.serial}.key")
         self.profile = None
@@ -59,7 +61,7 @@ class AppleDevice:
     def certificate(self):
         """Asks for the certificate as the profile says; an `AssertionError` holds scepclient's complaint."""
         payload = payloads(self.profile, SCEP)[0]["PayloadContent"]
-        return scep(self.server.ca, payload["URL"], payload["Challenge"], self.identity)
+        return scep(self.server.ca, payload["URL"], payload["Challenge"], self.identity, self.proxy)
 
     def enrol(self, invitation):
         self.fetch(invitation)
@@ -87,7 +89,7 @@ class AppleDevice:
 
     def token_update(self):
         return self.check_in(
-            "TokenUpdate", Token=uuid.uuid4().bytes * 2, PushMagic=str(uuid.uuid4()).upper(), UnlockToken=b"unlock" * 8
+            "TokenUpdate", Token=self.token, PushMagic=str(uuid.uuid4()).upper(), UnlockToken=b"unlock" * 8
         )
 
     def check_out(self):
@@ -196,7 +198,7 @@ class AppleDevice:
         return {"CertificateList": []}
 
 
-def scep(ca, url, challenge, identity):
+def scep(ca, url, challenge, identity, proxy=None):
     """Debian's scepclient, unmodified. It leaves request and self-signed certificate beside the key and takes them for
     its own the next time, whatever key they are of: so each run gets a folder of its own. A key that is there is kept.
     """
@@ -207,7 +209,7 @@ def scep(ca, url, challenge, identity):
         tool(
             ["scepclient", "-server-url", url, "-challenge", challenge, "-cn", identity.certificate.stem,
              "-organization", "Peers", "-keySize", "2048", "-private-key", key, "-certificate", certificate],
-            environment={"SSL_CERT_FILE": str(ca)}, folder=folder,
+            environment={"SSL_CERT_FILE": str(ca), **({"HTTPS_PROXY": proxy} if proxy else {})}, folder=folder,
         )
         shutil.move(key, identity.key)
         shutil.move(certificate, identity.certificate)

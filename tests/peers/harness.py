@@ -28,6 +28,20 @@ STOP_LIMIT = 15
 REQUEST_LIMIT = 60
 
 
+# Names of a server's own, without a line in /etc/hosts: all of them are this machine.
+TEST_NAMES = ".lanyard.test"
+_getaddrinfo = socket.getaddrinfo
+
+
+def _lookup(host, *rest, **more):
+    if isinstance(host, str) and host.endswith(TEST_NAMES):
+        host = "127.0.0.1"
+    return _getaddrinfo(host, *rest, **more)
+
+
+socket.getaddrinfo = _lookup
+
+
 class VerbFailed(Exception):
     """A verb that ended with another exit code than 0."""
 
@@ -65,7 +79,13 @@ class Server:
     def start(self):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="lanyard-peers-"))
         self.data = self.folder / "data"
-        command = [BINARY, "serve", "--data", self.data, "--device-addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0"]
+        return self.run()
+
+    def run(self):
+        """Starts the process on its data folder."""
+        command = [BINARY, "serve", "--data", self.data, "--admin-addr", "127.0.0.1:0"]
+        if "--device-addr" not in self.arguments:
+            command += ["--device-addr", "127.0.0.1:0"]
         self.log = open(self.folder / "log", "wb")
         self.process = subprocess.Popen(
             [str(word) for word in command + self.arguments], stdin=subprocess.DEVNULL, stderr=self.log, stdout=self.log
@@ -80,6 +100,13 @@ class Server:
         self.device, self.public_url, self.enrol_url = (described[key] for key in ("device", "public_url", "enrol_url"))
         self.ca = self.data / "ca.pem"
         return self
+
+    def restart(self, kill=False):
+        """Ends the process, by a kill where asked for, and starts it anew on the same folder."""
+        self.process.send_signal(signal.SIGKILL if kill else signal.SIGTERM)
+        self.process.wait(STOP_LIMIT)
+        self.log.close()
+        return self.run()
 
     def _ready(self):
         if self.process.poll() is not None:
@@ -234,6 +261,13 @@ def eventually(look, what, seconds=15):
         time.sleep(0.1)
 
 
+def free_port():
+    """A port that nothing listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 def same(one, other):
     """Names are compared without case: some protocols change it under way."""
     return one is not None and one.lower() == other.lower()
@@ -298,6 +332,43 @@ class ServedTest(unittest.TestCase):
         entries = self.server.verb("audit", "list")
         found = [entry for entry in entries if entry["action"] == action and entry["subject"].lower() in names]
         self.assertTrue(found, f"no {action} for {identity} in {entries[-5:]}")
+
+
+class NameProxy:
+    """An HTTP proxy (CONNECT alone) for programs that look up names themselves: each name is this machine."""
+
+    def __init__(self):
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+        in_background(self._serve)
+
+    def _serve(self):
+        while True:
+            client, _ = self.listener.accept()
+            in_background(lambda client=client: self._tunnel(client))
+
+    @staticmethod
+    def _tunnel(client):
+        head = b""
+        while b"\r\n\r\n" not in head:
+            piece = client.recv(4096)
+            if not piece:
+                return
+            head += piece
+        port = int(head.split()[1].rsplit(b":", 1)[1])
+        server = socket.create_connection(("127.0.0.1", port))
+        client.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
+
+        def copy(source, target):
+            try:
+                while data := source.recv(65536):
+                    target.sendall(data)
+                target.shutdown(socket.SHUT_WR)
+            except OSError:
+                pass
+
+        in_background(lambda: copy(server, client))
+        copy(client, server)
 
 
 def in_background(function):

@@ -29,6 +29,7 @@ pub(crate) const TEST: &[Package] = &[
     Package { name: "postgresql", present: || crate::postgres::programs().is_some() },
     Package { name: "scep", present: || program("scepclient").is_some() },
     Package { name: "libwbxml2-utils", present: || program("wbxml2xml").is_some() },
+    Package { name: "nghttp2-server", present: || program("nghttpd").is_some() },
     Package { name: "openssl", present: || program("openssl").is_some() },
     Package { name: "python3", present: || program("python3").is_some() },
     // Debian cuts the part out of Python that fills a virtual environment.

@@ -1,0 +1,144 @@
+"""Who is asked for a client certificate, and what becomes of one that is revoked while its connection lives."""
+
+import http.client
+import socket
+import ssl
+import subprocess
+import unittest
+
+from apple_device import CHECK_IN, MDM, SCEP, AppleDevice, payloads
+from harness import Identity, NameProxy, ServedTest, Server, free_port, openssl, request, serial_of
+
+PUBLIC, ENROL, THIRD = "mdm.lanyard.test", "enrol.lanyard.test", "mail.lanyard.test"
+
+
+def asked(port, name):
+    """Whether the server asks for a client certificate under that name, and the authorities that it names."""
+    words = ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-msg"]
+    words += ["-servername", name] if name else ["-noservername"]
+    done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20, check=False)
+    text = done.stdout + done.stderr
+    assert "Server certificate" in text, text
+    authorities = []
+    if "Acceptable client certificate CA names" in text:
+        rest = text.split("Acceptable client certificate CA names\n", 1)[1]
+        for line in rest.splitlines():
+            if "=" not in line or line.startswith(("Requested", "Client Certificate", "Shared", "Peer")):
+                break
+            authorities.append(line)
+    return "CertificateRequest" in text, authorities
+
+
+class Names(unittest.TestCase):
+    def serve(self, names, *more):
+        """A server under a certificate of an authority of the test's own, for these names."""
+        import pathlib
+        import tempfile
+        folder = pathlib.Path(tempfile.mkdtemp(prefix="lanyard-tls-"))
+        root, key = folder / "root.pem", folder / "root.key"
+        openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj", "/CN=Test Root",
+                "-keyout", key, "-out", root)
+        leaf, leaf_key, request_file, extra = (folder / name for name in ("leaf.pem", "leaf.key", "leaf.csr", "extra"))
+        openssl("req", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={names[0]}", "-keyout", leaf_key, "-out", request_file)
+        extra.write_text("subjectAltName=" + ",".join(f"DNS:{name}" for name in names) + "\n")
+        openssl("x509", "-req", "-in", request_file, "-CA", root, "-CAkey", key, "-CAcreateserial", "-days", "30",
+                "-extfile", extra, "-out", leaf)
+        port = free_port()
+        server = Server(["--device-addr", f"127.0.0.1:{port}", "--tls-cert", leaf, "--tls-key", leaf_key, *more])
+        server.arguments = [str(word).replace("PORT", str(port)) for word in server.arguments]
+        server.start()
+        self.addCleanup(server.stop)
+        return server, port, root
+
+    def test_the_name_decides_who_is_asked(self):
+        _, port, _ = self.serve(
+            [PUBLIC, ENROL, THIRD], "--public-url", f"https://{PUBLIC}:PORT", "--enrol-url", f"https://{ENROL}:PORT")
+        for name in (PUBLIC, None):
+            is_asked, authorities = asked(port, name)
+            self.assertTrue(is_asked, name)
+            self.assertTrue(authorities, "our CA is named")
+            for line in authorities:
+                self.assertIn("Lanyard", line, "and no other")
+        for name in (ENROL, THIRD):
+            self.assertEqual(asked(port, name), (False, []), name)
+
+    def test_a_device_enrols_and_checks_in_with_two_names(self):
+        server, _, root = self.serve(
+            [PUBLIC, ENROL], "--public-url", f"https://{PUBLIC}:PORT", "--enrol-url", f"https://{ENROL}:PORT")
+        server.ca = root
+        phone = AppleDevice(server, server.folder, "Two names")
+        phone.proxy = NameProxy().url
+        phone.enrol(server.verb("invite", "--channel", "apple", "--user", "ann@example.org"))
+        self.assertIn(ENROL, payloads(phone.profile, SCEP)[0]["PayloadContent"]["URL"])
+        self.assertIn(PUBLIC, payloads(phone.profile, MDM)[0]["ServerURL"])
+        phone.poll()
+        self.assertEqual(server.device_of(phone.udid)["state"], "enrolled")
+        # Under the name that does not ask: misdirected, and never a word that makes it unenrol.
+        url = phone.mdm()["ServerURL"].replace(PUBLIC, ENROL)
+        reply = request(url, "PUT", b"<plist/>", {"Content-Type": CHECK_IN}, phone.identity, root)
+        self.assertEqual(reply.status, 421, reply)
+
+    def test_a_certificate_without_one_of_our_names_is_refused_at_start(self):
+        with self.assertRaisesRegex(AssertionError, ENROL):
+            self.serve([PUBLIC], "--public-url", f"https://{PUBLIC}:PORT", "--enrol-url", f"https://{ENROL}:PORT")
+
+
+class Revoked(ServedTest):
+    """A revocation counts at the next request, whatever the connection knew before."""
+
+    def enrolled(self):
+        phone = AppleDevice(self.server, self.folder(), "Revoked")
+        return phone.enrol(self.server.verb("invite", "--channel", "apple", "--user", "ann@example.org"))
+
+    def context(self, phone, version):
+        made = ssl.create_default_context(cafile=str(self.server.ca))
+        made.maximum_version = version
+        made.load_cert_chain(str(phone.identity.certificate), str(phone.identity.key))
+        return made
+
+    def idle(self, secure, phone):
+        """One poll on an open connection: its status and body."""
+        import plistlib
+        body = plistlib.dumps({"Status": "Idle", "UDID": phone.udid})
+        connection = http.client.HTTPConnection("localhost")
+        connection.sock = secure
+        connection.request("PUT", "/apple/mdm", body, {"Content-Type": "application/x-apple-aspen-mdm; charset=UTF-8"})
+        reply = connection.getresponse()
+        return reply.status, reply.read()
+
+    def open(self, context, session=None):
+        host, port = self.server.device.rsplit(":", 1)
+        plain = socket.create_connection((host, int(port)), timeout=20)
+        return context.wrap_socket(plain, server_hostname="localhost", session=session)
+
+    def test_on_a_kept_connection_and_on_a_resumed_session(self):
+        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            with self.subTest(version=version.name):
+                phone = self.enrolled()
+                phone.poll()
+                context = self.context(phone, version)
+                kept = self.open(context)
+                self.assertEqual(self.idle(kept, phone)[0], 200)
+                session = kept.session
+                resumed = self.open(context, session)
+                self.assertEqual(self.idle(resumed, phone)[0], 200)
+                self.assertTrue(resumed.session_reused, "the session was resumed, so this test tells something")
+                self.server.verb("devices", "revoke", self.server.device_of(phone.udid)["id"], "--reason", "stolen")
+                for name, connection in (("kept", kept), ("resumed", resumed), ("resumed anew", self.open(context, session))):
+                    status, body = self.idle(connection, phone)
+                    self.assertEqual(status, 403, name)
+                    self.assertNotIn(b"com.apple.unrecognized.device", body, name)
+                self.assert_audited("enrolment.refused", phone.udid)
+
+    def test_strangers_are_counted_in_the_audit_log(self):
+        reply = self.server.request(self.server.public_url + "/enroll/nonsense")
+        self.assertEqual(reply.status, 404)
+        # The minute's count is written when the minute ends, and at the server's end.
+        self.server.restart()
+        found = [e for e in self.server.verb("audit", "list") if e["action"] == "stranger.refused"]
+        self.assertTrue(found and int(found[0]["detail"]) >= 1, found)
+        self.assertTrue(self.server.verb("audit", "verify")["ok"])
+
+
+if __name__ == "__main__":
+    unittest.main()
