@@ -3,13 +3,14 @@
 It does what it is told and remembers what that was. Certificates come by Debian's scepclient.
 """
 
+import concurrent.futures
 import plistlib
 import shutil
 import tempfile
 import uuid
 from pathlib import Path
 
-from harness import Identity, openssl, request, tool
+from harness import Api, Identity, openssl, request, tool
 
 CHECK_IN = "application/x-apple-aspen-mdm-checkin"
 RESULT = "application/x-apple-aspen-mdm"
@@ -39,7 +40,7 @@ class AppleDevice:
         self.server, self.folder, self.name = server, Path(folder), name
         self.udid = f"00008110-{uuid.uuid4().hex[:16].upper()}"
         self.serial = f"F{uuid.uuid4().hex[:11].upper()}"
-        self.proxy = None
+        self.proxy = self.node = None
         self.token = uuid.uuid4().bytes * 2
         self.eas_identifier = uuid.uuid4().hex.upper()
         self.identity = Identity(self.folder / f"{self.serial}.pem", self.folder / f"{self.serial}.key")
@@ -104,6 +105,10 @@ class AppleDevice:
         headers["Content-Type"] = kind
         if identity == "none":
             identity = None
+        if self.node:
+            # As behind a balancer: the name is the same, another node answers.
+            host = url.split("/")[2]
+            url = url.replace(host, f"localhost:{self.node.device.rsplit(':', 1)[1]}", 1)
         return request(url, "PUT", body, headers, identity, self.server.ca)
 
     # Commands
@@ -213,3 +218,26 @@ def scep(ca, url, challenge, identity, proxy=None):
         )
         shutil.move(key, identity.key)
         shutil.move(certificate, identity.certificate)
+
+
+def fleet(nodes, count):
+    """Enrolled iPhones, in turn on each node; all of one key to save the time that keys take, each with a certificate of its own."""
+    first = nodes.servers[0]
+    key = nodes.folder / "fleet.key"
+    # The form of key that scepclient reads.
+    openssl("genrsa", "-traditional", "-out", key, "2048")
+    api = Api(first, nodes.local(first))
+    invitations = [
+        api.done("POST", "invitations", {"channel": "apple", "user": f"u{number}@example.org"}) for number in range(count)
+    ]
+
+    def enrol(number):
+        phone = AppleDevice(nodes.servers[number % len(nodes.servers)], nodes.folder, f"Phone {number}")
+        phone.identity = Identity(phone.folder / f"{number}.pem", phone.folder / f"{number}.key")
+        phone.identity.key.write_bytes(key.read_bytes())
+        phone.enrol(invitations[number])
+        phone.poll()
+        return phone
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        return list(pool.map(enrol, range(count)))

@@ -178,6 +178,63 @@ class Server:
         return self.verb("policy", "apply", file, "--yes")
 
 
+class Nodes:
+    """Two servers side by side on one PostgreSQL database, under one master key. Ended and removed with the test."""
+
+    def __init__(self, test, *arguments):
+        base = os.environ.get("LANYARD_TEST_POSTGRES")
+        if not base:
+            if os.environ.get("LANYARD_REQUIRE_PEERS"):
+                raise AssertionError("LANYARD_TEST_POSTGRES names no database server")
+            test.skipTest("LANYARD_TEST_POSTGRES names no database server")
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="lanyard-nodes-"))
+        test.addCleanup(shutil.rmtree, self.folder, True)
+        name = f"peers_{os.getpid()}_{time.monotonic_ns()}"
+        tool(["psql", base, "-qc", f"create database {name}"])
+        test.addCleanup(tool, ["psql", base, "-qc", f"drop database {name} with (force)"])
+        self.store = base.rsplit("/", 1)[0] + "/" + name
+        key = self.folder / "master.key"
+        key.write_bytes(openssl("rand", "-base64", "32"))
+        self.arguments = ["--store", self.store, "--master-key", key, *arguments]
+        self.servers = []
+        for _ in range(2):
+            server = Server(list(self.arguments)).start()
+            test.addCleanup(server.stop)
+            self.servers.append(server)
+
+    @staticmethod
+    def local(server):
+        """The token of `local` on that node."""
+        return (server.data / "local.token").read_text().strip()
+
+
+class Api:
+    """Calls on a server's admin API with one token."""
+
+    def __init__(self, server, token):
+        admin = json.loads((server.data / "server.json").read_text())["admin"]
+        self.base, self.token, self.ca = f"https://{admin}/api/v1/", token, server.data / "ca.pem"
+
+    def call(self, method, path, body=None):
+        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
+        reply = request(self.base + path, method, json.dumps(body) if body is not None else None, headers, None, self.ca)
+        return reply.status, json.loads(reply.body)
+
+    def done(self, method, path, body=None):
+        status, answer = self.call(method, path, body)
+        assert status < 300, (method, path, status, answer)
+        return answer
+
+    def all(self, path):
+        items, after = [], ""
+        while True:
+            page = self.done("GET", f"{path}?limit=1000{after}")
+            items += page["items"]
+            if page["next"] is None:
+                return items
+            after = f"&after={page['next']}"
+
+
 def context(ca, identity=None):
     """TLS that trusts the server's CA alone."""
     made = ssl.create_default_context(cafile=str(ca))

@@ -28,7 +28,6 @@ fn act(arguments: &[String]) -> Outcome {
         checks(&mut steps);
     }
     tests(&mut steps, bless, &filters);
-    steps.take("peers", || peers::run_against_the_server(&filters));
     steps.end()
 }
 
@@ -51,19 +50,21 @@ fn checks(steps: &mut Steps) {
     }
 }
 
-/// All crates' tests, with a PostgreSQL of their own and with every peer required rather than skipped where absent.
+/// All crates' tests and the peers, with a PostgreSQL of their own and with every peer required rather than skipped where absent.
 fn tests(steps: &mut Steps, bless: bool, filters: &[&String]) {
     let cluster = steps.take("PostgreSQL", Cluster::start);
+    let postgres = cluster.as_ref().map(Cluster::url);
     steps.take("tests", || {
         let mut command = cargo();
         command.args(["test", "--workspace", "--no-fail-fast", "--"]).args(filters);
         command.env("LANYARD_REQUIRE_PEERS", "1");
-        if let Some(cluster) = &cluster {
-            command.env("LANYARD_TEST_POSTGRES", cluster.url());
+        if let Some(url) = postgres {
+            command.env("LANYARD_TEST_POSTGRES", url);
         }
         if bless {
             command.env("LANYARD_BLESS", "1");
         }
         run(&mut command)
     });
+    steps.take("peers", || peers::run_against_the_server(filters, postgres));
 }
