@@ -1,0 +1,60 @@
+//! Item: one node that a command is about, with its value. [OMA RepPro] 6.1.13.
+
+use super::{Location, Meta, leaf, parent};
+use crate::Error;
+use crate::xml::Element;
+
+/// One node and its value.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Item {
+    /// The node, in what we send.
+    pub target: Option<Location>,
+    /// The node, in what a client reports.
+    pub source: Option<Location>,
+    /// Format and type of the value, size of a large one.
+    pub meta: Meta,
+    /// The value; kept as sent, white space included.
+    pub data: Option<String>,
+    /// More chunks of this value follow.
+    pub more_data: bool,
+}
+
+impl Item {
+    /// The node by whichever end names it.
+    pub fn uri(&self) -> Option<&str> {
+        self.source.as_ref().or(self.target.as_ref()).map(|location| location.uri.as_str())
+    }
+
+    pub(super) fn all_of(element: &Element<'_>) -> Result<Vec<Item>, Error> {
+        element.children.iter().filter(|child| child.name == "Item").map(Item::from_tree).collect()
+    }
+
+    fn from_tree(element: &Element<'_>) -> Result<Item, Error> {
+        let location = |name| element.child(name).map(Location::from_tree).transpose();
+        Ok(Item {
+            target: location("Target")?,
+            source: location("Source")?,
+            meta: Meta::of(element)?,
+            data: element.child("Data").map(data).transpose()?,
+            more_data: element.child("MoreData").is_some(),
+        })
+    }
+
+    pub(super) fn to_tree(&self) -> Element<'_> {
+        let mut children = Vec::with_capacity(4);
+        children.extend(self.target.as_ref().map(|target| target.to_tree("Target")));
+        children.extend(self.source.as_ref().map(|source| source.to_tree("Source")));
+        children.extend(self.meta.to_tree());
+        children.extend(self.data.as_deref().map(|data| leaf("Data", data)));
+        children.extend(self.more_data.then(|| parent("MoreData", [])));
+        parent("Item", children)
+    }
+}
+
+/// Marked-up values come escaped; bare mark-up within Data would lose its text here.
+fn data(element: &Element<'_>) -> Result<String, Error> {
+    match element.children.first() {
+        Some(child) => Err(Error::unexpected("Data", &child.name)),
+        None => Ok(element.text.clone().into_owned()),
+    }
+}
