@@ -1,0 +1,179 @@
+//! The nodes of Windows that the server asks, sets and runs, by their LocURIs, and what their values mean.
+//! Configuration service provider reference; values as in the Policy CSP.
+
+use crate::session::{Format, Op};
+
+/// What kind of device: `Desktop` and the like.
+pub const DEVICE_TYPE: &str = "./DevDetail/DevTyp";
+/// The version of Windows, as `10.0.26200.9278`.
+pub const SOFTWARE_VERSION: &str = "./DevDetail/SwV";
+/// The computer's name.
+pub const DEVICE_NAME: &str = "./DevDetail/Ext/Microsoft/DeviceName";
+/// As `Windows 11 Enterprise`.
+pub const OS_PLATFORM: &str = "./DevDetail/Ext/Microsoft/OSPlatform";
+/// The serial number, from the firmware.
+pub const SERIAL: &str = "./DevDetail/Ext/Microsoft/SMBIOSSerialNumber";
+/// The product type, in decimal.
+pub const EDITION: &str = "./Device/Vendor/MSFT/DeviceStatus/OS/Edition";
+/// `1`: storage is encrypted.
+pub const ENCRYPTION: &str = "./Device/Vendor/MSFT/DeviceStatus/Compliance/EncryptionCompliance";
+
+const POLICY_CONFIG: &str = "./Device/Vendor/MSFT/Policy/Config/";
+const POLICY_RESULT: &str = "./Device/Vendor/MSFT/Policy/Result/";
+
+/// A node of the DM client that belongs to our account.
+pub fn dm_client(provider_id: &str, node: &str) -> String {
+    format!("./Device/Vendor/MSFT/DMClient/Provider/{provider_id}/{node}")
+}
+
+/// The name that the mail client of Windows goes by.
+pub fn exchange_id(provider_id: &str) -> String {
+    dm_client(provider_id, "ExchangeID")
+}
+
+/// Hash over the hardware.
+pub fn hardware_id(provider_id: &str) -> String {
+    dm_client(provider_id, "HWDevID")
+}
+
+/// How far apart polls are for ever, in minutes.
+pub fn endless_poll(id: impl Into<String>, provider_id: &str, minutes: u32) -> Op {
+    let uri = dm_client(provider_id, "Poll/IntervalForRemainingScheduledRetries");
+    Op::replace(id, uri, Format::Int, minutes.to_string())
+}
+
+/// Ends the enrolment, and with it what the organisation put there. No Status comes: a new session brings an alert.
+pub fn unenroll(id: impl Into<String>, provider_id: &str) -> Op {
+    Op::exec(id, dm_client(provider_id, "Unenroll"), provider_id)
+}
+
+/// Resets the device. 200 means accepted, not done.
+pub fn wipe(id: impl Into<String>) -> Op {
+    Op::exec(id, "./Device/Vendor/MSFT/RemoteWipe/doWipe", "")
+}
+
+/// Locks the screen; phones only.
+pub fn lock(id: impl Into<String>) -> Op {
+    Op::exec(id, "./Device/Vendor/MSFT/RemoteLock/Lock", "")
+}
+
+/// Restarts within five minutes.
+pub fn restart(id: impl Into<String>) -> Op {
+    Op::exec(id, "./Device/Vendor/MSFT/Reboot/RebootNow", "")
+}
+
+/// A setting that a policy may ask for, in the terms of Windows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Setting {
+    /// A password is needed. The other rules of DeviceLock hold only with it.
+    PasswordRequired,
+    /// Characters, 4 to 16.
+    MinLength(u32),
+    /// A password, or a PIN with letters.
+    Alphanumeric,
+    /// Wrong tries until a PC asks for its recovery key.
+    MaxFailed(u32),
+    /// Minutes until the screen locks.
+    MaxIdleMinutes(u32),
+    /// Days until a password is too old.
+    ExpireDays(u32),
+    /// Former passwords that cannot be used again.
+    History(u32),
+    /// BitLocker.
+    Encryption,
+    /// Whether the camera may be used.
+    Camera(bool),
+}
+
+impl Setting {
+    /// The node that is set. It does not depend on the value.
+    pub fn node(self) -> String {
+        match self {
+            Setting::Encryption => "./Device/Vendor/MSFT/BitLocker/RequireDeviceEncryption".to_owned(),
+            Setting::Camera(_) => format!("{POLICY_CONFIG}Camera/AllowCamera"),
+            other => format!("{POLICY_CONFIG}DeviceLock/{}", other.device_lock()),
+        }
+    }
+
+    fn device_lock(self) -> &'static str {
+        match self {
+            Setting::MinLength(_) => "MinDevicePasswordLength",
+            Setting::Alphanumeric => "AlphanumericDevicePasswordRequired",
+            Setting::MaxFailed(_) => "MaxDevicePasswordFailedAttempts",
+            Setting::MaxIdleMinutes(_) => "MaxInactivityTimeDeviceLock",
+            Setting::ExpireDays(_) => "DevicePasswordExpiration",
+            Setting::History(_) => "DevicePasswordHistory",
+            Setting::PasswordRequired | Setting::Encryption | Setting::Camera(_) => "DevicePasswordEnabled",
+        }
+    }
+
+    /// The value, an int. On and off are the wrong way round in DeviceLock: 0 asks for a password.
+    pub fn value(self) -> u32 {
+        match self {
+            Setting::PasswordRequired | Setting::Alphanumeric => 0,
+            Setting::MinLength(length) => length.clamp(4, 16),
+            Setting::MaxFailed(tries) => tries.min(999),
+            Setting::MaxIdleMinutes(minutes) => minutes.min(999),
+            Setting::ExpireDays(days) => days.min(730),
+            Setting::History(count) => count.min(50),
+            Setting::Encryption => 1,
+            Setting::Camera(allowed) => u32::from(allowed),
+        }
+    }
+}
+
+/// Where a node that was set tells what is in force: the Policy CSP has a tree of its own for that, others do not.
+pub fn result_node(node: &str) -> String {
+    let rest = node.get(..POLICY_CONFIG.len()).filter(|head| head.eq_ignore_ascii_case(POLICY_CONFIG));
+    match rest.and_then(|head| node.get(head.len()..)) {
+        Some(rest) => format!("{POLICY_RESULT}{rest}"),
+        None => node.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::syncml::Verb;
+
+    #[test]
+    fn settings_have_their_nodes_and_values() {
+        const LOCK: &str = "./Device/Vendor/MSFT/Policy/Config/DeviceLock/";
+        for (setting, node, value) in [
+            (Setting::PasswordRequired, format!("{LOCK}DevicePasswordEnabled"), 0),
+            (Setting::MinLength(2), format!("{LOCK}MinDevicePasswordLength"), 4),
+            (Setting::MinLength(40), format!("{LOCK}MinDevicePasswordLength"), 16),
+            (Setting::Alphanumeric, format!("{LOCK}AlphanumericDevicePasswordRequired"), 0),
+            (Setting::MaxFailed(8), format!("{LOCK}MaxDevicePasswordFailedAttempts"), 8),
+            (Setting::MaxIdleMinutes(10), format!("{LOCK}MaxInactivityTimeDeviceLock"), 10),
+            (Setting::ExpireDays(9_999), format!("{LOCK}DevicePasswordExpiration"), 730),
+            (Setting::History(3), format!("{LOCK}DevicePasswordHistory"), 3),
+            (Setting::Encryption, "./Device/Vendor/MSFT/BitLocker/RequireDeviceEncryption".into(), 1),
+            (Setting::Camera(false), "./Device/Vendor/MSFT/Policy/Config/Camera/AllowCamera".into(), 0),
+        ] {
+            assert_eq!((setting.node(), setting.value()), (node, value));
+        }
+    }
+
+    #[test]
+    fn what_is_in_force_stands_elsewhere_for_policies_alone() {
+        let node = "./device/vendor/msft/policy/config/Camera/AllowCamera";
+        assert_eq!(result_node(node), "./Device/Vendor/MSFT/Policy/Result/Camera/AllowCamera");
+        for node in ["./Device/Vendor/MSFT/BitLocker/RequireDeviceEncryption", "", "é"] {
+            assert_eq!(result_node(node), node);
+        }
+    }
+
+    #[test]
+    fn acts_are_execs_on_nodes_of_the_device() {
+        for (op, uri, data) in [
+            (unenroll("x", "P"), "./Device/Vendor/MSFT/DMClient/Provider/P/Unenroll", "P"),
+            (wipe("x"), "./Device/Vendor/MSFT/RemoteWipe/doWipe", ""),
+            (lock("x"), "./Device/Vendor/MSFT/RemoteLock/Lock", ""),
+            (restart("x"), "./Device/Vendor/MSFT/Reboot/RebootNow", ""),
+        ] {
+            assert_eq!((op.verb, op.items[0].uri.as_str()), (Verb::Exec, uri));
+            assert_eq!(op.items[0].data.as_deref(), Some(data));
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! The fuzz corpora, fed to the same parsers on every test run.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use lanyard_omadm::enrolment::{Request, message_id};
+use lanyard_omadm::session::{Op, Session};
+use lanyard_omadm::syncml::{ContentType, Message};
+
+#[test]
+fn corpus_replays() {
+    for bytes in corpus("syncml") {
+        for form in [ContentType::DmXml, ContentType::DmWbxml] {
+            let Ok(message) = Message::parse(&bytes, form) else { continue };
+            if let Ok(written) = message.encode(ContentType::DmXml) {
+                assert_eq!(Message::parse(&written, ContentType::DmXml).as_ref(), Ok(&message));
+            }
+            let due = [Op::get("a", "./DevDetail/SwV").into()];
+            let (_, answer, _) = Session::new().step(&message, form, &due, "https://mdm.example/omadm");
+            assert!(Message::parse(&answer.body, form).is_ok());
+        }
+    }
+    for bytes in corpus("enrolment") {
+        let id = message_id(&bytes);
+        if let Ok(request) = Request::parse(&bytes) {
+            assert_eq!(id, Some(request.message_id));
+        }
+    }
+}
+
+fn corpus(target: &str) -> Vec<Vec<u8>> {
+    let folder = format!("{}/fuzz/corpus/{target}", env!("CARGO_MANIFEST_DIR"));
+    let files: Vec<Vec<u8>> =
+        std::fs::read_dir(&folder).unwrap().map(|entry| std::fs::read(entry.unwrap().path()).unwrap()).collect();
+    assert!(!files.is_empty(), "{folder} is empty");
+    files
+}
