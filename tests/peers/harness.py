@@ -83,9 +83,10 @@ class Server:
 
     def run(self):
         """Starts the process on its data folder."""
-        command = [BINARY, "serve", "--data", self.data, "--admin-addr", "127.0.0.1:0"]
-        if "--device-addr" not in self.arguments:
-            command += ["--device-addr", "127.0.0.1:0"]
+        command = [BINARY, "serve", "--data", self.data]
+        for port in ("--device-addr", "--admin-addr"):
+            if port not in self.arguments:
+                command += [port, "127.0.0.1:0"]
         self.log = open(self.folder / "log", "wb")
         self.process = subprocess.Popen(
             [str(word) for word in command + self.arguments], stdin=subprocess.DEVNULL, stderr=self.log, stdout=self.log
