@@ -32,6 +32,7 @@ pub(crate) const TEST: &[Package] = &[
     Package { name: "nghttp2-server", present: || program("nghttpd").is_some() },
     Package { name: "openssl", present: || program("openssl").is_some() },
     Package { name: "python3", present: || program("python3").is_some() },
+    Package { name: "strace", present: || program("strace").is_some() },
     // Debian cuts the part out of Python that fills a virtual environment.
     Package { name: "python3-venv", present: || succeeds(Command::new("python3").args(["-c", "import ensurepip"])) },
     Package { name: "golang-go", present: || program("go").is_some() },
