@@ -5,6 +5,7 @@ pub mod apple;
 pub mod certificates;
 pub mod identity;
 pub mod invitations;
+pub mod omadm;
 pub mod scep;
 
 use crate::{
@@ -16,7 +17,10 @@ use std::sync::Arc;
 
 /// All that devices and their users reach.
 pub fn router(server: &Arc<Server>) -> axum::Router {
-    apple::router(server.clone()).merge(scep::router(server.clone())).merge(invitations::router(server.clone()))
+    apple::router(server.clone())
+        .merge(omadm::router(server.clone()))
+        .merge(scep::router(server.clone()))
+        .merge(invitations::router(server.clone()))
 }
 
 /// What the channels do by themselves: Apple devices are woken by pushes. Ends with the runtime.

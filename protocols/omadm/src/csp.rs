@@ -120,6 +120,21 @@ impl Setting {
             Setting::Camera(allowed) => u32::from(allowed),
         }
     }
+
+    /// Whether what is in force is this, or stricter: of several sources Windows lets the strictest win.
+    pub fn is_met_by(self, in_force: &str) -> bool {
+        let Ok(in_force) = in_force.parse::<u32>() else { return false };
+        let wanted = self.value();
+        match self {
+            Setting::MinLength(_) | Setting::History(_) => in_force >= wanted,
+            // 0 means no limit.
+            Setting::MaxFailed(_) | Setting::MaxIdleMinutes(_) | Setting::ExpireDays(_) if wanted > 0 => {
+                in_force > 0 && in_force <= wanted
+            }
+            Setting::Camera(_) => in_force <= wanted,
+            _ => in_force == wanted,
+        }
+    }
 }
 
 /// Where a node that was set tells what is in force: the Policy CSP has a tree of its own for that, others do not.
@@ -152,6 +167,25 @@ mod tests {
             (Setting::Camera(false), "./Device/Vendor/MSFT/Policy/Config/Camera/AllowCamera".into(), 0),
         ] {
             assert_eq!((setting.node(), setting.value()), (node, value));
+        }
+    }
+
+    #[test]
+    fn what_is_stricter_is_enough() {
+        for (setting, in_force, met) in [
+            (Setting::PasswordRequired, "0", true),
+            (Setting::PasswordRequired, "1", false),
+            (Setting::MinLength(8), "8", true),
+            (Setting::MinLength(8), "12", true),
+            (Setting::MinLength(8), "6", false),
+            (Setting::MaxFailed(8), "5", true),
+            (Setting::MaxFailed(8), "0", false),
+            (Setting::MaxFailed(0), "0", true),
+            (Setting::Camera(true), "0", true),
+            (Setting::Camera(false), "1", false),
+            (Setting::Encryption, "", false),
+        ] {
+            assert_eq!(setting.is_met_by(in_force), met, "{setting:?} {in_force}");
         }
     }
 

@@ -1,0 +1,84 @@
+//! What a device says of itself: with each session a little, when it is asked more.
+
+use super::PROVIDER_ID;
+use crate::{
+    error::Result,
+    registry::{
+        Device,
+        enrol::{self, Claim},
+    },
+    store::Tx,
+};
+use lanyard_omadm::csp;
+use std::collections::BTreeMap;
+
+/// What is asked for, by one Get.
+pub(super) fn nodes() -> Vec<String> {
+    let fixed = [
+        csp::SOFTWARE_VERSION,
+        csp::DEVICE_NAME,
+        csp::SERIAL,
+        csp::OS_PLATFORM,
+        csp::DEVICE_TYPE,
+        csp::EDITION,
+        csp::ENCRYPTION,
+    ];
+    let ours = [csp::exchange_id(PROVIDER_ID), csp::hardware_id(PROVIDER_ID)];
+    fixed.into_iter().map(str::to_owned).chain(ours).collect()
+}
+
+/// What ./DevInfo of the first message says. Mostly it is known, and nothing is written.
+pub(super) fn dev_info(tx: &mut Tx<'_>, device: &mut Device, info: &BTreeMap<String, String>) -> Result<()> {
+    let model = info.get("Mod").filter(|model| device.model.as_deref() != Some(model.trim()));
+    let maker = info.get("Man").filter(|maker| device.facts.get("manufacturer") != Some(*maker));
+    let language = info.get("Lang").filter(|language| device.facts.get("language") != Some(*language));
+    if model.is_none() && maker.is_none() && language.is_none() {
+        return Ok(());
+    }
+    let claim = Claim { model: model.cloned(), ..nothing(device) };
+    enrol::describe(tx, device, &claim)?;
+    fact(device, "manufacturer", maker);
+    fact(device, "language", language);
+    Ok(tx.put(device)?)
+}
+
+fn nothing(device: &Device) -> Claim {
+    Claim {
+        identity: String::new(),
+        platform: device.platform,
+        serial: None,
+        name: None,
+        model: None,
+        os_version: None,
+        mail_id: None,
+        hardware_id: None,
+    }
+}
+
+/// What it answered when it was asked. The record is written.
+pub(super) fn learn(tx: &mut Tx<'_>, device: &mut Device, values: &[(String, String)]) -> Result<()> {
+    let value =
+        |node: &str| values.iter().find(|(uri, _)| uri.eq_ignore_ascii_case(node)).map(|(_, data)| data.clone());
+    let claim = Claim {
+        serial: value(csp::SERIAL),
+        name: value(csp::DEVICE_NAME),
+        os_version: value(csp::SOFTWARE_VERSION),
+        mail_id: value(&csp::exchange_id(PROVIDER_ID)),
+        hardware_id: value(&csp::hardware_id(PROVIDER_ID)),
+        ..nothing(device)
+    };
+    enrol::describe(tx, device, &claim)?;
+    let encrypted = value(csp::ENCRYPTION).map(|text| (text.trim() == "1").to_string());
+    fact(device, "encrypted", encrypted.as_ref());
+    fact(device, "os", value(csp::OS_PLATFORM).as_ref());
+    fact(device, "edition", value(csp::EDITION).as_ref());
+    fact(device, "device_type", value(csp::DEVICE_TYPE).as_ref());
+    tx.put(device)?;
+    enrol::adopt_mail(tx, device)
+}
+
+fn fact(device: &mut Device, name: &str, value: Option<&String>) {
+    if let Some(value) = value.filter(|value| value.len() <= 512) {
+        device.facts.insert(name.into(), value.trim().to_owned());
+    }
+}
