@@ -1,6 +1,7 @@
 //! Where the protocols meet the house. A channel does four things: it says what it can do on a device, it turns messages into calls on
 //! registry and queue, it encodes the next command, and it wakes the device.
 
+pub mod activesync;
 pub mod apple;
 pub mod certificates;
 pub mod identity;
@@ -19,13 +20,15 @@ use std::sync::Arc;
 pub fn router(server: &Arc<Server>) -> axum::Router {
     apple::router(server.clone())
         .merge(omadm::router(server.clone()))
+        .merge(activesync::router(server.clone()))
         .merge(scep::router(server.clone()))
         .merge(invitations::router(server.clone()))
 }
 
-/// What the channels do by themselves: Apple devices are woken by pushes. Ends with the runtime.
+/// What the channels do by themselves: Apple devices are woken by pushes, held mail requests looked at. Ends with the runtime.
 pub fn start(server: &Arc<Server>) {
     apple::push::start(server);
+    activesync::start(server);
 }
 
 /// Whether, and how well, the enrolment's channel can do an action on the device.

@@ -39,10 +39,16 @@ async fn page(
     headers: HeaderMap,
 ) -> Response {
     let agent = headers.get(header::USER_AGENT).and_then(|v| v.to_str().ok()).unwrap_or_default();
-    let apple = ["iPhone", "iPad", "Macintosh"].iter().any(|name| agent.contains(name));
+    let names = |names: &[&str]| names.iter().any(|name| agent.contains(name));
+    let profile = |channel| match channel {
+        Channel::Apple => names(&["iPhone", "iPad", "Macintosh"]),
+        // Macs take no mail account from a profile.
+        Channel::Activesync => names(&["iPhone", "iPad"]),
+        _ => false,
+    };
     match open(&server, &key).await {
-        Ok((invitation, _)) if apple && invitation.channel == Channel::Apple => answer(&server, &peer, &key).await,
-        Ok((invitation, _)) => Html(text(&server, &invitation)).into_response(),
+        Ok((invitation, _)) if profile(invitation.channel) => answer(&server, &peer, &key).await,
+        Ok((invitation, _)) => Html(text(&server, &invitation, &key)).into_response(),
         Err(error) => refusal(&server, &peer, &error),
     }
 }
@@ -79,11 +85,15 @@ async fn open(server: &Server, key: &str) -> Result<(Invitation, (String, bool))
 
 async fn signed_profile(server: &Server, key: &str) -> Result<Vec<u8>> {
     let (invitation, (topic, sign_message)) = open(server, key).await?;
-    if invitation.channel != Channel::Apple {
+    if !matches!(invitation.channel, Channel::Apple | Channel::Activesync) {
         return Err(Error::refused("not_apple", "This invitation is not for an Apple device."));
     }
     if invitation.spent.is_some() {
         return Err(Error::forbidden("invitation_spent", "This invitation has been used. Ask for a new one."));
+    }
+    if invitation.channel == Channel::Activesync {
+        let domain = server.store.run(|tx| settings::text(tx, "eas.domain")).await?;
+        return super::activesync::signed_profile(server, &invitation, key, domain.as_deref());
     }
     let rights = match invitation.ownership {
         Ownership::Corporate => AccessRights::ALL,
@@ -110,7 +120,7 @@ async fn signed_profile(server: &Server, key: &str) -> Result<Vec<u8>> {
     lanyard_certs::cms::sign_profile(&server.authority, &plain).map_err(super::certificates::fault)
 }
 
-fn scep(server: &Server, invitation: &Invitation, key: &str) -> Scep {
+pub(super) fn scep(server: &Server, invitation: &Invitation, key: &str) -> Scep {
     Scep {
         url: format!("{}/scep", server.enrol_url),
         name: None,
@@ -120,7 +130,7 @@ fn scep(server: &Server, invitation: &Invitation, key: &str) -> Scep {
     }
 }
 
-fn text(server: &Server, invitation: &Invitation) -> String {
+fn text(server: &Server, invitation: &Invitation, key: &str) -> String {
     let what = match invitation.channel {
         Channel::Apple => "Open this page on the iPhone, iPad or Mac that you want to enrol.".to_string(),
         Channel::Omadm => format!(
@@ -128,9 +138,12 @@ fn text(server: &Server, invitation: &Invitation) -> String {
              where it asks for a server, <code>{}</code>; the password is the code of your invitation.",
             server.enrol_url
         ),
-        _ => "On the device that reads mail, type the code of your invitation to download its certificate.\
-              <form method=\"post\" action=\"\"><p><input name=\"code\" autocomplete=\"off\"> <button formaction=\"identity.p12\">Download</button></p></form>"
-            .to_string(),
+        // Only a key that leads to an invitation comes so far: letters and digits.
+        _ => format!(
+            "On the device that reads mail, type the code of your invitation to download its certificate.\
+             <form method=\"post\" action=\"/enroll/{key}/identity.p12\"><p><input name=\"code\" autocomplete=\"off\"> \
+             <button>Download</button></p></form>"
+        ),
     };
     format!(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\

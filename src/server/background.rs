@@ -39,6 +39,12 @@ pub fn last_seen(tx: &mut Tx<'_>, enrolment: &crate::registry::Enrolment) -> Res
     Ok(tx.get::<Seen>(enrolment.id)?.map(|s| s.at).max(enrolment.last_seen))
 }
 
+/// Writes that an enrolment was seen just now. For channels whose devices are not remembered as idle.
+pub fn note_seen(tx: &mut Tx<'_>, enrolment: EnrolmentId) -> Result<()> {
+    let at = tx.now();
+    Ok(tx.put(&Seen { enrolment, at })?)
+}
+
 /// Starts all of it; ends with the runtime.
 pub fn start(server: &Arc<Server>) {
     every(server, Duration::from_secs(1), |server| async move { sweep(&server).await });

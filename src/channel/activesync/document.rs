@@ -1,0 +1,63 @@
+//! From a policy's part to the document that a mail client gets.
+
+use crate::policy::{Camera, PartContent, Value};
+use lanyard_activesync::policy::{ProvisionDoc, Rule};
+
+/// The whole document: what the policy does not name is sent as its default. A raw element that the protocol does not take is left
+/// out and logged; the policy was checked when it was applied.
+pub(super) fn of(content: &PartContent) -> ProvisionDoc {
+    let mut document = ProvisionDoc::default();
+    let PartContent::ActiveSync { values, elements } = content else { return document };
+    for (rule, number) in values.iter().flat_map(|value| rules(*value)) {
+        if let Err(error) = document.set(rule, Some(number)) {
+            tracing::error!(%error, "a policy value is out of the protocol's range");
+        }
+    }
+    for (name, value) in elements {
+        if let Err(error) = document.apply(&[(name.clone(), value.clone())].into()) {
+            tracing::error!(%error, "a raw policy element is not taken");
+        }
+    }
+    document
+}
+
+fn rules(value: Value) -> Vec<(Rule, i64)> {
+    let of_password = |rule, number| vec![(Rule::DevicePasswordEnabled, 1), (rule, number)];
+    match value {
+        Value::PasscodeRequired => vec![(Rule::DevicePasswordEnabled, 1)],
+        Value::PasscodeMinLength(length) => of_password(Rule::MinDevicePasswordLength, length.into()),
+        Value::PasscodeAlphanumeric => of_password(Rule::AlphanumericDevicePasswordRequired, 1),
+        Value::PasscodeMaxFailed(tries) => of_password(Rule::MaxDevicePasswordFailedAttempts, tries.into()),
+        Value::PasscodeMaxIdleMinutes(minutes) => {
+            of_password(Rule::MaxInactivityTimeDeviceLock, i64::from(minutes) * 60)
+        }
+        Value::PasscodeExpireDays(days) => of_password(Rule::DevicePasswordExpiration, days.into()),
+        Value::PasscodeHistory(length) => of_password(Rule::DevicePasswordHistory, length.into()),
+        Value::Encryption => vec![(Rule::RequireDeviceEncryption, 1)],
+        Value::Camera(camera) => vec![(Rule::AllowCamera, i64::from(camera == Camera::Allowed))],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn typed_values_and_raw_elements_stand_in_one_document() {
+        let values =
+            vec![Value::PasscodeMinLength(6), Value::PasscodeMaxIdleMinutes(5), Value::Camera(Camera::Blocked)];
+        let elements = [("AllowBluetooth".to_string(), "0".to_string()), ("Nonsense".into(), "1".into())].into();
+        let document = of(&PartContent::ActiveSync { values, elements });
+        for (rule, want) in [
+            (Rule::DevicePasswordEnabled, Some(1)),
+            (Rule::MinDevicePasswordLength, Some(6)),
+            (Rule::MaxInactivityTimeDeviceLock, Some(300)),
+            (Rule::AllowCamera, Some(0)),
+            (Rule::AllowBluetooth, Some(0)),
+            (Rule::AllowWiFi, Some(1)),
+            (Rule::MaxDevicePasswordFailedAttempts, None),
+        ] {
+            assert_eq!(document.get(rule), want, "{rule:?}");
+        }
+    }
+}

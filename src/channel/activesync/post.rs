@@ -1,0 +1,196 @@
+//! One command of a mail client: who asks, what becomes of it, and the answer.
+
+use super::{
+    Gateway, hold,
+    login::Login,
+    provision,
+    refusal::Refusal,
+    stand::Stand,
+    upstream,
+    who::{self, Asker},
+};
+use crate::{
+    error::Result,
+    http::{
+        Peer,
+        limits::{BODY_IDLE, SMALL_BODY, read_from},
+    },
+    ids::EnrolmentId,
+    registry::peers::Peers,
+    store::Tx,
+};
+use axum::{
+    body::Body,
+    extract::{Extension, Request, State},
+    http::{HeaderMap, StatusCode, header, request::Parts},
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use lanyard_activesync::{
+    Answer, Command, Request as Head, Status, provision as wire, settings,
+    state::Verdict,
+    status::{CONTENT_TYPE, refusal},
+};
+use std::sync::Arc;
+use tokio::sync::futures::OwnedNotified;
+
+pub(super) async fn message(
+    State(gateway): State<Arc<Gateway>>,
+    Extension(peer): Extension<Arc<Peer>>,
+    request: Request,
+) -> Response {
+    match serve(&gateway, &peer, request).await {
+        Ok(response) => response,
+        Err(refusal) => refusal.told(&gateway.server, &peer),
+    }
+}
+
+/// What a handler needs of a request besides its body.
+pub(super) struct Asked {
+    pub(super) head: Arc<Head>,
+    pub(super) asker: Asker,
+    pub(super) login: Option<Login>,
+}
+
+/// The body, as far as it is read here.
+#[derive(Clone)]
+pub(super) enum Content {
+    Unread,
+    Provision(Arc<wire::Request>),
+    /// `None`: it cannot be read, which is the mail server's to say where it goes on.
+    Settings(Option<Arc<settings::Request>>),
+}
+
+async fn serve(gateway: &Gateway, peer: &Peer, request: Request) -> std::result::Result<Response, Refusal> {
+    let upstream = gateway.upstream()?.clone();
+    let (parts, body) = request.into_parts();
+    let head = read_head(&parts).map_err(Refusal::Head)?;
+    let login = Login::of(&parts.headers);
+    let shown = who::shown(&gateway.server, peer, &parts.headers)?;
+    let user = login.as_ref().and_then(Login::user).map(str::to_string);
+    let mut asker = Asker { shown, login: user, proved: true, asked: peer.asked };
+    let (body, bytes) = interpreted(&parts.headers, head.command, body).await?;
+    let mut kept_out = None;
+    if shown.is_none() {
+        let login = login.as_ref().filter(|login| login.user().is_some()).ok_or(Refusal::NoLogin)?;
+        if let Err(refused) = gateway.prove(&upstream, login, &parts.headers).await {
+            // A changed password must not keep a stolen phone from hearing of its wipe.
+            if head.command != Command::Provision || !matches!(refused, Refusal::Upstream(_)) {
+                return Err(refused);
+            }
+            asker.proved = false;
+            kept_out = Some(refused);
+        }
+    }
+    let content = match read(head.command, &bytes) {
+        Ok(content) => content,
+        Err(error) => return Err(kept_out.unwrap_or_else(|| told(refusal(head.version, head.command, error.status())))),
+    };
+    let asked = Asked { head: Arc::new(head), asker, login };
+    let decision = match (gateway.decide(&asked, content).await, kept_out) {
+        (Err(_), Some(refused)) => return Err(refused),
+        (decided, _) => decided?,
+    };
+    if let Some(answer) = decision.answer {
+        return Ok(response(answer));
+    }
+    let onward = upstream::request(&upstream, &parts, asked.login.as_ref(), body)?;
+    match asked.head.command {
+        Command::Ping | Command::Sync => hold::hold(gateway, &asked, decision.enrolment, decision.news, onward).await,
+        _ => Ok(gateway.back(asked.login.as_ref(), gateway.send(onward).await?)),
+    }
+}
+
+/// An answer in the protocol's own words where the way out is that of a refusal.
+fn told(answer: Answer) -> Refusal {
+    Refusal::Upstream(Box::new(response(answer)))
+}
+
+fn read_head(parts: &Parts) -> std::result::Result<Head, lanyard_activesync::Error> {
+    let text = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
+    Head::parse(parts.uri.query().unwrap_or_default(), text("ms-asprotocolversion"), text("x-ms-policykey"))
+}
+
+/// Reads the body of what is interpreted here; others are left to stream. What was read goes on as it came.
+async fn interpreted(headers: &HeaderMap, command: Command, body: Body) -> std::result::Result<(Body, Bytes), Refusal> {
+    match command {
+        Command::Provision | Command::Settings => {
+            let bytes = read_from(headers, body, SMALL_BODY, BODY_IDLE).await?;
+            Ok((Body::from(bytes.clone()), bytes))
+        }
+        _ => Ok((upstream::streamed(body), Bytes::new())),
+    }
+}
+
+fn read(command: Command, bytes: &[u8]) -> std::result::Result<Content, lanyard_activesync::Error> {
+    Ok(match command {
+        Command::Provision => Content::Provision(Arc::new(wire::Request::parse(bytes)?)),
+        Command::Settings => Content::Settings(settings::Request::parse(bytes).ok().map(Arc::new)),
+        _ => Content::Unread,
+    })
+}
+
+/// What becomes of a request.
+pub(super) struct Decision {
+    /// `None`: it goes on to the mail server.
+    pub(super) answer: Option<Answer>,
+    pub(super) enrolment: EnrolmentId,
+    /// Fires when something about the device has changed since.
+    pub(super) news: OwnedNotified,
+}
+
+impl Gateway {
+    /// Decides on a request, in one call on the store.
+    pub(super) async fn decide(&self, asked: &Asked, content: Content) -> std::result::Result<Decision, Refusal> {
+        let (head, asker, peers) = (asked.head.clone(), asked.asker.clone(), self.server.peers.clone());
+        self.server.store.run(move |tx| decide(tx, &peers, &asker, &head, &content)).await?
+    }
+}
+
+fn decide(
+    tx: &mut Tx<'_>,
+    peers: &Peers,
+    asker: &Asker,
+    head: &Head,
+    content: &Content,
+) -> Result<std::result::Result<Decision, Refusal>> {
+    let who = match who::find(tx, asker, head)? {
+        Ok(who) => who,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let (enrolment, news) = (who.enrolment, peers.watch(who.device.id).notified_owned());
+    let mut stand = Stand::of(tx, who, head.version)?;
+    if !asker.proved && stand.directive.is_none() {
+        return Ok(Err(Refusal::NoLogin));
+    }
+    if let (true, Some(known)) = (asker.proved, stand.who.device.enrolment(enrolment)) {
+        Gateway::seen(tx, known)?;
+    }
+    let verdict = stand.verdict(head);
+    let answer = match (verdict, content) {
+        (Verdict::Answer, Content::Provision(body)) => Some(provision::take(tx, &mut stand, head, body, asker.proved)?),
+        (Verdict::Answer | Verdict::Pass, Content::Settings(Some(said))) => {
+            if let Some(information) = &said.device_information {
+                provision::learn(tx, &mut stand, information)?;
+            }
+            (verdict == Verdict::Answer).then(|| Answer {
+                http: StatusCode::OK.as_u16(),
+                body: said.answer(),
+                content_type: Some(CONTENT_TYPE),
+            })
+        }
+        (Verdict::Answer, _) => Some(refusal(head.version, head.command, Status::INVALID_WBXML)),
+        (verdict, _) => verdict.answer(head.version, head.command),
+    };
+    stand.save(tx)?;
+    Ok(Ok(Decision { answer, enrolment, news }))
+}
+
+/// An answer of the protocol over HTTP.
+pub(super) fn response(answer: Answer) -> Response {
+    let status = StatusCode::from_u16(answer.http).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    match answer.content_type {
+        Some(kind) => (status, [(header::CONTENT_TYPE, kind)], answer.body).into_response(),
+        None => status.into_response(),
+    }
+}

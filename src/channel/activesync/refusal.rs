@@ -1,0 +1,96 @@
+//! Why a request is not served, and what that means over HTTP: the one place that says so. What a client of the protocol is told
+//! of its device (block, wipe, policy) is no refusal of this kind: see `stand.rs`.
+
+use crate::{error::Error, http::Peer, http::limits::BodyError, server::Server};
+use axum::{
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+
+/// See the module.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// There is no mail server.
+    NoUpstream,
+    /// The mail server does not answer.
+    Away,
+    /// No name and password came along.
+    NoLogin,
+    /// The mail server refused the login: its own answer.
+    Upstream(Box<Response>),
+    /// The head of the request makes no sense.
+    Head(lanyard_activesync::Error),
+    /// The body was not read.
+    Body(BodyError),
+    /// The certificate cannot be read.
+    Unreadable,
+    /// A certificate that is no enrolment's, or none of this channel.
+    Stranger,
+    /// A known enrolment that may not ask like this; it is noted.
+    Denied,
+    /// Nobody is asked for a certificate under this name, and the enrolment has one.
+    WrongName,
+    /// Our fault, or the store's.
+    Fault(Error),
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self::Fault(error)
+    }
+}
+
+impl From<BodyError> for Refusal {
+    fn from(error: BodyError) -> Self {
+        Self::Body(error)
+    }
+}
+
+impl Refusal {
+    /// The answer; who is refused as a stranger is counted.
+    pub(super) fn told(self, server: &Server, peer: &Peer) -> Response {
+        let stranger = match &self {
+            Self::Stranger | Self::Unreadable => true,
+            Self::Upstream(answer) => answer.status() == StatusCode::UNAUTHORIZED,
+            _ => false,
+        };
+        if stranger {
+            server.strangers.count(peer.address.ip());
+        }
+        self.into_response()
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let plain = |status: StatusCode, text: &'static str| (status, text).into_response();
+        match self {
+            Self::NoUpstream => {
+                plain(StatusCode::SERVICE_UNAVAILABLE, "no mail server is set up here (--eas-upstream)\n")
+            }
+            Self::Away => plain(StatusCode::SERVICE_UNAVAILABLE, "the mail server does not answer\n"),
+            Self::NoLogin => {
+                let mut response =
+                    plain(StatusCode::UNAUTHORIZED, "name and password of the mail account are needed\n");
+                let basic = HeaderValue::from_static("Basic realm=\"mail\", charset=\"UTF-8\"");
+                response.headers_mut().insert(header::WWW_AUTHENTICATE, basic);
+                response
+            }
+            Self::Upstream(answer) => *answer,
+            Self::Head(error) => {
+                let status = StatusCode::from_u16(error.status().http()).unwrap_or(StatusCode::BAD_REQUEST);
+                tracing::debug!(%error, "ActiveSync: the head cannot be read");
+                plain(status, "this is no request of ActiveSync, or of a version that is not spoken here\n")
+            }
+            Self::Body(error) => error.into_response(),
+            Self::Unreadable => plain(StatusCode::BAD_REQUEST, "bad Client-Cert\n"),
+            Self::Stranger | Self::Denied => plain(StatusCode::FORBIDDEN, "refused\n"),
+            Self::WrongName => plain(StatusCode::MISDIRECTED_REQUEST, "ask under the server's public name\n"),
+            Self::Fault(Error::Store(_)) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+            Self::Fault(error) => {
+                tracing::error!(%error, "ActiveSync");
+                StatusCode::INTERNAL_SERVER_ERROR.into_response()
+            }
+        }
+    }
+}
