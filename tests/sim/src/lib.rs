@@ -1,5 +1,6 @@
 //! Simulated devices that speak real bytes over real sockets and TLS, with encoders of their own.
 
+pub mod apns;
 pub mod apple;
 mod conduct;
 mod der;
@@ -7,15 +8,22 @@ mod error;
 pub mod http;
 pub mod keys;
 mod ledger;
+pub mod mail;
+pub mod mailserver;
 pub mod scep;
+mod serve;
+mod wbxml;
 pub mod windows;
 mod world;
 mod xml;
 
+pub use apns::Apns;
 pub use apple::AppleDevice;
 pub use conduct::Conduct;
 pub use error::{Error, Result};
 pub use keys::{Authority, Identity, KeySource};
 pub use ledger::{Act, Channel, Ledger};
+pub use mail::MailClient;
+pub use mailserver::MailServer;
 pub use windows::WindowsDevice;
 pub use world::World;

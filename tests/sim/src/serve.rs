@@ -66,8 +66,7 @@ pub(crate) fn tls(identity: &Identity, roots: RootCertStore, needed: bool, alpn:
         ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(|e| bad(&e))?;
     let chain = identity.chain.iter().cloned().map(CertificateDer::from).collect();
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(identity.key.clone()));
-    let mut config =
-        builder.with_client_cert_verifier(verifier).with_single_cert(chain, key).map_err(|e| bad(&e))?;
+    let mut config = builder.with_client_cert_verifier(verifier).with_single_cert(chain, key).map_err(|e| bad(&e))?;
     config.alpn_protocols = vec![alpn.to_vec()];
     Ok(Arc::new(config))
 }

@@ -161,7 +161,6 @@ pub(crate) mod tags {
         pub(crate) const SERVER_ID: Tag = (0, 0x0D);
         pub(crate) const STATUS: Tag = (0, 0x0E);
         pub(crate) const COLLECTION: Tag = (0, 0x0F);
-        pub(crate) const CLASS: Tag = (0, 0x10);
         pub(crate) const COLLECTION_ID: Tag = (0, 0x12);
         pub(crate) const GET_CHANGES: Tag = (0, 0x13);
         pub(crate) const COMMANDS: Tag = (0, 0x16);
@@ -218,7 +217,6 @@ pub(crate) mod tags {
         pub(crate) const SET: Tag = (18, 0x08);
         pub(crate) const DEVICE_INFORMATION: Tag = (18, 0x16);
         pub(crate) const MODEL: Tag = (18, 0x17);
-        pub(crate) const IMEI: Tag = (18, 0x18);
         pub(crate) const FRIENDLY_NAME: Tag = (18, 0x19);
         pub(crate) const OS: Tag = (18, 0x1A);
         pub(crate) const OS_LANGUAGE: Tag = (18, 0x1B);
