@@ -15,6 +15,21 @@ pub enum Channel {
     Activesync,
 }
 
+/// What an act means for the device, beyond that it was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Effect {
+    /// Nothing that its user would notice, or it failed.
+    None,
+    /// A setting or profile of a policy came or went.
+    Policy,
+    /// The screen was locked.
+    Locked,
+    /// What the organisation put there was removed, and nothing else.
+    Retired,
+    /// Everything was erased.
+    Wiped,
+}
+
 /// One thing that one device did because a server told it to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Act {
@@ -27,6 +42,8 @@ pub struct Act {
     pub id: String,
     /// Apple's RequestType; on OMA-DM the verb and the LocURI; on EAS the element.
     pub kind: String,
+    /// What that meant.
+    pub effect: Effect,
     /// When it was done.
     pub at: SystemTime,
     /// What the device answers: an Apple Status, an OMA-DM status code, an EAS acknowledgement.
@@ -49,10 +66,17 @@ impl Ledger {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn record(&self, channel: Channel, device: &str, id: &str, kind: &str, outcome: &str) {
+    pub(crate) fn record(
+        &self,
+        channel: Channel,
+        device: &str,
+        id: &str,
+        (kind, effect): (&str, Effect),
+        outcome: &str,
+    ) {
         let at = SystemTime::now();
         let (device, id, kind, outcome) = (device.to_owned(), id.to_owned(), kind.to_owned(), outcome.to_owned());
-        self.lock().push(Act { device, channel, id, kind, at, outcome, heard: None });
+        self.lock().push(Act { device, channel, id, kind, effect, at, outcome, heard: None });
     }
 
     /// The server took the answer to `id`. Marks the newest act of that id which is not marked yet.
@@ -84,6 +108,15 @@ impl Ledger {
         self.lock().iter().filter(|a| a.kind == kind).count()
     }
 
+    /// How often each device suffered this: every wipe that really happened, whatever the server believes.
+    pub fn suffered(&self, effect: Effect) -> BTreeMap<String, usize> {
+        let mut counts = BTreeMap::new();
+        for act in self.lock().iter().filter(|a| a.effect == effect) {
+            *counts.entry(act.device.clone()).or_insert(0) += 1;
+        }
+        counts
+    }
+
     /// Commands acted on more than once by one device, with the number of times. Empty is what one hopes for.
     pub fn repeated(&self) -> Vec<(String, String, usize)> {
         let mut seen = BTreeMap::new();
@@ -101,12 +134,13 @@ mod tests {
     #[test]
     fn an_act_done_twice_is_told_apart_from_two_acts() {
         let ledger = Ledger::new();
-        ledger.record(Channel::Apple, "A", "1", "DeviceLock", "Acknowledged");
-        ledger.record(Channel::Apple, "B", "1", "DeviceLock", "Acknowledged");
+        ledger.record(Channel::Apple, "A", "1", ("DeviceLock", Effect::Locked), "Acknowledged");
+        ledger.record(Channel::Apple, "B", "1", ("DeviceLock", Effect::Locked), "Acknowledged");
         ledger.heard("A", "1");
         assert!(ledger.repeated().is_empty());
-        ledger.record(Channel::Apple, "A", "1", "DeviceLock", "Acknowledged");
+        ledger.record(Channel::Apple, "A", "1", ("DeviceLock", Effect::Locked), "Acknowledged");
         assert_eq!(ledger.repeated(), vec![("A".into(), "1".into(), 2)]);
+        assert_eq!(ledger.suffered(Effect::Locked), BTreeMap::from([("A".into(), 2), ("B".into(), 1)]));
         let heard: Vec<bool> = ledger.of("A").iter().map(|a| a.heard.is_some()).collect();
         assert_eq!((heard, ledger.count("1"), ledger.count_kind("DeviceLock")), (vec![true, false], 3, 3));
     }

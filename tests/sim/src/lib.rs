@@ -22,7 +22,7 @@ pub use apple::AppleDevice;
 pub use conduct::Conduct;
 pub use error::{Error, Result};
 pub use keys::{Authority, Identity, KeySource};
-pub use ledger::{Act, Channel, Ledger};
+pub use ledger::{Act, Channel, Effect, Ledger};
 pub use mail::MailClient;
 pub use mailserver::MailServer;
 pub use windows::WindowsDevice;

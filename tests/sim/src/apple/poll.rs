@@ -5,7 +5,7 @@ use plist::{Dictionary, Value};
 use super::{AppleDevice, State};
 use crate::error::{Error, Result};
 use crate::http::{Reading, Response};
-use crate::ledger::Channel;
+use crate::ledger::{Channel, Effect};
 
 /// A server that answers more commands than this in one go is stuck.
 const MAX_COMMANDS: usize = 1000;
@@ -147,9 +147,20 @@ impl AppleDevice {
         let kind = command.get("RequestType").and_then(Value::as_string).unwrap_or_default().to_owned();
         let report = self.perform(id, &kind, command).await?;
         if report.status != "NotNow" {
-            self.world.ledger.record(Channel::Apple, &self.facts.udid, id, &kind, report.status);
+            let effect = effect(&kind, &report);
+            self.world.ledger.record(Channel::Apple, &self.facts.udid, id, (&kind, effect), report.status);
         }
         Ok(report)
+    }
+}
+
+fn effect(kind: &str, report: &Report) -> Effect {
+    match (report.then, kind) {
+        (Then::Erase, _) => Effect::Wiped,
+        (Then::Unenrol, _) => Effect::Retired,
+        (Then::GoOn, "DeviceLock") if report.status == "Acknowledged" => Effect::Locked,
+        (Then::GoOn, "InstallProfile" | "RemoveProfile") if report.status == "Acknowledged" => Effect::Policy,
+        _ => Effect::None,
     }
 }
 

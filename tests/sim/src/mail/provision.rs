@@ -4,7 +4,7 @@ use super::exchange::document_of;
 use super::{MailClient, State};
 use crate::error::{Error, Result};
 use crate::http::Reading;
-use crate::ledger::Channel;
+use crate::ledger::{Channel, Effect};
 use crate::wbxml::tags::{provision, settings};
 use crate::wbxml::{Element, Tag, leaf, node};
 
@@ -129,7 +129,13 @@ impl MailClient {
                 self.key = key_of(policy)?;
                 (self.policy, self.settled) = (rules, true);
                 let id = format!("P{}", self.key);
-                self.world.ledger.record(Channel::Activesync, &self.facts.device_id, &id, "Policy", status);
+                self.world.ledger.record(
+                    Channel::Activesync,
+                    &self.facts.device_id,
+                    &id,
+                    ("Policy", Effect::Policy),
+                    status,
+                );
                 self.world.ledger.heard(&self.facts.device_id, &id);
                 Ok(Provisioned::Key)
             }
@@ -152,7 +158,12 @@ impl MailClient {
             self.wipes += 1;
             let id = format!("W{}", self.wipes);
             let outcome = if failed { "2" } else { "1" };
-            self.world.ledger.record(Channel::Activesync, &self.facts.device_id, &id, name, outcome);
+            let effect = match (failed, element) {
+                (true, _) => Effect::None,
+                (false, provision::REMOTE_WIPE) => Effect::Wiped,
+                (false, _) => Effect::Retired,
+            };
+            self.world.ledger.record(Channel::Activesync, &self.facts.device_id, &id, (name, effect), outcome);
             self.ack = Some(Ack { id, element, failed });
         }
         self.finish_wipe().await

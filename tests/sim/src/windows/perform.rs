@@ -3,7 +3,7 @@
 use super::WindowsDevice;
 use super::syncml::{Command, Item, Part};
 use super::tree::{Found, Tree};
-use crate::ledger::Channel;
+use crate::ledger::{Channel, Effect};
 
 /// What a message led to, beside its answer.
 #[derive(Debug, Default)]
@@ -128,7 +128,7 @@ impl WindowsDevice {
 
     fn record(&self, id: &str, verb: &str, target: &str, outcome: &str) {
         let kind = format!("{verb} {target}");
-        self.world.ledger.record(Channel::Omadm, &self.facts.device_id, id, &kind, outcome);
+        self.world.ledger.record(Channel::Omadm, &self.facts.device_id, id, (&kind, effect(&kind, outcome)), outcome);
     }
 
     fn write_item(&mut self, verb: &str, item: &Item, done: &mut Done) -> u16 {
@@ -197,6 +197,18 @@ impl WindowsDevice {
         done.wipe |= inner.wipe && failed.is_none();
         debug_assert!(done.parts.len() > at);
         code
+    }
+}
+
+/// By the node: Unenroll is done without an answer, all else says 200.
+fn effect(kind: &str, outcome: &str) -> Effect {
+    let exec = kind.starts_with("Exec ");
+    match outcome {
+        "none" => Effect::Retired,
+        "200" if exec && kind.contains("/RemoteWipe/") => Effect::Wiped,
+        "200" if exec && kind.contains("/RemoteLock/") => Effect::Locked,
+        "200" if kind.contains("/Policy/Config/") => Effect::Policy,
+        _ => Effect::None,
     }
 }
 
