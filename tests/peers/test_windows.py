@@ -1,0 +1,245 @@
+"""A Windows PC's life: discovery to provisioning document, DM sessions, policy, both wipes; and who is refused."""
+
+import base64
+import unittest
+import xml.etree.ElementTree as ET
+
+from harness import ServedTest, eventually, handshake_refusal, openssl, revoked_serials, self_made, serial_of
+from windows_device import SoapFault, WindowsDevice, child, text
+
+POLICY = """
+name: {name}
+assign: [{group}]
+passcode:
+  required: true
+  min_length: 8
+  max_failed: 8
+  max_idle_minutes: 10
+"""
+LOCK = "Vendor/MSFT/Policy/Config/DeviceLock/"
+
+
+class Windows(ServedTest):
+    def invite(self, user="bob@example.org"):
+        return self.server.verb("invite", "--channel", "windows", "--user", user)
+
+    def enrolled(self, name="DESKTOP-PEER"):
+        return WindowsDevice(self.server, self.folder(), name).enrol(self.invite())
+
+    def device(self, computer):
+        found = self.server.device_of(computer.ident)
+        self.assertIsNotNone(found, f"{computer.ident} is in the registry")
+        return found
+
+    def wipe(self, computer, scope):
+        return self.server.verb("wipe", self.device(computer)["id"], "--scope", scope, "--reason", "lost", "--yes")
+
+    # What holds
+
+    def test_a_device_enrols_and_is_listed(self):
+        computer = self.enrolled("DESKTOP-BOB")
+        computer.connect()
+        self.assertIn(computer.header_status, ("200", "212"))
+        device = self.device(computer)
+        self.assertEqual(
+            [device[key] for key in ("channel", "platform", "state", "user")],
+            ["omadm", "windows", "enrolled", "bob@example.org"],
+        )
+        self.assertEqual((device["name"], device["serial"]), ("DESKTOP-BOB", computer.serial))
+        self.assertEqual(device["os_version"], "10.0.26200.9278")
+        [enrolment] = device["enrolments"]
+        self.assertEqual(int(enrolment["certificate"]["serial"].replace(":", ""), 16), serial_of(computer.identity.certificate))
+
+    def test_the_provisioning_document_is_what_windows_takes(self):
+        computer = self.enrolled()
+        document = computer.provisioning
+        self.assertEqual({path[0] for path in document.nodes}, {"CertificateStore", "APPLICATION", "DMClient"})
+        for store in (("Root", "System"), ("My", "User")):
+            der, folder = document.certificate("CertificateStore", *store)
+            digest = openssl("dgst", "-sha1", "-r", stdin=der).split()[0].decode().upper()
+            self.assertEqual(folder, digest)
+        self.assertTrue(any(path[-1] == "PrivateKeyContainer" for path in document.below("CertificateStore", "My", "User")))
+        application = computer.application()
+        self.assertEqual(application["APPID"], "w7")
+        self.assertTrue(application["ADDR"].startswith(self.server.public_url), application)
+        logins = [parms for path, parms in document.nodes.items() if path[-1] == "APPAUTH"]
+        # Two characteristics of one name fold into one here, so this holds for the last of them.
+        self.assertTrue(logins and all(base64.b64decode(parms["AAUTHDATA"]) for parms in logins), logins)
+        [dm_client] = [parms for path, parms in document.below("DMClient").items() if path[-1] == application["PROVIDER-ID"]]
+        self.assertTrue(dm_client["EntDMID"], dm_client)
+        [poll] = [parms for path, parms in document.below("DMClient").items() if path[-1] == "Poll"]
+        self.assertEqual(poll["NumberOfRemainingScheduledRetries"], "0")
+        self.assertGreater(int(poll["NumberOfFirstRetries"]), 0)
+
+    def test_issued_certificates_verify(self):
+        computer, folder = self.enrolled(), self.folder()
+        root, _ = computer.provisioning.certificate("CertificateStore", "Root", "System")
+        (folder / "root.pem").write_bytes(openssl("x509", "-inform", "DER", stdin=root))
+        between = [base64.b64decode(parms["EncodedCertificate"]) for path, parms in computer.provisioning.nodes.items()
+                   if path[:3] == ("CertificateStore", "CA", "System") and "EncodedCertificate" in parms]
+        (folder / "between.pem").write_bytes(b"".join(openssl("x509", "-inform", "DER", stdin=der) for der in between))
+        openssl("verify", "-CAfile", folder / "root.pem", "-untrusted", folder / "between.pem", computer.identity.certificate)
+        subject = openssl("x509", "-in", computer.identity.certificate, "-noout", "-subject").decode()
+        self.assertNotIn(computer.ident + "!", subject)
+        self.assertNotIn("!" + computer.ident, subject)
+
+    def test_a_policy_lands_in_the_tree_and_is_read_back(self):
+        computer = self.enrolled()
+        computer.connect()
+        device = self.device(computer)
+        self.server.verb("group", "create", "strict-computers")
+        self.server.verb("group", "add", "strict-computers", device["id"])
+        self.server.policy(POLICY.format(name="strict-windows", group="strict-computers"))
+
+        def arrived():
+            computer.connect()
+            return LOCK + "DevicePasswordEnabled" in computer.tree
+
+        eventually(arrived, "the policy's nodes")
+        self.assertEqual(
+            {name: computer.tree.get(LOCK + name) for name in
+             ("DevicePasswordEnabled", "MinDevicePasswordLength", "MaxDevicePasswordFailedAttempts", "MaxInactivityTimeDeviceLock")},
+            {"DevicePasswordEnabled": "0", "MinDevicePasswordLength": "8", "MaxDevicePasswordFailedAttempts": "8",
+             "MaxInactivityTimeDeviceLock": "10"},
+        )
+
+        def answered():
+            computer.connect()
+            rows = self.server.verb("policy", "coverage", "strict-windows")
+            return [row for row in rows if row["device"] == device["id"] and row["state"] != "pending"]
+
+        [row] = eventually(answered, "coverage that is no longer pending")
+        self.assertTrue(all(setting["channel"] == "omadm" for setting in row["settings"]), row)
+        # Read back as it was set; what a PC makes of too many wrong tries is less than the setting says, and is told.
+        states = {setting["setting"]: setting["state"] for setting in row["settings"]}
+        self.assertEqual(states.pop("passcode.max_failed"), "partly")
+        self.assertEqual(set(states.values()), {"enforced"}, row)
+        self.assertIn("BitLocker", next(s["why"] for s in row["settings"] if s["state"] == "partly"))
+        self.assertEqual(self.device(computer)["compliance"], "compliant")
+        again = [verb for verb, path, _ in computer.connect() if verb in ("Add", "Replace") and "DeviceLock" in (path or "")]
+        self.assertEqual(again, [], "what is confirmed is not sent again")
+
+    def test_wipes_reach_the_devices_named_and_no_other(self):
+        retired, wiped, bystander = (self.enrolled(name) for name in ("RETIRED", "WIPED", "BYSTANDER"))
+        for computer in (retired, wiped, bystander):
+            computer.connect()
+        selective, full = self.wipe(retired, "selective"), self.wipe(wiped, "full")
+
+        wiped.connect()
+        self.assertTrue(wiped.wiped)
+        verb, path, _ = [row for row in wiped.commands if row[0] == "Exec"][-1]
+        self.assertTrue(path.endswith("RemoteWipe/doWipe"), path)
+        ended = self.wait_for_end(full, "presumed")
+        self.assert_evidence(ended)
+        eventually(lambda: self.device(wiped)["state"] == "wiped", "wiped")
+
+        retired.connect()
+        self.assertTrue(retired.unenrolled and not retired.wiped)
+        self.assertNotIn(self.server.command(selective["id"])["state"], ("confirmed", "presumed"), "silence confirms nothing")
+        self.assertEqual(retired.connect(unenrolling=True), [])
+        self.assert_evidence(self.wait_for_end(selective, "confirmed"))
+        eventually(lambda: self.device(retired)["state"] == "retired", "retired")
+        serials = revoked_serials(self.server.request(self.server.enrol_url + "/crl").body)
+        self.assertIn(serial_of(retired.identity.certificate), serials)
+
+        bystander.connect()
+        self.assertNotIn("Exec", [verb for verb, _, _ in bystander.commands])
+        self.assertEqual(self.server.commands_of(self.device(bystander), "wipe"), [])
+        self.assertNotIn(serial_of(bystander.identity.certificate), serials)
+
+    def test_a_device_that_leaves_by_itself_is_retired(self):
+        computer = self.enrolled()
+        computer.connect()
+        computer.connect(unenrolling=True)
+        eventually(lambda: self.device(computer)["state"] == "retired", "retired")
+
+    # Who is refused
+
+    def test_a_wrong_code_is_an_authentication_fault(self):
+        computer, invitation = WindowsDevice(self.server, self.folder()), self.invite("eve@example.org")
+        policy_url, service_url = computer.discover(invitation["user"])
+        wrong = "0000-0000-0000-0000"
+        for row, call in (
+            ("policies", lambda: computer.get_policies(policy_url, invitation["user"], wrong)),
+            ("token", lambda: computer.request_token(service_url, invitation["user"], wrong)),
+            ("another user", lambda: computer.request_token(service_url, "mallory@example.org", invitation["code"])),
+        ):
+            with self.subTest(row), self.assertRaises(SoapFault) as refused:
+                call()
+            self.assertEqual(refused.exception.subcode, "Authentication", row)
+        self.assertIsNone(self.server.device_of(computer.ident))
+
+    def test_a_spent_code_is_an_authentication_fault(self):
+        invitation = self.invite()
+        WindowsDevice(self.server, self.folder()).enrol(invitation)
+        second = WindowsDevice(self.server, self.folder())
+        _, service_url = second.discover(invitation["user"])
+        with self.assertRaises(SoapFault) as refused:
+            second.request_token(service_url, invitation["user"], invitation["code"])
+        self.assertEqual(refused.exception.subcode, "Authentication")
+
+    def test_the_code_is_read_as_people_type_it(self):
+        invitation = self.invite()
+        typed = dict(invitation, code=invitation["code"].replace("-", "").lower())
+        WindowsDevice(self.server, self.folder()).enrol(typed).connect()
+
+    def test_malformed_enrolment_gets_its_own_fault(self):
+        computer, invitation = WindowsDevice(self.server, self.folder()), self.invite()
+        _, service_url = computer.discover(invitation["user"])
+        with self.assertRaises(SoapFault) as refused:
+            computer.request_token(service_url, invitation["user"], invitation["code"], csr=b"no request")
+        self.assertIn(refused.exception.subcode, ("CertificateRequest", "MessageFormat"))
+        computer.enrol(invitation)  # and has not spent the invitation
+        for body in (b"", b"hello", b"<a/>", b"<s:Envelope>"):
+            with self.subTest(body):
+                reply = self.server.request(service_url, "POST", body, {"Content-Type": "application/soap+xml; charset=utf-8"})
+                self.assert_refused(reply, 400, 500)
+
+    def test_anothers_certificate_is_refused(self):
+        owner, thief = self.enrolled("OWNER"), self.enrolled("THIEF")
+        owner.connect()
+        wipe = self.wipe(owner, "full")
+        owner.session += 1
+        reply = owner.post(owner.message(1, owner.package_one(unenrolling=True)), thief.identity)
+        self.assert_no_session(reply)
+        self.assertNotIn(self.server.command(wipe["id"])["state"], ("sent", "presumed", "confirmed"))
+        self.assertEqual(self.device(owner)["state"], "wiping")
+        self.assert_audited("enrolment.refused", thief.ident)
+
+    def test_no_certificate_is_refused(self):
+        computer = self.enrolled()
+        computer.session += 1
+        self.assert_no_session(computer.post(computer.message(1, computer.package_one(False)), "none"))
+
+    def assert_no_session(self, reply):
+        """Refused by HTTP, or by the header's status with nothing for the device to do."""
+        self.assertLess(reply.status, 500, reply)
+        if reply.status != 200:
+            return
+        body = child(ET.fromstring(reply.body), "SyncBody")
+        kinds = {each.tag.rpartition("}")[2] for each in body}
+        self.assertFalse(kinds - {"Status", "Final"}, reply)
+        self.assertIn(text(child(body, "Status"), "Data"), ("401", "403", "407"), reply)
+
+    def test_a_self_made_certificate_ends_in_the_handshake(self):
+        alert = handshake_refusal(self.server.device, "localhost", self.server.ca, self_made(self.folder()))
+        self.assertEqual(alert, "TLSV1_ALERT_UNKNOWN_CA")
+
+    def test_a_revoked_certificate_is_refused(self):
+        computer = self.enrolled()
+        computer.connect()
+        self.server.verb("devices", "revoke", self.device(computer)["id"], "--reason", "key seen elsewhere")
+        computer.session += 1
+        self.assert_no_session(computer.post(computer.message(1, computer.package_one(False))))
+
+    def test_malformed_messages_get_a_400(self):
+        computer = self.enrolled()
+        whole = computer.message(1, computer.package_one(False))
+        for row, body in (("empty", b""), ("text", b"hello"), ("cut", whole[:-30]), ("no header", b"<SyncML/>")):
+            with self.subTest(row):
+                self.assert_refused(computer.post(body), 400)
+        computer.connect()
+
+
+if __name__ == "__main__":
+    unittest.main()
