@@ -14,6 +14,7 @@ import unittest
 
 from apple_device import AppleDevice, fleet
 from harness import Api, Nodes, ServedTest, Server, eventually, free_port
+from windows_device import WindowsDevice
 from test_push import TOPIC, Apns, push_certificate
 
 FLEET = 200
@@ -96,6 +97,52 @@ class Woken(unittest.TestCase):
         shown = Api(second, nodes.local(second)).done("GET", f"commands/{command['id']}")
         self.assertEqual(shown["state"], "confirmed", shown)
         first.process.wait()
+        first.log.close()
+        first.run()
+
+
+class Windows(unittest.TestCase):
+    """Messages of one session come to two nodes in turn."""
+
+    def computer(self, nodes):
+        first = nodes.servers[0]
+        folder = pathlib.Path(tempfile.mkdtemp(dir=nodes.folder))
+        computer = WindowsDevice(first, folder)
+        return computer.enrol(first.verb("invite", "--channel", "windows", "--user", "bob@example.org"))
+
+    def test_a_session_goes_to_both_nodes_in_turn(self):
+        nodes = Nodes(self)
+        first, second = nodes.servers
+        computer = self.computer(nodes)
+        computer.nodes = [first, second]
+        computer.connect()
+        first.policy("name: strict\nassign: all\npasscode: {required: true, min_length: 8}\n")
+        computer.connect()
+        self.assertEqual(computer.tree.get("Vendor/MSFT/Policy/Config/DeviceLock/MinDevicePasswordLength"), "8")
+        self.assertEqual(second.device_of(computer.ident)["compliance"], "compliant")
+        command = second.verb("wipe", first.device_of(computer.ident)["id"], "--scope", "full", "--reason", "lost", "--yes")
+        computer.connect()
+        self.assertTrue(computer.wiped)
+        ended = first.command(command["id"])
+        self.assertIn(ended["state"], ("presumed", "confirmed"), ended)
+        self.assertTrue(ended["evidence"])
+
+    def test_a_node_killed_in_a_session_is_followed_by_the_other(self):
+        nodes = Nodes(self)
+        first, second = nodes.servers
+        computer = self.computer(nodes)
+        computer.nodes = [first]
+        computer.connect()
+        command = second.verb("wipe", second.device_of(computer.ident)["id"], "--scope", "full", "--reason", "lost", "--yes")
+        computer.session += 1
+        orders = computer.orders(computer.post(computer.message(1, computer.package_one(False))))
+        self.assertIn("Exec", [order[1] for order in orders])
+        first.process.kill()
+        first.process.wait()
+        computer.nodes = [second]
+        answers = computer.answer(orders)
+        self.assertEqual(computer.orders(computer.post(computer.message(2, answers))), [], "nothing follows a wipe")
+        self.assertIn(second.command(command["id"])["state"], ("presumed", "confirmed"))
         first.log.close()
         first.run()
 

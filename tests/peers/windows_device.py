@@ -104,6 +104,8 @@ class WindowsDevice:
         self.session = 0
         self.commands = []
         self.wiped = self.unenrolled = False
+        # Servers that answer in turn, message by message, as behind a balancer; none: the one that the account names.
+        self.nodes = []
         self.tree = {
             "DevInfo/DevId": self.ident, "DevInfo/Man": "Peer", "DevInfo/Mod": "Conformance", "DevInfo/DmV": "1.3",
             "DevInfo/Lang": "en-US", "DevDetail/DevTyp": "Desktop", "DevDetail/OEM": "Peer", "DevDetail/FwV": "1.0",
@@ -237,6 +239,9 @@ class WindowsDevice:
 
     def post(self, message, identity=None):
         url = self.application()["ADDR"]
+        if self.nodes:
+            self.nodes.append(self.nodes.pop(0))
+            url = url.replace(url.split("/")[2], f"localhost:{self.nodes[-1].device.rsplit(':', 1)[1]}", 1)
         separator = "&" if urllib.parse.urlsplit(url).query else "?"
         headers = {"Content-Type": DM, "User-Agent": "MSFT OMA DM Client/1.2.0.1", "Accept": "application/vnd.syncml.dm+xml"}
         identity = None if identity == "none" else identity or self.identity
