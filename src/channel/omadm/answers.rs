@@ -31,7 +31,7 @@ pub(super) struct Answer {
 /// Why no answer came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Loss {
-    /// The session ended or began anew: it may be done or not, and is asked again.
+    /// The session ended: it may be done or not, and is asked again in the next.
     Silent,
     /// The device broke off over it, or dropped the value: it would do so again.
     Refused,
@@ -68,7 +68,9 @@ impl Answers {
             Output::OpLost { op, why } => {
                 let loss = match why {
                     Lost::Aborted | Lost::HeaderRefused(_) | Lost::NoResult => Loss::Refused,
-                    Lost::Restarted | Lost::NoStatus => Loss::Silent,
+                    Lost::NoStatus => Loss::Silent,
+                    // Of a session that is no more; in this one it may go out again at once.
+                    Lost::Restarted => return,
                 };
                 self.of(op).lost.get_or_insert(loss);
             }

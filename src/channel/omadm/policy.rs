@@ -320,3 +320,137 @@ pub(super) fn unsendable(
     }
     save(tx, command, &parts)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::{Channel as PolicyChannel, Platform, PolicyFile, desired, effective};
+
+    const LOCK: &str = "./Device/Vendor/MSFT/Policy/Config/Wifi/AllowInternetSharing";
+    const WIFI: &str = "./Device/Vendor/MSFT/WiFi/Profile/Office net/WlanXml";
+
+    fn wanted() -> BTreeMap<PartId, Part> {
+        let text = format!(
+            "name: a\nassign: all\npasscode: {{min_length: 8}}\nwindows: {{csp: [{{path: {LOCK}, data: 0}}, {{path: '{WIFI}', data: <a/>}}]}}\n"
+        );
+        desired(&effective([&PolicyFile::parse(&text).unwrap()]), PolicyChannel::Omadm, Platform::Windows)
+    }
+
+    fn on_its_way(next: Next, id: &str) -> OnTheWay {
+        OnTheWay { next, id: id.parse().unwrap(), hash: "ab".into() }
+    }
+
+    fn answer(code: u16, value: Option<&str>) -> Answer {
+        let values = value.map(|value| ("./X".to_owned(), value.to_owned())).into_iter().collect();
+        Answer { code: Some(code), values, lost: None }
+    }
+
+    #[test]
+    fn parts_go_through_text() {
+        for id in ["setting:camera".to_owned(), format!("csp:{WIFI}")] {
+            for (next, _) in Next::ALL {
+                let part = on_its_way(next, &id);
+                assert_eq!(OnTheWay::parse(&part.print()), Some(part));
+            }
+        }
+        for text in ["", "+", "+x y", "?setting:camera ab", "+setting:camera"] {
+            assert_eq!(OnTheWay::parse(text), None, "{text}");
+        }
+        assert_eq!(OnTheWay::parse("+setting:camera ").unwrap().hash, "");
+    }
+
+    #[test]
+    fn every_typed_setting_has_the_node_of_its_value() {
+        let text = "name: a\nassign: all\npasscode: {min_length: 8, alphanumeric: true, max_failed: 8, max_idle_minutes: 5, \
+                    expire_days: 90, history: 3}\nencryption: required\ncamera: blocked\n";
+        let parts = desired(&effective([&PolicyFile::parse(text).unwrap()]), PolicyChannel::Omadm, Platform::Windows);
+        assert_eq!(parts.len(), Setting::ALL.len());
+        for (id, part) in &parts {
+            assert_eq!(node_of(id), node(part).map(|node| node.path), "{id}");
+        }
+    }
+
+    #[test]
+    fn a_command_takes_as_much_as_a_message_holds() {
+        let wanted = wanted();
+        let ids: Vec<PartId> = wanted.keys().cloned().collect();
+        let parts = begin(&wanted, &ids, &["csp:./gone".parse().unwrap()]);
+        assert_eq!(parts.len(), 5);
+        assert!(parts[0].starts_with("+setting:passcode.required ") && parts[4].starts_with("-csp:./gone "));
+        let many: Vec<PartId> = (0..100).map(|n| format!("csp:./{n}").parse().unwrap()).collect();
+        assert_eq!(begin(&BTreeMap::new(), &many, &many).len(), MOST);
+        let id = PartId::Csp(WIFI.into());
+        let mut large = wanted[&id].clone();
+        large.content = PartContent::WindowsCsp { path: WIFI.into(), format: CspFormat::Chr, data: "x".repeat(ROOM) };
+        let wanted = BTreeMap::from([(id.clone(), large.clone()), (ids[0].clone(), large)]);
+        let both = [id, ids[0].clone()];
+        assert_eq!(begin(&wanted, &both, &[]).len(), 1, "alone, the largest fits");
+    }
+
+    #[test]
+    fn each_answer_has_its_consequence() {
+        let (raw, typed) = (format!("csp:{WIFI}"), "setting:camera");
+        for (row, part, answer, want) in [
+            ("set", on_its_way(Next::Replace, typed), answer(200, None), (Next::ReadBack, None)),
+            ("no node yet", on_its_way(Next::Replace, &raw), answer(404, None), (Next::Add, None)),
+            ("made", on_its_way(Next::Add, &raw), answer(200, None), (Next::ReadBack, None)),
+            ("there already", on_its_way(Next::Add, &raw), answer(418, None), (Next::ReadBack, None)),
+            (
+                "no such thing",
+                on_its_way(Next::Replace, typed),
+                answer(404, None),
+                (Next::Nothing, Some(Outcome::unsupported("Status 404"))),
+            ),
+            (
+                "refused",
+                on_its_way(Next::Add, &raw),
+                answer(500, None),
+                (Next::Nothing, Some(Outcome::failed("Status 500"))),
+            ),
+            ("gone", on_its_way(Next::Delete, typed), answer(404, None), (Next::Nothing, Some(Outcome::Enforced))),
+            (
+                "stuck",
+                on_its_way(Next::Delete, typed),
+                answer(405, None),
+                (Next::Nothing, Some(Outcome::stuck("Status 405"))),
+            ),
+            ("nothing said", on_its_way(Next::Replace, typed), Answer::default(), (Next::Replace, None)),
+            (
+                "broken off over its value",
+                on_its_way(Next::ReadBack, typed),
+                Answer { lost: Some(Loss::Refused), ..Answer::default() },
+                (Next::Nothing, Some(unread("the device broke the session off"))),
+            ),
+        ] {
+            assert_eq!(answered(&part, &answer, None), want, "{row}");
+        }
+    }
+
+    #[test]
+    fn what_was_set_is_in_force_when_it_reads_back() {
+        let wanted = wanted();
+        let of = |id: &str, value: Option<&str>| {
+            let part = &wanted[&id.parse().unwrap()];
+            in_force(
+                part,
+                &node(part).unwrap(),
+                if value.is_some() { 200 } else { 404 },
+                value.map(str::to_owned).as_ref(),
+            )
+        };
+        let (raw, other) = (format!("csp:{LOCK}"), format!("csp:{WIFI}"));
+        for (id, value, want) in [
+            ("setting:passcode.min_length", Some("8"), Outcome::Enforced),
+            ("setting:passcode.min_length", Some("12"), Outcome::Enforced),
+            ("setting:passcode.min_length", Some("4"), Outcome::partly("in force is 4")),
+            ("setting:passcode.min_length", None, unread("Status 404")),
+            (&raw, Some(" 0 "), Outcome::Enforced),
+            (&raw, Some("1"), Outcome::partly("in force is 1")),
+            (&raw, None, unread("Status 404")),
+            (&other, Some("<a />"), Outcome::Enforced),
+            (&other, None, Outcome::Enforced),
+        ] {
+            assert_eq!(of(id, value), want, "{id} {value:?}");
+        }
+    }
+}

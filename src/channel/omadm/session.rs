@@ -8,6 +8,7 @@ use super::{
     facts, policy, provision,
 };
 use crate::{
+    audit,
     clock::Timestamp,
     error::Result,
     ids::{CommandId, EnrolmentId, Fingerprint},
@@ -69,7 +70,7 @@ pub(super) async fn take(
 fn idle(server: &Server, said: &Said) -> Option<Answer> {
     let known = server.peers.idle(&said.shown, (server.clock)())?;
     let same = known.identity.eq_ignore_ascii_case(&said.message.header.source.uri);
-    if known.channel != Channel::Omadm || !same {
+    if known.channel != Channel::Omadm || !same || said.message.header.msg_id != 1 {
         return None;
     }
     let (turn, told) = Session::new().receive(&said.message, said.form);
@@ -205,13 +206,26 @@ impl Visit<'_, '_> {
             };
             let Some(command) = taken.filter(|command| !done.contains(&command.id)) else { break };
             let outcome = match errand::prepare(self.tx, &mut self.device, &command)? {
-                Prepared::Go(due) => return Ok(due),
+                Prepared::Go(due) => {
+                    self.note_repeat(&command)?;
+                    return Ok(due);
+                }
                 Prepared::Finished => Outcome::Done { kind: "status", detail: "all parts are answered".into() },
                 Prepared::Cannot(text) => Outcome::Failed { code: "unsupported".into(), text: text.into() },
             };
             queue::settle(self.tx, &mut self.device, enrolment, command.id, outcome)?;
         }
         Ok(Vec::new())
+    }
+
+    /// An act that was handed out in an earlier session and never answered may be done twice: that is on record.
+    fn note_repeat(&mut self, command: &Command) -> Result<()> {
+        let again = command.sent.is_some_and(|sent| sent < self.tx.now());
+        if !again || matches!(command.action, Action::Sync | Action::Policy) {
+            return Ok(());
+        }
+        let (action, enrolment) = (command.action.as_str(), self.credential.enrolment);
+        audit::note(self.tx, "device", "command.repeated", command.id, action, &format!("enrolment {enrolment}"))
     }
 
     /// Queues what nobody had to ask for. True where something was queued.
