@@ -29,6 +29,7 @@ use lanyard_certs::{
     issue::{ClientCertificate as Wanted, Serial, Subject, Validity},
     seal::MasterKey,
 };
+use lanyard_omadm::syncml::{ContentType, Message};
 use std::{path::PathBuf, sync::Arc, time::Duration};
 use tokio::task::block_in_place;
 use tower_service::Service as _;
@@ -384,6 +385,10 @@ async fn refusals_are_plain_and_whole() {
     };
     let dm = [("Content-Type", DM)];
     let huge = vec![b' '; 300 * 1024];
+    let soap = [("Content-Type", SOAP)];
+    let (code, key) = (bench.code().await, client::key());
+    let issue = client::token_request(USER, &code, ISSUE, &client::csr(&key), "F3");
+    let renew = client::token_request("", "", RENEW, &client::renewal(&who, &key), "F1");
     for (row, status, want) in [
         ("a name that does not ask", post("enrol.example", Some(&who), "/omadm", &dm, first.as_bytes()), 421),
         ("no certificate", post("localhost", None, "/omadm", &dm, first.as_bytes()), 400),
@@ -395,7 +400,10 @@ async fn refusals_are_plain_and_whole() {
             415,
         ),
         ("compressed SOAP", post("localhost", None, ENROL, &[("Content-Encoding", "gzip")], b"x"), 415),
-        ("too much SOAP", post("localhost", None, ENROL, &[("Content-Type", SOAP)], &huge), 413),
+        ("too much SOAP", post("localhost", None, ENROL, &soap, &huge), 413),
+        ("enrolment asks for none", post("enrol.example", None, ENROL, &soap, issue.as_bytes()), 200),
+        ("renewal under that name", post("enrol.example", Some(&who), ENROL, &soap, renew.as_bytes()), 421),
+        ("no SOAP", post("localhost", None, ENROL, &soap, b"hello"), 500),
         ("another's name", bench.dm(&who, &client::message("F2", 1, 1, FIRST)).status, 403),
         ("itself", bench.dm(&who, &first).status, 200),
     ] {
@@ -403,4 +411,44 @@ async fn refusals_are_plain_and_whole() {
     }
     let dm_type = bench.dm(&who, &client::message("F1", 2, 1, FIRST)).headers["content-type"].clone();
     assert_eq!(dm_type, DM);
+}
+
+/// Messages captured from a Windows 11, which are not part of this repository.
+fn capture(name: &str) -> Option<String> {
+    let root = std::env::var_os("LANYARD_SHARED_DATA")
+        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data")), PathBuf::from);
+    let path = root.join("windows-captures").join(format!("windows-26200.9278-{name}.xml"));
+    let text = std::fs::read_to_string(&path).ok();
+    if text.is_none() {
+        println!("omadm: skipped, there is no {}", path.display());
+    }
+    text
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_real_pc_is_answered_rightly() {
+    let (Some(first), Some(leaving)) = (capture("package1-user"), capture("unenroll-1226")) else { return };
+    let bench = Bench::open().await;
+    let name = client::within(&first[first.find("<Source>").unwrap()..], "LocURI").unwrap().to_owned();
+    let who = bench.enrolled(&name).await;
+    let answer = bench.dm(&who, &first).text();
+    assert!(client::commands(&answer).iter().any(|(verb, _, node)| verb == "Get" && node == "./DevDetail/SwV"));
+    assert_eq!(bench.device(&name).await.enrolments[0].state, EnrolmentState::Enrolled);
+    let answer = bench.dm(&who, &leaving);
+    assert_eq!((answer.status, client::commands(&answer.text())), (200, vec![]));
+    assert_eq!(bench.device(&name).await.life, Life::Retired);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_of_tokens_is_answered_in_tokens() {
+    let bench = Bench::open().await;
+    let who = bench.enrolled("W1").await;
+    let first = client::message("W1", 1, 1, FIRST);
+    let form = ContentType::Wbxml;
+    let tokens = Message::parse(first.as_bytes(), ContentType::DmXml).unwrap().encode(form).unwrap();
+    let headers = [("Content-Type", form.as_str())];
+    let reply = block_in_place(|| client::post(bench.to("localhost"), Some(&who), "/omadm", &headers, &tokens));
+    assert_eq!((reply.status, reply.headers["content-type"].as_str()), (200, form.as_str()));
+    let answer = Message::parse(&reply.body, form).unwrap();
+    assert!(answer.body.iter().any(|command| command.name() == "Get"), "{answer:?}");
 }
