@@ -17,6 +17,9 @@ mod stand;
 mod upstream;
 mod who;
 
+#[cfg(test)]
+mod tests;
+
 pub(super) use mail_profile::signed_profile;
 
 use crate::server::{Server, background};

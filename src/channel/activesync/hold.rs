@@ -3,20 +3,23 @@
 
 use super::{
     Gateway,
-    post::{Asked, Content, response},
+    post::{Asked, Content, Decision, response},
     refusal::Refusal,
 };
-use crate::ids::EnrolmentId;
+use crate::{http::limits::SMALL_BODY, ids::EnrolmentId};
 use axum::{
     body::Body,
     http::{Request, StatusCode},
     response::{IntoResponse, Response},
 };
-use lanyard_activesync::{Command, ping::End};
+use bytes::Bytes;
+use hyper::body::{Body as _, Frame, SizeHint};
+use lanyard_activesync::{Answer, Command, ping::End};
 use std::{
     collections::HashMap,
-    pin::pin,
+    pin::{Pin, pin},
     sync::{Arc, Mutex},
+    task::{Context, Poll},
     time::Duration,
 };
 use tokio::sync::{Notify, futures::OwnedNotified};
@@ -63,44 +66,92 @@ impl Drop for Place<'_> {
 
 /// Sends a request on and waits for its answer, as long as it may.
 pub(super) async fn hold(
-    gateway: &Gateway,
-    asked: &Asked,
-    enrolment: EnrolmentId,
-    news: OwnedNotified,
+    gateway: &Arc<Gateway>,
+    asked: &Arc<Asked>,
+    decision: Decision,
     onward: Request<Body>,
 ) -> Result<Response, Refusal> {
     let is_ping = asked.head.command == Command::Ping;
+    let (enrolment, login) = (decision.enrolment, asked.login.as_ref());
     let place = is_ping.then(|| Place { pings: &gateway.pings, enrolment, mine: gateway.pings.enter(enrolment) });
-    let replaced = async {
+    let mut replaced = pin!(async {
         match &place {
             Some(place) => place.mine.notified().await,
             None => std::future::pending().await,
         }
-    };
-    let (mut replaced, mut news) = (pin!(replaced), pin!(news));
-    let mut answer = pin!(gateway.send(onward));
+    });
+    let mut answer = pin!(async {
+        let answer = gateway.back(login, gateway.send(onward).await?);
+        if is_ping { whole(answer).await } else { Ok(answer) }
+    });
+    let mut shut = Box::pin(shut(gateway.clone(), asked.clone(), decision.news));
     let mut stopping = pin!(stopping(gateway));
+    tokio::select! {
+        biased;
+        answer = &mut answer => answer.map(|answer| if is_ping { answer } else { guarded(answer, shut) }),
+        refused = &mut shut => match refused? {
+            // Some clients take a common status on a Ping for a plain failure; FolderSync tells them the reason.
+            _ if is_ping => Ok(response(End::FolderSyncFirst.answer())),
+            refused => Ok(response(refused)),
+        },
+        () = &mut replaced => Ok(response(End::Elapsed.answer())),
+        () = &mut stopping => Ok(match is_ping {
+            true => response(End::Elapsed.answer()),
+            false => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        }),
+    }
+}
+
+/// Ends when the request would be refused by now.
+async fn shut(gateway: Arc<Gateway>, asked: Arc<Asked>, mut news: OwnedNotified) -> Result<Answer, Refusal> {
     loop {
-        tokio::select! {
-            biased;
-            answer = &mut answer => return Ok(gateway.back(asked.login.as_ref(), answer?)),
-            () = news.as_mut() => {
-                let again = gateway.decide(asked, Content::Unread).await?;
-                if let Some(refused) = again.answer {
-                    // Some clients take a common status on a Ping for a plain failure; FolderSync tells them the reason.
-                    return Ok(response(if is_ping { End::FolderSyncFirst.answer() } else { refused }));
-                }
-                news.set(again.news);
-            }
-            () = &mut replaced => return Ok(response(End::Elapsed.answer())),
-            () = &mut stopping => {
-                return Ok(if is_ping {
-                    response(End::Elapsed.answer())
-                } else {
-                    StatusCode::SERVICE_UNAVAILABLE.into_response()
-                });
-            }
+        news.await;
+        let again = gateway.decide(&asked, Content::Unread).await?;
+        match again.answer {
+            Some(refused) => return Ok(refused),
+            None => news = again.news,
         }
+    }
+}
+
+/// An answer to Ping is short; a mail server may send its head early and hold the rest.
+async fn whole(answer: Response) -> Result<Response, Refusal> {
+    let (head, body) = answer.into_parts();
+    let whole = axum::body::to_bytes(body, SMALL_BODY).await.map_err(|_| Refusal::Away)?;
+    Ok(Response::from_parts(head, Body::from(whole)))
+}
+
+/// An answer to Sync whose body ends with the connection when the door is shut.
+fn guarded(answer: Response, shut: Pin<Box<dyn Future<Output = Result<Answer, Refusal>> + Send>>) -> Response {
+    if answer.body().is_end_stream() {
+        return answer;
+    }
+    let (head, body) = answer.into_parts();
+    Response::from_parts(head, Body::new(Guarded { body, shut }))
+}
+
+struct Guarded {
+    body: Body,
+    shut: Pin<Box<dyn Future<Output = Result<Answer, Refusal>> + Send>>,
+}
+
+impl hyper::body::Body for Guarded {
+    type Data = Bytes;
+    type Error = axum::BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        if self.shut.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Some(Err("the door was shut meanwhile".into())));
+        }
+        Pin::new(&mut self.body).poll_frame(cx).map(|frame| frame.map(|frame| frame.map_err(Into::into)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

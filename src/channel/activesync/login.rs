@@ -9,6 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use hyper::body::Incoming;
 use lanyard_activesync::options::{self, COMMANDS_HEADER, VERSIONS_HEADER};
 use std::{
     collections::HashMap,
@@ -20,6 +21,8 @@ use std::{
 const REMEMBERED: Duration = Duration::from_secs(15 * 60);
 /// More are not remembered: the mail server is asked again.
 const MOST: usize = 100_000;
+/// How often the mail server is asked whether it asks for logins.
+const ASKED_AGAIN: Duration = Duration::from_secs(3600);
 /// How long the mail server may take for its answer to OPTIONS.
 const OPTIONS_TIME: Duration = Duration::from_secs(30);
 
@@ -96,6 +99,8 @@ impl User {
 pub(super) struct Logins {
     salt: [u8; 32],
     taken: Mutex<HashMap<[u8; 32], Instant>>,
+    /// When the mail server last refused a request without a login.
+    asks: Mutex<Option<Instant>>,
 }
 
 impl Default for Logins {
@@ -105,7 +110,7 @@ impl Default for Logins {
         if openssl::rand::rand_bytes(&mut salt).is_err() {
             std::process::abort();
         }
-        Self { salt, taken: Mutex::default() }
+        Self { salt, taken: Mutex::default(), asks: Mutex::default() }
     }
 }
 
@@ -174,20 +179,38 @@ impl Gateway {
         if self.logins.knows(login) {
             return Ok(());
         }
+        self.upstream_asks(upstream).await?;
         self.ask_upstream(upstream, login, headers).await.map(drop)
     }
 
-    /// Our own OPTIONS with the user's login.
-    pub(super) async fn ask_upstream(
+    /// Whether the mail server's answer proves anything: one that answers OPTIONS to everybody proves no login.
+    async fn upstream_asks(&self, upstream: &Uri) -> std::result::Result<(), Refusal> {
+        if self.logins.asks.lock().is_ok_and(|at| at.is_some_and(|at| at.elapsed() < ASKED_AGAIN)) {
+            return Ok(());
+        }
+        if self.ask(upstream, None, &HeaderMap::new()).await?.status().is_success() {
+            tracing::error!("the mail server answers OPTIONS without a login: mail by password alone is refused");
+            return Err(Refusal::NoProof);
+        }
+        if let Ok(mut asks) = self.logins.asks.lock() {
+            *asks = Some(Instant::now());
+        }
+        Ok(())
+    }
+
+    /// OPTIONS to the mail server, answered in time and without a fault of its own.
+    async fn ask(
         &self,
         upstream: &Uri,
-        login: &Login,
+        login: Option<&Login>,
         headers: &HeaderMap,
-    ) -> std::result::Result<Offer, Refusal> {
+    ) -> std::result::Result<hyper::Response<Incoming>, Refusal> {
         let mut asked = Request::new(Body::empty());
         *asked.method_mut() = Method::OPTIONS;
         *asked.uri_mut() = upstream::address(upstream, None).ok_or(Refusal::NoUpstream)?;
-        asked.headers_mut().insert(header::AUTHORIZATION, login.value.clone());
+        if let Some(login) = login {
+            asked.headers_mut().insert(header::AUTHORIZATION, login.value.clone());
+        }
         if let Some(agent) = headers.get(header::USER_AGENT) {
             asked.headers_mut().insert(header::USER_AGENT, agent.clone());
         }
@@ -206,6 +229,17 @@ impl Gateway {
             tracing::warn!(status = answer.status().as_u16(), "mail server");
             return Err(Refusal::Away);
         }
+        Ok(answer)
+    }
+
+    /// Our own OPTIONS with the user's login.
+    pub(super) async fn ask_upstream(
+        &self,
+        upstream: &Uri,
+        login: &Login,
+        headers: &HeaderMap,
+    ) -> std::result::Result<Offer, Refusal> {
+        let answer = self.ask(upstream, Some(login), headers).await?;
         if !answer.status().is_success() {
             self.logins.forget(login);
             return Err(Refusal::Upstream(Box::new(upstream::refused(&answer))));

@@ -61,7 +61,7 @@ pub(super) enum Content {
     Settings(Option<Arc<settings::Request>>),
 }
 
-async fn serve(gateway: &Gateway, peer: &Peer, request: Request) -> std::result::Result<Response, Refusal> {
+async fn serve(gateway: &Arc<Gateway>, peer: &Peer, request: Request) -> std::result::Result<Response, Refusal> {
     let upstream = gateway.upstream()?.clone();
     let (parts, body) = request.into_parts();
     let head = read_head(&parts).map_err(Refusal::Head)?;
@@ -86,7 +86,7 @@ async fn serve(gateway: &Gateway, peer: &Peer, request: Request) -> std::result:
         Ok(content) => content,
         Err(error) => return Err(kept_out.unwrap_or_else(|| told(refusal(head.version, head.command, error.status())))),
     };
-    let asked = Asked { head: Arc::new(head), asker, login };
+    let asked = Arc::new(Asked { head: Arc::new(head), asker, login });
     let decision = match (gateway.decide(&asked, content).await, kept_out) {
         (Err(_), Some(refused)) => return Err(refused),
         (decided, _) => decided?,
@@ -96,7 +96,7 @@ async fn serve(gateway: &Gateway, peer: &Peer, request: Request) -> std::result:
     }
     let onward = upstream::request(&upstream, &parts, asked.login.as_ref(), body)?;
     match asked.head.command {
-        Command::Ping | Command::Sync => hold::hold(gateway, &asked, decision.enrolment, decision.news, onward).await,
+        Command::Ping | Command::Sync => hold::hold(gateway, &asked, decision, onward).await,
         _ => Ok(gateway.back(asked.login.as_ref(), gateway.send(onward).await?)),
     }
 }

@@ -14,6 +14,8 @@ pub(super) enum Refusal {
     NoUpstream,
     /// The mail server does not answer.
     Away,
+    /// The mail server answers OPTIONS to everybody, so that its answer proves no login.
+    NoProof,
     /// No name and password came along.
     NoLogin,
     /// The mail server refused the login: its own answer.
@@ -36,7 +38,10 @@ pub(super) enum Refusal {
 
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
-        Self::Fault(error)
+        match error {
+            Error::Forbidden { .. } => Self::Denied,
+            other => Self::Fault(other),
+        }
     }
 }
 
@@ -69,6 +74,9 @@ impl IntoResponse for Refusal {
                 plain(StatusCode::SERVICE_UNAVAILABLE, "no mail server is set up here (--eas-upstream)\n")
             }
             Self::Away => plain(StatusCode::SERVICE_UNAVAILABLE, "the mail server does not answer\n"),
+            Self::NoProof => {
+                plain(StatusCode::SERVICE_UNAVAILABLE, "the mail server proves no logins: a certificate is needed\n")
+            }
             Self::NoLogin => {
                 let mut response =
                     plain(StatusCode::UNAUTHORIZED, "name and password of the mail account are needed\n");
