@@ -52,13 +52,13 @@ impl Pings {
 }
 
 /// Leaves also when the client has gone and the request is dropped.
-struct Place<'a> {
+struct Held<'a> {
     pings: &'a Pings,
     enrolment: EnrolmentId,
     mine: Arc<Notify>,
 }
 
-impl Drop for Place<'_> {
+impl Drop for Held<'_> {
     fn drop(&mut self) {
         self.pings.leave(self.enrolment, &self.mine);
     }
@@ -72,20 +72,20 @@ pub(super) async fn hold(
     onward: Request<Body>,
 ) -> Result<Response, Refusal> {
     let is_ping = asked.head.command == Command::Ping;
-    let (enrolment, login) = (decision.enrolment, asked.login.as_ref());
-    let place = is_ping.then(|| Place { pings: &gateway.pings, enrolment, mine: gateway.pings.enter(enrolment) });
+    let enrolment = decision.place.enrolment;
+    let held = is_ping.then(|| Held { pings: &gateway.pings, enrolment, mine: gateway.pings.enter(enrolment) });
     let mut replaced = pin!(async {
-        match &place {
-            Some(place) => place.mine.notified().await,
+        match &held {
+            Some(held) => held.mine.notified().await,
             None => std::future::pending().await,
         }
     });
     let mut answer = pin!(async {
-        let answer = gateway.back(login, gateway.send(onward).await?);
+        let answer = gateway.exchange(asked, &decision.place, onward).await?;
         if is_ping { whole(answer).await } else { Ok(answer) }
     });
     let mut shut = Box::pin(shut(gateway.clone(), asked.clone(), decision.news));
-    let mut stopping = pin!(stopping(gateway));
+    let mut stopping = pin!(stopping(gateway, is_ping));
     tokio::select! {
         biased;
         answer = &mut answer => answer.map(|answer| if is_ping { answer } else { guarded(answer, shut) }),
@@ -155,13 +155,14 @@ impl hyper::body::Body for Guarded {
     }
 }
 
-/// Ends some time after the server began to stop.
-async fn stopping(gateway: &Gateway) {
+/// Ends some time after the server began to stop. A Sync gets all of it: its answer may come yet.
+async fn stopping(gateway: &Gateway, is_ping: bool) {
     let mut signal = gateway.server.stopping.clone();
     signal.draining().await;
-    let most = u64::try_from(SPREAD.as_millis()).unwrap_or(0);
-    let mut random = [0; 8];
-    if openssl::rand::rand_bytes(&mut random).is_ok() {
-        tokio::time::sleep(Duration::from_millis(u64::from_be_bytes(random) % most.max(1))).await;
-    }
+    let mut random = [0; 4];
+    let part = match openssl::rand::rand_bytes(&mut random) {
+        Ok(()) if is_ping => f64::from(u32::from_be_bytes(random)) / f64::from(u32::MAX),
+        _ => 1.0,
+    };
+    tokio::time::sleep(SPREAD.mul_f64(part)).await;
 }

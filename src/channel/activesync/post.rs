@@ -6,7 +6,7 @@ use super::{
     provision,
     refusal::Refusal,
     stand::Stand,
-    upstream,
+    upstream::{self, MOVED},
     who::{self, Asker},
 };
 use crate::{
@@ -15,14 +15,14 @@ use crate::{
         Peer,
         limits::{BODY_IDLE, SMALL_BODY, read_from},
     },
-    ids::EnrolmentId,
+    ids::{DeviceId, EnrolmentId},
     registry::peers::Peers,
     store::Tx,
 };
 use axum::{
     body::Body,
     extract::{Extension, Request, State},
-    http::{HeaderMap, StatusCode, header, request::Parts},
+    http::{HeaderMap, StatusCode, Uri, header, request::Parts},
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
@@ -97,7 +97,7 @@ async fn serve(gateway: &Arc<Gateway>, peer: &Peer, request: Request) -> std::re
     let onward = upstream::request(&upstream, &parts, asked.login.as_ref(), body)?;
     match asked.head.command {
         Command::Ping | Command::Sync => hold::hold(gateway, &asked, decision, onward).await,
-        _ => Ok(gateway.back(asked.login.as_ref(), gateway.send(onward).await?)),
+        _ => gateway.exchange(&asked, &decision.place, onward).await,
     }
 }
 
@@ -130,11 +130,19 @@ fn read(command: Command, bytes: &[u8]) -> std::result::Result<Content, lanyard_
     })
 }
 
+/// Whose request it is, and where his mail is.
+pub(super) struct Place {
+    pub(super) device: DeviceId,
+    pub(super) enrolment: EnrolmentId,
+    /// The mail server has named another one.
+    pub(super) moved: Option<Uri>,
+}
+
 /// What becomes of a request.
 pub(super) struct Decision {
     /// `None`: it goes on to the mail server.
     pub(super) answer: Option<Answer>,
-    pub(super) enrolment: EnrolmentId,
+    pub(super) place: Place,
     /// Fires when something about the device has changed since.
     pub(super) news: OwnedNotified,
 }
@@ -159,6 +167,8 @@ fn decide(
         Err(refusal) => return Ok(Err(refusal)),
     };
     let (enrolment, news) = (who.enrolment, peers.watch(who.device.id).notified_owned());
+    let moved = who.device.enrolment(enrolment).and_then(|e| e.channel_state.get(MOVED)?.parse().ok());
+    let place = Place { device: who.device.id, enrolment, moved };
     let mut stand = Stand::of(tx, who, head.version)?;
     if !asker.proved && stand.directive.is_none() {
         return Ok(Err(Refusal::NoLogin));
@@ -183,7 +193,7 @@ fn decide(
         (verdict, _) => verdict.answer(head.version, head.command),
     };
     stand.save(tx)?;
-    Ok(Ok(Decision { answer, enrolment, news }))
+    Ok(Ok(Decision { answer, place, news }))
 }
 
 /// An answer of the protocol over HTTP.

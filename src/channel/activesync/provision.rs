@@ -33,7 +33,8 @@ pub(super) fn take(
 ) -> Result<Answer> {
     let mut message = Message::new(body, head.key, head.version);
     if !proved {
-        if let Message::WipeAck { .. } = message {
+        if matches!(message, Message::WipeAck { .. }) && stand.kept.unproved != stand.kept.told {
+            stand.kept.unproved = stand.kept.told;
             let id = stand.who.enrolment;
             audit::note(tx, "stranger", "answer.unproved", id, "ignored", "a wipe's acknowledgement without a login")?;
         }

@@ -30,13 +30,16 @@ pub(super) struct Kept {
     pub(super) offered: Option<String>,
     /// The wipe that was answered last: an acknowledgement is about this one.
     pub(super) told: Option<CommandId>,
+    /// The wipe whose acknowledgement came without a login, as it stands in the audit log. Once is enough.
+    #[serde(default)]
+    pub(super) unproved: Option<CommandId>,
 }
 
 impl Kept {
     fn of(enrolment: &Enrolment) -> Result<Self> {
         match enrolment.channel_state.get(KEPT) {
             Some(text) => serde_json::from_str(text).map_err(|e| Error::Internal(format!("{KEPT}: {e}"))),
-            None => Ok(Self { state: State::NotProvisioned, offered: None, told: None }),
+            None => Ok(Self { state: State::NotProvisioned, offered: None, told: None, unproved: None }),
         }
     }
 }

@@ -66,6 +66,7 @@ async fn mail(State((seen, open)): State<(Seen, bool)>, request: Request) -> Res
         return offers.into_response();
     }
     assert!(!request.headers().contains_key("x-ms-policykey"), "our key is not the mail server's");
+    let (path, host) = (request.uri().path().to_string(), request.headers()["host"].clone());
     let query = request.uri().query().unwrap_or_default().to_string();
     let command = query.split('&').find_map(|p| p.strip_prefix("Cmd=")).unwrap_or_default().to_string();
     let length = request.into_body().collect().await.unwrap().to_bytes().len();
@@ -74,6 +75,11 @@ async fn mail(State((seen, open)): State<(Seen, bool)>, request: Request) -> Res
         "Ping" => {
             tokio::time::sleep(Duration::from_secs(60)).await;
             StatusCode::OK.into_response()
+        }
+        // The user's mail is elsewhere; there, the path ends otherwise.
+        "Find" if !path.ends_with("/other") => {
+            let there = [("X-MS-Location", format!("http://{}/other", host.to_str().unwrap()))];
+            (StatusCode::from_u16(451).unwrap(), there).into_response()
         }
         // Its head at once, its body never to the end.
         "Sync" => Body::new(Endless(false)).into_response().into_response(),
@@ -309,6 +315,10 @@ async fn a_login_is_proved_by_the_mail_server_and_an_unknown_client_waits() {
 
     site.allow("ApplA").await;
     assert_eq!(phone.ask(&site, "FolderSync").await, passed());
+    let moved = phone.post(&site, "Find", "").await;
+    assert_eq!(moved.status().as_u16(), 451);
+    assert_eq!(moved.headers()["x-ms-location"], format!("{}{}", site.server.public_url, super::PATH));
+    assert_eq!(phone.ask(&site, "Find").await, passed(), "we go where the client would have gone");
     let large = vec![7_u8; 3_000_000];
     assert_eq!(read(phone.post(&site, "SendMail", large).await).await, passed());
     assert_eq!(site.seen.lock().unwrap().last().unwrap(), &("SendMail".to_string(), 3_000_000));

@@ -1,7 +1,17 @@
 //! To the mail server and back: what of a request's head goes on, and what of the answer's. Bodies are streamed both ways.
 
-use super::{Gateway, PATH, login::Login, refusal::Refusal};
-use crate::http::{limits::BODY_IDLE, outgoing::OutgoingError};
+use super::{
+    Gateway, PATH,
+    login::Login,
+    post::{Asked, Place},
+    refusal::Refusal,
+};
+use crate::{
+    error::Error,
+    http::{limits::BODY_IDLE, outgoing::OutgoingError},
+    registry::lookup,
+    store::Tx,
+};
 use axum::{
     body::Body,
     http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, Uri, header, request::Parts},
@@ -136,34 +146,80 @@ pub(super) fn refused(answer: &hyper::Response<Incoming>) -> Response {
     response
 }
 
+/// Where an enrolment's channel state keeps the server that the mail server named for its user.
+pub(super) const MOVED: &str = "mail_server";
+
+/// The server that 451 names: one to call, and no less guarded than the mail server that says so.
+fn moved(upstream: &Uri, answer: &hyper::Response<Incoming>) -> Option<Uri> {
+    let said = answer.headers().get("x-ms-location")?.to_str().ok()?;
+    next_server(upstream, said)
+}
+
+fn next_server(upstream: &Uri, said: &str) -> Option<Uri> {
+    let uri: Uri = said.trim().parse().ok()?;
+    let scheme = uri.scheme_str().filter(|scheme| *scheme == "https" || upstream.scheme_str() == Some("http"))?;
+    let plain = uri.authority().is_some_and(|at| !at.as_str().contains('@')) && ["http", "https"].contains(&scheme);
+    plain.then_some(uri)
+}
+
 impl Gateway {
-    /// The mail server's answer for the client.
-    pub(super) fn back(&self, login: Option<&Login>, answer: hyper::Response<Incoming>) -> Response {
+    /// Sends a request to the mail server of its user; the answer for the client.
+    pub(super) async fn exchange(
+        &self,
+        asked: &Asked,
+        at: &Place,
+        mut onward: Request<Body>,
+    ) -> Result<Response, Refusal> {
+        let Some(target) = &at.moved else { return self.back(asked, at, self.send(onward).await?).await };
+        *onward.uri_mut() = address(target, onward.uri().query()).ok_or(Refusal::NoUpstream)?;
+        match self.send(onward).await {
+            Ok(answer) => self.back(asked, at, answer).await,
+            Err(refusal) => {
+                // It may have gone, or the user moved back: the next request begins at the mail server again.
+                self.note_moved(at, None).await?;
+                Err(refusal)
+            }
+        }
+    }
+
+    async fn back(&self, asked: &Asked, at: &Place, answer: hyper::Response<Incoming>) -> Result<Response, Refusal> {
         if answer.status() == StatusCode::UNAUTHORIZED
-            && let Some(login) = login
+            && let Some(login) = &asked.login
         {
             self.logins.forget(login);
         }
         let mut response = head(&answer);
         if answer.status().as_u16() == 451 {
-            self.keep_here(response.headers_mut());
+            // It sends the client to another server, past us. It is sent to us again, and we go there.
+            let target = moved(self.upstream()?, &answer);
+            self.note_moved(at, target.map(|uri| uri.to_string())).await?;
+            let here = HeaderValue::try_from(format!("{}{PATH}", self.server.public_url));
+            let here = here.map_err(|e| Error::Internal(e.to_string()))?;
+            response.headers_mut().insert("x-ms-location", here);
         }
         // Content-Length is set anew from the body's own size, which the mail server's said.
         *response.body_mut() = Body::new(answer.into_body());
-        response
+        Ok(response)
     }
 
-    /// 451 sends a client to another server, past us: it is sent to us again.
-    fn keep_here(&self, headers: &mut HeaderMap) {
-        if headers.contains_key("x-ms-location")
-            && let Ok(here) = HeaderValue::try_from(format!("{}{PATH}", self.server.public_url))
-        {
-            headers.insert("x-ms-location", here);
-        }
+    async fn note_moved(&self, at: &Place, target: Option<String>) -> Result<(), Refusal> {
+        let (device, enrolment) = (at.device, at.enrolment);
+        let note = move |tx: &mut Tx<'_>| {
+            let mut device = lookup::by_id(tx, device)?;
+            if let Some(enrolment) = device.enrolment_mut(enrolment) {
+                match target {
+                    Some(target) => enrolment.channel_state.insert(MOVED.into(), target),
+                    None => enrolment.channel_state.remove(MOVED),
+                };
+                tx.put(&device)?;
+            }
+            Ok(())
+        };
+        Ok(self.server.store.run(note).await?)
     }
 
     /// One request and the head of its answer.
-    pub(super) async fn send(&self, onward: Request<Body>) -> Result<hyper::Response<Incoming>, Refusal> {
+    async fn send(&self, onward: Request<Body>) -> Result<hyper::Response<Incoming>, Refusal> {
         match tokio::time::timeout(ANSWER_TIME, self.server.outgoing.send(onward)).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => Err(away(&error)),
@@ -221,6 +277,20 @@ mod tests {
         let upstream: Uri = "http://mail:81/eas".parse().unwrap();
         assert_eq!(address(&upstream, Some("Cmd=Sync&User=a%20b")).unwrap(), "http://mail:81/eas?Cmd=Sync&User=a%20b");
         assert_eq!(address(&"https://mail".parse().unwrap(), None).unwrap(), format!("https://mail{PATH}").as_str());
+    }
+
+    #[test]
+    fn a_move_never_loses_tls_or_carries_a_password() {
+        for (upstream, said, taken) in [
+            ("https://a/eas", "https://b/Microsoft-Server-ActiveSync", true),
+            ("https://a/eas", "http://b/x", false),
+            ("http://a/eas", "http://b/x", true),
+            ("http://a/eas", "ftp://b/x", false),
+            ("https://a/eas", "https://u:p@b/x", false),
+            ("https://a/eas", "/x", false),
+        ] {
+            assert_eq!(next_server(&upstream.parse().unwrap(), said).is_some(), taken, "{upstream} {said}");
+        }
     }
 
     #[test]
