@@ -1,8 +1,10 @@
 //! Simulated devices that speak real bytes over real sockets and TLS, with encoders of their own.
 
+pub mod admin;
 pub mod apns;
 pub mod apple;
 mod conduct;
+pub mod demo;
 mod der;
 mod error;
 pub mod http;
@@ -17,6 +19,7 @@ pub mod windows;
 mod world;
 mod xml;
 
+pub use admin::Admin;
 pub use apns::Apns;
 pub use apple::AppleDevice;
 pub use conduct::Conduct;

@@ -8,8 +8,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use http::Method;
+use tokio::sync::watch;
 use uuid::Uuid;
 
+pub(crate) use exchange::percent;
 pub use folders::PingEnd;
 pub use provision::Provisioned;
 
@@ -134,6 +136,7 @@ pub struct MailClient {
     /// A wipe that was begun and whose acknowledgement nobody confirmed.
     ack: Option<provision::Ack>,
     wipes: u32,
+    verdicts: watch::Sender<Option<Verdict>>,
 }
 
 impl MailClient {
@@ -158,6 +161,7 @@ impl MailClient {
             mail: Vec::new(),
             ack: None,
             wipes: 0,
+            verdicts: watch::Sender::new(None),
         })
     }
 
@@ -181,8 +185,21 @@ impl MailClient {
         self.http.set_identity(identity)
     }
 
+    /// How the server took the last check for mail, for who looks on while the client lives.
+    pub fn verdicts(&self) -> watch::Receiver<Option<Verdict>> {
+        self.verdicts.subscribe()
+    }
+
     /// Sets the account up or goes on with it: versions, Provision, folders, new mail. After an error, call it again.
     pub async fn check_mail(&mut self) -> Result<Verdict> {
+        let result = self.check().await;
+        if let Ok(verdict) = result {
+            self.verdicts.send_replace(Some(verdict));
+        }
+        result
+    }
+
+    async fn check(&mut self) -> Result<Verdict> {
         if self.ack.is_some() {
             self.finish_wipe().await?;
             return Ok(Verdict::Gone);

@@ -14,6 +14,8 @@ pub use provisioning::Account;
 pub use session::{End, Session};
 pub use tree::{Node, Tree};
 
+use std::time::Duration;
+
 use uuid::Uuid;
 
 use crate::conduct::Conduct;
@@ -178,6 +180,19 @@ impl WindowsDevice {
             self.state = State::Leaving;
         }
         self.sync().await
+    }
+
+    /// Lives until it is unenrolled or wiped, with a session at each pause: a simulated PC need not keep to its hourly schedule. Where
+    /// it was told to unenrol, or a session broke off, the next one comes at once.
+    pub async fn live(mut self, pause: Duration) -> WindowsDevice {
+        while matches!(self.state, State::Enrolled | State::Leaving) {
+            let pause = match self.sync().await {
+                Ok(Session { end: End::Unenrolling, .. }) => Duration::from_millis(100),
+                _ => pause,
+            };
+            tokio::time::sleep(pause).await;
+        }
+        self
     }
 
     fn the_account(&self) -> Result<&Account> {
