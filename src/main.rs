@@ -1,7 +1,7 @@
 //! The Lanyard server and its command line.
 
 use clap::{Parser, Subcommand};
-use lanyard::{cli, serve};
+use lanyard::{cli, demo, serve};
 use std::process::ExitCode;
 
 /// A mobile device management server for Apple MDM, OMA-DM and Exchange ActiveSync.
@@ -19,6 +19,8 @@ struct Arguments {
 enum Verb {
     /// Serve devices and administrators.
     Serve(serve::Options),
+    /// See it work: a server on loopback and thirty simulated devices.
+    Demo(demo::Options),
     #[command(flatten)]
     Client(cli::Verb),
 }
@@ -30,7 +32,7 @@ fn main() -> ExitCode {
     }
     let arguments = Arguments::parse();
     let mut runtime = match arguments.verb {
-        Verb::Serve(_) => tokio::runtime::Builder::new_multi_thread(),
+        Verb::Serve(_) | Verb::Demo(_) => tokio::runtime::Builder::new_multi_thread(),
         Verb::Client(_) => tokio::runtime::Builder::new_current_thread(),
     };
     let runtime = match runtime.enable_all().build() {
@@ -40,6 +42,11 @@ fn main() -> ExitCode {
     match arguments.verb {
         Verb::Serve(options) => match runtime.block_on(serve::run(options)) {
             Ok(()) => ExitCode::SUCCESS,
+            Err(error) => failed(&error),
+        },
+        Verb::Demo(options) => match runtime.block_on(demo::run(options)) {
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::FAILURE,
             Err(error) => failed(&error),
         },
         Verb::Client(verb) => runtime.block_on(cli::run(verb, arguments.json)),

@@ -1,4 +1,4 @@
-//! `cargo xtask VERB`: sets up what is missing on this machine, then tests or fuzzes.
+//! `cargo xtask VERB`: sets up what is missing on this machine, then runs, tests or fuzzes.
 //!
 //! A verb is a file that ends in `VERB`, and a line in [`VERBS`]. Nothing here depends on another crate, so that a
 //! fresh clone gets to the first useful line within seconds.
@@ -11,6 +11,7 @@ mod paths;
 mod peers;
 mod postgres;
 mod process;
+mod run;
 mod steps;
 mod test;
 mod tools;
@@ -27,7 +28,7 @@ pub(crate) struct Verb {
     act: fn(&[String]) -> Outcome,
 }
 
-const VERBS: &[Verb] = &[test::VERB, fuzz::VERB];
+const VERBS: &[Verb] = &[run::VERB, test::VERB, fuzz::VERB];
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);

@@ -1,0 +1,119 @@
+//! `lanyard demo`: a server of its own on loopback, in a temporary folder, and the simulators' thirty devices playing on it.
+
+use crate::serve::{self, Log, Running};
+use lanyard_sim::demo::{Board, Played, Site, Stage};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+};
+
+/// The flags of `lanyard demo`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Options {
+    /// End after the table, with a failure where anything fell short.
+    #[arg(long)]
+    pub once: bool,
+}
+
+/// Plays, prints the table and, unless told `once`, goes on serving until it is interrupted. `false`: something fell short.
+pub async fn run(options: Options) -> Result<bool, String> {
+    let folder = Temporary::new()?;
+    let result = played_in(&folder.0, options.once).await;
+    drop(folder);
+    result
+}
+
+async fn played_in(folder: &Path, once: bool) -> Result<bool, String> {
+    let stage = Stage::set().await.map_err(|e| e.to_string())?;
+    let running = serve::start(&settings(folder, &stage)?).await?;
+    eprintln!("lanyard demo: a server on loopback ({}), and thirty simulated devices", running.server.public_url);
+    let played = tokio::select! {
+        played = play(&running, stage) => played,
+        () = interrupted() => Err("interrupted".into()),
+    };
+    let good = match &played {
+        Ok(played) => {
+            println!("\n{}", played.table);
+            played.short.is_empty()
+        }
+        Err(_) => false,
+    };
+    if !once && played.is_ok() {
+        invite(folder);
+        interrupted().await;
+    }
+    let ended = played.map(drop);
+    running.stop().await;
+    ended.map(|()| good)
+}
+
+/// A server for this machine only: any two ports of loopback, the stand-in behind it, the push service's root trusted.
+fn settings(folder: &Path, stage: &Stage) -> Result<serve::Options, String> {
+    let trust = folder.join("trust.pem");
+    let roots = stage.trust_pem().map_err(|e| e.to_string())?;
+    std::fs::write(&trust, roots).map_err(|e| format!("{}: {e}", trust.display()))?;
+    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    Ok(serve::Options {
+        data: Some(folder.to_path_buf()),
+        store: None,
+        device_addr: any,
+        admin_addr: any,
+        public_url: None,
+        enrol_url: None,
+        tls_cert: None,
+        tls_key: None,
+        master_key: None,
+        eas_upstream: Some(stage.upstream_url()),
+        trust: Some(trust),
+        log: Log::Text,
+    })
+}
+
+async fn play(running: &Running, stage: Stage) -> Result<Played, String> {
+    let site = Site {
+        ca_pem: running.server.authority.root_pem().into_bytes(),
+        device: running.device,
+        admin: running.admin,
+        public_url: running.server.public_url.clone(),
+        enrol_url: running.server.enrol_url.clone(),
+        token: running.folder.local_token()?,
+    };
+    stage.play(&site, &Board::new()).await.map_err(|e| e.to_string())
+}
+
+fn invite(folder: &Path) {
+    eprintln!("The server goes on, and so do the devices that are left. In another terminal:\n");
+    eprintln!("    export LANYARD_DATA={}", folder.display());
+    eprintln!("    lanyard devices list\n\nCtrl-C ends it.");
+}
+
+/// SIGINT or SIGTERM.
+async fn interrupted() {
+    let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) else {
+        drop(tokio::signal::ctrl_c().await);
+        return;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}
+
+/// A folder that goes when this does.
+struct Temporary(PathBuf);
+
+impl Temporary {
+    fn new() -> Result<Self, String> {
+        use std::os::unix::fs::DirBuilderExt as _;
+        let path = std::env::temp_dir().join(format!("lanyard-demo-{}", uuid::Uuid::new_v4().simple()));
+        std::fs::DirBuilder::new().mode(0o700).create(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        // What cannot be removed is left to the system's own clearing of its temporary folder.
+        drop(std::fs::remove_dir_all(&self.0));
+    }
+}
