@@ -1,7 +1,8 @@
-//! The progress view: a line for each part of the piece, redrawn in place on a terminal, printed as it is begun and ended elsewhere.
+//! The progress view: a line for each part of the piece, redrawn in place on a terminal; elsewhere printed when it begins and ends, and
+//! now and then meanwhile.
 
 use std::io::{IsTerminal, Write};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Elsewhere than on a terminal, a part that goes on says so at most this often.
@@ -11,20 +12,16 @@ const BAR: usize = 20;
 /// See the module. Written to standard error, so that standard output is left for the table.
 pub struct Board {
     live: bool,
-    state: Mutex<State>,
+    row: Mutex<Option<Row>>,
 }
 
-struct State {
-    rows: Vec<Row>,
-    /// Lines on the screen that belong to us.
-    drawn: usize,
-    said: Instant,
-}
-
+/// The part under way.
 struct Row {
     name: &'static str,
     begun: Instant,
     took: Option<Duration>,
+    /// When it last said something.
+    said: Instant,
     good: bool,
     done: usize,
     all: usize,
@@ -40,74 +37,54 @@ impl Default for Board {
 impl Board {
     /// Redraws itself where standard error is a terminal.
     pub fn new() -> Board {
-        let state = State { rows: Vec::new(), drawn: 0, said: Instant::now() };
-        Board { live: std::io::stderr().is_terminal(), state: Mutex::new(state) }
+        Board { live: std::io::stderr().is_terminal(), row: Mutex::new(None) }
     }
 
-    fn with(&self, change: impl FnOnce(&mut State)) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        change(&mut state);
-        if self.live {
-            state.redraw();
-        }
+    fn row(&self) -> MutexGuard<'_, Option<Row>> {
+        self.row.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Begins a part that has `all` steps.
     pub(super) fn begin(&self, name: &'static str, all: usize) {
-        let live = self.live;
-        self.with(|state| {
-            let row = Row { name, begun: Instant::now(), took: None, good: true, done: 0, all, note: String::new() };
-            state.rows.push(row);
-            state.said = Instant::now();
-            if !live {
-                eprintln!("  … {name}");
-            }
-        });
+        let (begun, note) = (Instant::now(), String::new());
+        let row = Row { name, begun, took: None, said: begun, good: true, done: 0, all, note };
+        self.draw(&row, false);
+        *self.row() = Some(row);
     }
 
-    /// How far the part that was begun last has come.
+    /// How far the part under way has come.
     pub(super) fn step(&self, done: usize, note: impl Into<String>) {
-        let live = self.live;
-        self.with(|state| {
-            let quiet = state.said.elapsed() < PACE;
-            let Some(row) = state.rows.last_mut() else { return };
+        if let Some(row) = self.row().as_mut() {
             (row.done, row.note) = (done, note.into());
-            if !live && !quiet {
-                eprintln!("  … {}", row.text());
-                state.said = Instant::now();
+            if self.live || row.said.elapsed() >= PACE {
+                row.said = Instant::now();
+                self.draw(row, false);
             }
-        });
+        }
     }
 
     /// Ends it, with a last word.
     pub(super) fn end(&self, good: bool, note: impl Into<String>) {
-        let live = self.live;
-        self.with(|state| {
-            let Some(row) = state.rows.last_mut() else { return };
+        if let Some(mut row) = self.row().take() {
             (row.took, row.good, row.note) = (Some(row.begun.elapsed()), good, note.into());
             if good {
                 row.done = row.all;
             }
-            if !live {
-                eprintln!("  {}", row.text());
-            }
-        });
+            self.draw(&row, true);
+        }
     }
-}
 
-impl State {
-    fn redraw(&mut self) {
-        let mut out = String::new();
-        if self.drawn > 0 {
-            out += &format!("\x1b[{}F", self.drawn);
-        }
-        for row in &self.rows {
-            out += &format!("\x1b[2K  {}\n", row.text());
-        }
-        self.drawn = self.rows.len();
+    fn draw(&self, row: &Row, last: bool) {
+        let text = row.text();
+        let line = match (self.live, last) {
+            (false, _) => format!("  {text}\n"),
+            // A line that is too long is cut off, not wrapped: the next one must find its beginning.
+            (true, false) => format!("\r\x1b[2K\x1b[?7l  {text}\x1b[?7h"),
+            (true, true) => format!("\r\x1b[2K  {text}\n"),
+        };
         let mut stderr = std::io::stderr().lock();
         // A terminal that went away is no reason to stop.
-        let _ = stderr.write_all(out.as_bytes()).and_then(|()| stderr.flush());
+        let _ = stderr.write_all(line.as_bytes()).and_then(|()| stderr.flush());
     }
 }
 
@@ -115,7 +92,7 @@ impl Row {
     fn text(&self) -> String {
         let (mark, time) = match self.took {
             Some(took) => (if self.good { '✓' } else { '✗' }, format!("{:>5.1} s", took.as_secs_f64())),
-            None => ('·', format!("{:>5.1} s", self.begun.elapsed().as_secs_f64())),
+            None => ('…', format!("{:>5.1} s", self.begun.elapsed().as_secs_f64())),
         };
         let filled = (self.done * BAR).checked_div(self.all).unwrap_or(BAR).min(BAR);
         let bar = "█".repeat(filled) + &"░".repeat(BAR - filled);
@@ -133,6 +110,7 @@ mod tests {
             name: "enrol",
             begun: Instant::now(),
             took: Some(Duration::from_millis(1500)),
+            said: Instant::now(),
             good: true,
             done: 15,
             all: 30,

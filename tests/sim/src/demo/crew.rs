@@ -17,7 +17,7 @@ use crate::world::World;
 /// A simulated PC polls this often, whatever its schedule says.
 const POLL: Duration = Duration::from_secs(1);
 /// How long the iPhone that reads mail takes over a command: long enough to see that its mail is shut before it answers.
-const THINK: Duration = Duration::from_secs(2);
+const THINK: Duration = Duration::from_secs(3);
 const PASSWORD: &str = "demonstration";
 
 /// What kind of device.

@@ -85,7 +85,7 @@ pub(super) async fn play(stage: &Stage, local: &Admin, crew: &mut Crew, board: &
     course.policy().await?;
     course.wipe().await?;
     course.batch(&second).await?;
-    course.count().await;
+    course.count().await?;
     Ok(course.acts)
 }
 

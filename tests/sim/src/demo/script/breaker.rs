@@ -1,7 +1,7 @@
 //! The worst day, rehearsed: one administrator's token asks for a full wipe of every device that is left. The breaker holds what is over
 //! the limit, one act cancels all, and the devices' own ledger is asked whether anything happened.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -53,7 +53,7 @@ impl Course<'_> {
     /// One act for all: the emergency stop.
     async fn cancel(&mut self, commands: &[Command]) -> Result<()> {
         self.local.put::<Value>("stop", json!({"on": true, "cancel_all": true})).await?;
-        let mut counts = std::collections::BTreeMap::new();
+        let mut counts = BTreeMap::new();
         for command in commands {
             *counts.entry(self.local.command(&command.id).await?.state).or_insert(0) += 1;
         }
@@ -80,7 +80,7 @@ impl Course<'_> {
     }
 
     /// Who was wiped, by the devices' own account; it must be those who were named and nobody else.
-    pub(super) async fn count(&mut self) {
+    pub(super) async fn count(&mut self) -> Result<()> {
         let all = self.crew.members.len();
         self.board.begin("count", all);
         tokio::time::sleep(AFTERWARDS).await;
@@ -93,7 +93,7 @@ impl Course<'_> {
             // A mail app on a phone that Apple MDM erases gets no order of its own.
             let names = std::iter::once(&member.identity).chain(&member.mail_identity);
             let suffered = names.fold((0, 0), |(w, r), name| {
-                let of = |counts: &std::collections::BTreeMap<String, usize>| counts.get(name).copied().unwrap_or(0);
+                let of = |counts: &BTreeMap<String, usize>| counts.get(name).copied().unwrap_or(0);
                 (w + of(&wiped), r + of(&retired))
             });
             match (scope, suffered) {
@@ -104,10 +104,15 @@ impl Course<'_> {
             }
         }
         wrong.extend(repeated.iter().map(|(device, id, n)| format!("{device} acted {n} times on {id}")));
+        let audit: Value = self.local.get("audit/verify").await?;
+        if audit.get("ok") != Some(&json!(true)) {
+            wrong.push(format!("the audit log does not hold together: {audit}"));
+        }
         let good = wrong.is_empty();
         self.acts.short.extend(wrong);
         let acts = &self.acts;
         let note = format!("{} erased, {} retired, {} untouched", acts.erased, acts.retired, acts.untouched);
         self.board.end(good, note);
+        Ok(())
     }
 }
