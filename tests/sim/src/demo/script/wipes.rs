@@ -26,7 +26,10 @@ impl Course<'_> {
             let (device, id) = (member.label.clone(), member.id.clone());
             match self.local.wipe(&id, scope, "demonstration: lost or left", None).await {
                 Ok(command) => self.acts.wipes.push(Wipe { device, scope, command, remark: String::new() }),
-                Err(e) => self.short(format!("{device}: the {scope} wipe was not taken: {e}")),
+                Err(e) => {
+                    self.short(format!("{device}: the {scope} wipe was not taken: {e}"));
+                    continue;
+                }
             }
             if kind == Kind::Reader {
                 self.see_mail_shut().await;
