@@ -18,6 +18,7 @@ use crate::{
     ids::CommandId,
     registry::{Channel, Device, Enrolment},
     store::Tx,
+    wipe,
 };
 
 /// How well a channel can do an action on a device.
@@ -111,6 +112,9 @@ pub fn cancel(tx: &mut Tx<'_>, actor: &Actor, id: CommandId, open_mail: bool) ->
     }
     ending::end(tx, &mut found, State::Cancelled, open_mail)?;
     audit::note(tx, &actor.id, "command.cancelled", id, "ok", "")?;
+    if let Some(approval) = found.approval {
+        wipe::approvals::close_if_empty(tx, actor, approval)?;
+    }
     Ok(found)
 }
 

@@ -230,6 +230,20 @@ fn end_held(tx: &mut Tx<'_>, approval: &Approval, end: State) -> Result<()> {
     Ok(())
 }
 
+/// Closes one that waits for nothing any more: each of its commands was cancelled one way or another.
+pub(crate) fn close_if_empty(tx: &mut Tx<'_>, actor: &Actor, id: ApprovalId) -> Result<()> {
+    let approval = find(tx, id)?;
+    if approval.stage != Stage::Waiting || approval.subject != Subject::Commands {
+        return Ok(());
+    }
+    for command in &approval.commands {
+        if queue::command(tx, *command)?.state == State::Held {
+            return Ok(());
+        }
+    }
+    decide(tx, actor, approval, Stage::Rejected).map(drop)
+}
+
 fn waiting(tx: &mut Tx<'_>, id: ApprovalId) -> Result<Approval> {
     let approval = find(tx, id)?;
     match approval.stage {

@@ -10,6 +10,7 @@ use crate::{
     store::{Record, Tx},
 };
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// The stop as it stands.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -51,11 +52,16 @@ pub fn set(tx: &mut Tx<'_>, actor: &Actor, cancel_all: bool) -> Result<(Stop, us
     }
     let mut cancelled = 0;
     if cancel_all {
+        let mut approvals = BTreeSet::new();
         for unsent in tx.all::<Unsent>("")? {
             let mut command = queue::command(tx, unsent.command)?;
             queue::ending::end(tx, &mut command, State::Cancelled, true)?;
             audit::note(tx, &actor.id, "command.cancelled", command.id, "ok", "emergency stop")?;
+            approvals.extend(command.approval);
             cancelled += 1;
+        }
+        for approval in approvals {
+            approvals::close_if_empty(tx, actor, approval)?;
         }
     }
     Ok((stop, cancelled))

@@ -95,6 +95,7 @@ class Thief(unittest.TestCase):
         # local cancels the rest in one act.
         stop = local.done("PUT", "stop", {"on": True, "cancel_all": True})
         self.assertEqual((stop["on"], stop["cancelled"]), (True, FLEET - 10), stop)
+        self.assertEqual({a["state"] for a in local.all("approvals")}, {"rejected"}, "nothing waits any more")
         commands = [command for command in local.all("commands") if command["action"] == "wipe"]
         ends = [command["state"] for command in commands]
         self.assertEqual({end: ends.count(end) for end in set(ends)}, {"confirmed": 10, "cancelled": FLEET - 10})
