@@ -147,7 +147,11 @@ impl Shared {
         state.pushes.push(Pushed { token, topic, magic, status, connection: asked.connection });
         let body = match status {
             200 => String::new(),
-            410 => format!("{{\"reason\":\"{reason}\",\"timestamp\":1700000000000}}"),
+            // The moment at which Apple's knows of it, in milliseconds: later than the token's last TokenUpdate.
+            410 => {
+                let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+                format!("{{\"reason\":\"{reason}\",\"timestamp\":{}}}", now.as_millis())
+            }
             _ => format!("{{\"reason\":\"{reason}\"}}"),
         };
         let id = uuid::Uuid::new_v4().to_string();
