@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::{Request, Response, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use quick_xml::events::Event;
 use rustls::{
     RootCertStore, ServerConfig,
     crypto::aws_lc_rs,
@@ -55,8 +56,23 @@ pub(crate) async fn serve(folder: &Path) {
 }
 
 async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    let syncml = request.uri().path() == "/omadm";
     let body = request.into_body().collect().await.unwrap().to_bytes();
-    let said: plist::Value = plist::from_bytes(&body).unwrap();
-    assert!(said.as_dictionary().is_some_and(|d| d.get("Status").is_some()));
-    Ok(Response::new(Full::new(Bytes::new())))
+    if !syncml {
+        let said: plist::Value = plist::from_bytes(&body).unwrap();
+        assert!(said.as_dictionary().is_some_and(|d| d.get("Status").is_some()));
+        return Ok(Response::new(Full::new(Bytes::new())));
+    }
+    let mut reader = quick_xml::Reader::from_reader(&*body);
+    let mut texts = 0;
+    loop {
+        match reader.read_event().unwrap() {
+            Event::Text(text) => texts += text.decode().unwrap().len(),
+            Event::Eof => break,
+            _ => {}
+        }
+    }
+    assert!(texts > 0);
+    // As long as a real answer to it.
+    Ok(Response::new(Full::new(Bytes::from_static(&[b'x'; 900]))))
 }

@@ -19,12 +19,15 @@ use std::{
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
+type Body = Arc<dyn Fn(u64) -> Bytes + Send + Sync>;
+
 /// One device's idle poll.
 pub(crate) struct Poll {
     pub(crate) method: &'static str,
     pub(crate) path: &'static str,
     pub(crate) content_type: &'static str,
-    pub(crate) body: Bytes,
+    /// The body of the poll of this number.
+    pub(crate) body: Body,
     pub(crate) identity: Identity,
 }
 
@@ -91,7 +94,8 @@ struct Client {
     address: std::net::SocketAddr,
     tls: TlsConnector,
     connect: Connect,
-    request: Request<Full<Bytes>>,
+    head: Request<()>,
+    body: Body,
 }
 
 impl Client {
@@ -109,14 +113,15 @@ impl Client {
         if connect != Connect::Resumed {
             config.resumption = Resumption::disabled();
         }
-        let request = Request::builder()
+        let head = Request::builder()
             .method(poll.method)
             .uri(poll.path)
             .header(header::HOST, "localhost")
             .header(header::CONTENT_TYPE, poll.content_type)
-            .body(Full::new(poll.body.clone()))
+            .body(())
             .unwrap();
-        Self { address: server.address, tls: TlsConnector::from(Arc::new(config)), connect, request }
+        let (tls, body) = (TlsConnector::from(Arc::new(config)), poll.body.clone());
+        Self { address: server.address, tls, connect, head, body }
     }
 
     async fn open(&self) -> http1::SendRequest<Full<Bytes>> {
@@ -134,7 +139,8 @@ impl Client {
         let mut sender = self.open().await;
         let mut polls = 0;
         loop {
-            let answer = sender.send_request(self.request.clone()).await.unwrap();
+            let request = self.head.clone().map(|()| Full::new((self.body)(polls)));
+            let answer = sender.send_request(request).await.unwrap();
             assert!(answer.status().is_success(), "{}", answer.status());
             answer.into_body().collect().await.unwrap();
             polls += 1;

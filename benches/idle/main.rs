@@ -9,10 +9,10 @@ mod bare;
 mod load;
 mod server;
 
-use lanyard_sim::{AppleDevice, Identity, World};
+use lanyard_sim::{AppleDevice, Identity, WindowsDevice, World};
 use load::{Connect, Poll, Run};
 use server::Process;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 /// Devices, each on a connection of its own.
 const DEVICES: usize = 16;
@@ -45,23 +45,24 @@ async fn measure(time: Duration) {
         let lanyard = Process::lanyard(url.as_deref());
         let bare = Process::bare(&lanyard);
         let world = World::of_server(&lanyard.data).unwrap().with_key_pool(4).unwrap();
-        let apple = apple_polls(&lanyard, &world).await;
-        for connect in [Connect::Kept, Connect::Fresh, Connect::Resumed] {
-            // In turns, so that a noisy machine troubles both.
-            let (mut ours, mut theirs) = (Run::default(), Run::default());
-            for _ in 0..3 {
-                ours.add(load::run(&lanyard, &apple, connect, time / 3).await);
-                theirs.add(load::run(&bare, &apple, connect, time / 3).await);
+        for (channel, polls) in
+            [("apple", apple_polls(&lanyard, &world).await), ("omadm", windows_polls(&lanyard, &world).await)]
+        {
+            for connect in [Connect::Kept, Connect::Fresh, Connect::Resumed] {
+                // In turns, so that a noisy machine troubles both.
+                let (mut ours, mut theirs) = (Run::default(), Run::default());
+                for _ in 0..3 {
+                    ours.add(load::run(&lanyard, &polls, connect, time / 3).await);
+                    theirs.add(load::run(&bare, &polls, connect, time / 3).await);
+                }
+                let (ours_cost, theirs_cost) = (ours.cost(), theirs.cost());
+                println!(
+                    "{store:<10} {channel:<9} {:<8} {:>10.0} {ours_cost:>12.1} {theirs_cost:>10.1} {:>8.2}",
+                    connect.name(),
+                    ours.rate(),
+                    ours_cost / theirs_cost
+                );
             }
-            println!(
-                "{store:<10} {:<9} {:<8} {:>10.0} {:>12.1} {:>10.1} {:>8.2}",
-                "apple",
-                connect.name(),
-                ours.rate(),
-                ours.cost(),
-                theirs.cost(),
-                ours.cost() / theirs.cost()
-            );
         }
     }
 }
@@ -84,9 +85,49 @@ async fn apple_polls(lanyard: &Process, world: &World) -> Vec<Poll> {
             method: "PUT",
             path: "/apple/mdm",
             content_type: "application/x-apple-aspen-mdm; charset=UTF-8",
-            body: body.into(),
+            body: Arc::new(move |_| body.clone().into()),
             identity,
         });
     }
     polls
+}
+
+/// Enrolled PCs with nothing due: a session of one message, as Windows 11 begins each.
+async fn windows_polls(lanyard: &Process, world: &World) -> Vec<Poll> {
+    let mut polls = Vec::new();
+    for number in 0..DEVICES {
+        let invitation = lanyard.invite("windows", number);
+        let word = |name: &str| invitation[name].as_str().unwrap().to_string();
+        let mut device = WindowsDevice::enrol(&word("user"), &word("code"), world).await.unwrap();
+        // The first asks what it is; a later one finds nothing due, and is remembered.
+        for _ in 0..3 {
+            device.sync().await.unwrap();
+        }
+        let identity: Identity = device.identity().unwrap().clone();
+        let (id, url) = (device.device_id().to_string(), world.public_url.clone());
+        polls.push(Poll {
+            method: "POST",
+            path: "/omadm?mode=Maintenance&Platform=WoA",
+            content_type: "application/vnd.syncml.dm+xml; charset=utf-8",
+            body: Arc::new(move |count| package_one(&id, &url, count).into()),
+            identity,
+        });
+    }
+    polls
+}
+
+fn package_one(id: &str, url: &str, count: u64) -> String {
+    let info = [("DevId", id), ("Man", "Bench"), ("Mod", "Bench 1"), ("DmV", "1.3"), ("Lang", "en-US")];
+    let item = |(name, value): (&str, &str)| {
+        format!("<Item><Source><LocURI>./DevInfo/{name}</LocURI></Source><Data>{value}</Data></Item>")
+    };
+    format!(
+        "<SyncML xmlns=\"SYNCML:SYNCML1.2\"><SyncHdr><VerDTD>1.2</VerDTD><VerProto>DM/1.2</VerProto>\
+         <SessionID>{:X}</SessionID><MsgID>1</MsgID><Target><LocURI>{url}/omadm</LocURI></Target>\
+         <Source><LocURI>{id}</LocURI></Source></SyncHdr><SyncBody><Alert><CmdID>2</CmdID><Data>1201</Data></Alert>\
+         <Alert><CmdID>3</CmdID><Data>1224</Data><Item><Meta><Type xmlns=\"syncml:metinf\">com.microsoft/MDM/LoginStatus</Type>\
+         </Meta><Data>user</Data></Item></Alert><Replace><CmdID>5</CmdID>{}</Replace><Final/></SyncBody></SyncML>",
+        100 + count % 60_000,
+        info.map(item).concat()
+    )
 }

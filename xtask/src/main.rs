@@ -5,6 +5,7 @@
 
 use std::process::ExitCode;
 
+mod bench;
 mod fuzz;
 mod packages;
 mod paths;
@@ -28,7 +29,7 @@ pub(crate) struct Verb {
     act: fn(&[String]) -> Outcome,
 }
 
-const VERBS: &[Verb] = &[run::VERB, test::VERB, fuzz::VERB];
+const VERBS: &[Verb] = &[run::VERB, test::VERB, fuzz::VERB, bench::VERB];
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);

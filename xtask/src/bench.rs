@@ -1,0 +1,28 @@
+//! `cargo xtask bench`: what things cost, beside a baseline in the same run. No test rests on it: machines are noisy.
+
+use crate::postgres::Cluster;
+use crate::process::{cargo, run};
+use crate::{Outcome, Verb, packages};
+
+pub(crate) const VERB: Verb = Verb {
+    name: "bench",
+    usage: "[idle|queue]",
+    about: "idle polls beside a bare hyper server; durable commands beside the bare engine (LANYARD_BENCH_SECONDS, 5)",
+    act,
+};
+
+fn act(arguments: &[String]) -> Outcome {
+    let wanted: Vec<&str> = match arguments {
+        [] => vec!["idle", "queue"],
+        [name] if ["idle", "queue"].contains(&name.as_str()) => vec![name],
+        other => return Err(format!("idle or queue, not {other:?}")),
+    };
+    packages::ensure(&[packages::BUILD, packages::TEST])?;
+    let cluster = Cluster::start()?;
+    for name in wanted {
+        run(cargo()
+            .args(["bench", "--package", "lanyard", "--bench", name])
+            .env("LANYARD_TEST_POSTGRES", cluster.url()))?;
+    }
+    Ok(())
+}
