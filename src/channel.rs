@@ -4,6 +4,8 @@
 pub mod activesync;
 pub mod apple;
 pub mod certificates;
+#[cfg(test)]
+mod for_ever;
 pub mod identity;
 pub mod invitations;
 pub mod omadm;

@@ -4,7 +4,7 @@ use super::{
     call::Call,
     route::{Empty, Page, Route, delete, get, post, put},
 };
-use crate::{error::Result, registry::groups, store::Tx};
+use crate::{error::Result, policies::rollout, registry::groups, store::Tx};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -62,6 +62,9 @@ fn show(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<GroupView> {
 fn end(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<GroupView> {
     let name = call.named("name")?;
     let view = GroupView::of(tx, name)?;
+    for device in groups::members(tx, name)? {
+        rollout::nudge(tx, device)?;
+    }
     groups::delete(tx, &call.actor, name)?;
     Ok(view)
 }
@@ -76,6 +79,7 @@ fn remove(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<GroupView> {
 
 fn set(tx: &mut Tx<'_>, call: &Call, inside: bool) -> Result<GroupView> {
     let name = call.named("name")?;
-    groups::set(tx, &call.actor, name, call.named("id")?, inside)?;
+    let device = groups::set(tx, &call.actor, name, call.named("id")?, inside)?;
+    rollout::nudge(tx, device)?;
     GroupView::of(tx, name)
 }

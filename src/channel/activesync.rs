@@ -8,7 +8,7 @@ mod discovery;
 mod document;
 mod hold;
 mod login;
-mod mail_profile;
+pub(super) mod mail_profile;
 mod p12;
 mod post;
 mod provision;

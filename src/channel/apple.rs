@@ -3,7 +3,7 @@
 //! Read on in `checkin.rs` (enrolment), `poll.rs` (commands and their results), `errand.rs` (what goes out).
 
 mod checkin;
-mod errand;
+pub(super) mod errand;
 mod poll;
 pub(super) mod push;
 

@@ -16,7 +16,7 @@ use time::OffsetDateTime;
 /// Issues a certificate for a key. Its subject comes from the enrolment, never from the request. Costs one RSA signature:
 /// not for the writer's thread.
 pub fn issue(server: &Server, public_key_der: &[u8], enrolment: EnrolmentId) -> Result<(Certificate, Vec<u8>)> {
-    let crl = format!("{}/crl", server.enrol_url);
+    let crl = format!("{}{}", server.enrol_url, super::scep::CRL_PATH);
     let now = (server.clock)().to_datetime();
     let wanted = ClientCertificate {
         public_key_der,

@@ -2,14 +2,17 @@
 
 use crate::{
     audit,
+    clock::Timestamp,
     error::{Error, Result},
     http::{Peer, client_cert_header::certificate_of},
-    ids::Fingerprint,
+    ids::{EnrolmentId, Fingerprint},
     registry::{Credential, Device, Standing, credential, lookup},
     server::Server,
-    store::Tx,
+    store::{Record, Tx},
 };
 use http::HeaderMap;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// The certificate of a request: the connection's own, or what a trusted proxy says of it.
 pub fn certificate(server: &Server, peer: &Peer, headers: &HeaderMap) -> Result<Option<Fingerprint>> {
@@ -29,7 +32,31 @@ pub fn judge(tx: &mut Tx<'_>, shown: &Fingerprint) -> Result<(Standing, Option<C
     Ok((standing, Some(credential), device))
 }
 
+/// The last refusal of an enrolment.
+#[derive(Debug, Serialize, Deserialize)]
+struct Refused {
+    enrolment: EnrolmentId,
+    ground: String,
+    at: Timestamp,
+}
+
+impl Record for Refused {
+    const KIND: &'static str = "refused";
+    fn key(&self) -> String {
+        self.enrolment.to_string()
+    }
+}
+
+/// One ground is noted once in this time: a refused device that asks without end must not write the log full either.
+const NOTED: Duration = Duration::from_secs(60);
+
 /// Notes the refusal of an enrolment that is known.
 pub fn note_refusal(tx: &mut Tx<'_>, credential: &Credential, ground: &str) -> Result<()> {
+    let (enrolment, at) = (credential.enrolment, tx.now());
+    let before = tx.get::<Refused>(enrolment)?;
+    if before.is_some_and(|b| b.ground == ground && at.since(b.at) < NOTED) {
+        return Ok(());
+    }
+    tx.put(&Refused { enrolment, ground: ground.to_string(), at })?;
     audit::note(tx, "device", "enrolment.refused", credential.enrolment, "refused", ground)
 }

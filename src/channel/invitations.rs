@@ -122,7 +122,7 @@ async fn signed_profile(server: &Server, key: &str) -> Result<Vec<u8>> {
 
 pub(super) fn scep(server: &Server, invitation: &Invitation, key: &str) -> Scep {
     Scep {
-        url: format!("{}/scep", server.enrol_url),
+        url: format!("{}{}", server.enrol_url, super::scep::PATH),
         name: None,
         challenge: Secret::new(invitation::challenge(key)),
         subject: vec![("CN".into(), invitation.enrolment.to_string())],

@@ -4,7 +4,7 @@
 //! its answer), `errand.rs` (what goes out), `policy.rs` (settings and their reading back), `facts.rs` (what a device is).
 
 mod answers;
-mod enrolment;
+pub(super) mod enrolment;
 mod errand;
 mod facts;
 mod policy;

@@ -32,9 +32,14 @@ use lanyard_certs::{
 use secrecy::ExposeSecret;
 use std::sync::Arc;
 
+/// Where devices ask for certificates, and renew them: enrolment profiles keep it.
+pub const PATH: &str = "/scep";
+/// Where the revocation list lies: certificates keep it.
+pub const CRL_PATH: &str = "/crl";
+
 /// `/scep` and `/crl`.
 pub fn router(server: Arc<Server>) -> Router {
-    Router::new().route("/scep", get(scep).post(scep)).route("/crl", get(list)).with_state(server)
+    Router::new().route(PATH, get(scep).post(scep)).route(CRL_PATH, get(list)).with_state(server)
 }
 
 async fn scep(State(server): State<Arc<Server>>, Extension(peer): Extension<Arc<Peer>>, request: Request) -> Response {

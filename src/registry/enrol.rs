@@ -114,14 +114,6 @@ pub fn bind(tx: &mut Tx<'_>, sha256: &Fingerprint, claim: &Claim) -> Result<(Dev
         let device = lookup::by_id(tx, id)?;
         let bound = device.enrolment(credential.enrolment).ok_or_else(unknown)?;
         if bound.identity.to_lowercase() != claim.identity.to_lowercase() {
-            audit::note(
-                tx,
-                "device",
-                "enrolment.refused",
-                credential.enrolment,
-                "refused",
-                "it speaks for another device",
-            )?;
             return Err(Error::forbidden("other_identity", "the certificate belongs to another device"));
         }
         return Ok((device, credential.enrolment));

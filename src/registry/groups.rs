@@ -80,8 +80,8 @@ pub fn delete(tx: &mut Tx<'_>, actor: &Actor, name: &str) -> Result<()> {
     audit::note(tx, &actor.id, "group.deleted", name, "ok", "")
 }
 
-/// Puts a device in or takes it out.
-pub fn set(tx: &mut Tx<'_>, actor: &Actor, name: &str, device: &str, inside: bool) -> Result<()> {
+/// Puts a device in or takes it out; says which.
+pub fn set(tx: &mut Tx<'_>, actor: &Actor, name: &str, device: &str, inside: bool) -> Result<DeviceId> {
     named(tx, name)?;
     let mut device: Device = lookup::device(tx, device)?;
     let member = Member { group: name.into(), device: device.id };
@@ -94,9 +94,8 @@ pub fn set(tx: &mut Tx<'_>, actor: &Actor, name: &str, device: &str, inside: boo
     };
     if changed {
         tx.put(&device)?;
-        crate::policies::rollout::nudge(tx, device.id)?;
         let action = if inside { "group.added" } else { "group.removed" };
         audit::note(tx, &actor.id, action, device.id, "ok", name)?;
     }
-    Ok(())
+    Ok(device.id)
 }

@@ -9,7 +9,7 @@ use crate::{
 use lanyard_apple::profile::{MailProfile, ProfileMeta};
 
 /// The mail profile's PayloadIdentifier: devices keep it for ever.
-pub(super) const IDENTIFIER: &str = "org.lanyard.mail";
+pub(in crate::channel) const IDENTIFIER: &str = "org.lanyard.mail";
 
 /// The profile, signed. `key` is the secret in the invitation's url; `domain` is the setting `eas.domain`.
 pub(in crate::channel) fn signed_profile(

@@ -24,8 +24,8 @@ use std::str::FromStr;
 use uuid::Uuid;
 
 /// The settings profile's PayloadIdentifier and UUID: devices keep them for ever.
-const SETTINGS_PROFILE: &str = "org.lanyard.settings";
-const SETTINGS_UUID: Uuid = Uuid::from_u128(0x6c61_6e79_6172_4473_8574_7469_6e67_7300);
+pub(in crate::channel) const SETTINGS_PROFILE: &str = "org.lanyard.settings";
+pub(in crate::channel) const SETTINGS_UUID: Uuid = Uuid::from_u128(0x6c61_6e79_6172_4473_8574_7469_6e67_7300);
 /// Sealed under this label: the six digits for a Mac.
 const PIN: &str = "command pin";
 

@@ -36,7 +36,7 @@ use lanyard_omadm::enrolment::{
 use std::{sync::Arc, time::Duration};
 
 /// The name of our policy for certificate requests: devices may remember it.
-const POLICY_ID: &str = "{6c616e79-6172-4470-8f6c-696379000001}";
+pub(in crate::channel) const POLICY_ID: &str = "{6c616e79-6172-4470-8f6c-696379000001}";
 /// As long as certificates live.
 const VALIDITY_SECONDS: u64 = 2 * 365 * 86_400;
 /// How far clocks may be apart when a renewal begins.

@@ -1,0 +1,36 @@
+//! What devices keep for ever, held against the table in ARCHITECTURE.md: a change would orphan every device in the field.
+
+use super::{activesync, apple::errand, invitations, omadm};
+use std::collections::BTreeMap;
+
+/// Rows of the table under the heading, without the back quotes.
+fn table() -> BTreeMap<String, String> {
+    let page = include_str!("../../ARCHITECTURE.md");
+    let (_, section) = page.split_once("## What devices keep for ever").unwrap();
+    let rows = section.lines().filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |")?.split_once(" | "));
+    rows.map(|(what, value)| (what.to_string(), value.replace('`', ""))).collect()
+}
+
+#[test]
+fn what_devices_keep_for_ever_has_not_changed() {
+    let table = table();
+    let uuid = errand::SETTINGS_UUID.to_string();
+    for (what, value) in [
+        ("Apple ServerURL and CheckInURL, path", invitations::APPLE_PATH),
+        ("PayloadIdentifier of the enrolment profile", invitations::ENROLMENT_PROFILE),
+        ("PayloadIdentifier of the settings profile", errand::SETTINGS_PROFILE),
+        ("PayloadUUID of the settings profile", uuid.as_str()),
+        ("PayloadIdentifier of the mail profile", activesync::mail_profile::IDENTIFIER),
+        ("OMA-DM server address, path", omadm::DM_PATH),
+        ("PROVIDER-ID", omadm::PROVIDER_ID),
+        ("Windows discovery, path", omadm::DISCOVERY_PATH),
+        ("Windows enrolment policy, path", omadm::POLICY_PATH),
+        ("Windows enrolment and renewal, path", omadm::ENROLMENT_PATH),
+        ("Windows enrolment policy, id", omadm::enrolment::POLICY_ID),
+        ("ActiveSync, path", activesync::PATH),
+        ("SCEP path", super::scep::PATH),
+        ("revocation list, path", super::scep::CRL_PATH),
+    ] {
+        assert_eq!(table.get(what).map(String::as_str), Some(value), "{what}");
+    }
+}
