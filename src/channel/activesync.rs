@@ -2,10 +2,11 @@
 //! everything else without reading it.
 //!
 //! Read on in `login.rs` (whose words are these), `who.rs` (which enrolment asks), `stand.rs` (what of its requests may pass),
-//! `provision.rs` (policy and wipe), `upstream.rs` and `hold.rs` (the way to the mail server and back).
+//! `provision.rs` (policy and wipe), `upstream.rs`, `hold.rs` and `foreign.rs` (the way to the mail server and back).
 
 mod discovery;
 mod document;
+mod foreign;
 mod hold;
 mod login;
 pub(super) mod mail_profile;

@@ -1,13 +1,15 @@
 //! One command of a mail client: who asks, what becomes of it, and the answer.
 
 use super::{
-    Gateway, hold,
+    Gateway,
+    foreign::{self, Foreign},
+    hold,
     login::Login,
     provision,
     refusal::Refusal,
     stand::Stand,
     upstream::{self, MOVED},
-    who::{self, Asker},
+    who::{self, Asker, Who},
 };
 use crate::{
     error::Result,
@@ -94,7 +96,8 @@ async fn serve(gateway: &Arc<Gateway>, peer: &Peer, request: Request) -> std::re
     if let Some(answer) = decision.answer {
         return Ok(response(answer));
     }
-    let onward = upstream::request(&upstream, &parts, asked.login.as_ref(), body)?;
+    let key = decision.place.foreign.as_ref().and_then(Foreign::key);
+    let onward = upstream::request(&upstream, &parts, asked.login.as_ref(), key, body)?;
     match asked.head.command {
         Command::Ping | Command::Sync => hold::hold(gateway, &asked, decision, onward).await,
         _ => gateway.exchange(&asked, &decision.place, onward).await,
@@ -136,6 +139,23 @@ pub(super) struct Place {
     pub(super) enrolment: EnrolmentId,
     /// The mail server has named another one.
     pub(super) moved: Option<Uri>,
+    /// What the mail server's own policy has given for this client.
+    pub(super) foreign: Option<Foreign>,
+    /// What the device is, as far as it is known.
+    pub(super) model: Option<String>,
+}
+
+impl Place {
+    fn of(who: &Who) -> Self {
+        let kept = |name: &str| who.device.enrolment(who.enrolment)?.channel_state.get(name);
+        Self {
+            device: who.device.id,
+            enrolment: who.enrolment,
+            moved: kept(MOVED).and_then(|text| text.parse().ok()),
+            foreign: kept(foreign::KEPT).and_then(|text| serde_json::from_str(text).ok()),
+            model: who.device.model.clone(),
+        }
+    }
 }
 
 /// What becomes of a request.
@@ -167,8 +187,7 @@ fn decide(
         Err(refusal) => return Ok(Err(refusal)),
     };
     let (enrolment, news) = (who.enrolment, peers.watch(who.device.id).notified_owned());
-    let moved = who.device.enrolment(enrolment).and_then(|e| e.channel_state.get(MOVED)?.parse().ok());
-    let place = Place { device: who.device.id, enrolment, moved };
+    let place = Place::of(&who);
     let mut stand = Stand::of(tx, who, head.version)?;
     if !asker.proved && stand.directive.is_none() {
         return Ok(Err(Refusal::NoLogin));

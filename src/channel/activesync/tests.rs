@@ -23,9 +23,10 @@ use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use lanyard_activesync::{
-    Presented, Version, pages,
-    provision::{Body as Said, PolicyOutcome, PolicyType, Request as Provision, WipeScope},
+    Command, PolicyKey, Presented, Status, Version, pages,
+    provision::{Body as Said, PolicyOutcome, PolicyType, Reply, Request as Provision, WipeScope},
     settings::DeviceInformation,
+    status::{CONTENT_TYPE, refusal},
 };
 use lanyard_wbxml::{Element, Limits};
 use std::{
@@ -65,10 +66,13 @@ async fn mail(State((seen, open)): State<(Seen, bool)>, request: Request) -> Res
         let offers = [("MS-ASProtocolVersions", "12.1,14.1,16.1,99.0"), ("MS-ASProtocolCommands", "Sync,Ping")];
         return offers.into_response();
     }
-    assert!(!request.headers().contains_key("x-ms-policykey"), "our key is not the mail server's");
+    let key = request.headers().get("x-ms-policykey").map(|key| key.to_str().unwrap().to_string());
     let (path, host) = (request.uri().path().to_string(), request.headers()["host"].clone());
     let query = request.uri().query().unwrap_or_default().to_string();
     let command = query.split('&').find_map(|p| p.strip_prefix("Cmd=")).unwrap_or_default().to_string();
+    if let Some(answer) = own_policy(&command, key.as_deref()) {
+        return answer;
+    }
     let length = request.into_body().collect().await.unwrap().to_bytes().len();
     seen.lock().unwrap().push((command.clone(), length));
     match command.as_str() {
@@ -85,6 +89,20 @@ async fn mail(State((seen, open)): State<(Seen, bool)>, request: Request) -> Res
         "Sync" => Body::new(Endless(false)).into_response().into_response(),
         _ => "from the mail server".into_response(),
     }
+}
+
+/// For one command the mail server has a policy of its own, whose key is 77.
+fn own_policy(command: &str, key: Option<&str>) -> Option<Response<Body>> {
+    let kind = Provision { device_information: None, body: Said::Policy(PolicyType::Wbxml) };
+    let document = |reply: Reply| reply.answer(&kind, Version::V14_1, &Default::default()).body;
+    let body = match (command, key) {
+        ("Provision", Some("0")) => document(Reply::Policy(PolicyKey::new(5).unwrap())),
+        ("Provision", Some("5")) => document(Reply::Key(PolicyKey::new(77).unwrap())),
+        ("Search", None) => refusal(Version::V14_1, Command::Search, Status::NOT_PROVISIONED).body,
+        (_, None | Some("77")) => return None,
+        (_, key) => panic!("our key is not the mail server's: {key:?}"),
+    };
+    Some(([(header::CONTENT_TYPE, CONTENT_TYPE)], body).into_response())
 }
 
 /// One piece, then nothing more.
@@ -319,6 +337,10 @@ async fn a_login_is_proved_by_the_mail_server_and_an_unknown_client_waits() {
     assert_eq!(moved.status().as_u16(), 451);
     assert_eq!(moved.headers()["x-ms-location"], format!("{}{}", site.server.public_url, super::PATH));
     assert_eq!(phone.ask(&site, "Find").await, passed(), "we go where the client would have gone");
+    assert_eq!(phone.ask(&site, "Search").await, Got::Status(142), "the mail server has a policy of its own");
+    let none = phone.provision(&site, Said::Policy(PolicyType::Wbxml)).await.unwrap();
+    assert_eq!(key_of(&none), None);
+    assert_eq!(phone.ask(&site, "Search").await, passed(), "its key goes along");
     let large = vec![7_u8; 3_000_000];
     assert_eq!(read(phone.post(&site, "SendMail", large).await).await, passed());
     assert_eq!(site.seen.lock().unwrap().last().unwrap(), &("SendMail".to_string(), 3_000_000));

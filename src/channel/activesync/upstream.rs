@@ -1,7 +1,7 @@
 //! To the mail server and back: what of a request's head goes on, and what of the answer's. Bodies are streamed both ways.
 
 use super::{
-    Gateway, PATH,
+    Gateway, PATH, foreign,
     login::Login,
     post::{Asked, Place},
     refusal::Refusal,
@@ -20,6 +20,7 @@ use axum::{
 use bytes::Bytes;
 use hyper::body::{Frame, Incoming, SizeHint};
 use lanyard_activesync::{
+    PolicyKey,
     options::{self, COMMANDS_HEADER, VERSIONS_HEADER},
     packed,
 };
@@ -50,7 +51,7 @@ const NOT_PASSED: [&str; 14] = [
     "client-cert",
     "client-cert-chain",
 ];
-const POLICY_KEY: &str = "x-ms-policykey";
+pub(super) const POLICY_KEY: &str = "x-ms-policykey";
 
 /// The mail server's address with a query.
 pub(super) fn address(upstream: &Uri, query: Option<&str>) -> Option<Uri> {
@@ -67,20 +68,25 @@ pub(super) fn address(upstream: &Uri, query: Option<&str>) -> Option<Uri> {
     Uri::from_parts(parts).ok()
 }
 
-/// A client's request as it goes on: the same, without our policy key and what is between neighbours only.
+/// A client's request as it goes on: the same, with the mail server's own policy key or none in place of ours, and without what is
+/// between neighbours only.
 pub(super) fn request(
     upstream: &Uri,
     head: &Parts,
     login: Option<&Login>,
+    key: Option<PolicyKey>,
     body: Body,
 ) -> Result<Request<Body>, Refusal> {
-    let query = packed::with_key(head.uri.query().unwrap_or_default(), None).map_err(Refusal::Head)?;
+    let query = packed::with_key(head.uri.query().unwrap_or_default(), key).map_err(Refusal::Head)?;
     let mut onward = Request::new(body);
     *onward.method_mut() = head.method.clone();
     *onward.uri_mut() = address(upstream, Some(&query)).ok_or(Refusal::NoUpstream)?;
     let headers = onward.headers_mut();
     copy(&head.headers, headers);
     headers.remove(POLICY_KEY);
+    if let Some(key) = key {
+        headers.insert(POLICY_KEY, HeaderValue::from(key.get()));
+    }
     headers.remove(header::AUTHORIZATION);
     if let Some(login) = login {
         headers.insert(header::AUTHORIZATION, login.value().clone());
@@ -199,7 +205,7 @@ impl Gateway {
         }
         // Content-Length is set anew from the body's own size, which the mail server's said.
         *response.body_mut() = Body::new(answer.into_body());
-        Ok(response)
+        self.after_refusal(asked, at, response).await
     }
 
     async fn note_moved(&self, at: &Place, target: Option<String>) -> Result<(), Refusal> {
@@ -207,6 +213,7 @@ impl Gateway {
         let note = move |tx: &mut Tx<'_>| {
             let mut device = lookup::by_id(tx, device)?;
             if let Some(enrolment) = device.enrolment_mut(enrolment) {
+                enrolment.channel_state.remove(foreign::KEPT);
                 match target {
                     Some(target) => enrolment.channel_state.insert(MOVED.into(), target),
                     None => enrolment.channel_state.remove(MOVED),
@@ -219,7 +226,7 @@ impl Gateway {
     }
 
     /// One request and the head of its answer.
-    async fn send(&self, onward: Request<Body>) -> Result<hyper::Response<Incoming>, Refusal> {
+    pub(super) async fn send(&self, onward: Request<Body>) -> Result<hyper::Response<Incoming>, Refusal> {
         match tokio::time::timeout(ANSWER_TIME, self.server.outgoing.send(onward)).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => Err(away(&error)),
