@@ -72,18 +72,11 @@ async fn serve(gateway: &Arc<Gateway>, peer: &Peer, request: Request) -> std::re
     let user = login.as_ref().and_then(Login::user).map(str::to_string);
     let mut asker = Asker { shown, login: user, proved: true, asked: peer.asked };
     let (body, bytes) = interpreted(&parts.headers, head.command, body).await?;
-    let mut kept_out = None;
-    if shown.is_none() {
-        let login = login.as_ref().filter(|login| login.user().is_some()).ok_or(Refusal::NoLogin)?;
-        if let Err(refused) = gateway.prove(&upstream, login, &parts.headers).await {
-            // A changed password must not keep a stolen phone from hearing of its wipe.
-            if head.command != Command::Provision || !matches!(refused, Refusal::Upstream(_)) {
-                return Err(refused);
-            }
-            asker.proved = false;
-            kept_out = Some(refused);
-        }
-    }
+    let kept_out = match shown {
+        Some(_) => None,
+        None => proof(gateway, &upstream, login.as_ref(), &parts.headers, head.command).await?,
+    };
+    asker.proved = kept_out.is_none();
     let content = match read(head.command, &bytes) {
         Ok(content) => content,
         Err(error) => return Err(kept_out.unwrap_or_else(|| told(refusal(head.version, head.command, error.status())))),
@@ -101,6 +94,23 @@ async fn serve(gateway: &Arc<Gateway>, peer: &Peer, request: Request) -> std::re
     match asked.head.command {
         Command::Ping | Command::Sync => hold::hold(gateway, &asked, decision, onward).await,
         _ => gateway.exchange(&asked, &decision.place, onward).await,
+    }
+}
+
+/// Has the mail server prove a login. What it refuses comes back where the request is heard all the same: neither a changed password
+/// nor a mail server that is away must keep a stolen phone from hearing of its wipe.
+async fn proof(
+    gateway: &Gateway,
+    upstream: &Uri,
+    login: Option<&Login>,
+    headers: &HeaderMap,
+    command: Command,
+) -> std::result::Result<Option<Refusal>, Refusal> {
+    let login = login.filter(|login| login.user().is_some()).ok_or(Refusal::NoLogin)?;
+    match gateway.prove(upstream, login, headers).await {
+        Ok(()) => Ok(None),
+        Err(refused @ (Refusal::Upstream(_) | Refusal::Away)) if command == Command::Provision => Ok(Some(refused)),
+        Err(refused) => Err(refused),
     }
 }
 
@@ -195,24 +205,27 @@ fn decide(
     if let (true, Some(known)) = (asker.proved, stand.who.device.enrolment(enrolment)) {
         Gateway::seen(tx, known)?;
     }
+    let answer = answer(tx, &mut stand, head, content, asker.proved)?;
+    stand.save(tx)?;
+    Ok(Ok(Decision { answer, place, news }))
+}
+
+/// Our own answer, where there is one.
+fn answer(tx: &mut Tx<'_>, stand: &mut Stand, head: &Head, content: &Content, proved: bool) -> Result<Option<Answer>> {
     let verdict = stand.verdict(head);
-    let answer = match (verdict, content) {
-        (Verdict::Answer, Content::Provision(body)) => Some(provision::take(tx, &mut stand, head, body, asker.proved)?),
+    Ok(match (verdict, content) {
+        (Verdict::Answer, Content::Provision(body)) => Some(provision::take(tx, stand, head, body, proved)?),
         (Verdict::Answer | Verdict::Pass, Content::Settings(Some(said))) => {
             if let Some(information) = &said.device_information {
-                provision::learn(tx, &mut stand, information)?;
+                provision::learn(tx, stand, information)?;
             }
-            (verdict == Verdict::Answer).then(|| Answer {
-                http: StatusCode::OK.as_u16(),
-                body: said.answer(),
-                content_type: Some(CONTENT_TYPE),
-            })
+            let http = StatusCode::OK.as_u16();
+            let own = || Answer { http, body: said.answer(), content_type: Some(CONTENT_TYPE) };
+            (verdict == Verdict::Answer).then(own)
         }
         (Verdict::Answer, _) => Some(refusal(head.version, head.command, Status::INVALID_WBXML)),
         (verdict, _) => verdict.answer(head.version, head.command),
-    };
-    stand.save(tx)?;
-    Ok(Ok(Decision { answer, place, news }))
+    })
 }
 
 /// An answer of the protocol over HTTP.

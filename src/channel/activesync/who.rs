@@ -214,6 +214,10 @@ fn unknown(tx: &mut Tx<'_>, user: &User, request: &Request) -> Result<Who> {
             Device::new(tx.new_id(), &user.name, ownership, claim.platform, tx.now())
         }
     };
+    // What a former client of the device acknowledged, this one has not.
+    if device.live().all(|e| e.channel != Channel::Activesync) {
+        device.applied.remove(&Channel::Activesync);
+    }
     device.enrolments.push(Enrolment {
         id,
         channel: Channel::Activesync,
