@@ -2,6 +2,7 @@
 
 pub mod background;
 pub mod strangers;
+mod webhook;
 
 use crate::{
     clock::Clock,

@@ -5,6 +5,7 @@ use crate::{
     audit,
     error::Result,
     ids::{CommandId, EnrolmentId},
+    notices,
     registry::{Channel, Device},
     store::Tx,
     wipe,
@@ -115,6 +116,7 @@ pub fn settle(
     };
     if wiped {
         audit::note(tx, "device", "wipe.ended", id, end.as_str(), &format!("device {}", device.id))?;
+        notices::tell(tx, "wipe.ended", id, end.as_str())?;
     }
     ending::end_on(tx, device, &mut command, end, false)?;
     Ok(Some(command))

@@ -1,6 +1,6 @@
 //! What goes on by itself: timers, wakes, sights written in batches, looks at the clock, checkpoints of the audit log.
 
-use super::Server;
+use super::{Server, webhook};
 use crate::{
     admins, audit,
     clock::Timestamp,
@@ -48,6 +48,7 @@ pub fn note_seen(tx: &mut Tx<'_>, enrolment: EnrolmentId) -> Result<()> {
 /// Starts all of it; ends with the runtime.
 pub fn start(server: &Arc<Server>) {
     every(server, Duration::from_secs(1), |server| async move { sweep(&server).await });
+    every(server, Duration::from_secs(1), |server| async move { webhook::send(&server).await });
     every(server, Duration::from_secs(20), |server| async move { write_seen(&server).await });
     every(server, Duration::from_secs(60), |server| async move {
         server.strangers.write(&server.store).await?;

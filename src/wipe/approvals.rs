@@ -8,6 +8,7 @@ use crate::{
     clock::Timestamp,
     error::{Error, Result},
     ids::{ApprovalId, CommandId},
+    notices,
     queue::{self, Command, State, command::Hold},
     store::{Record, Tx},
 };
@@ -161,6 +162,7 @@ pub fn create(tx: &mut Tx<'_>, actor: &Actor, subject: Subject, detail: &str) ->
     tx.put(&approval)?;
     tx.put(&Waiting { approval: approval.id })?;
     audit::note(tx, &actor.id, "approval.asked", approval.id, "waiting", detail)?;
+    notices::tell(tx, "approval.waiting", approval.id, detail)?;
     Ok(approval)
 }
 

@@ -1,0 +1,82 @@
+//! What administrators are told through the webhook: written in the act's own transaction, sent until it is taken.
+//! Ids only: names of people and devices stay here.
+
+use crate::{
+    clock::Timestamp,
+    error::Result,
+    settings,
+    store::{Record, Tx},
+};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+use uuid::Uuid;
+
+/// After so long a notice is of no use any more.
+const KEPT: Duration = Duration::from_secs(86_400);
+/// The node that took a notice has so long to send it.
+const LEASE: Duration = Duration::from_secs(30);
+/// The longest pause between two tries.
+const MAX_PAUSE: Duration = Duration::from_secs(600);
+
+/// One thing to tell.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Notice {
+    /// Its id: a receiver that gets it twice knows it by this.
+    pub id: Uuid,
+    /// `approval.waiting`, `wipe.ended` …
+    pub event: String,
+    /// When, by the store's time.
+    pub at: Timestamp,
+    /// The id of what it is about.
+    pub subject: String,
+    /// In words.
+    pub detail: String,
+    /// Not to be tried before.
+    next: Timestamp,
+    tries: u32,
+}
+
+impl Record for Notice {
+    const KIND: &'static str = "notice";
+    fn key(&self) -> String {
+        self.id.to_string()
+    }
+}
+
+/// Tells it, where a webhook is set.
+pub fn tell(tx: &mut Tx<'_>, event: &str, subject: impl ToString, detail: &str) -> Result<()> {
+    if settings::text(tx, "notify.webhook")?.is_none() {
+        return Ok(());
+    }
+    let (event, subject, detail) = (event.to_string(), subject.to_string(), detail.to_string());
+    let (id, now) = (tx.new_id(), tx.now());
+    Ok(tx.put(&Notice { id, event, at: now, subject, detail, next: now, tries: 0 })?)
+}
+
+/// Takes those that are due, with the address to send them to. What is not [`done`] in time is due again, later each time.
+pub fn take(tx: &mut Tx<'_>, count: usize) -> Result<Option<(String, Vec<Notice>)>> {
+    let waiting = tx.scan::<Notice>("", None, count)?;
+    if waiting.is_empty() {
+        return Ok(None);
+    }
+    let (now, url) = (tx.now(), settings::text(tx, "notify.webhook")?);
+    let mut taken = Vec::new();
+    for notice in waiting {
+        if url.is_none() || now.since(notice.at) > KEPT {
+            tx.delete(&notice);
+        } else if notice.next <= now {
+            let pause = LEASE.saturating_mul(1 << notice.tries.min(8)).min(MAX_PAUSE);
+            tx.put(&Notice { next: now.plus(pause), tries: notice.tries.saturating_add(1), ..notice.clone() })?;
+            taken.push(notice);
+        }
+    }
+    Ok(url.filter(|_| !taken.is_empty()).map(|url| (url, taken)))
+}
+
+/// The receiver has it.
+pub fn done(tx: &mut Tx<'_>, id: Uuid) -> Result<()> {
+    if let Some(notice) = tx.get::<Notice>(id)? {
+        tx.delete(&notice);
+    }
+    Ok(())
+}
