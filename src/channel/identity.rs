@@ -52,11 +52,16 @@ const NOTED: Duration = Duration::from_secs(60);
 
 /// Notes the refusal of an enrolment that is known.
 pub fn note_refusal(tx: &mut Tx<'_>, credential: &Credential, ground: &str) -> Result<()> {
-    let (enrolment, at) = (credential.enrolment, tx.now());
+    note_refusal_of(tx, credential.enrolment, ground)
+}
+
+/// The same where no certificate was shown that would lead to the enrolment.
+pub fn note_refusal_of(tx: &mut Tx<'_>, enrolment: EnrolmentId, ground: &str) -> Result<()> {
+    let at = tx.now();
     let before = tx.get::<Refused>(enrolment)?;
     if before.is_some_and(|b| b.ground == ground && at.since(b.at) < NOTED) {
         return Ok(());
     }
     tx.put(&Refused { enrolment, ground: ground.to_string(), at })?;
-    audit::note(tx, "device", "enrolment.refused", credential.enrolment, "refused", ground)
+    audit::note(tx, "device", "enrolment.refused", enrolment, "refused", ground)
 }

@@ -189,7 +189,7 @@ fn by_login(
         Some(_) if !asker.proved => Ok(Err(Refusal::NoLogin)),
         Some(_) if !asker.asked => Ok(Err(Refusal::WrongName)),
         Some(ground) => {
-            audit::note(tx, "device", "enrolment.refused", id, "refused", ground)?;
+            identity::note_refusal_of(tx, id, ground)?;
             Ok(Err(Refusal::Denied))
         }
     }
