@@ -264,7 +264,10 @@ pub fn remove(tx: &mut Tx<'_>, actor: &str, id: &str) -> Result<()> {
 pub fn create_token(tx: &mut Tx<'_>, actor: &Actor, admin: Option<&str>) -> Result<(TokenView, String)> {
     let admin = find(tx, admin.unwrap_or(&actor.id))?;
     if admin.id == LOCAL {
-        return Err(Error::refused("local_token", "local has its token in the data folder, and no other: name an administrator"));
+        return Err(Error::refused(
+            "local_token",
+            "local has its token in the data folder, and no other: name an administrator",
+        ));
     }
     let secret = format!("lanyard_{}", hex(&tx.random::<32>()));
     let since = begin_wait(tx)?;
