@@ -9,6 +9,7 @@ mod errand;
 mod facts;
 mod policy;
 mod provision;
+mod rehearsal;
 mod session;
 
 use super::identity;
@@ -109,12 +110,15 @@ async fn message(
             Ok(whole) => whole,
             Err(error) => return Ok(error.into_response()),
         };
+        if let Some(answer) = rehearsal::answer(&server, &shown, form, &body) {
+            return Ok(reply(form, answer)); // most idle sessions end here
+        }
         let message = Message::parse(&body, form).map_err(|error| {
             tracing::debug!(%error, "omadm: unreadable");
             Refusal::Unreadable("this is no SyncML message")
         })?;
-        let answer = session::take(&server, shown, message, form).await?;
-        Ok(([(header::CONTENT_TYPE, answer.content_type.as_str())], answer.body).into_response())
+        let answer = session::take(&server, shown, message, form, &body).await?;
+        Ok(reply(answer.content_type, answer.body))
     };
     answer.await.unwrap_or_else(|refusal: Refusal| {
         if let Refusal::Identity(Standing::Unknown) | Refusal::Unreadable(_) = &refusal {
@@ -122,6 +126,10 @@ async fn message(
         }
         refusal.into_response()
     })
+}
+
+fn reply(form: ContentType, body: Vec<u8>) -> Response {
+    ([(header::CONTENT_TYPE, form.as_str())], body).into_response()
 }
 
 fn shown(server: &Server, peer: &Peer, headers: &http::HeaderMap) -> std::result::Result<Fingerprint, Refusal> {

@@ -13,7 +13,7 @@ use crate::{
 use std::{
     collections::{BTreeSet, HashMap},
     sync::{
-        Arc, RwLock, Weak,
+        Arc, OnceLock, RwLock, Weak,
         atomic::{AtomicI64, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -38,7 +38,20 @@ pub struct Idle {
     pub identity: String,
     /// From then on the store is asked again: the certificate ends, or facts have to be asked anew.
     pub until: Timestamp,
+    /// What it asked last, and the answer: devices say the same each time, but for a number.
+    pub rehearsed: OnceLock<Rehearsed>,
     seen: AtomicI64,
+}
+
+/// A question and its answer, around the one part in which they differ from the next time's. Costs about a kilobyte a device.
+#[derive(Debug)]
+pub struct Rehearsed {
+    /// SHA-256 of the question without that part.
+    pub question: [u8; 32],
+    /// The answer before it.
+    pub head: Box<[u8]>,
+    /// The answer after it.
+    pub tail: Box<[u8]>,
 }
 
 impl Idle {
@@ -51,7 +64,8 @@ impl Idle {
         identity: &str,
         until: Timestamp,
     ) -> Self {
-        Self { fingerprint, device, enrolment, channel, identity: identity.into(), until, seen: AtomicI64::new(0) }
+        let (rehearsed, seen) = (OnceLock::new(), AtomicI64::new(0));
+        Self { fingerprint, device, enrolment, channel, identity: identity.into(), until, rehearsed, seen }
     }
 }
 

@@ -5,7 +5,7 @@ use super::{
     DM_PATH, Refusal, admit,
     answers::{self, Answers},
     errand::{self, Prepared},
-    facts, policy, provision,
+    facts, policy, provision, rehearsal,
 };
 use crate::{
     audit,
@@ -23,7 +23,7 @@ use lanyard_omadm::{
     syncml::{ContentType, Message},
 };
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 /// How often a device is asked what it is.
 const FACTS: Duration = Duration::from_secs(7 * 86_400);
@@ -58,16 +58,18 @@ pub(super) async fn take(
     shown: Fingerprint,
     message: Message,
     form: ContentType,
+    body: &[u8],
 ) -> std::result::Result<Answer, Refusal> {
     let said = Said { shown, message, form, our_uri: format!("{}{DM_PATH}", server.public_url) };
-    if let Some(answer) = idle(server, &said) {
+    if let Some((known, answer)) = idle(server, &said) {
+        rehearsal::rehearse(&known, form, body, &answer);
         return Ok(answer); // the idle session ends here
     }
     server.store.run(move |tx| exchange(tx, &said)).await?.map_err(Refusal::Identity)
 }
 
 /// The answer to a device that is known to have nothing due and says nothing new.
-fn idle(server: &Server, said: &Said) -> Option<Answer> {
+fn idle(server: &Server, said: &Said) -> Option<(Arc<Idle>, Answer)> {
     let known = server.peers.idle(&said.shown, (server.clock)())?;
     let same = known.identity.eq_ignore_ascii_case(&said.message.header.source.uri);
     if known.channel != Channel::Omadm || !same || said.message.header.msg_id != 1 {
@@ -76,7 +78,7 @@ fn idle(server: &Server, said: &Said) -> Option<Answer> {
     let (turn, told) = Session::new().receive(&said.message, said.form);
     let nothing = told.iter().all(|output| matches!(output, Output::DeviceInfo(_) | Output::Login(_)));
     let (session, answer, ended) = turn.answer(&[], &said.our_uri);
-    (nothing && session.is_idle() && ended == [Output::SessionEnded]).then_some(answer)
+    (nothing && session.is_idle() && ended == [Output::SessionEnded]).then_some((known, answer))
 }
 
 type Exchanged = std::result::Result<Answer, Standing>;
