@@ -6,7 +6,8 @@ use super::{
     views::At,
 };
 use crate::{
-    error::Result,
+    error::{Error, Result},
+    http::client_cert_header::TrustedProxies,
     settings::{self, Setting},
     store::Tx,
 };
@@ -58,5 +59,9 @@ struct Value {
 }
 
 fn set(tx: &mut Tx<'_>, call: &Call, body: Value) -> Result<SettingView> {
+    if call.named("key")? == "net.trusted_proxies" {
+        // A server that cannot read the list does not start, and then nobody could set it right.
+        TrustedProxies::parse(&body.value).map_err(|text| Error::invalid("value", text))?;
+    }
     Ok(settings::set(tx, &call.actor, call.named("key")?, &body.value)?.into())
 }

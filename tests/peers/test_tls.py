@@ -7,7 +7,7 @@ import subprocess
 import unittest
 
 from apple_device import CHECK_IN, MDM, SCEP, AppleDevice, payloads
-from harness import Identity, NameProxy, ServedTest, Server, free_port, openssl, request, serial_of
+from harness import Identity, NameProxy, ServedTest, Server, VerbFailed, free_port, openssl, request, serial_of
 
 PUBLIC, ENROL, THIRD = "mdm.lanyard.test", "enrol.lanyard.test", "mail.lanyard.test"
 
@@ -138,6 +138,12 @@ class Revoked(ServedTest):
         found = [e for e in self.server.verb("audit", "list") if e["action"] == "stranger.refused"]
         self.assertTrue(found and int(found[0]["detail"]) >= 1, found)
         self.assertTrue(self.server.verb("audit", "verify")["ok"])
+
+    def test_proxies_that_cannot_be_read_do_not_keep_the_server_from_starting(self):
+        with self.assertRaises(VerbFailed):
+            self.server.verb("settings", "set", "net.trusted_proxies", "proxy.example.org")
+        self.server.verb("settings", "set", "net.trusted_proxies", "10.0.0.5, 10.1.0.0/16")
+        self.server.restart()
 
 
 if __name__ == "__main__":
