@@ -52,7 +52,7 @@ fn main() {
             psql(&base, &format!("create database {database}"));
             let url = format!("{}/{database}", base.rsplit_once('/').unwrap().0);
             let engine: Box<dyn Engine> =
-                tokio::task::spawn_blocking(move || Box::new(Postgres::open(&url, "bench").unwrap()) as _)
+                tokio::task::spawn_blocking(move || Box::new(Postgres::open(&url, "bench", b"").unwrap()) as _)
                     .await
                     .unwrap();
             rates.push(if name == "ours" { ours(engine, time).await } else { bare(engine, time).await });

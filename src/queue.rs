@@ -53,7 +53,7 @@ pub fn add(tx: &mut Tx<'_>, device: &mut Device, command: &Command) -> Result<()
         &action,
         command.id,
         outcome,
-        &format!("device {}: {}", device.id, command.reason),
+        format!("device {}: {}", device.id, command.reason).trim_end_matches(": "),
     )
 }
 

@@ -26,12 +26,16 @@ use crate::{
 use std::{
     net::SocketAddr,
     path::PathBuf,
-    sync::{Arc, atomic::AtomicUsize},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
 /// Held Pings are answered within eight seconds; after ten everything is cut.
 const DRAIN: Duration = Duration::from_secs(9);
+const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 /// Files kept back for the store, the log and outgoing calls.
 const RESERVE: usize = 256;
@@ -105,7 +109,11 @@ pub async fn start(options: &Options) -> Result<Running, String> {
     let folder = Folder::open(options.data.as_deref())?;
     let clock = clock::system();
     let url = options.store.clone().unwrap_or_else(|| format!("sled:{}", folder.path("store").display()));
-    let (store, peers) = open_store(&url, &folder, clock.clone()).await?;
+    let extra = match &options.trust {
+        Some(path) => std::fs::read(path).map_err(|e| format!("{}: {e}", path.display()))?,
+        None => Vec::new(),
+    };
+    let (store, peers) = open_store(&url, &folder, clock.clone(), extra.clone()).await?;
     let (master_key, authority) =
         keys::open(&store, &folder, options.master_key.as_deref(), clock().to_datetime()).await?;
     folder.write("ca.pem", &authority.root_pem(), false)?;
@@ -125,10 +133,6 @@ pub async fn start(options: &Options) -> Result<Running, String> {
     }
     let enrol_url = address(options.enrol_url.as_deref())?.unwrap_or_else(|| public_url.clone());
 
-    let extra = match &options.trust {
-        Some(path) => std::fs::read(path).map_err(|e| format!("{}: {e}", path.display()))?,
-        None => Vec::new(),
-    };
     let roots = trusted_roots(&extra).map_err(|e| e.to_string())?;
     let proxies = store.run(|tx| settings::text(tx, "net.trusted_proxies")).await.map_err(|e| e.to_string())?;
     let per_address =
@@ -163,10 +167,11 @@ pub async fn start(options: &Options) -> Result<Running, String> {
         tracing::debug!(ground = ground.as_str(), "a stranger was refused in the handshake");
         strangers.strangers.count(address.ip());
     });
+    let per_address = Arc::new(AtomicUsize::new(per_address));
     let serving = |tls, app| Serving {
         tls,
         app,
-        gate: Gate::new(connection_budget(RESERVE), Arc::new(AtomicUsize::new(per_address))),
+        gate: Gate::new(connection_budget(RESERVE), per_address.clone()),
         proxies: server.proxies.clone(),
         drain: drain.clone(),
         on_stranger: on_stranger.clone(),
@@ -178,6 +183,14 @@ pub async fn start(options: &Options) -> Result<Running, String> {
     tokio::spawn(admin_port.serve(serving(for_admins, crate::api::router(server.clone()))));
     channel::start(&server);
     background::start(&server);
+    background::every(&server, MINUTE, move |server| {
+        let per_address = per_address.clone();
+        async move {
+            let limit = server.store.run(|tx| settings::count(tx, "limit.connections_per_address")).await?;
+            per_address.store(limit, Ordering::Relaxed);
+            Ok(())
+        }
+    });
     background::every(&server, HOUR, |server| async move {
         while server.store.run(crate::api::tidy).await? {}
         Ok(())
@@ -223,22 +236,24 @@ fn start_log(log: Log) {
     }
 }
 
-/// Serves until SIGTERM or SIGINT.
+/// Serves until SIGTERM, SIGINT or SIGHUP (the terminal went away).
 pub async fn run(options: Options) -> Result<(), String> {
     start_log(options.log);
     let running = start(&options).await?;
     eprintln!("{}", running.ready_line(options.log));
-    let mut terminate =
-        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).map_err(|e| e.to_string())?;
+    let listen = |kind| tokio::signal::unix::signal(kind).map_err(|e| e.to_string());
+    let mut terminate = listen(tokio::signal::unix::SignalKind::terminate())?;
+    let mut hang_up = listen(tokio::signal::unix::SignalKind::hangup())?;
     tokio::select! {
         _ = terminate.recv() => {}
+        _ = hang_up.recv() => {}
         _ = tokio::signal::ctrl_c() => {}
     }
     running.stop().await;
     Ok(())
 }
 
-async fn open_store(url: &str, folder: &Folder, clock: Clock) -> Result<(Store, Arc<Peers>), String> {
+async fn open_store(url: &str, folder: &Folder, clock: Clock, trust: Vec<u8>) -> Result<(Store, Arc<Peers>), String> {
     let node = folder.node()?;
     let (at, name) = (url.to_string(), node.clone());
     // PostgreSQL's client blocks: not on the runtime's threads.
@@ -248,7 +263,7 @@ async fn open_store(url: &str, folder: &Folder, clock: Clock) -> Result<(Store, 
                 .map(|s| Box::new(s) as _)
                 .map_err(|e| format!("store {path}: {e}"))
         } else if at.starts_with("postgres://") || at.starts_with("postgresql://") {
-            Postgres::open(&at, &name).map(|s| Box::new(s) as _).map_err(|e| format!("store: {e}"))
+            Postgres::open(&at, &name, &trust).map(|s| Box::new(s) as _).map_err(|e| format!("store: {e}"))
         } else {
             Err("--store is sled:DIR or postgres://…".to_string())
         }

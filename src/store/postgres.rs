@@ -6,7 +6,10 @@
 
 use super::{Changes, Engine, Fault, LAYOUT, Writes, tx::EVERYTHING};
 use crate::clock::Timestamp;
-use postgres::{Client, Config, NoTls};
+use openssl::ssl::{SslConnector, SslMethod, SslVerifyMode};
+use openssl::x509::X509;
+use postgres::{Client, Config, config::SslMode};
+use postgres_openssl::MakeTlsConnector;
 use std::time::{Duration, Instant};
 
 /// The advisory lock of a store: "lanyard" in ASCII.
@@ -31,6 +34,7 @@ const MIGRATIONS: [&str; 1] = [r#"
 /// See the module.
 pub struct Postgres {
     config: Config,
+    tls: MakeTlsConnector,
     node: String,
     client: Option<Client>,
     /// No transaction below this id was still open when the feed was last read.
@@ -41,15 +45,18 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// Connects and brings the tables up to this program's layout. `node` must differ between nodes.
-    pub fn open(url: &str, node: &str) -> Result<Self, Fault> {
+    /// Connects and brings the tables up to this program's layout. `node` must differ between nodes. With `sslmode=require` in the
+    /// address the server must prove its name by a certificate under the system's roots or those in `trust` (PEM, may be empty);
+    /// else TLS is used where the server offers it, and nothing is proved.
+    pub fn open(url: &str, node: &str, trust: &[u8]) -> Result<Self, Fault> {
         let mut config: Config = url.parse().map_err(|e: postgres::Error| Fault::Away(e.to_string()))?;
         config.connect_timeout(Duration::from_secs(5)).keepalives_idle(Duration::from_secs(5));
         config.tcp_user_timeout(Duration::from_secs(15)).application_name("lanyard");
+        let tls = tls(config.get_ssl_mode(), trust).map_err(|e| Fault::Away(format!("TLS: {e}")))?;
         let node = node.to_string();
         let zero = Timestamp(0);
         let mut store =
-            Self { config, node, client: None, horizon: "0".into(), read: None, latest: zero, written: zero };
+            Self { config, tls, node, client: None, horizon: "0".into(), read: None, latest: zero, written: zero };
         store.migrate()?;
         Ok(store)
     }
@@ -80,7 +87,7 @@ impl Postgres {
             Some(client) => client,
             None => {
                 self.read = None;
-                connect(&self.config).map_err(away)?
+                connect(&self.config, &self.tls).map_err(away)?
             }
         };
         let done = work(&mut client).map_err(away)?;
@@ -192,8 +199,20 @@ impl Engine for Postgres {
     }
 }
 
-fn connect(config: &Config) -> Result<Client, postgres::Error> {
-    let mut client = config.connect(NoTls)?;
+fn tls(mode: SslMode, trust: &[u8]) -> Result<MakeTlsConnector, openssl::error::ErrorStack> {
+    let mut builder = SslConnector::builder(SslMethod::tls_client())?;
+    if mode == SslMode::Require {
+        for root in X509::stack_from_pem(trust)? {
+            builder.cert_store_mut().add_cert(root)?;
+        }
+    } else {
+        builder.set_verify(SslVerifyMode::NONE);
+    }
+    Ok(MakeTlsConnector::new(builder.build()))
+}
+
+fn connect(config: &Config, tls: &MakeTlsConnector) -> Result<Client, postgres::Error> {
+    let mut client = config.connect(tls.clone())?;
     client.batch_execute(
         "SET synchronous_commit = on; SET lock_timeout = '20s'; SET statement_timeout = '30s'; \
          SET idle_in_transaction_session_timeout = '10s'; SET client_min_messages = error",
@@ -202,5 +221,6 @@ fn connect(config: &Config) -> Result<Client, postgres::Error> {
 }
 
 fn away(error: postgres::Error) -> Fault {
-    Fault::Away(error.as_db_error().map_or_else(|| error.to_string(), |db| db.message().to_string()))
+    let below = std::error::Error::source(&error).map(|source| format!("{error}: {source}"));
+    Fault::Away(error.as_db_error().map_or_else(|| below.unwrap_or(error.to_string()), |db| db.message().to_string()))
 }

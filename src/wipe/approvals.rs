@@ -162,7 +162,7 @@ pub fn create(tx: &mut Tx<'_>, actor: &Actor, subject: Subject, detail: &str) ->
     tx.put(&approval)?;
     tx.put(&Waiting { approval: approval.id })?;
     audit::note(tx, &actor.id, "approval.asked", approval.id, "waiting", detail)?;
-    notices::tell(tx, "approval.waiting", approval.id, detail)?;
+    notices::tell(tx, "approval.waiting", approval.id, approval.subject.as_str())?;
     Ok(approval)
 }
 

@@ -85,7 +85,7 @@ impl Bench {
             return None;
         };
         let url = fresh_database(&url).await;
-        let engine = tokio::task::spawn_blocking(move || Postgres::open(&url, "node-a").unwrap()).await.unwrap();
+        let engine = tokio::task::spawn_blocking(move || Postgres::open(&url, "node-a", b"").unwrap()).await.unwrap();
         Self::over(move |_| Box::new(engine), false, None).begun().await
     }
 
