@@ -6,10 +6,16 @@ mod support;
 
 use std::path::Path;
 
-use lanyard_certs::{cms, csr, scep};
+use lanyard_certs::{ca::When, cms, csr, pushcert, scep, wstep};
 
-/// Which fixtures a target starts from.
-const SEEDS: [(&str, &str); 3] = [("csr", "csr-"), ("scep", "scep-"), ("cms", "profile-signed")];
+/// Which fixtures a target starts from; the push certificates are its own.
+const SEEDS: [(&str, &str); 5] = [
+    ("csr", "csr-"),
+    ("scep", "scep-"),
+    ("cms", "profile-signed"),
+    ("signature", "mdm-signature-sha"),
+    ("pushcert", "no fixture"),
+];
 
 #[test]
 fn corpus_replays() {
@@ -24,6 +30,12 @@ fn corpus_replays() {
             match target {
                 "csr" => drop(csr::parse(&bytes)),
                 "scep" => drop(scep::receive(&bytes).and_then(|envelope| envelope.open(&ca, support::NOW))),
+                "signature" => {
+                    let header = String::from_utf8_lossy(&bytes);
+                    let _ = cms::verify_mdm_signature(&header, b"", &ca, When::Any);
+                    let _ = wstep::decode_token(&header).map(|token| wstep::read_renewal(&token, None, &ca, When::Any));
+                }
+                "pushcert" => drop(pushcert::read(&bytes, Some("right"))),
                 _ => drop((cms::verify_attached(&bytes, &[]), cms::unwrap_unchecked(&bytes))),
             }
             replayed += 1;

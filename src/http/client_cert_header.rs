@@ -204,6 +204,15 @@ mod tests {
         }
     }
 
+    #[test]
+    fn corpus_replays() {
+        for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus/client_cert")).unwrap() {
+            let value = std::fs::read(entry.unwrap().path()).unwrap();
+            let _parsed = parse(&value);
+            let _proxies = TrustedProxies::parse(&String::from_utf8_lossy(&value));
+        }
+    }
+
     proptest! {
         #[test]
         fn no_bytes_panic(value: Vec<u8>, list: String) {

@@ -67,18 +67,16 @@ fn read(arguments: &[String]) -> Outcome<(u64, Vec<&str>)> {
 }
 
 /// The folders `fuzz` of the workspace, of the crates named where any is: by folder (`apple`, `protocols/apple`) or by
-/// crate (`lanyard-apple`).
+/// crate (`lanyard-apple`); the server's own is `lanyard`.
 fn suites(names: &[&str]) -> Outcome<Vec<Suite>> {
-    let mut found = Vec::new();
+    let mut found = suite("lanyard".into(), Path::new("fuzz").into()).into_iter().collect::<Vec<_>>();
     for parent in [".", "protocols"] {
         let entries = fs::read_dir(parent).map_err(|e| format!("{parent}: {e}"))?;
-        found.extend(entries.flatten().filter_map(|entry| {
-            let folder = entry.path().join("fuzz");
-            folder
-                .join("Cargo.toml")
-                .is_file()
-                .then(|| Suite { name: entry.file_name().to_string_lossy().into(), folder })
-        }));
+        found.extend(
+            entries
+                .flatten()
+                .filter_map(|entry| suite(entry.file_name().to_string_lossy().into(), entry.path().join("fuzz"))),
+        );
     }
     found.sort_by(|a, b| a.name.cmp(&b.name));
     for name in names {
@@ -88,6 +86,10 @@ fn suites(names: &[&str]) -> Outcome<Vec<Suite>> {
     }
     found.retain(|suite| names.is_empty() || names.iter().any(|name| suite.is(name)));
     Ok(found)
+}
+
+fn suite(name: String, folder: PathBuf) -> Option<Suite> {
+    folder.join("Cargo.toml").is_file().then_some(Suite { name, folder })
 }
 
 impl Suite {

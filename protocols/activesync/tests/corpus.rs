@@ -1,7 +1,7 @@
 //! The fuzz corpora, fed to the same parsers on every test run.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use lanyard_activesync::{Request, autodiscover, packed, ping, provision, settings};
+use lanyard_activesync::{Request, autodiscover, options, packed, ping, provision, settings};
 
 #[test]
 fn corpus_replays() {
@@ -20,6 +20,10 @@ fn corpus_replays() {
     }
     for bytes in corpus("autodiscover") {
         let _ = autodiscover::Request::parse(&bytes);
+    }
+    for text in corpus("options").into_iter().filter_map(|bytes| String::from_utf8(bytes).ok()) {
+        let (versions, commands) = (options::versions(&text), options::commands(&text));
+        assert_eq!((options::versions(&versions), options::commands(&commands)), (versions, commands));
     }
 }
 

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use lanyard_omadm::enrolment::{Request, message_id};
-use lanyard_omadm::session::{Op, Session};
+use lanyard_omadm::session::{MAX_ANSWER_BYTES, Op, Session};
 use lanyard_omadm::syncml::{ContentType, Message};
 
 #[test]
@@ -16,6 +16,16 @@ fn corpus_replays() {
             let due = [Op::get("a", "./DevDetail/SwV").into()];
             let (_, answer, _) = Session::new().step(&message, form, &due, "https://mdm.example/omadm");
             assert!(Message::parse(&answer.body, form).is_ok());
+        }
+    }
+    for bytes in corpus("session") {
+        let mut session = Session::new();
+        for part in bytes.split(|byte| *byte == 0) {
+            let message = Message::parse(part, ContentType::DmXml).unwrap();
+            let due = [Op::get("a", "./DevDetail/SwV").into()];
+            let (next, answer, _) = session.step(&message, ContentType::DmXml, &due, "https://mdm.example/omadm");
+            assert!(answer.body.len() <= MAX_ANSWER_BYTES);
+            session = next;
         }
     }
     for bytes in corpus("enrolment") {

@@ -54,6 +54,14 @@ fn a_whole_file_reads() {
 }
 
 #[test]
+fn corpus_replays() {
+    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus/policy")).unwrap() {
+        let text = std::fs::read(entry.unwrap().path()).unwrap();
+        let _ = PolicyFile::parse(&String::from_utf8_lossy(&text));
+    }
+}
+
+#[test]
 fn a_rule_asks_for_a_passcode_by_itself() {
     let required = |text: &str| {
         PolicyFile::parse(&format!("name: a\nassign: all\npasscode: {text}\n")).unwrap().passcode.map(|p| p.required)
