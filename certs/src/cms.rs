@@ -105,6 +105,22 @@ pub fn verify_mdm_signature(header: &str, body: &[u8], authority: &Authority, wh
     verify_detached(&signature, body, authority, when)
 }
 
+/// The certificate that a header `Mdm-Signature` names as its signer's, where it is one of ours.
+///
+/// That proves nothing yet: it tells whose body is worth reading, so that [`verify_mdm_signature`] can follow.
+///
+/// # Errors
+/// [`Error::Malformed`], [`Error::NotOurs`].
+pub fn mdm_signer(header: &str, authority: &Authority) -> Result<Vec<u8>> {
+    limit("Mdm-Signature", header.as_bytes(), MAX_DETACHED * 3 / 2)?;
+    let signature = decode_base64("Mdm-Signature", header)?;
+    limit("detached signature", &signature, MAX_DETACHED)?;
+    let signer = Parsed::read(&to_der(&signature)?)?.signer_certificate(&[])?;
+    let signer_der = signer.to_der().doing("writing a certificate")?;
+    authority.check_issued(&signer_der, When::Any)?;
+    Ok(signer_der)
+}
+
 /// Takes a signed message apart without checking anything.
 pub fn unwrap_unchecked(message: &[u8]) -> Result<Unchecked> {
     limit(WHAT, message, MAX_SIGNED)?;
@@ -210,6 +226,7 @@ mod tests {
             let signer = verify_mdm_signature(&header(name), &body, authority(), When::At(NOW)).unwrap();
             let presented = Presented::check(&signer, authority(), When::At(NOW)).unwrap();
             assert_eq!(presented.common_name.as_deref(), Some("phone"), "{name}");
+            assert_eq!(mdm_signer(&header(name), authority()).unwrap(), signer, "{name}");
             let late = NOW + Duration::days(731);
             let late = verify_mdm_signature(&header(name), &body, authority(), When::At(late));
             assert!(matches!(late, Err(Error::OutsideValidity { .. })), "{name}");
@@ -228,9 +245,11 @@ mod tests {
         let other = Authority::create(NOW, &[3; 32]).unwrap();
         let refused = verify_mdm_signature(&header, &body, &other, When::Any);
         assert!(matches!(refused, Err(Error::NotOurs { .. })));
+        assert!(matches!(mdm_signer(&header, &other), Err(Error::NotOurs { .. })));
         for nonsense in ["", "AAAA", "***", &header[..400], &"A".repeat(40_000)] {
             let refused = verify_mdm_signature(nonsense, &body, authority(), When::Any).unwrap_err();
             assert!(refused.is_malformed(), "{refused}");
+            assert!(mdm_signer(nonsense, authority()).unwrap_err().is_malformed());
         }
     }
 

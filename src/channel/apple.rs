@@ -27,8 +27,11 @@ use axum::{
     routing::put,
 };
 use lanyard_apple::{Body, refusal};
-use lanyard_certs::ca::When;
+use lanyard_certs::{ca::When, cms};
 use std::sync::Arc;
+
+/// The signature over a body, for connections that cannot carry a certificate.
+const MDM_SIGNATURE: &str = "mdm-signature";
 
 /// Why a device is not served. What it means on the wire is decided in [`Refusal::into_response`] alone.
 #[derive(Debug)]
@@ -88,18 +91,23 @@ async fn message(
     Extension(peer): Extension<Arc<Peer>>,
     request: Request,
 ) -> Response {
-    let (head, body) = match read_whole(request, LARGE_BODY, BODY_IDLE).await {
-        Ok(whole) => whole,
-        Err(error) => return error.into_response(),
-    };
     let answer = async {
-        let shown = shown(&server, &peer, &head.headers, &body)?;
+        // Before the body: strangers shall not make us read eight megabytes.
+        let shown = shown(&server, &peer, request.headers())?;
+        let (head, body) = match read_whole(request, LARGE_BODY, BODY_IDLE).await {
+            Ok(whole) => whole,
+            Err(error) => return Ok(error.into_response()),
+        };
+        let shown = match shown {
+            Shown::Certificate(shown) => shown,
+            Shown::Signature => signer(&server, &head.headers, &body)?,
+        };
         match Body::parse(&body).map_err(|_| Refusal::Unreadable("this is no message of Apple MDM"))? {
             Body::CheckIn(message) => checkin::take(&server, shown, message).await,
             Body::Report(report) => poll::take(&server, shown, report).await,
         }
     };
-    answer.await.unwrap_or_else(|refusal| {
+    answer.await.unwrap_or_else(|refusal: Refusal| {
         if let Refusal::Identity(Standing::Unknown) | Refusal::Unreadable(_) = &refusal {
             server.strangers.count(peer.address.ip());
         }
@@ -107,33 +115,51 @@ async fn message(
     })
 }
 
-/// Whose key signed: the connection's certificate, or where it shows none the signature over the body.
-fn shown(server: &Server, peer: &Peer, headers: &HeaderMap, body: &[u8]) -> std::result::Result<Fingerprint, Refusal> {
+/// How a request says whose it is.
+enum Shown {
+    /// By the connection's certificate.
+    Certificate(Fingerprint),
+    /// By a signature over the body that names a certificate of ours: true once the body is there to check it.
+    Signature,
+}
+
+/// What a request's head tells of who asks: the connection's certificate, or where it shows none the body's signature.
+fn shown(server: &Server, peer: &Peer, headers: &HeaderMap) -> std::result::Result<Shown, Refusal> {
     if let Some(shown) =
         identity::certificate(server, peer, headers).map_err(|_| Refusal::Unreadable("bad Client-Cert"))?
     {
-        return Ok(shown);
+        return Ok(Shown::Certificate(shown));
     }
-    let Some(signature) = headers.get("mdm-signature") else {
+    if headers.get(MDM_SIGNATURE).is_none() {
         return Err(if peer.asked {
             Refusal::Unreadable("a client certificate is needed")
         } else {
             Refusal::WrongName
         });
-    };
-    let text = signature.to_str().map_err(|_| Refusal::Unreadable("the signature cannot be read"))?;
-    // Its time is judged with its pin: an expired one is refused in the same words as on a connection.
-    match lanyard_certs::cms::verify_mdm_signature(text, body, &server.authority, When::Any) {
-        Ok(der) => {
-            let sha256 = lanyard_certs::client::fingerprint(&der).map_err(super::certificates::fault)?;
-            Ok(Fingerprint(sha256))
-        }
-        Err(lanyard_certs::Error::NotOurs { .. }) => Err(Refusal::Identity(Standing::Unknown)),
-        Err(error) => {
-            tracing::debug!(%error, "Mdm-Signature");
-            Err(Refusal::Unreadable("the signature cannot be read, or is not over this body"))
-        }
     }
+    cms::mdm_signer(signature(headers)?, &server.authority).map_err(unsigned)?;
+    Ok(Shown::Signature)
+}
+
+/// Whose key signed the body.
+fn signer(server: &Server, headers: &HeaderMap, body: &[u8]) -> std::result::Result<Fingerprint, Refusal> {
+    // Its time is judged with its pin: an expired one is refused in the same words as on a connection.
+    let der = cms::verify_mdm_signature(signature(headers)?, body, &server.authority, When::Any).map_err(unsigned)?;
+    let sha256 = lanyard_certs::client::fingerprint(&der).map_err(super::certificates::fault)?;
+    Ok(Fingerprint(sha256))
+}
+
+fn signature(headers: &HeaderMap) -> std::result::Result<&str, Refusal> {
+    let text = headers.get(MDM_SIGNATURE).and_then(|value| value.to_str().ok());
+    text.ok_or(Refusal::Unreadable("the signature cannot be read"))
+}
+
+fn unsigned(error: lanyard_certs::Error) -> Refusal {
+    if matches!(error, lanyard_certs::Error::NotOurs { .. }) {
+        return Refusal::Identity(Standing::Unknown);
+    }
+    tracing::debug!(%error, "Mdm-Signature");
+    Refusal::Unreadable("the signature cannot be read, or is not over this body")
 }
 
 /// How a certificate stands on this channel, judged in the call that rests on it. `Err` is a refusal, noted where the
