@@ -18,6 +18,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
+use hyper::body::Body as _;
 use serde_json::Value;
 use std::{collections::BTreeMap, str::FromStr, sync::Arc};
 
@@ -71,7 +72,8 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    /// Reads the request. A call without a token is refused before its body is read.
+    /// Reads the request. Strangers shall not make us read and take apart four megabytes: who comes with a body is
+    /// authenticated before it is read, and once more in the operation that carries the call out.
     pub(super) async fn read(
         server: &Arc<Server>,
         path: BTreeMap<String, String>,
@@ -82,7 +84,10 @@ impl Asked {
             count_stranger(server, peer.as_deref());
             return Err(Problem::unauthenticated().into_response());
         };
-        let loopback = peer.is_some_and(|p| p.address.ip().to_canonical().is_loopback());
+        let loopback = peer.as_ref().is_some_and(|p| p.address.ip().to_canonical().is_loopback());
+        if !request.body().is_end_stream() {
+            authenticate(server, peer.as_deref(), token.clone(), loopback).await?;
+        }
         let (parts, body) = read_whole(request, MAX_BODY, BODY_IDLE)
             .await
             .map_err(|error| Problem::new(error.status(), "body", error.to_string()).into_response())?;
@@ -93,15 +98,8 @@ impl Asked {
     pub(super) async fn admit(self) -> std::result::Result<BTreeMap<String, String>, Response> {
         let peer = self.parts.extensions.get::<Arc<Peer>>().cloned();
         let query = query(self.parts.uri.query().unwrap_or_default()).map_err(IntoResponse::into_response)?;
-        let (token, loopback) = (self.token, self.loopback);
-        match self.server.store.run(move |tx| admins::authenticate(tx, &token, loopback)).await {
-            Ok(Some(_)) => Ok(query),
-            Ok(None) => {
-                count_stranger(&self.server, peer.as_deref());
-                Err(Problem::unauthenticated().into_response())
-            }
-            Err(error) => Err(Problem::from(error).into_response()),
-        }
+        authenticate(&self.server, peer.as_deref(), self.token, self.loopback).await?;
+        Ok(query)
     }
 
     /// Authenticates, and carries out the work, in one store operation. `act`: the call changes something, so that an
@@ -138,6 +136,23 @@ impl Asked {
             }
             Err(error) => Problem::from(error).into_response(),
         }
+    }
+}
+
+/// Whether the token is somebody's, with the answer where it is not.
+async fn authenticate(
+    server: &Server,
+    peer: Option<&Peer>,
+    token: String,
+    loopback: bool,
+) -> std::result::Result<(), Response> {
+    match server.store.run(move |tx| admins::authenticate(tx, &token, loopback)).await {
+        Ok(Some(_)) => Ok(()),
+        Ok(None) => {
+            count_stranger(server, peer);
+            Err(Problem::unauthenticated().into_response())
+        }
+        Err(error) => Err(Problem::from(error).into_response()),
     }
 }
 

@@ -103,9 +103,12 @@ async fn set(server: Arc<Server>, request: Request) -> Response {
         Ok(asked) => asked,
         Err(refusal) => return refusal,
     };
-    let kept = match read(&server, &asked.body) {
-        Ok(kept) => kept,
-        Err(problem) => return problem.into_response(),
+    // How long a PKCS#12 file takes to open is the file's to say: not on a thread that serves devices.
+    let (sealer, body) = (server.clone(), asked.body.clone());
+    let kept = match tokio::task::spawn_blocking(move || read(&sealer, &body)).await {
+        Ok(Ok(kept)) => kept,
+        Ok(Err(problem)) => return problem.into_response(),
+        Err(error) => return Problem::from(crate::error::Error::Internal(error.to_string())).into_response(),
     };
     let work = move |tx: &mut Tx<'_>, call: &Call| {
         let kept = push_cert::set(tx, &call.actor, kept)?;
