@@ -105,7 +105,7 @@ impl Drop for Place {
 }
 
 /// Whom an address counts for: itself, or for IPv6 the /64 that one subscriber gets.
-fn holder(address: IpAddr) -> IpAddr {
+pub fn holder(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
         v4 => v4,

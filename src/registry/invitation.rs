@@ -18,6 +18,10 @@ use std::time::Duration;
 
 /// How long an invitation lives where nothing is said.
 pub const LIFETIME: Duration = Duration::from_secs(7 * 86_400);
+/// How long a wrong code counts.
+const HOUR: Duration = Duration::from_secs(3600);
+/// Records of wrong codes looked at in one call.
+const SWEEP: usize = 500;
 /// Crockford's base32: no I, L, O, U.
 const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
@@ -185,6 +189,17 @@ pub fn by_challenge(tx: &mut Tx<'_>, challenge: &str) -> Result<Option<Invitatio
     by(tx, "challenge", challenge)
 }
 
+/// Removes wrong tries that count no more, among the records after one of them. Answers how many, and where to go on.
+pub fn forget_wrong(tx: &mut Tx<'_>, after: Option<&str>) -> Result<(usize, Option<String>)> {
+    let hour_ago = tx.now().minus(HOUR);
+    let page = tx.scan::<Wrong>("", after, SWEEP)?;
+    let old: Vec<&Wrong> = page.iter().filter(|wrong| wrong.at.iter().all(|at| *at <= hour_ago)).collect();
+    for wrong in &old {
+        tx.delete(*wrong);
+    }
+    Ok((old.len(), page.last().filter(|_| page.len() == SWEEP).map(Record::key)))
+}
+
 /// Why a code was not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WrongCode {
@@ -203,9 +218,11 @@ pub fn by_code(
     address: &str,
 ) -> Result<std::result::Result<Invitation, WrongCode>> {
     let limit = settings::count(tx, "limit.wrong_codes_per_hour")?;
+    // What cannot be a user's name has no invitation, and is not kept.
+    let name = user.and_then(|user| user_name(user).ok());
     let tried: Vec<String> =
-        user.map(|u| format!("user {}", u.to_lowercase())).into_iter().chain([format!("address {address}")]).collect();
-    let hour_ago = tx.now().minus(Duration::from_secs(3600));
+        name.map(|u| format!("user {}", u.to_lowercase())).into_iter().chain([format!("address {address}")]).collect();
+    let hour_ago = tx.now().minus(HOUR);
     let mut wrongs = Vec::new();
     for who in tried {
         let mut wrong = tx.get::<Wrong>(digest(who.as_bytes()))?.unwrap_or(Wrong { who, at: Vec::new() });

@@ -554,9 +554,17 @@ pub async fn wrong_codes_are_counted(bench: Bench) {
         ("a@b", "192.0.2.8", invitation::WrongCode::TooMany),
         ("c@d", "192.0.2.9", invitation::WrongCode::TooMany),
         ("c@d", "192.0.2.7", invitation::WrongCode::Wrong),
+        // The same user to those who compare names.
+        (" A@B ", "192.0.2.6", invitation::WrongCode::TooMany),
     ] {
         let tried = move |tx: &mut Tx<'_>| invitation::by_code(tx, "0000", Channel::Omadm, Some(user), address);
         assert_eq!(bench.store.run(tried).await.unwrap().err(), Some(want), "{user} {address}");
+    }
+    let forget = |tx: &mut Tx<'_>| invitation::forget_wrong(tx, None);
+    assert_eq!(bench.store.run(forget).await.unwrap(), (0, None));
+    if bench.pass(Duration::from_secs(3601)) {
+        // Two users, two addresses.
+        assert_eq!(bench.store.run(forget).await.unwrap(), (4, None));
     }
 }
 

@@ -6,6 +6,7 @@ use crate::{
     error::{Error, Result},
     http::{
         Peer,
+        gate::holder,
         limits::{BODY_IDLE, SMALL_BODY, read_body},
     },
     ids::{digest, hex},
@@ -59,7 +60,7 @@ fn field(form: &[u8], wanted: &str) -> Option<String> {
 }
 
 async fn made(server: &Arc<Server>, peer: &Peer, key: String, code: String) -> Result<Vec<u8>> {
-    let (typed, address) = (code.clone(), peer.address.ip().to_string());
+    let (typed, address) = (code.clone(), holder(peer.address.ip()).to_string());
     let invitation = server.store.run(move |tx| open(tx, &key, &typed, &address)).await??;
     let (maker, enrolment) = (server.clone(), invitation.enrolment);
     let making = move || make(&maker, enrolment, &printed(&code));

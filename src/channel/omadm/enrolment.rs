@@ -11,6 +11,7 @@ use crate::{
     http::{
         Peer,
         client_cert_header::certificate_of,
+        gate::holder,
         limits::{BODY_IDLE, SMALL_BODY, read_whole},
         peer::ClientCertificate,
     },
@@ -121,7 +122,7 @@ async fn policies(
     let login = Login::of(credentials)?;
     // A renewal asks with its certificate and an empty password; what it is told is no secret.
     if !(login.code.is_empty() && asker.certificate(server)?.is_some()) {
-        let address = asker.peer.address.ip().to_string();
+        let address = holder(asker.peer.address.ip()).to_string();
         server.store.run(move |tx| login.invitation(tx, &address)).await??;
     }
     let answer = GetPoliciesResponse {
@@ -199,7 +200,7 @@ async fn first(
         tracing::info!(%error, "Windows enrolment: certificate request");
         Refusal::Fault(FaultKind::CertificateRequest)
     })?;
-    let (key, address) = (hex(&csr.key_sha256), asker.peer.address.ip().to_string());
+    let (key, address) = (hex(&csr.key_sha256), holder(asker.peer.address.ip()).to_string());
     let known_key = key.clone();
     let look = move |tx: &mut Tx<'_>| {
         let invitation = match login.invitation(tx, &address)? {
