@@ -51,10 +51,11 @@ fn main() {
             let database = format!("bench_queue_{name}_{}", std::process::id());
             psql(&base, &format!("create database {database}"));
             let url = format!("{}/{database}", base.rsplit_once('/').unwrap().0);
-            let engine: Box<dyn Engine> =
-                tokio::task::spawn_blocking(move || Box::new(Postgres::open(&url, "bench", b"").unwrap()) as _)
-                    .await
-                    .unwrap();
+            let engine: Box<dyn Engine> = tokio::task::spawn_blocking(move || {
+                Box::new(Postgres::open(&url, "bench", &Arc::new(rustls::RootCertStore::empty())).unwrap()) as _
+            })
+            .await
+            .unwrap();
             rates.push(if name == "ours" { ours(engine, time).await } else { bare(engine, time).await });
             psql(&base, &format!("drop database {database} with (force)"));
         }

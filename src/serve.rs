@@ -113,7 +113,8 @@ pub async fn start(options: &Options) -> Result<Running, String> {
         Some(path) => std::fs::read(path).map_err(|e| format!("{}: {e}", path.display()))?,
         None => Vec::new(),
     };
-    let (store, peers) = open_store(&url, &folder, clock.clone(), extra.clone()).await?;
+    let roots = trusted_roots(&extra).map_err(|e| e.to_string())?;
+    let (store, peers) = open_store(&url, &folder, clock.clone(), roots.clone()).await?;
     let (master_key, authority) =
         keys::open(&store, &folder, options.master_key.as_deref(), clock().to_datetime()).await?;
     folder.write("ca.pem", &authority.root_pem(), false)?;
@@ -133,7 +134,6 @@ pub async fn start(options: &Options) -> Result<Running, String> {
     }
     let enrol_url = address(options.enrol_url.as_deref())?.unwrap_or_else(|| public_url.clone());
 
-    let roots = trusted_roots(&extra).map_err(|e| e.to_string())?;
     let proxies = store.run(|tx| settings::text(tx, "net.trusted_proxies")).await.map_err(|e| e.to_string())?;
     let per_address =
         store.run(|tx| settings::count(tx, "limit.connections_per_address")).await.map_err(|e| e.to_string())?;
@@ -253,7 +253,12 @@ pub async fn run(options: Options) -> Result<(), String> {
     Ok(())
 }
 
-async fn open_store(url: &str, folder: &Folder, clock: Clock, trust: Vec<u8>) -> Result<(Store, Arc<Peers>), String> {
+async fn open_store(
+    url: &str,
+    folder: &Folder,
+    clock: Clock,
+    roots: Arc<rustls::RootCertStore>,
+) -> Result<(Store, Arc<Peers>), String> {
     let node = folder.node()?;
     let (at, name) = (url.to_string(), node.clone());
     // PostgreSQL's client blocks: not on the runtime's threads.
@@ -263,7 +268,7 @@ async fn open_store(url: &str, folder: &Folder, clock: Clock, trust: Vec<u8>) ->
                 .map(|s| Box::new(s) as _)
                 .map_err(|e| format!("store {path}: {e}"))
         } else if at.starts_with("postgres://") || at.starts_with("postgresql://") {
-            Postgres::open(&at, &name, &trust).map(|s| Box::new(s) as _).map_err(|e| format!("store: {e}"))
+            Postgres::open(&at, &name, &roots).map(|s| Box::new(s) as _).map_err(|e| format!("store: {e}"))
         } else {
             Err("--store is sled:DIR or postgres://…".to_string())
         }

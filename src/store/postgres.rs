@@ -4,13 +4,17 @@
 //! visible. A node that stops in its turn is ended by the server (`idle_in_transaction_session_timeout`), so that it holds
 //! up the others for ten seconds at most. The change feed is read by snapshot, so it stays right if turns are ever split.
 
+mod tls;
+
+use self::tls::Tls;
 use super::{Changes, Engine, Fault, LAYOUT, Writes, tx::EVERYTHING};
 use crate::clock::Timestamp;
-use openssl::ssl::{SslConnector, SslMethod, SslVerifyMode};
-use openssl::x509::X509;
-use postgres::{Client, Config, config::SslMode};
-use postgres_openssl::MakeTlsConnector;
-use std::time::{Duration, Instant};
+use postgres::{Client, Config, NoTls, config::SslMode};
+use rustls::RootCertStore;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 /// The advisory lock of a store: "lanyard" in ASCII.
 const TURN: i64 = 0x006c_616e_7961_7264;
@@ -34,7 +38,8 @@ const MIGRATIONS: [&str; 1] = [r#"
 /// See the module.
 pub struct Postgres {
     config: Config,
-    tls: MakeTlsConnector,
+    /// None: nobody asked for it.
+    tls: Option<Tls>,
     node: String,
     client: Option<Client>,
     /// No transaction below this id was still open when the feed was last read.
@@ -46,13 +51,13 @@ pub struct Postgres {
 
 impl Postgres {
     /// Connects and brings the tables up to this program's layout. `node` must differ between nodes. With `sslmode=require` in the
-    /// address the server must prove its name by a certificate under the system's roots or those in `trust` (PEM, may be empty);
-    /// else TLS is used where the server offers it, and nothing is proved.
-    pub fn open(url: &str, node: &str, trust: &[u8]) -> Result<Self, Fault> {
+    /// address the connection is encrypted and the server must prove its name under `roots`; else it is not encrypted.
+    pub fn open(url: &str, node: &str, roots: &Arc<RootCertStore>) -> Result<Self, Fault> {
         let mut config: Config = url.parse().map_err(|e: postgres::Error| Fault::Away(e.to_string()))?;
         config.connect_timeout(Duration::from_secs(5)).keepalives_idle(Duration::from_secs(5));
         config.tcp_user_timeout(Duration::from_secs(15)).application_name("lanyard");
-        let tls = tls(config.get_ssl_mode(), trust).map_err(|e| Fault::Away(format!("TLS: {e}")))?;
+        let tls = (config.get_ssl_mode() == SslMode::Require).then(|| Tls::new(roots)).transpose();
+        let tls = tls.map_err(|e| Fault::Away(format!("TLS: {e}")))?;
         let node = node.to_string();
         let zero = Timestamp(0);
         let mut store =
@@ -87,7 +92,7 @@ impl Postgres {
             Some(client) => client,
             None => {
                 self.read = None;
-                connect(&self.config, &self.tls).map_err(away)?
+                connect(&self.config, self.tls.as_ref()).map_err(away)?
             }
         };
         let done = work(&mut client).map_err(away)?;
@@ -199,20 +204,11 @@ impl Engine for Postgres {
     }
 }
 
-fn tls(mode: SslMode, trust: &[u8]) -> Result<MakeTlsConnector, openssl::error::ErrorStack> {
-    let mut builder = SslConnector::builder(SslMethod::tls_client())?;
-    if mode == SslMode::Require {
-        for root in X509::stack_from_pem(trust)? {
-            builder.cert_store_mut().add_cert(root)?;
-        }
-    } else {
-        builder.set_verify(SslVerifyMode::NONE);
-    }
-    Ok(MakeTlsConnector::new(builder.build()))
-}
-
-fn connect(config: &Config, tls: &MakeTlsConnector) -> Result<Client, postgres::Error> {
-    let mut client = config.connect(tls.clone())?;
+fn connect(config: &Config, tls: Option<&Tls>) -> Result<Client, postgres::Error> {
+    let mut client = match tls {
+        Some(tls) => config.connect(tls.clone())?,
+        None => config.connect(NoTls)?,
+    };
     client.batch_execute(
         "SET synchronous_commit = on; SET lock_timeout = '20s'; SET statement_timeout = '30s'; \
          SET idle_in_transaction_session_timeout = '10s'; SET client_min_messages = error",

@@ -85,7 +85,11 @@ impl Bench {
             return None;
         };
         let url = fresh_database(&url).await;
-        let engine = tokio::task::spawn_blocking(move || Postgres::open(&url, "node-a", b"").unwrap()).await.unwrap();
+        let engine = tokio::task::spawn_blocking(move || {
+            Postgres::open(&url, "node-a", &Arc::new(rustls::RootCertStore::empty())).unwrap()
+        })
+        .await
+        .unwrap();
         Self::over(move |_| Box::new(engine), false, None).begun().await
     }
 
