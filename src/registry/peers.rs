@@ -55,7 +55,7 @@ pub struct Rehearsed {
 }
 
 impl Idle {
-    /// An entry, seen at this moment and written so.
+    /// An entry, seen at this moment: that is written with the next batch.
     pub fn new(
         fingerprint: Fingerprint,
         device: DeviceId,
@@ -63,8 +63,9 @@ impl Idle {
         channel: Channel,
         identity: &str,
         until: Timestamp,
+        now: Timestamp,
     ) -> Self {
-        let (rehearsed, seen) = (OnceLock::new(), AtomicI64::new(0));
+        let (rehearsed, seen) = (OnceLock::new(), AtomicI64::new(now.0));
         Self { fingerprint, device, enrolment, channel, identity: identity.into(), until, rehearsed, seen }
     }
 }
@@ -201,7 +202,15 @@ mod tests {
 
     fn entry(byte: u8) -> Idle {
         let id = Uuid::from_u128(u128::from(byte));
-        Idle::new(Fingerprint([byte; 32]), DeviceId(id), EnrolmentId(id), Channel::Apple, "UDID", Timestamp(1000))
+        Idle::new(
+            Fingerprint([byte; 32]),
+            DeviceId(id),
+            EnrolmentId(id),
+            Channel::Apple,
+            "UDID",
+            Timestamp(1000),
+            Timestamp(0),
+        )
     }
 
     #[test]

@@ -168,6 +168,14 @@ class Apple(ServedTest):
             openssl("verify", "-crl_check", "-CRLfile", crl, "-CAfile", self.server.ca, "-untrusted", issuing,
                     retired.identity.certificate)
 
+    def test_each_report_on_a_command_is_a_sight(self):
+        phone = self.enrolled()
+        phone.poll()
+        before = self.device(phone)["last_seen"]
+        self.server.verb("devices", "sync", self.device(phone)["id"])
+        phone.poll()
+        self.assertGreater(self.device(phone)["last_seen"], before, "it is seen though it never asks for nothing")
+
     def test_a_lock_and_a_cleared_passcode_are_acknowledged(self):
         phone = self.enrolled()
         phone.poll()

@@ -175,7 +175,6 @@ class Restarted(ServedTest):
             self.assertEqual(self.listed(), before, f"kill={kill}")
             self.assertEqual(Api(self.server, token).done("GET", "stop")["on"], False, "the token opens it still")
             self.assertTrue(self.server.verb("audit", "verify")["ok"])
-        phone.poll()
         self.server.verb("commands", "cancel", waiting["id"])
         self.assertEqual(self.server.device_of(phone.udid)["state"], "enrolled")
 

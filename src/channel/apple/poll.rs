@@ -17,7 +17,7 @@ use crate::{
         enrol::{self, Claim},
         peers::Idle,
     },
-    server::Server,
+    server::{Server, background},
     store::Tx,
 };
 use axum::{
@@ -62,6 +62,7 @@ fn exchange(tx: &mut Tx<'_>, shown: &Fingerprint, report: &Report) -> Result<Exc
         return Ok(Ok(None));
     }
     if let Some(uuid) = &report.command_uuid {
+        background::note_seen(tx, credential.enrolment)?;
         file(tx, &mut device, &credential, report, uuid)?;
     }
     if !is_complete(&device, &credential) {
@@ -124,7 +125,7 @@ fn remember(
     if session == Session::Fresh && device.open.is_empty() {
         let asked = device.asked.map_or(tx.now(), |at| at.plus(FACTS));
         let until = asked.min(credential.certificate.not_after).min(credential.revoked.unwrap_or(Timestamp(i64::MAX)));
-        let idle = Idle::new(*shown, device.id, enrolment.id, Channel::Apple, &enrolment.identity, until);
+        let idle = Idle::new(*shown, device.id, enrolment.id, Channel::Apple, &enrolment.identity, until, tx.now());
         tx.remember(Box::new(idle));
     }
     Ok(())

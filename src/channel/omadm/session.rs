@@ -15,7 +15,7 @@ use crate::{
     policies,
     queue::{self, Action, Command, Outcome, Session as Talk, ending},
     registry::{Channel, Credential, Device, EnrolmentState, Life, Standing, enrol, peers::Idle},
-    server::Server,
+    server::{Server, background},
     store::{Record, Tx},
 };
 use lanyard_omadm::{
@@ -123,6 +123,9 @@ fn exchange(tx: &mut Tx<'_>, said: &Said) -> Result<Exchanged> {
     }
     if ended && may_rest && !was_kept {
         visit.rest()?;
+    }
+    if !may_rest || was_kept {
+        background::note_seen(tx, credential.enrolment)?;
     }
     keep(tx, credential.enrolment, (!ended).then_some((session, answers)), was_kept)?;
     Ok(Ok(answer))
@@ -286,7 +289,15 @@ impl Visit<'_, '_> {
         let asked = self.device.asked.map_or(self.tx.now(), |at| at.plus(FACTS));
         let ends = self.credential.revoked.unwrap_or(Timestamp(i64::MAX)).min(self.credential.certificate.not_after);
         let identity = &enrolment.identity;
-        let idle = Idle::new(*self.shown, self.device.id, enrolment.id, Channel::Omadm, identity, asked.min(ends));
+        let idle = Idle::new(
+            *self.shown,
+            self.device.id,
+            enrolment.id,
+            Channel::Omadm,
+            identity,
+            asked.min(ends),
+            self.tx.now(),
+        );
         self.tx.remember(Box::new(idle));
         Ok(())
     }
