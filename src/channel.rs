@@ -54,7 +54,9 @@ fn apple_support(device: &Device, action: Action) -> Support {
         {
             Support::No("only a supervised device can be restarted".into())
         }
-        _ => Support::Yes,
+        Action::Wipe | Action::Lock | Action::ClearPasscode | Action::Restart | Action::Sync | Action::Policy => {
+            Support::Yes
+        }
     }
 }
 
@@ -64,7 +66,7 @@ fn omadm_support(device: &Device, action: Action) -> Support {
             Support::No("Windows 10 and 11 PCs cannot be locked from afar: RemoteLock exists on phones only".into())
         }
         Action::ClearPasscode => Support::No("Windows has no way to clear a passcode".into()),
-        _ => Support::Yes,
+        Action::Wipe | Action::Lock | Action::Restart | Action::Sync | Action::Policy => Support::Yes,
     }
 }
 

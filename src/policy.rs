@@ -13,7 +13,6 @@
 
 pub mod bounds;
 mod coverage;
-mod diff;
 mod difference;
 mod effective;
 mod file;
@@ -21,6 +20,7 @@ mod inline;
 pub mod nearest;
 mod node;
 mod parts;
+mod preview;
 mod setting;
 mod support;
 
@@ -28,12 +28,12 @@ pub use coverage::{
     ChannelView, Compliance, DeviceState, SettingCoverage, State, Subject, compliance, coverage, device_state,
     of_policy,
 };
-pub use diff::{Diff, Touched, diff};
 pub use difference::{Applied, Difference, Outcome, Retry, difference};
 pub use effective::{Effective, Raw, effective};
 pub use file::{AppleProfile, Assign, CspFormat, MAX_TEXT, PolicyError, PolicyFile, WindowsCsp};
 pub use inline::inline_profile_files;
 pub use parts::{NoSuchPart, Part, PartContent, PartId, desired};
+pub use preview::{Diff, Touched, diff};
 pub use setting::{Camera, Channel, Encryption, Passcode, Platform, Setting, Value};
 pub use support::{Support, erases, support};
 

@@ -1,7 +1,7 @@
 //! The store: every call is a closure over a [`Tx`], run one after another by one writer thread, answered once it is durable.
 //!
-//! The domain's words (`take_next`, `record_evidence`, …) are functions over a `Tx` in the registry, the queue and the wipe
-//! breaker. They are written once; a backend is an [`Engine`] of five calls that knows keys and bytes and nothing of devices.
+//! The domain's words (`take_next`, `settle`, …) are functions over a `Tx` in the registry, the queue and the wipe
+//! breaker. They are written once; a backend is an [`Engine`] of six calls that knows keys and bytes and nothing of devices.
 //! Thus no two backends can differ in what a wipe is. See docs/decisions/store.md.
 //!
 //! - Many calls share one commit (group commit); each has an outcome of its own, and a refused one leaves nothing behind.

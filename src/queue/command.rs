@@ -41,7 +41,10 @@ impl Action {
     }
     /// Whether the breaker stands before it.
     pub fn is_guarded(self) -> bool {
-        matches!(self, Self::Wipe | Self::Lock)
+        match self {
+            Self::Wipe | Self::Lock => true,
+            Self::ClearPasscode | Self::Restart | Self::Sync | Self::Policy => false,
+        }
     }
 }
 
