@@ -97,10 +97,14 @@ class Server:
             self.process.kill()
             self.end()
             raise
-        described = json.loads((self.data / "server.json").read_text())
+        described = self.described()
         self.device, self.public_url, self.enrol_url = (described[key] for key in ("device", "public_url", "enrol_url"))
         self.ca = self.data / "ca.pem"
         return self
+
+    def described(self):
+        """The addresses that it writes down at its start."""
+        return json.loads((self.data / "server.json").read_text())
 
     def wrap(self, command):
         """For those that run the server under another program."""
@@ -217,7 +221,7 @@ class Api:
     """Calls on a server's admin API with one token."""
 
     def __init__(self, server, token):
-        admin = json.loads((server.data / "server.json").read_text())["admin"]
+        admin = server.described()["admin"]
         self.base, self.token, self.ca = f"https://{admin}/api/v1/", token, server.data / "ca.pem"
 
     def call(self, method, path, body=None):

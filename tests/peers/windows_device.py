@@ -117,17 +117,21 @@ class WindowsDevice:
 
     # Enrolment
 
+    def envelope(self, url, action, body, security="", message=None):
+        """The bytes of one SOAP request."""
+        return (
+            f'<s:Envelope xmlns:s="{SOAP}" xmlns:a="{ADDRESSING}" xmlns:wsse="{WSSE}" xmlns:u="{WSU}" xmlns:wst="{TRUST}"'
+            f' xmlns:ac="{CONTEXT}"><s:Header><a:Action s:mustUnderstand="1">{action}</a:Action>'
+            f"<a:MessageID>urn:uuid:{message or uuid.uuid4()}</a:MessageID>"
+            "<a:ReplyTo><a:Address>http://www.w3.org/2005/08/addressing/anonymous</a:Address></a:ReplyTo>"
+            f'<a:To s:mustUnderstand="1">{escape(url)}</a:To>{security}</s:Header><s:Body>{body}</s:Body></s:Envelope>'
+        ).encode()
+
     def soap(self, url, action, body, security=""):
         """One SOAP call; answers its envelope, or raises the fault."""
         message = uuid.uuid4()
-        envelope = (
-            f'<s:Envelope xmlns:s="{SOAP}" xmlns:a="{ADDRESSING}" xmlns:wsse="{WSSE}" xmlns:u="{WSU}" xmlns:wst="{TRUST}"'
-            f' xmlns:ac="{CONTEXT}"><s:Header><a:Action s:mustUnderstand="1">{action}</a:Action>'
-            f"<a:MessageID>urn:uuid:{message}</a:MessageID>"
-            "<a:ReplyTo><a:Address>http://www.w3.org/2005/08/addressing/anonymous</a:Address></a:ReplyTo>"
-            f'<a:To s:mustUnderstand="1">{escape(url)}</a:To>{security}</s:Header><s:Body>{body}</s:Body></s:Envelope>'
-        )
-        reply = request(url, "POST", envelope.encode(), {"Content-Type": "application/soap+xml; charset=utf-8"}, ca=self.server.ca)
+        envelope = self.envelope(url, action, body, security, message)
+        reply = request(url, "POST", envelope, {"Content-Type": "application/soap+xml; charset=utf-8"}, ca=self.server.ca)
         assert_whole(reply)
         root = ET.fromstring(reply.body)
         fault = find(root, "Fault")
