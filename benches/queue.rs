@@ -10,7 +10,7 @@ use lanyard::{
     clock::{self, Timestamp},
     ids::{DeviceId, EnrolmentId},
     queue::{self, Action, Outcome, Session},
-    registry::{Channel, Device, Enrolment, EnrolmentState, Ownership, Platform, peers::Peers},
+    registry::{Channel, Device, Enrolment, EnrolmentState, Ownership, Platform, presence::Presence},
     store::{Engine, Options, Postgres, Sled, Store},
 };
 use std::{
@@ -73,9 +73,9 @@ fn psql(url: &str, statement: &str) {
 
 /// Commands a second, each asked for, handed out and acknowledged.
 async fn ours(engine: Box<dyn Engine>, time: Duration) -> f64 {
-    let peers = Arc::new(Peers::new(engine.shared()));
+    let presence = Arc::new(Presence::new(engine.shared()));
     let fill = Box::new(|bytes: &mut [u8]| openssl::rand::rand_bytes(bytes).unwrap());
-    let store = Store::start(engine, Options { node: "bench".into(), fill, observer: peers });
+    let store = Store::start(engine, Options { node: "bench".into(), fill, observer: presence });
     let devices = store.run(|tx| (0..CALLERS).map(|_| add_device(tx)).collect::<Result<Vec<_>, _>>()).await.unwrap();
     let end = Instant::now() + time;
     let tasks: Vec<_> = devices.into_iter().map(|(d, e)| tokio::spawn(one_device(store.clone(), d, e, end))).collect();

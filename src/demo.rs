@@ -1,6 +1,6 @@
 //! `lanyard demo`: a server of its own on loopback, in a temporary folder, and the simulators' thirty devices playing on it.
 
-use crate::serve::{self, Log, Running};
+use crate::serve::{self, Running};
 use lanyard_sim::demo::{Board, Played, Site, Stage};
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -15,15 +15,16 @@ pub struct Options {
     pub once: bool,
 }
 
-/// Plays, prints the table and, unless told `once`, goes on serving until it is interrupted. `false`: something fell short.
-pub async fn run(options: Options) -> Result<bool, String> {
+/// Plays, prints the table (or, for `json`, one document) and, unless told `once`, goes on serving until it is interrupted.
+/// `false`: something fell short.
+pub async fn run(options: Options, json: bool) -> Result<bool, String> {
     let folder = Temporary::new()?;
-    let result = played_in(&folder.0, options.once).await;
+    let result = played_in(&folder.0, options.once, json).await;
     drop(folder);
     result
 }
 
-async fn played_in(folder: &Path, once: bool) -> Result<bool, String> {
+async fn played_in(folder: &Path, once: bool, json: bool) -> Result<bool, String> {
     let stage = Stage::set().await.map_err(|e| e.to_string())?;
     let running = serve::start(&settings(folder, &stage)?).await?;
     eprintln!("lanyard demo: a server on loopback ({}), and thirty simulated devices", running.server.public_url);
@@ -33,7 +34,11 @@ async fn played_in(folder: &Path, once: bool) -> Result<bool, String> {
     };
     let good = match &played {
         Ok(played) => {
-            println!("\n{}", played.table);
+            if json {
+                println!("{:#}", played.document);
+            } else {
+                println!("\n{}", played.table);
+            }
             played.short.is_empty()
         }
         Err(_) => false,
@@ -55,17 +60,11 @@ fn settings(folder: &Path, stage: &Stage) -> Result<serve::Options, String> {
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     Ok(serve::Options {
         data: Some(folder.to_path_buf()),
-        store: None,
-        device_addr: any,
-        admin_addr: any,
-        public_url: None,
-        enrol_url: None,
-        tls_cert: None,
-        tls_key: None,
-        master_key: None,
+        device_addr: Some(any),
+        admin_addr: Some(any),
         eas_upstream: Some(stage.upstream_url()),
         trust: Some(trust),
-        log: Log::Text,
+        ..serve::Options::default()
     })
 }
 

@@ -44,7 +44,7 @@ fn main() -> ExitCode {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => failed(&error),
         },
-        Verb::Demo(options) => match runtime.block_on(demo::run(options)) {
+        Verb::Demo(options) => match runtime.block_on(demo::run(options, arguments.json)) {
             Ok(true) => ExitCode::SUCCESS,
             Ok(false) => ExitCode::FAILURE,
             Err(error) => failed(&error),

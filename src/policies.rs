@@ -9,10 +9,11 @@ use crate::{
     error::{Error, Result},
     ids::DeviceId,
     policy::{
-        ChannelView, Compliance, DeviceState, Difference, Effective, Part, PartId, PolicyFile, Retry, SettingCoverage,
-        Subject, Touched, compliance, coverage, desired, device_state, diff, difference, effective, erases, of_policy,
+        Assign, ChannelView, Compliance, DeviceState, Difference, Effective, Part, PartId, PolicyFile, Retry,
+        SettingCoverage, Subject, Touched, compliance, coverage, desired, device_state, diff, difference, effective,
+        erases, of_policy,
     },
-    registry::{Channel, Device},
+    registry::{Channel, Device, groups::Group},
     store::{Record, Tx},
 };
 use serde::{Deserialize, Serialize};
@@ -132,8 +133,15 @@ fn preview(tx: &mut Tx<'_>, old: Option<&Policy>, new: Option<&PolicyFile>) -> R
     })?;
     let name = new.or(old.as_deref()).map(|f| f.name.clone()).unwrap_or_default();
     let devices = touched.devices;
-    let diff = diff(old.as_deref(), new, touched).to_string();
-    Ok(Change { name, revision: 0, applied: false, diff, devices })
+    let mut diff = diff(old.as_deref(), new, touched);
+    if let Some(Assign::Groups(groups)) = new.map(|file| &file.assign) {
+        for group in groups {
+            if tx.get::<Group>(group)?.is_none() {
+                diff.warnings.push(format!("there is no group {group:?}: lanyard group create makes it"));
+            }
+        }
+    }
+    Ok(Change { name, revision: 0, applied: false, diff: diff.to_string(), devices })
 }
 
 fn groups(device: &Device) -> Vec<String> {

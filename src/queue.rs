@@ -26,8 +26,6 @@ use crate::{
 pub enum Support {
     /// It can.
     Yes,
-    /// It can, with something to say first.
-    Partly(String),
     /// It cannot, for this reason.
     No(String),
 }

@@ -10,7 +10,8 @@ pub mod enrol;
 pub mod groups;
 pub mod invitation;
 pub mod lookup;
-pub mod peers;
+pub mod presence;
+pub mod tries;
 
 pub use credential::{Credential, Standing};
 pub use device::{Channel, Device, Enrolment, EnrolmentState, Life, Ownership, Platform};

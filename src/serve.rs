@@ -2,13 +2,16 @@
 
 mod folder;
 mod keys;
+mod options;
 mod tls;
 
 pub use folder::Folder;
+pub use options::{Log, Options};
 
 use crate::{
     admins, audit, channel,
     clock::{self, Clock},
+    error::Error,
     http::{
         Drain, Gate, Listener, Serving, Tls,
         client_cert_header::TrustedProxies,
@@ -18,14 +21,13 @@ use crate::{
         outgoing::Outgoing,
     },
     ids::DeviceId,
-    registry::peers::Peers,
+    registry::presence::Presence,
     server::{Server, background, host, strangers::Strangers},
     settings,
-    store::{Engine, Options as StoreOptions, Postgres, Sled, Store},
+    store::{Engine, Options as StoreOptions, Postgres, Sled, Store, Tx},
 };
 use std::{
-    net::SocketAddr,
-    path::PathBuf,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -33,62 +35,17 @@ use std::{
     time::Duration,
 };
 
+/// Of the listener for devices: each address of this machine.
+const DEVICE_ADDR: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8443);
+/// Of the listener for administrators: this machine alone.
+const ADMIN_ADDR: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9443);
 /// Held Pings are answered within eight seconds; after ten everything is cut.
 const DRAIN: Duration = Duration::from_secs(9);
-const MINUTE: Duration = Duration::from_secs(60);
+/// Between two looks at the settings that listeners keep in memory.
+const LOOK: Duration = Duration::from_secs(10);
 const HOUR: Duration = Duration::from_secs(3600);
 /// Files kept back for the store, the log and outgoing calls.
 const RESERVE: usize = 256;
-
-/// The flags of `lanyard serve`.
-#[derive(Debug, Clone, clap::Args)]
-pub struct Options {
-    /// Folder for keys, tokens and the embedded store.
-    #[arg(long, env = "LANYARD_DATA")]
-    pub data: Option<PathBuf>,
-    /// `sled:DIR` or `postgres://…`; the embedded store in the data folder where nothing is said.
-    #[arg(long, env = "LANYARD_STORE")]
-    pub store: Option<String>,
-    /// Address of the listener for devices.
-    #[arg(long, default_value = "0.0.0.0:8443")]
-    pub device_addr: SocketAddr,
-    /// Address of the listener for administrators.
-    #[arg(long, default_value = "127.0.0.1:9443")]
-    pub admin_addr: SocketAddr,
-    /// `https://NAME[:PORT]` under which devices reach this server.
-    #[arg(long)]
-    pub public_url: Option<String>,
-    /// Likewise for enrolment; the public one where nothing is said.
-    #[arg(long)]
-    pub enrol_url: Option<String>,
-    /// Certificate chain of the listeners, PEM; of our own CA where nothing is said.
-    #[arg(long, requires = "tls_key")]
-    pub tls_cert: Option<PathBuf>,
-    /// Its key, PEM.
-    #[arg(long, requires = "tls_cert")]
-    pub tls_key: Option<PathBuf>,
-    /// File with the master key, where it is not in the data folder or in LANYARD_MASTER_KEY.
-    #[arg(long)]
-    pub master_key: Option<PathBuf>,
-    /// The mail server's own address, `http(s)://HOST/Microsoft-Server-ActiveSync`.
-    #[arg(long)]
-    pub eas_upstream: Option<String>,
-    /// Roots (PEM) that outgoing calls trust besides the system's.
-    #[arg(long)]
-    pub trust: Option<PathBuf>,
-    /// How to log.
-    #[arg(long, value_enum, default_value = "text")]
-    pub log: Log,
-}
-
-/// The form of the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Log {
-    /// Lines for people.
-    Text,
-    /// An object a line.
-    Json,
-}
 
 /// A server with its ports open.
 pub struct Running {
@@ -114,7 +71,7 @@ pub async fn start(options: &Options) -> Result<Running, String> {
         None => Vec::new(),
     };
     let roots = trusted_roots(&extra).map_err(|e| e.to_string())?;
-    let (store, peers) = open_store(&url, &folder, clock.clone(), roots.clone()).await?;
+    let (store, presence) = open_store(&url, &folder, clock.clone(), roots.clone()).await?;
     let (master_key, authority) =
         keys::open(&store, &folder, options.master_key.as_deref(), clock().to_datetime()).await?;
     folder.write("ca.pem", &authority.root_pem(), false)?;
@@ -122,8 +79,9 @@ pub async fn start(options: &Options) -> Result<Running, String> {
     store.run(move |tx| admins::ensure_local(tx, &token)).await.map_err(|e| e.to_string())?;
     store.run(audit::checkpoint).await.map_err(|e| e.to_string())?;
 
-    let device_port = Listener::bind(options.device_addr).map_err(|e| format!("{}: {e}", options.device_addr))?;
-    let admin_port = Listener::bind(options.admin_addr).map_err(|e| format!("{}: {e}", options.admin_addr))?;
+    let bind = |address| Listener::bind(address).map_err(|e| format!("{address}: {e}"));
+    let device_port = bind(options.device_addr.unwrap_or(DEVICE_ADDR))?;
+    let admin_port = bind(options.admin_addr.unwrap_or(ADMIN_ADDR))?;
     let (device, admin) = (local(&device_port)?, local(&admin_port)?);
     let public_url =
         address(options.public_url.as_deref())?.unwrap_or_else(|| format!("https://localhost:{}", device.port()));
@@ -141,7 +99,7 @@ pub async fn start(options: &Options) -> Result<Running, String> {
     let (wakes, _) = tokio::sync::broadcast::channel::<DeviceId>(4096);
     let server = Arc::new(Server {
         store,
-        peers,
+        presence,
         clock,
         authority,
         master_key,
@@ -183,12 +141,15 @@ pub async fn start(options: &Options) -> Result<Running, String> {
     tokio::spawn(admin_port.serve(serving(for_admins, crate::api::router(server.clone()))));
     channel::start(&server);
     background::start(&server);
-    background::every(&server, MINUTE, move |server| {
+    background::every(&server, LOOK, move |server| {
         let per_address = per_address.clone();
         async move {
-            let limit = server.store.run(|tx| settings::count(tx, "limit.connections_per_address")).await?;
+            let read = |tx: &mut Tx<'_>| {
+                Ok((settings::count(tx, "limit.connections_per_address")?, settings::text(tx, "net.trusted_proxies")?))
+            };
+            let (limit, proxies) = server.store.run(read).await?;
             per_address.store(limit, Ordering::Relaxed);
-            Ok(())
+            server.proxies.replace(proxies.as_deref().unwrap_or_default()).map_err(Error::Internal)
         }
     });
     background::every(&server, HOUR, |server| async move {
@@ -238,9 +199,11 @@ fn start_log(log: Log) {
 
 /// Serves until SIGTERM, SIGINT or SIGHUP (the terminal went away).
 pub async fn run(options: Options) -> Result<(), String> {
-    start_log(options.log);
+    let options = options.with_file()?;
+    let log = options.log.unwrap_or(Log::Text);
+    start_log(log);
     let running = start(&options).await?;
-    eprintln!("{}", running.ready_line(options.log));
+    eprintln!("{}", running.ready_line(log));
     let listen = |kind| tokio::signal::unix::signal(kind).map_err(|e| e.to_string());
     let mut terminate = listen(tokio::signal::unix::SignalKind::terminate())?;
     let mut hang_up = listen(tokio::signal::unix::SignalKind::hangup())?;
@@ -258,7 +221,7 @@ async fn open_store(
     folder: &Folder,
     clock: Clock,
     roots: Arc<rustls::RootCertStore>,
-) -> Result<(Store, Arc<Peers>), String> {
+) -> Result<(Store, Arc<Presence>), String> {
     let node = folder.node()?;
     let (at, name) = (url.to_string(), node.clone());
     // PostgreSQL's client blocks: not on the runtime's threads.
@@ -274,14 +237,14 @@ async fn open_store(
         }
     });
     let engine = opened.await.map_err(|e| e.to_string())??;
-    let peers = Arc::new(Peers::new(engine.shared()));
+    let presence = Arc::new(Presence::new(engine.shared()));
     // A system without randomness cannot serve: better to stop than to hand out guessable secrets.
     let fill = Box::new(|bytes: &mut [u8]| {
         if openssl::rand::rand_bytes(bytes).is_err() {
             std::process::abort();
         }
     });
-    Ok((Store::start(engine, StoreOptions { node, fill, observer: peers.clone() }), peers))
+    Ok((Store::start(engine, StoreOptions { node, fill, observer: presence.clone() }), presence))
 }
 
 fn local(port: &Listener) -> Result<SocketAddr, String> {

@@ -9,7 +9,7 @@ use crate::{
     error::{Error, Result},
     http::{DrainSignal, client_cert_header::TrustedProxies, outgoing::Outgoing},
     ids::DeviceId,
-    registry::peers::Peers,
+    registry::presence::Presence,
     store::Store,
 };
 use lanyard_certs::{Authority, seal::MasterKey};
@@ -20,7 +20,7 @@ pub struct Server {
     /// The store.
     pub store: Store,
     /// Devices with nothing to do.
-    pub peers: Arc<Peers>,
+    pub presence: Arc<Presence>,
     /// The present.
     pub clock: Clock,
     /// The device CA.

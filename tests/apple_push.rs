@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use base64::Engine as _;
-use lanyard::serve::{self, Log, Running};
+use lanyard::serve::{self, Running};
 use lanyard_sim::{Admin, Apns, AppleDevice, World};
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -26,17 +26,10 @@ impl Site {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let options = serve::Options {
             data: Some(folder.clone()),
-            store: None,
-            device_addr: any,
-            admin_addr: any,
-            public_url: None,
-            enrol_url: None,
-            tls_cert: None,
-            tls_key: None,
-            master_key: None,
-            eas_upstream: None,
+            device_addr: Some(any),
+            admin_addr: Some(any),
             trust: Some(trust),
-            log: Log::Text,
+            ..serve::Options::default()
         };
         let running = serve::start(&options).await.unwrap();
         let (admin, world) = (Admin::of_server(&folder).unwrap(), World::of_server(&folder).unwrap());

@@ -4,6 +4,6 @@
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_falls_short() {
     lanyard_certs::providers::init().unwrap();
-    let good = lanyard::demo::run(lanyard::demo::Options { once: true }).await;
+    let good = lanyard::demo::run(lanyard::demo::Options { once: true }, false).await;
     assert_eq!(good, Ok(true), "the table above says what fell short");
 }

@@ -1,7 +1,7 @@
 //! Simulated mail apps on a bad network and in a bad mood, against a whole server: what they did and what the server believes agree.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use lanyard::serve::{self, Log, Running};
+use lanyard::serve::{self, Running};
 use lanyard_sim::{
     Admin, Effect, MailClient, MailServer, World,
     admin::Command,
@@ -29,17 +29,10 @@ impl Site {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let options = serve::Options {
             data: Some(folder.clone()),
-            store: None,
-            device_addr: any,
-            admin_addr: any,
-            public_url: None,
-            enrol_url: None,
-            tls_cert: None,
-            tls_key: None,
-            master_key: None,
+            device_addr: Some(any),
+            admin_addr: Some(any),
             eas_upstream: Some(mail.url()),
-            trust: None,
-            log: Log::Text,
+            ..serve::Options::default()
         };
         let running = serve::start(&options).await.unwrap();
         let (admin, world) = (Admin::of_server(&folder).unwrap(), World::of_server(&folder).unwrap());

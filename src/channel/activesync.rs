@@ -68,7 +68,7 @@ pub(super) fn start(server: &Arc<Server>) {
     tokio::spawn(async move {
         loop {
             match wakes.recv().await {
-                Ok(device) => server.peers.watch(device).notify_waiters(),
+                Ok(device) => server.presence.watch(device).notify_waiters(),
                 // The wake comes again until the command is sent.
                 Err(RecvError::Lagged(_)) => {}
                 Err(RecvError::Closed) => return,

@@ -53,6 +53,7 @@ impl Wipe {
     pub(super) async fn run(self, client: &Client) -> Done {
         let device = client.get(&format!("devices/{}", encode(&self.device))).await?;
         let id = text(&device, "id").to_string();
+        eprintln!("lanyard: {}", what_goes(text(&device, "channel"), text(&device, "platform"), self.scope));
         if !self.yes && !confirm(&question(&device, self.scope))? {
             return Err(Failure::Failed("nothing was done".into()));
         }
@@ -83,6 +84,29 @@ fn question(device: &Value, scope: Scope) -> String {
         Scope::Full => "Erase everything on",
     };
     format!("{what} {} ({})?", names.join(", "), text(device, "id"))
+}
+
+/// What the wipe will erase, by the channel that would carry it.
+fn what_goes(channel: &str, platform: &str, scope: Scope) -> &'static str {
+    match (channel, scope) {
+        ("apple", Scope::Selective) => {
+            "the management profile goes, and with it the profiles, accounts and apps that came by it; the user's own data stays"
+        }
+        ("apple", Scope::Full) if platform == "macos" => {
+            "the Mac is erased: every user's data, the user's own too; it needs the PIN to start again"
+        }
+        ("apple", Scope::Full) => "the device is erased: all apps and data, the user's own too",
+        ("omadm", Scope::Selective) => {
+            "the PC leaves management, and the settings and certificates that came by it go; files stay, the organisation's too"
+        }
+        ("omadm", Scope::Full) => "the PC is reset: all users' files and programs go",
+        (_, Scope::Selective) => {
+            "the mail app removes its account where it speaks ActiveSync 16.1; an older one only loses its access, and mail that it holds stays"
+        }
+        (_, Scope::Full) => {
+            "the mail app has the whole phone erased, the user's own data too, or, as Outlook does, removes its account alone"
+        }
+    }
 }
 
 fn text<'a>(value: &'a Value, field: &str) -> &'a str {

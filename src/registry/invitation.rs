@@ -3,7 +3,10 @@
 //! The `url` holds a secret of its own; people type the `code`. Both are kept as digests. The SCEP challenge is derived from
 //! the secret in the url, so that it needs no keeping either.
 
-use super::device::{Channel, Ownership};
+use super::{
+    device::{Channel, Ownership},
+    tries,
+};
 use crate::{
     admins::Actor,
     audit,
@@ -18,10 +21,6 @@ use std::time::Duration;
 
 /// How long an invitation lives where nothing is said.
 pub const LIFETIME: Duration = Duration::from_secs(7 * 86_400);
-/// How long a wrong code counts.
-const HOUR: Duration = Duration::from_secs(3600);
-/// Records of wrong codes looked at in one call.
-const SWEEP: usize = 500;
 /// Crockford's base32: no I, L, O, U.
 const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
@@ -63,13 +62,6 @@ struct Way {
     invitation: InvitationId,
 }
 
-/// Wrong codes of one user or address, by hour.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Wrong {
-    who: String,
-    at: Vec<Timestamp>,
-}
-
 impl Record for Invitation {
     const KIND: &'static str = "invitation";
     fn key(&self) -> String {
@@ -80,12 +72,6 @@ impl Record for Way {
     const KIND: &'static str = "invitation-way";
     fn key(&self) -> String {
         self.digest.clone()
-    }
-}
-impl Record for Wrong {
-    const KIND: &'static str = "wrong-code";
-    fn key(&self) -> String {
-        digest(self.who.as_bytes())
     }
 }
 
@@ -189,17 +175,6 @@ pub fn by_challenge(tx: &mut Tx<'_>, challenge: &str) -> Result<Option<Invitatio
     by(tx, "challenge", challenge)
 }
 
-/// Removes wrong tries that count no more, among the records after one of them. Answers how many, and where to go on.
-pub fn forget_wrong(tx: &mut Tx<'_>, after: Option<&str>) -> Result<(usize, Option<String>)> {
-    let hour_ago = tx.now().minus(HOUR);
-    let page = tx.scan::<Wrong>("", after, SWEEP)?;
-    let old: Vec<&Wrong> = page.iter().filter(|wrong| wrong.at.iter().all(|at| *at <= hour_ago)).collect();
-    for wrong in &old {
-        tx.delete(*wrong);
-    }
-    Ok((old.len(), page.last().filter(|_| page.len() == SWEEP).map(Record::key)))
-}
-
 /// Why a code was not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WrongCode {
@@ -222,25 +197,20 @@ pub fn by_code(
     let name = user.and_then(|user| user_name(user).ok());
     let tried: Vec<String> =
         name.map(|u| format!("user {}", u.to_lowercase())).into_iter().chain([format!("address {address}")]).collect();
-    let hour_ago = tx.now().minus(HOUR);
-    let mut wrongs = Vec::new();
+    let mut counted = Vec::new();
     for who in tried {
-        let mut wrong = tx.get::<Wrong>(digest(who.as_bytes()))?.unwrap_or(Wrong { who, at: Vec::new() });
-        wrong.at.retain(|at| *at > hour_ago);
-        if wrong.at.len() >= limit {
-            return Ok(Err(WrongCode::TooMany));
+        match tries::within(tx, &who, limit)? {
+            Some(tries) => counted.push(tries),
+            None => return Ok(Err(WrongCode::TooMany)),
         }
-        wrongs.push(wrong);
     }
     let found = by(tx, "code", &normal(code))?
         .filter(|i| i.channel == channel && user.is_none_or(|u| u.trim().to_lowercase() == i.user.to_lowercase()));
     match found.filter(|i| i.spent.is_some() || i.expires > tx.now()) {
         Some(invitation) => Ok(Ok(invitation)),
         None => {
-            let now = tx.now();
-            for mut wrong in wrongs {
-                wrong.at.push(now);
-                tx.put(&wrong)?;
+            for tries in counted {
+                tries.count(tx)?;
             }
             Ok(Err(WrongCode::Wrong))
         }

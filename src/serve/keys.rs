@@ -51,8 +51,7 @@ pub(super) async fn open(
         None => first(store, &key, now).await?,
     };
     let bytes = unhex(&kept.sealed).ok_or("the CA in the store cannot be read")?;
-    let open =
-        key.open(LABEL, &bytes).map_err(|e| format!("the device CA: {e} (this master key has id {})", key.id()))?;
+    let open = key.open(LABEL, &bytes).map_err(|e| e.to_string())?;
     let material = Material::from_bytes(open.expose_secret()).map_err(|e| e.to_string())?;
     Ok((key, Authority::open(&material).map_err(|e| e.to_string())?))
 }

@@ -8,6 +8,7 @@ use crate::{
     ids::{DeviceId, EnrolmentId},
     policies::rollout,
     queue::timers::{self, Wake},
+    registry::tries,
     store::{Record, Tx},
     wipe::approvals,
 };
@@ -56,7 +57,14 @@ pub fn start(server: &Arc<Server>) {
     });
     every(server, Duration::from_secs(3600), |server| async move {
         server.store.run(audit::checkpoint).await?;
-        server.store.run(approvals::expire).await
+        server.store.run(approvals::expire).await?;
+        let mut after: Option<String> = None;
+        loop {
+            after = server.store.run(move |tx| tries::forget(tx, after.as_deref())).await?;
+            if after.is_none() {
+                return Ok(());
+            }
+        }
     });
 }
 
@@ -102,7 +110,7 @@ fn wake_all(server: &Server, wakes: Vec<DeviceId>) {
     if wakes.is_empty() {
         return;
     }
-    let (sender, pause) = (server.wakes.clone(), if server.peers.is_shared() { SPREAD } else { Duration::ZERO });
+    let (sender, pause) = (server.wakes.clone(), if server.presence.is_shared() { SPREAD } else { Duration::ZERO });
     tokio::spawn(async move {
         tokio::time::sleep(pause).await;
         for device in wakes {
@@ -118,7 +126,7 @@ pub fn wake(server: &Server, device: DeviceId) {
 
 /// Writes who was seen; also at the end, before the store closes.
 pub async fn write_seen(server: &Server) -> Result<()> {
-    let seen = server.peers.take_seen();
+    let seen = server.presence.take_seen();
     if seen.is_empty() {
         return Ok(());
     }

@@ -19,8 +19,10 @@ use lanyard::{
     http::{Peer, client_cert_header::TrustedProxies, outgoing::Outgoing, peer::ClientCertificate},
     ids::hex,
     queue::{self, Scope, State},
-    registry::{Channel, Device, EnrolmentState, Life, Ownership, Platform, enrol, invitation, lookup, peers::Peers},
-    serve::{self, Log, Running},
+    registry::{
+        Channel, Device, EnrolmentState, Life, Ownership, Platform, enrol, invitation, lookup, presence::Presence,
+    },
+    serve::{self, Running},
     server::Server,
     wipe,
 };
@@ -56,17 +58,9 @@ impl Bench {
         let folder = std::env::temp_dir().join(format!("lanyard-omadm-{}", uuid::Uuid::new_v4()));
         let options = serve::Options {
             data: Some(folder.clone()),
-            store: None,
-            device_addr: "127.0.0.1:0".parse().unwrap(),
-            admin_addr: "127.0.0.1:0".parse().unwrap(),
-            public_url: None,
-            enrol_url: None,
-            tls_cert: None,
-            tls_key: None,
-            master_key: None,
-            eas_upstream: None,
-            trust: None,
-            log: Log::Text,
+            device_addr: Some("127.0.0.1:0".parse().unwrap()),
+            admin_addr: Some("127.0.0.1:0".parse().unwrap()),
+            ..serve::Options::default()
         };
         let running = serve::start(&options).await.unwrap();
         let token = running.folder.local_token().unwrap();
@@ -144,7 +138,7 @@ impl Bench {
         let key = std::fs::read_to_string(self.folder.join("master.key")).unwrap();
         Arc::new(Server {
             store: mine.store.clone(),
-            peers: Arc::new(Peers::new(false)),
+            presence: Arc::new(Presence::new(false)),
             clock: mine.clock.clone(),
             authority: Authority::open(&mine.authority.material().unwrap()).unwrap(),
             master_key: MasterKey::parse(key.trim()).unwrap(),

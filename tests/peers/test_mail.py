@@ -21,7 +21,7 @@ passcode:
   max_failed: 8
   max_idle_minutes: 5
 """
-CAROL, WORD = "carol@example.org", "right horse"
+CAROL, DAVE, WORD = "carol@example.org", "dave@example.org", "right horse"
 
 
 class Gateway(ServedTest):
@@ -29,7 +29,7 @@ class Gateway(ServedTest):
 
     @classmethod
     def setUpClass(cls):
-        cls.mail = MailServer({CAROL: WORD})
+        cls.mail = MailServer({CAROL: WORD, DAVE: WORD})
         cls.addClassCleanup(cls.mail.stop)
         cls.arguments = ["--eas-upstream", cls.mail.url]
         super().setUpClass()
@@ -284,6 +284,18 @@ class WithAPolicy(Gateway):
         client.provisioned()
         with self.assertRaisesRegex(AssertionError, "HTTP 4"):
             self.stranger().certificate(invitation)
+
+    def test_one_login_brings_so_many_unknown_clients_and_no_more(self):
+        folder = self.folder()
+        clients = [MailClient(self.server, folder, DAVE, WORD) for _ in range(21)]
+        for client in clients[:20]:
+            self.assert_status(client.folder_sync(), "129", "142", "144")
+        refused = clients[20].folder_sync()
+        self.assert_refused(refused, 429)
+        self.assertEqual(refused.headers["retry-after"], "3600")
+        self.assertIsNone(self.server.device_of(clients[20].ident), "nothing is recorded of it")
+        self.assertIsNotNone(self.server.device_of(clients[0].ident))
+        self.assert_status(clients[0].folder_sync(), "129", "142", "144")
 
     def test_a_wrong_code_gives_no_identity(self):
         invitation = self.invite()

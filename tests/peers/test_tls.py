@@ -1,13 +1,15 @@
 """Who is asked for a client certificate, and what becomes of one that is revoked while its connection lives."""
 
+import base64
 import http.client
+import plistlib
 import socket
 import ssl
 import subprocess
 import unittest
 
-from apple_device import CHECK_IN, MDM, SCEP, AppleDevice, payloads
-from harness import Identity, NameProxy, ServedTest, Server, VerbFailed, free_port, openssl, request, serial_of
+from apple_device import CHECK_IN, MDM, RESULT, SCEP, AppleDevice, payloads
+from harness import Identity, NameProxy, ServedTest, Server, VerbFailed, eventually, free_port, openssl, request, self_made, serial_of
 
 PUBLIC, ENROL, THIRD = "mdm.lanyard.test", "enrol.lanyard.test", "mail.lanyard.test"
 
@@ -98,7 +100,6 @@ class Revoked(ServedTest):
 
     def idle(self, secure, phone):
         """One poll on an open connection: its status and body."""
-        import plistlib
         body = plistlib.dumps({"Status": "Idle", "UDID": phone.udid})
         connection = http.client.HTTPConnection("localhost")
         connection.sock = secure
@@ -144,6 +145,28 @@ class Revoked(ServedTest):
             self.server.verb("settings", "set", "net.trusted_proxies", "proxy.example.org")
         self.server.verb("settings", "set", "net.trusted_proxies", "10.0.0.5, 10.1.0.0/16")
         self.server.restart()
+
+
+class BehindAProxy(ServedTest):
+    def test_a_proxys_word_counts_once_it_is_trusted_without_a_restart(self):
+        phone = AppleDevice(self.server, self.folder())
+        phone.fetch(self.server.verb("invite", "--channel", "apple", "--user", "erin@example.org"))
+        body = plistlib.dumps({"Status": "Idle", "UDID": phone.udid})
+
+        def by_header(identity):
+            der = openssl("x509", "-in", identity.certificate, "-outform", "DER")
+            headers = {"Client-Cert": f":{base64.b64encode(der).decode()}:"}
+            return phone.put(phone.mdm()["ServerURL"], RESULT, body, "none", **headers).status
+
+        stranger = self_made(self.folder())
+        self.assertEqual(by_header(stranger), 400, "no certificate was shown")
+        # In the first hour of a store without devices it counts at once.
+        self.assertIsNone(self.server.verb("settings", "set", "net.trusted_proxies", "127.0.0.1")["pending"])
+        eventually(lambda: by_header(stranger) == 403, "the header is read", 25)
+        phone.certificate()
+        for message in (phone.authenticate(), phone.token_update()):
+            self.assertEqual(message.status, 200)
+        self.assertEqual(by_header(phone.identity), 200)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ use crate::{
         limits::{BODY_IDLE, SMALL_BODY, read_from},
     },
     ids::{DeviceId, EnrolmentId},
-    registry::peers::Peers,
+    registry::presence::Presence,
     store::Tx,
 };
 use axum::{
@@ -180,14 +180,14 @@ pub(super) struct Decision {
 impl Gateway {
     /// Decides on a request, in one call on the store.
     pub(super) async fn decide(&self, asked: &Asked, content: Content) -> std::result::Result<Decision, Refusal> {
-        let (head, asker, peers) = (asked.head.clone(), asked.asker.clone(), self.server.peers.clone());
-        self.server.store.run(move |tx| decide(tx, &peers, &asker, &head, &content)).await?
+        let (head, asker, presence) = (asked.head.clone(), asked.asker.clone(), self.server.presence.clone());
+        self.server.store.run(move |tx| decide(tx, &presence, &asker, &head, &content)).await?
     }
 }
 
 fn decide(
     tx: &mut Tx<'_>,
-    peers: &Peers,
+    presence: &Presence,
     asker: &Asker,
     head: &Head,
     content: &Content,
@@ -196,7 +196,7 @@ fn decide(
         Ok(who) => who,
         Err(refusal) => return Ok(Err(refusal)),
     };
-    let (enrolment, news) = (who.enrolment, peers.watch(who.device.id).notified_owned());
+    let (enrolment, news) = (who.enrolment, presence.watch(who.device.id).notified_owned());
     let place = Place::of(&who);
     let mut stand = Stand::of(tx, who, head.version)?;
     if !asker.proved && stand.directive.is_none() {

@@ -30,6 +30,8 @@ pub(super) enum Refusal {
     Stranger,
     /// A known enrolment that may not ask like this; it is noted.
     Denied,
+    /// The login has brought too many unknown clients within the hour.
+    TooManyClients,
     /// Nobody is asked for a certificate under this name, and the enrolment has one.
     WrongName,
     /// Our fault, or the store's.
@@ -55,7 +57,7 @@ impl Refusal {
     /// The answer; who is refused as a stranger is counted.
     pub(super) fn told(self, server: &Server, peer: &Peer) -> Response {
         let stranger = match &self {
-            Self::Stranger | Self::Unreadable => true,
+            Self::Stranger | Self::Unreadable | Self::TooManyClients => true,
             Self::Upstream(answer) => answer.status() == StatusCode::UNAUTHORIZED,
             _ => false,
         };
@@ -93,6 +95,12 @@ impl IntoResponse for Refusal {
             Self::Body(error) => error.into_response(),
             Self::Unreadable => plain(StatusCode::BAD_REQUEST, "bad Client-Cert\n"),
             Self::Stranger | Self::Denied => plain(StatusCode::FORBIDDEN, "refused\n"),
+            Self::TooManyClients => {
+                let mut response =
+                    plain(StatusCode::TOO_MANY_REQUESTS, "too many new clients of this account this hour\n");
+                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("3600"));
+                response
+            }
             Self::WrongName => plain(StatusCode::MISDIRECTED_REQUEST, "ask under the server's public name\n"),
             Self::Fault(Error::Store(_)) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
             Self::Fault(error) => {

@@ -147,17 +147,10 @@ impl Site {
         let folder = std::env::temp_dir().join(name);
         let options = serve::Options {
             data: Some(folder.clone()),
-            store: None,
-            device_addr: "127.0.0.1:0".parse().unwrap(),
-            admin_addr: "127.0.0.1:0".parse().unwrap(),
-            public_url: None,
-            enrol_url: None,
-            tls_cert: None,
-            tls_key: None,
-            master_key: None,
+            device_addr: Some("127.0.0.1:0".parse().unwrap()),
+            admin_addr: Some("127.0.0.1:0".parse().unwrap()),
             eas_upstream,
-            trust: None,
-            log: serve::Log::Text,
+            ..serve::Options::default()
         };
         let running = serve::start(&options).await.unwrap();
         let roots = trusted_roots(&std::fs::read(folder.join("ca.pem")).unwrap()).unwrap();

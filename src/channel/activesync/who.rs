@@ -12,7 +12,7 @@ use crate::{
     registry::{
         Channel, Credential, Device, Enrolment, EnrolmentState, Life, Ownership, Platform, Standing,
         enrol::{self, Claim},
-        lookup,
+        lookup, tries,
     },
     server::Server,
     settings,
@@ -20,6 +20,9 @@ use crate::{
 };
 use axum::http::HeaderMap;
 use lanyard_activesync::Request;
+
+/// New clients that one login may bring in an hour. Each is a record for ever, and whoever has the password could make up any number.
+const NEW_CLIENTS: usize = 20;
 
 /// What a request brings to say whose it is.
 #[derive(Debug, Clone)]
@@ -177,7 +180,17 @@ fn by_login(
     let known = lookup::enrolment(tx, Channel::Activesync, request.device_id.as_str(), &user.name)?;
     let Some((device, id)) = known else {
         // Nothing is written for a login that nobody has proved.
-        return if asker.proved { unknown(tx, user, request).map(Ok) } else { Ok(Err(Refusal::NoLogin)) };
+        if !asker.proved {
+            return Ok(Err(Refusal::NoLogin));
+        }
+        let who = format!("mail client {}", user.name.to_lowercase());
+        return match tries::within(tx, &who, NEW_CLIENTS)? {
+            None => Ok(Err(Refusal::TooManyClients)),
+            Some(tries) => {
+                tries.count(tx)?;
+                unknown(tx, user, request).map(Ok)
+            }
+        };
     };
     let ground = match device.enrolment(id) {
         Some(e) if e.certificate.is_some() => Some("no certificate was shown"),

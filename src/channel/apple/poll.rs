@@ -15,7 +15,7 @@ use crate::{
     registry::{
         Channel, Credential, Device, Life, Platform, Standing,
         enrol::{self, Claim},
-        peers::Idle,
+        presence::Idle,
     },
     server::{Server, background},
     store::Tx,
@@ -34,7 +34,7 @@ const FACTS: Duration = Duration::from_secs(7 * 86_400);
 pub(super) async fn take(server: &Server, shown: Fingerprint, report: Report) -> Answer {
     let name = report.channel.device_name();
     if report.status == Status::Idle && report.channel.user.is_none() {
-        let known = server.peers.idle(&shown, (server.clock)());
+        let known = server.presence.idle(&shown, (server.clock)());
         if known.is_some_and(|idle| idle.channel == Channel::Apple && idle.identity.eq_ignore_ascii_case(name)) {
             return Ok(StatusCode::OK.into_response()); // the idle poll ends here
         }

@@ -6,7 +6,7 @@ use crate::{
     ids::Fingerprint,
     registry::{
         Channel,
-        peers::{Idle, Rehearsed},
+        presence::{Idle, Rehearsed},
     },
     server::Server,
 };
@@ -20,7 +20,7 @@ const LONGEST: usize = 8 * 1024;
 
 /// The answer to a message that is known but for its SessionID; `None`: it must be read.
 pub(super) fn answer(server: &Server, shown: &Fingerprint, form: ContentType, body: &[u8]) -> Option<Vec<u8>> {
-    let known = server.peers.idle(shown, (server.clock)())?;
+    let known = server.presence.idle(shown, (server.clock)())?;
     let kept = known.rehearsed.get().filter(|_| known.channel == Channel::Omadm)?;
     again(kept, form, body)
 }

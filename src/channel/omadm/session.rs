@@ -14,7 +14,7 @@ use crate::{
     ids::{CommandId, EnrolmentId, Fingerprint},
     policies,
     queue::{self, Action, Command, Outcome, Session as Talk, ending},
-    registry::{Channel, Credential, Device, EnrolmentState, Life, Standing, enrol, peers::Idle},
+    registry::{Channel, Credential, Device, EnrolmentState, Life, Standing, enrol, presence::Idle},
     server::{Server, background},
     store::{Record, Tx},
 };
@@ -70,7 +70,7 @@ pub(super) async fn take(
 
 /// The answer to a device that is known to have nothing due and says nothing new.
 fn idle(server: &Server, said: &Said) -> Option<(Arc<Idle>, Answer)> {
-    let known = server.peers.idle(&said.shown, (server.clock)())?;
+    let known = server.presence.idle(&said.shown, (server.clock)())?;
     let same = known.identity.eq_ignore_ascii_case(&said.message.header.source.uri);
     if known.channel != Channel::Omadm || !same || said.message.header.msg_id != 1 {
         return None;

@@ -46,6 +46,8 @@ pub struct Site {
 pub struct Played {
     /// The closing table.
     pub table: String,
+    /// The same as JSON: `wipes`, `policy`, `breaker`, `devices`, `short`.
+    pub document: serde_json::Value,
     /// What fell short, a sentence each; empty is what one hopes for.
     pub short: Vec<String>,
     /// What the devices did.
@@ -76,7 +78,7 @@ impl Stage {
         let local = Admin::new(&site.ca_pem, site.admin, &site.token)?;
         let mut crew = Crew::plan(&world);
         let acts = script::play(&self, &local, &mut crew, board).await?;
-        let table = table::print(&acts, &crew);
-        Ok(Played { table, short: acts.short, ledger: world.ledger.clone(), _crew: crew, _stage: self })
+        let (table, document) = (table::print(&acts, &crew), table::document(&acts, &crew));
+        Ok(Played { table, document, short: acts.short, ledger: world.ledger.clone(), _crew: crew, _stage: self })
     }
 }

@@ -2,6 +2,7 @@
 
 use super::crew::Crew;
 use super::script::{Acts, Wipe, words};
+use serde_json::{Value, json};
 
 const HEAD: [&str; 5] = ["DEVICE", "CHANNEL", "SCOPE", "END", "EVIDENCE"];
 
@@ -25,6 +26,25 @@ pub(super) fn print(acts: &Acts, crew: &Crew) -> String {
         out += &format!("SHORT     {sentence}\n");
     }
     out
+}
+
+/// The same for programs.
+pub(super) fn document(acts: &Acts, crew: &Crew) -> Value {
+    let wipes = acts.wipes.iter().map(|wipe| {
+        let (command, evidence) = (&wipe.command, wipe.command.evidence.last());
+        json!({
+            "device": wipe.device, "channel": command.channel, "scope": wipe.scope, "state": command.state,
+            "evidence": evidence.map(|e| json!({"kind": e.kind, "detail": e.detail})), "remark": wipe.remark,
+        })
+    });
+    let batch = &acts.batch;
+    json!({
+        "wipes": wipes.collect::<Vec<_>>(),
+        "policy": acts.coverage,
+        "breaker": {"asked": batch.asked, "waiting": batch.waiting, "held": batch.held, "cancelled": batch.cancelled},
+        "devices": {"all": crew.members.len(), "erased": acts.erased, "retired": acts.retired, "untouched": acts.untouched},
+        "short": acts.short,
+    })
 }
 
 fn row(wipe: &Wipe) -> [String; 5] {

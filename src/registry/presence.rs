@@ -71,7 +71,7 @@ impl Idle {
 }
 
 /// See the module.
-pub struct Peers {
+pub struct Presence {
     known: RwLock<Known>,
     /// Who waits for news of a device: requests that are held open for it.
     waiting: RwLock<HashMap<String, Weak<Notify>>>,
@@ -88,7 +88,7 @@ struct Known {
     left: Vec<(EnrolmentId, Timestamp)>,
 }
 
-impl Peers {
+impl Presence {
     /// Empty. `shared`: other processes write to the same store.
     pub fn new(shared: bool) -> Self {
         Self {
@@ -171,7 +171,7 @@ impl Known {
     }
 }
 
-impl Observer for Peers {
+impl Observer for Presence {
     fn changed(&self, subjects: &BTreeSet<String>) {
         self.tell(subjects);
         let Ok(mut known) = self.known.write() else { return };
@@ -215,49 +215,49 @@ mod tests {
 
     #[test]
     fn what_changed_is_forgotten_and_its_last_sight_kept() {
-        let peers = Peers::new(false);
+        let presence = Presence::new(false);
         for byte in [1, 2, 3] {
-            peers.remember(Box::new(entry(byte)));
+            presence.remember(Box::new(entry(byte)));
         }
-        let idle = |byte: u8, at: i64| peers.idle(&Fingerprint([byte; 32]), Timestamp(at)).is_some();
+        let idle = |byte: u8, at: i64| presence.idle(&Fingerprint([byte; 32]), Timestamp(at)).is_some();
         assert!(idle(1, 5) && idle(2, 6) && !idle(9, 5) && !idle(1, 1000), "known, unknown, and past its time");
-        peers.changed(&[entry(1).device.to_string()].into());
+        presence.changed(&[entry(1).device.to_string()].into());
         assert!(!idle(1, 7) && idle(2, 8));
-        let mut seen: Vec<i64> = peers.take_seen().into_iter().map(|(_, at)| at.0).collect();
+        let mut seen: Vec<i64> = presence.take_seen().into_iter().map(|(_, at)| at.0).collect();
         seen.sort_unstable();
         assert_eq!(seen, [5, 8], "the forgotten one's sight is written too");
-        assert_eq!(peers.take_seen(), []);
-        peers.changed(&["*".to_string()].into());
+        assert_eq!(presence.take_seen(), []);
+        presence.changed(&["*".to_string()].into());
         assert!(!idle(2, 9) && !idle(3, 9));
     }
 
     #[tokio::test]
     async fn who_waits_for_news_of_a_device_gets_them() {
-        let peers = Peers::new(false);
+        let presence = Presence::new(false);
         let (mine, other) = (entry(1).device, entry(2).device);
         let short = Duration::from_millis(20);
         {
-            let watch = peers.watch(mine);
+            let watch = presence.watch(mine);
             let mut news = std::pin::pin!(watch.notified());
-            peers.changed(&[other.to_string(), "*".to_string()].into());
+            presence.changed(&[other.to_string(), "*".to_string()].into());
             assert!(tokio::time::timeout(short, &mut news).await.is_err(), "another's news, and everybody's");
-            peers.changed(&[mine.to_string()].into());
+            presence.changed(&[mine.to_string()].into());
             assert!(tokio::time::timeout(short, &mut news).await.is_ok());
         }
-        peers.changed(&[mine.to_string()].into());
-        assert!(peers.waiting.read().unwrap().is_empty(), "nobody waits any more");
+        presence.changed(&[mine.to_string()].into());
+        assert!(presence.waiting.read().unwrap().is_empty(), "nobody waits any more");
     }
 
     #[test]
     fn memory_counts_only_while_the_feed_is_fresh() {
-        let peers = Peers::new(true);
-        peers.remember(Box::new(entry(1)));
-        peers.caught_up();
-        let idle = || peers.idle(&Fingerprint([1; 32]), Timestamp(1)).is_some();
+        let presence = Presence::new(true);
+        presence.remember(Box::new(entry(1)));
+        presence.caught_up();
+        let idle = || presence.idle(&Fingerprint([1; 32]), Timestamp(1)).is_some();
         assert!(idle());
         std::thread::sleep(FRESH + Duration::from_millis(50));
         assert!(!idle());
-        peers.caught_up();
+        presence.caught_up();
         assert!(idle());
     }
 }
