@@ -1,7 +1,7 @@
 //! The audit log: one hash chain per node, each entry written in the transaction of the act that it tells of.
 //!
-//! What is personal (`detail`) enters the chain as a salted digest and lies in a record of its own: it can be erased, the chain
-//! stays whole. A cut tail cannot be seen from inside; `audit verify --head` compares with a head kept elsewhere.
+//! What is personal enters the chain as a salted digest (`detail`) and lies beside it (`text`): it can be erased, the chain stays
+//! whole. A cut tail cannot be seen from inside; `audit verify --head` compares with a head kept elsewhere.
 
 use crate::{
     clock::Timestamp,
@@ -33,14 +33,21 @@ pub struct Entry {
     pub detail: String,
     /// SHA-256 over the previous hash and all of the above.
     pub hash: String,
+    /// What the digest is of; none where there is nothing to say, or where it was erased. No part of the chain.
+    pub text: Option<Salted>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Detail {
-    node: String,
-    seq: u64,
+/// A text that its digest does not give away.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Salted {
     salt: String,
     text: String,
+}
+
+impl Salted {
+    fn digest(&self) -> String {
+        digest(format!("{}{}", self.salt, self.text).as_bytes())
+    }
 }
 
 /// The end of a node's chain.
@@ -60,12 +67,6 @@ fn place(node: &str, seq: u64) -> String {
 
 impl Record for Entry {
     const KIND: &'static str = "audit";
-    fn key(&self) -> String {
-        place(&self.node, self.seq)
-    }
-}
-impl Record for Detail {
-    const KIND: &'static str = "audit-detail";
     fn key(&self) -> String {
         place(&self.node, self.seq)
     }
@@ -110,12 +111,7 @@ pub fn note(
     let node = tx.node().to_string();
     let head = tx.get::<Head>(&node)?.unwrap_or(Head { node: node.clone(), seq: 0, hash: String::new() });
     let seq = head.seq + 1;
-    let mut sum = String::new();
-    if !detail.is_empty() {
-        let salt = hex(&tx.random::<16>());
-        sum = digest(format!("{salt}{detail}").as_bytes());
-        tx.put(&Detail { node: node.clone(), seq, salt, text: detail.to_string() })?;
-    }
+    let text = (!detail.is_empty()).then(|| Salted { salt: hex(&tx.random::<16>()), text: detail.to_string() });
     let mut entry = Entry {
         node: node.clone(),
         seq,
@@ -124,8 +120,9 @@ pub fn note(
         action: action.to_string(),
         subject: subject.to_string(),
         outcome: outcome.to_string(),
-        detail: sum,
+        detail: text.as_ref().map(Salted::digest).unwrap_or_default(),
         hash: String::new(),
+        text,
     };
     entry.seal(&head.hash);
     tx.put(&Head { node, seq, hash: entry.hash.clone() })?;
@@ -148,16 +145,15 @@ pub fn heads(tx: &mut Tx<'_>) -> Result<Vec<Head>> {
 /// Entries after the place `after` (`node/seq`), at most `limit`, each with its text.
 pub fn list(tx: &mut Tx<'_>, after: Option<&str>, limit: usize) -> Result<Vec<Printed>> {
     let entries = tx.scan::<Entry>("", after, limit)?;
-    entries.into_iter().map(|entry| Ok(Printed { detail: text(tx, &entry)?, entry })).collect()
+    Ok(entries
+        .into_iter()
+        .map(|entry| Printed { detail: entry.text.as_ref().map(|t| t.text.clone()), entry })
+        .collect())
 }
 
 /// The cursor that continues a listing after this entry.
 pub fn cursor(entry: &Entry) -> String {
     entry.key()
-}
-
-fn text(tx: &mut Tx<'_>, entry: &Entry) -> Result<Option<String>> {
-    Ok(tx.get::<Detail>(entry.key())?.map(|d| d.text))
 }
 
 /// What a check of the chains found.
@@ -196,7 +192,7 @@ impl Check {
         for entry in page {
             let none = || Head { node: entry.node.clone(), seq: 0, hash: String::new() };
             let head = self.last.entry(entry.node.clone()).or_insert_with(none);
-            if let Some(flaw) = flaw(tx, head, &entry)? {
+            if let Some(flaw) = flaw(head, &entry) {
                 self.broken.push(format!("{}: {flaw}", entry.key()));
             }
             self.seen |= self.known.as_deref() == Some(entry.hash.as_str());
@@ -239,16 +235,15 @@ pub fn verify(tx: &mut Tx<'_>, known: Option<&str>) -> Result<Verdict> {
     }
 }
 
-fn flaw(tx: &mut Tx<'_>, head: &Head, entry: &Entry) -> Result<Option<&'static str>> {
+fn flaw(head: &Head, entry: &Entry) -> Option<&'static str> {
     let mut again = entry.clone();
     again.seal(&head.hash);
     if entry.seq != head.seq + 1 {
-        return Ok(Some("entries before it are missing"));
+        return Some("entries before it are missing");
     }
     if again.hash != entry.hash {
-        return Ok(Some("the hash does not fit"));
+        return Some("the hash does not fit");
     }
-    let detail = tx.get::<Detail>(entry.key())?;
-    let altered = detail.is_some_and(|d| digest(format!("{}{}", d.salt, d.text).as_bytes()) != entry.detail);
-    Ok(altered.then_some("its detail was altered"))
+    let altered = entry.text.as_ref().is_some_and(|text| text.digest() != entry.detail);
+    altered.then_some("its detail was altered")
 }

@@ -38,11 +38,19 @@ pub fn command(tx: &mut Tx<'_>, id: CommandId) -> Result<Command> {
     tx.get::<Command>(id)?.ok_or_else(|| Error::not_found("command", id))
 }
 
-/// Adds a command to its device, as it stands. Both are written.
+/// Who asks what the server asks by itself: facts and policies. Its commands are no entries of the audit log, which is of people's
+/// acts and of devices' answers to them; a fleet's change of policy would drown those.
+const SYSTEM: &str = "system";
+
+/// Adds a new command to its device, as it stands. Both are written.
 pub fn add(tx: &mut Tx<'_>, device: &mut Device, command: &Command) -> Result<()> {
     device.open.push(command.id);
-    save(tx, command)?;
+    timers::reset(tx, None, command)?;
+    tx.put(command)?;
     tx.put(device)?;
+    if command.asked_by == SYSTEM {
+        return Ok(());
+    }
     let outcome = if command.state == State::Held { "held" } else { "ok" };
     let action = format!("{}.asked", command.action.as_str());
     audit::note(
@@ -87,8 +95,8 @@ pub fn carrier(device: &Device) -> Result<&Enrolment> {
 /// Commands of the system's own making: what a channel asks a device after enrolment, and policies.
 pub fn ask_by_system(tx: &mut Tx<'_>, device: &mut Device, enrolment: &Enrolment, action: Action) -> Result<Command> {
     let mut command = Command::new(tx.new_id(), device.id, enrolment, action, tx.now());
-    command.asked_by = "system".into();
-    command.requested_by = "system".into();
+    command.asked_by = SYSTEM.into();
+    command.requested_by = SYSTEM.into();
     add(tx, device, &command)?;
     Ok(command)
 }

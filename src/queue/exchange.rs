@@ -150,8 +150,10 @@ pub fn take_next(
         next.state = State::Sent;
         next.sent.get_or_insert(tx.now());
         super::save(tx, &next)?;
-        let outcome = next.action.as_str();
-        audit::note(tx, "device", "command.sent", next.id, outcome, &format!("enrolment {enrolment}"))?;
+        if next.asked_by != super::SYSTEM {
+            let outcome = next.action.as_str();
+            audit::note(tx, "device", "command.sent", next.id, outcome, &format!("enrolment {enrolment}"))?;
+        }
     }
     Ok(Some(next))
 }

@@ -13,7 +13,7 @@ use crate::{
 use std::{
     collections::{BTreeSet, HashMap},
     sync::{
-        Arc, OnceLock, RwLock, Weak,
+        Arc, RwLock, Weak,
         atomic::{AtomicI64, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -39,7 +39,7 @@ pub struct Idle {
     /// From then on the store is asked again: the certificate ends, or facts have to be asked anew.
     pub until: Timestamp,
     /// What it asked last, and the answer: devices say the same each time, but for a number.
-    pub rehearsed: OnceLock<Rehearsed>,
+    pub rehearsed: RwLock<Option<Rehearsed>>,
     seen: AtomicI64,
 }
 
@@ -65,7 +65,7 @@ impl Idle {
         until: Timestamp,
         now: Timestamp,
     ) -> Self {
-        let (rehearsed, seen) = (OnceLock::new(), AtomicI64::new(now.0));
+        let (rehearsed, seen) = (RwLock::default(), AtomicI64::new(now.0));
         Self { fingerprint, device, enrolment, channel, identity: identity.into(), until, rehearsed, seen }
     }
 }

@@ -3,13 +3,20 @@
 //! Batches take turns by one advisory lock, held for the length of a transaction; PostgreSQL releases it after the commit is
 //! visible. A node that stops in its turn is ended by the server (`idle_in_transaction_session_timeout`), so that it holds
 //! up the others for ten seconds at most. The change feed is read by snapshot, so it stays right if turns are ever split.
+//!
+//! What was read or written is kept in memory ([`Cache`]): each batch writes to the feed which keys it wrote, and a batch begins by
+//! reading what the feed says of others, so within its turn a node knows what of its memory is still true.
 
+mod cache;
 mod tls;
 
-use self::tls::Tls;
+use self::{
+    cache::{Cache, hash},
+    tls::Tls,
+};
 use super::{Changes, Engine, Fault, LAYOUT, Writes, tx::EVERYTHING};
 use crate::clock::Timestamp;
-use postgres::{Client, Config, NoTls, config::SslMode};
+use postgres::{Client, Config, NoTls, Statement, config::SslMode};
 use rustls::RootCertStore;
 use std::{
     sync::Arc,
@@ -28,12 +35,24 @@ const TIME_STEP: Duration = Duration::from_secs(10);
 const MIGRATIONS: [&str; 1] = [r#"
     CREATE TABLE lanyard_docs (key text COLLATE "C" PRIMARY KEY, value bytea NOT NULL);
     CREATE TABLE lanyard_feed (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
-        at timestamptz NOT NULL DEFAULT now(), node text NOT NULL, subject text NOT NULL);
+        at timestamptz NOT NULL DEFAULT now(), node text NOT NULL, subjects text[] NOT NULL, keys bigint[] NOT NULL);
     CREATE INDEX lanyard_feed_xid ON lanyard_feed (xid);
     CREATE INDEX lanyard_feed_at ON lanyard_feed (at);
     CREATE TABLE lanyard_time (latest bigint NOT NULL);
     INSERT INTO lanyard_time VALUES (0);
 "#];
+
+/// A connection with what is asked on it again and again.
+struct Link {
+    client: Client,
+    clock: Statement,
+    news: Statement,
+    get: Statement,
+    scan: Statement,
+    put: Statement,
+    delete: Statement,
+    tell: Statement,
+}
 
 /// See the module.
 pub struct Postgres {
@@ -41,10 +60,11 @@ pub struct Postgres {
     /// None: nobody asked for it.
     tls: Option<Tls>,
     node: String,
-    client: Option<Client>,
+    link: Option<Link>,
     /// No transaction below this id was still open when the feed was last read.
     horizon: String,
     read: Option<Instant>,
+    cache: Cache,
     latest: Timestamp,
     written: Timestamp,
 }
@@ -60,64 +80,89 @@ impl Postgres {
         let tls = tls.map_err(|e| Fault::Away(format!("TLS: {e}")))?;
         let node = node.to_string();
         let zero = Timestamp(0);
-        let mut store =
-            Self { config, tls, node, client: None, horizon: "0".into(), read: None, latest: zero, written: zero };
+        let mut store = Self {
+            config,
+            tls,
+            node,
+            link: None,
+            horizon: "0".into(),
+            read: None,
+            cache: Cache::default(),
+            latest: zero,
+            written: zero,
+        };
         store.migrate()?;
         Ok(store)
     }
 
+    /// Before anything else: the statements of a [`Link`] need the tables.
     fn migrate(&mut self) -> Result<(), Fault> {
-        self.with(|client| {
-            let mut step = client.transaction()?;
-            step.execute("SELECT pg_advisory_xact_lock($1)", &[&TURN])?;
-            step.batch_execute("CREATE TABLE IF NOT EXISTS lanyard_layout (layout integer NOT NULL)")?;
-            let found = step.query_opt("SELECT max(layout) FROM lanyard_layout", &[])?;
-            let found = u32::try_from(found.and_then(|row| row.get::<_, Option<i32>>(0)).unwrap_or(0)).unwrap_or(0);
-            for migration in MIGRATIONS.iter().skip(found as usize) {
-                step.batch_execute(migration)?;
-            }
-            if found < LAYOUT {
-                let layout = i32::try_from(LAYOUT).unwrap_or(i32::MAX);
-                step.execute("INSERT INTO lanyard_layout VALUES ($1)", &[&layout])?;
-            }
-            step.commit()?;
-            Ok(found)
-        })
-        .and_then(|found| if found > LAYOUT { Err(Fault::Newer { found }) } else { Ok(()) })
+        let mut client = connect(&self.config, self.tls.as_ref()).map_err(away)?;
+        let found = migrate(&mut client).map_err(away)?;
+        if found > LAYOUT { Err(Fault::Newer { found }) } else { Ok(()) }
     }
 
     /// Runs `work` on the connection, made anew where there is none; a failure drops it, and with it what was open.
-    fn with<T>(&mut self, work: impl FnOnce(&mut Client) -> Result<T, postgres::Error>) -> Result<T, Fault> {
-        let mut client = match self.client.take().filter(|c| !c.is_closed()) {
-            Some(client) => client,
+    fn with<T>(&mut self, work: impl FnOnce(&mut Link) -> Result<T, postgres::Error>) -> Result<T, Fault> {
+        let mut link = match self.link.take().filter(|link| !link.client.is_closed()) {
+            Some(link) => link,
             None => {
                 self.read = None;
-                connect(&self.config, self.tls.as_ref()).map_err(away)?
+                self.cache.clear();
+                connect(&self.config, self.tls.as_ref()).and_then(Link::prepare).map_err(away)?
             }
         };
-        let done = work(&mut client).map_err(away)?;
-        self.client = Some(client);
+        let done = work(&mut link).map_err(away)?;
+        self.link = Some(link);
         Ok(done)
     }
 
     /// Like `with`, inside a batch: a connection that broke since `begin` must not be replaced in silence.
-    fn within<T>(&mut self, work: impl FnOnce(&mut Client) -> Result<T, postgres::Error>) -> Result<T, Fault> {
-        if self.client.as_ref().is_none_or(Client::is_closed) {
-            self.client = None;
+    fn within<T>(&mut self, work: impl FnOnce(&mut Link) -> Result<T, postgres::Error>) -> Result<T, Fault> {
+        if self.link.as_ref().is_none_or(|link| link.client.is_closed()) {
+            self.link = None;
             return Err(Fault::Away("the connection broke".into()));
         }
         self.with(work)
     }
 }
 
+impl Link {
+    fn prepare(mut client: Client) -> Result<Self, postgres::Error> {
+        Ok(Self {
+            clock: client.prepare(
+                "SELECT greatest((extract(epoch FROM clock_timestamp()) * 1000)::bigint, latest) FROM lanyard_time",
+            )?,
+            // All in one statement, hence of one snapshot.
+            news: client.prepare(
+                "WITH news AS (SELECT subjects, keys FROM lanyard_feed WHERE xid >= $1::text::xid8 AND node <> $2) \
+                 SELECT pg_snapshot_xmin(pg_current_snapshot())::text, \
+                 (SELECT array_agg(DISTINCT subject) FROM news, unnest(subjects) AS subject), \
+                 (SELECT array_agg(DISTINCT key) FROM news, unnest(keys) AS key)",
+            )?,
+            get: client.prepare("SELECT value FROM lanyard_docs WHERE key = $1")?,
+            scan: client.prepare(
+                "SELECT key, value FROM lanyard_docs WHERE key >= $1 AND key < $2 AND key > $3 ORDER BY key LIMIT $4",
+            )?,
+            put: client.prepare(
+                "INSERT INTO lanyard_docs SELECT * FROM unnest($1::text[], $2::bytea[]) \
+                 ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+            )?,
+            delete: client.prepare("DELETE FROM lanyard_docs WHERE key = ANY($1)")?,
+            tell: client.prepare("INSERT INTO lanyard_feed (node, subjects, keys) VALUES ($1, $2, $3)")?,
+            client,
+        })
+    }
+}
+
 impl Engine for Postgres {
     fn begin(&mut self) -> Result<Timestamp, Fault> {
-        let now: i64 = self.with(|client| {
-            client.batch_execute("ROLLBACK; BEGIN ISOLATION LEVEL READ COMMITTED")?;
-            client.execute("SELECT pg_advisory_xact_lock($1)", &[&TURN])?;
-            let clock =
-                "SELECT greatest((extract(epoch FROM clock_timestamp()) * 1000)::bigint, latest) FROM lanyard_time";
-            Ok(client.query_one(clock, &[])?.get(0))
+        let now: i64 = self.with(|link| {
+            // In one message; what follows sees all that was committed in the turns before.
+            link.client.batch_execute(&format!(
+                "ROLLBACK; BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock({TURN})"
+            ))?;
+            Ok(link.client.query_one(&link.clock, &[])?.get(0))
         })?;
         self.latest = self.latest.max(Timestamp(now));
         Ok(self.latest)
@@ -125,35 +170,37 @@ impl Engine for Postgres {
 
     fn changes(&mut self) -> Result<Changes, Fault> {
         let (horizon, node) = (self.horizon.clone(), self.node.clone());
-        // Both in one statement, hence of one snapshot.
-        let (next, subjects) = self.with(|client| {
-            let row = client.query_one(
-                "SELECT pg_snapshot_xmin(pg_current_snapshot())::text, (SELECT array_agg(DISTINCT subject) \
-                 FROM lanyard_feed WHERE xid >= $1::text::xid8 AND node <> $2)",
-                &[&horizon, &node],
-            )?;
-            Ok((row.get::<_, String>(0), row.get::<_, Option<Vec<String>>>(1)))
+        let (next, subjects, keys) = self.with(|link| {
+            let row = link.client.query_one(&link.news, &[&horizon, &node])?;
+            Ok((row.get::<_, String>(0), row.get::<_, Option<Vec<String>>>(1), row.get::<_, Option<Vec<i64>>>(2)))
         })?;
         let trusted = self.read.is_some_and(|at| at.elapsed() < FEED_TRUSTED);
         self.horizon = next;
         self.read = Some(Instant::now());
-        Ok(if trusted { subjects.unwrap_or_default().into_iter().collect() } else { [EVERYTHING.to_string()].into() })
+        if !trusted {
+            self.cache.clear();
+            return Ok([EVERYTHING.to_string()].into());
+        }
+        keys.unwrap_or_default().into_iter().for_each(|key| self.cache.forget(key));
+        Ok(subjects.unwrap_or_default().into_iter().collect())
     }
 
     fn get(&mut self, key: &str) -> Result<Option<Vec<u8>>, Fault> {
-        self.within(|client| {
-            Ok(client.query_opt("SELECT value FROM lanyard_docs WHERE key = $1", &[&key])?.map(|row| row.get(0)))
-        })
+        if let Some(known) = self.cache.get(key) {
+            return Ok(known);
+        }
+        let found: Option<Vec<u8>> =
+            self.within(|link| Ok(link.client.query_opt(&link.get, &[&key])?.map(|row| row.get(0))))?;
+        self.cache.put(key.to_string(), found.clone());
+        Ok(found)
     }
 
     fn scan(&mut self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<(String, Vec<u8>)>, Fault> {
         let end = format!("{prefix}\u{10ffff}");
         let after = after.unwrap_or_default();
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        self.within(|client| {
-            let query =
-                "SELECT key, value FROM lanyard_docs WHERE key >= $1 AND key < $2 AND key > $3 ORDER BY key LIMIT $4";
-            let rows = client.query(query, &[&prefix, &end, &after, &limit])?;
+        self.within(|link| {
+            let rows = link.client.query(&link.scan, &[&prefix, &end, &after, &limit])?;
             Ok(rows.into_iter().map(|row| (row.get(0), row.get(1))).collect())
         })
     }
@@ -170,29 +217,32 @@ impl Engine for Postgres {
             }
         }
         let subjects: Vec<&str> = changes.iter().map(String::as_str).collect();
+        let hashes: Vec<i64> = writes.keys().map(|key| hash(key)).collect();
         let (node, latest) = (self.node.clone(), self.latest);
         let tick = latest.since(self.written) >= TIME_STEP;
-        self.within(|client| {
+        let done = self.within(|link| {
+            let client = &mut link.client;
             if !keys.is_empty() {
-                let put = "INSERT INTO lanyard_docs SELECT * FROM unnest($1::text[], $2::bytea[]) \
-                           ON CONFLICT (key) DO UPDATE SET value = excluded.value";
-                client.execute(put, &[&keys, &values])?;
+                client.execute(&link.put, &[&keys, &values])?;
             }
             if !gone.is_empty() {
-                client.execute("DELETE FROM lanyard_docs WHERE key = ANY($1)", &[&gone])?;
+                client.execute(&link.delete, &[&gone])?;
             }
-            if !subjects.is_empty() {
-                client.execute(
-                    "INSERT INTO lanyard_feed (node, subject) SELECT $1, unnest($2::text[])",
-                    &[&node, &subjects],
-                )?;
+            if !subjects.is_empty() || !hashes.is_empty() {
+                client.execute(&link.tell, &[&node, &subjects, &hashes])?;
             }
             if tick {
                 client.execute("UPDATE lanyard_time SET latest = greatest(latest, $1)", &[&latest.0])?;
                 client.execute(&format!("DELETE FROM lanyard_feed WHERE at < now() - interval '{FEED_KEPT}'"), &[])?;
             }
             client.batch_execute("COMMIT")
-        })?;
+        });
+        if done.is_err() {
+            // Nobody knows whether it was committed.
+            self.cache.clear();
+            return done;
+        }
+        writes.iter().for_each(|(key, value)| self.cache.put(key.clone(), value.clone()));
         if tick {
             self.written = latest;
         }
@@ -202,6 +252,23 @@ impl Engine for Postgres {
     fn shared(&self) -> bool {
         true
     }
+}
+
+fn migrate(client: &mut Client) -> Result<u32, postgres::Error> {
+    let mut step = client.transaction()?;
+    step.execute("SELECT pg_advisory_xact_lock($1)", &[&TURN])?;
+    step.batch_execute("CREATE TABLE IF NOT EXISTS lanyard_layout (layout integer NOT NULL)")?;
+    let found = step.query_opt("SELECT max(layout) FROM lanyard_layout", &[])?;
+    let found = u32::try_from(found.and_then(|row| row.get::<_, Option<i32>>(0)).unwrap_or(0)).unwrap_or(0);
+    for migration in MIGRATIONS.iter().skip(found as usize) {
+        step.batch_execute(migration)?;
+    }
+    if found < LAYOUT {
+        let layout = i32::try_from(LAYOUT).unwrap_or(i32::MAX);
+        step.execute("INSERT INTO lanyard_layout VALUES ($1)", &[&layout])?;
+    }
+    step.commit()?;
+    Ok(found)
 }
 
 fn connect(config: &Config, tls: Option<&Tls>) -> Result<Client, postgres::Error> {

@@ -194,7 +194,7 @@ pub fn device(tx: &mut Tx<'_>, identity: &str, channels: &[Channel], ownership: 
     Ok(device)
 }
 
-async fn fresh_database(url: &str) -> String {
+pub async fn fresh_database(url: &str) -> String {
     let url = url.to_string();
     let name = format!("lanyard_{}", uuid::Uuid::new_v4().simple());
     tokio::task::spawn_blocking(move || {

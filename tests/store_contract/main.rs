@@ -9,6 +9,7 @@
 )]
 
 mod bench;
+mod nodes;
 mod promise;
 
 use bench::Bench;

@@ -506,15 +506,22 @@ pub async fn the_audit_chain_shows_what_was_altered(bench: Bench) {
     let head = good.heads[0].hash.clone();
     assert!(bench.store.run(move |tx| audit::verify(tx, Some(&head))).await.unwrap().ok);
     assert!(!bench.store.run(|tx| audit::verify(tx, Some("00"))).await.unwrap().ok);
-    let alter = |tx: &mut Tx<'_>| {
+    let asked = |tx: &mut Tx<'_>| {
         let entries = audit::list(tx, None, 100)?;
-        let mut asked = entries.into_iter().find(|e| e.entry.action == "wipe.asked").unwrap().entry;
-        asked.actor = "somebody else".into();
-        Ok(tx.put(&asked)?)
+        Ok(entries.into_iter().find(|e| e.entry.action == "wipe.asked").unwrap().entry)
     };
-    bench.store.run(alter).await.unwrap();
-    let bad = bench.store.run(|tx| audit::verify(tx, None)).await.unwrap();
-    assert_eq!((bad.ok, bad.broken.len()), (false, 1), "{bad:?}");
+    let whole = bench.store.run(asked).await.unwrap();
+    let other = bench.store.run(|tx| audit::list(tx, None, 100)).await.unwrap();
+    let other = other.into_iter().find_map(|e| e.entry.text.filter(|text| Some(text) != whole.text.as_ref())).unwrap();
+    for (row, altered, ok) in [
+        ("another actor", audit::Entry { actor: "somebody else".into(), ..whole.clone() }, false),
+        ("another text", audit::Entry { text: Some(other), ..whole.clone() }, false),
+        ("an erased text", audit::Entry { text: None, ..whole.clone() }, true),
+    ] {
+        bench.store.run(move |tx| Ok(tx.put(&altered)?)).await.unwrap();
+        let found = bench.store.run(|tx| audit::verify(tx, None)).await.unwrap();
+        assert_eq!((found.ok, found.broken.len()), (ok, usize::from(!ok)), "{row}: {found:?}");
+    }
 }
 
 pub async fn an_invitation_is_found_by_each_of_its_secrets(bench: Bench) {

@@ -21,8 +21,8 @@ const LONGEST: usize = 8 * 1024;
 /// The answer to a message that is known but for its SessionID; `None`: it must be read.
 pub(super) fn answer(server: &Server, shown: &Fingerprint, form: ContentType, body: &[u8]) -> Option<Vec<u8>> {
     let known = server.presence.idle(shown, (server.clock)())?;
-    let kept = known.rehearsed.get().filter(|_| known.channel == Channel::Omadm)?;
-    again(kept, form, body)
+    let kept = known.rehearsed.read().ok()?;
+    again(kept.as_ref().filter(|_| known.channel == Channel::Omadm)?, form, body)
 }
 
 fn again(kept: &Rehearsed, form: ContentType, body: &[u8]) -> Option<Vec<u8>> {
@@ -33,9 +33,8 @@ fn again(kept: &Rehearsed, form: ContentType, body: &[u8]) -> Option<Vec<u8>> {
 
 /// Remembers a message of an idle device and what it was answered.
 pub(super) fn rehearse(known: &Idle, form: ContentType, body: &[u8], answer: &Answer) {
-    if let Some(kept) = kept(form, body, answer) {
-        // Said differently than the first time: that stays, and this is read each time.
-        drop(known.rehearsed.set(kept));
+    if let (Some(kept), Ok(mut place)) = (kept(form, body, answer), known.rehearsed.write()) {
+        *place = Some(kept);
     }
 }
 
