@@ -2,7 +2,7 @@
 
 use crate::{
     error::{Error, Result},
-    http::Peer,
+    http::{Peer, gate::holder},
     push_cert,
     registry::{Channel, Invitation, Ownership, invitation},
     server::Server,
@@ -30,6 +30,12 @@ pub const APPLE_PATH: &str = "/apple/mdm";
 /// `/enroll/{key}` and `/enroll/{key}/profile`.
 pub fn router(server: Arc<Server>) -> Router {
     Router::new().route("/enroll/{key}", get(page)).route("/enroll/{key}/profile", get(profile_only)).with_state(server)
+}
+
+/// By whom wrong codes are counted besides their user: the holder of an address, unless that is a proxy's and so everybody's.
+pub(super) fn counted(server: &Server, peer: &Peer) -> Option<String> {
+    let address = peer.address.ip();
+    (!server.proxies.contains(address)).then(|| holder(address).to_string())
 }
 
 async fn page(

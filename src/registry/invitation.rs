@@ -184,19 +184,20 @@ pub enum WrongCode {
     TooMany,
 }
 
-/// The open or spent invitation that fits code, user (where one was typed) and channel. Wrong tries are counted by user and address.
+/// The open or spent invitation that fits code, user (where one was typed) and channel. Wrong tries are counted by user
+/// and, where it says who asks, by address.
 pub fn by_code(
     tx: &mut Tx<'_>,
     code: &str,
     channel: Channel,
     user: Option<&str>,
-    address: &str,
+    address: Option<&str>,
 ) -> Result<std::result::Result<Invitation, WrongCode>> {
     let limit = settings::count(tx, "limit.wrong_codes_per_hour")?;
     // What cannot be a user's name has no invitation, and is not kept.
     let name = user.and_then(|user| user_name(user).ok());
-    let tried: Vec<String> =
-        name.map(|u| format!("user {}", u.to_lowercase())).into_iter().chain([format!("address {address}")]).collect();
+    let by_user = name.map(|user| format!("user {}", user.to_lowercase()));
+    let tried = by_user.into_iter().chain(address.map(|address| format!("address {address}")));
     let mut counted = Vec::new();
     for who in tried {
         match tries::within(tx, &who, limit)? {

@@ -534,7 +534,7 @@ pub async fn an_invitation_is_found_by_each_of_its_secrets(bench: Bench) {
     assert_eq!(code.len(), 19, "{code}");
     let find = move |tx: &mut Tx<'_>| {
         let typed = code.to_lowercase().replace('-', " ");
-        let by_code = invitation::by_code(tx, &typed, Channel::Omadm, Some("NURSE@example.org"), "192.0.2.1")?;
+        let by_code = invitation::by_code(tx, &typed, Channel::Omadm, Some("NURSE@example.org"), Some("192.0.2.1"))?;
         let ids: Vec<Option<InvitationId>> = vec![
             invitation::by_url(tx, &key)?.map(|i| i.id),
             invitation::by_challenge(tx, &invitation::challenge(&key))?.map(|i| i.id),
@@ -542,8 +542,8 @@ pub async fn an_invitation_is_found_by_each_of_its_secrets(bench: Bench) {
         ];
         let wrong = [
             invitation::by_url(tx, "nope")?.is_some(),
-            invitation::by_code(tx, &code, Channel::Apple, None, "192.0.2.1")?.is_ok(),
-            invitation::by_code(tx, &code, Channel::Omadm, Some("other@example.org"), "192.0.2.1")?.is_ok(),
+            invitation::by_code(tx, &code, Channel::Apple, None, Some("192.0.2.1"))?.is_ok(),
+            invitation::by_code(tx, &code, Channel::Omadm, Some("other@example.org"), Some("192.0.2.1"))?.is_ok(),
         ];
         Ok((ids, wrong))
     };
@@ -554,7 +554,7 @@ pub async fn an_invitation_is_found_by_each_of_its_secrets(bench: Bench) {
 
 pub async fn wrong_codes_are_counted(bench: Bench) {
     for _ in 0..10 {
-        let tried = |tx: &mut Tx<'_>| invitation::by_code(tx, "0000", Channel::Omadm, Some("a@b"), "192.0.2.9");
+        let tried = |tx: &mut Tx<'_>| invitation::by_code(tx, "0000", Channel::Omadm, Some("a@b"), Some("192.0.2.9"));
         assert_eq!(bench.store.run(tried).await.unwrap().err(), Some(invitation::WrongCode::Wrong));
     }
     for (user, address, want) in [
@@ -563,14 +563,17 @@ pub async fn wrong_codes_are_counted(bench: Bench) {
         ("c@d", "192.0.2.7", invitation::WrongCode::Wrong),
         // The same user to those who compare names.
         (" A@B ", "192.0.2.6", invitation::WrongCode::TooMany),
+        ("e@f", "", invitation::WrongCode::Wrong),
     ] {
-        let tried = move |tx: &mut Tx<'_>| invitation::by_code(tx, "0000", Channel::Omadm, Some(user), address);
+        // A proxy's address is everybody's and counts for nobody.
+        let who = Some(address).filter(|address| !address.is_empty());
+        let tried = move |tx: &mut Tx<'_>| invitation::by_code(tx, "0000", Channel::Omadm, Some(user), who);
         assert_eq!(bench.store.run(tried).await.unwrap().err(), Some(want), "{user} {address}");
     }
-    // Two users, two addresses.
-    assert_eq!(bench.store.run(kept).await.unwrap(), 4);
+    // Three users, two addresses.
+    assert_eq!(bench.store.run(kept).await.unwrap(), 5);
     bench.store.run(|tx| tries::forget(tx, None)).await.unwrap();
-    assert_eq!(bench.store.run(kept).await.unwrap(), 4, "they count still");
+    assert_eq!(bench.store.run(kept).await.unwrap(), 5, "they count still");
     if bench.pass(Duration::from_secs(3601)) {
         assert_eq!(bench.store.run(|tx| tries::forget(tx, None)).await.unwrap(), None);
         assert_eq!(bench.store.run(kept).await.unwrap(), 0);

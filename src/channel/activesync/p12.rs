@@ -2,11 +2,10 @@
 
 use super::Gateway;
 use crate::{
-    channel::{certificates, scep::decode},
+    channel::{certificates, invitations::counted, scep::decode},
     error::{Error, Result},
     http::{
         Peer,
-        gate::holder,
         limits::{BODY_IDLE, SMALL_BODY, read_body},
     },
     ids::{digest, hex},
@@ -60,8 +59,8 @@ fn field(form: &[u8], wanted: &str) -> Option<String> {
 }
 
 async fn made(server: &Arc<Server>, peer: &Peer, key: String, code: String) -> Result<Vec<u8>> {
-    let (typed, address) = (code.clone(), holder(peer.address.ip()).to_string());
-    let invitation = server.store.run(move |tx| open(tx, &key, &typed, &address)).await??;
+    let (typed, address) = (code.clone(), counted(server, peer));
+    let invitation = server.store.run(move |tx| open(tx, &key, &typed, address.as_deref())).await??;
     let (maker, enrolment) = (server.clone(), invitation.enrolment);
     let making = move || make(&maker, enrolment, &printed(&code));
     let (file, certificate, der, key) =
@@ -71,11 +70,11 @@ async fn made(server: &Arc<Server>, peer: &Peer, key: String, code: String) -> R
 }
 
 /// The invitation of this url and code. The wrong tries are written, so a wrong code is no error of the call.
-fn open(tx: &mut Tx<'_>, key: &str, code: &str, address: &str) -> Result<Result<Invitation>> {
+fn open(tx: &mut Tx<'_>, key: &str, code: &str, address: Option<&str>) -> Result<Result<Invitation>> {
     let wrong = || Error::forbidden("wrong_code", "The code is wrong.");
     let invitation = invitation::by_url(tx, key)?.filter(|i| i.channel == Channel::Activesync);
     let Some(invitation) = invitation else { return Err(Error::not_found("invitation", "")) };
-    Ok(match invitation::by_code(tx, code, Channel::Activesync, None, address)? {
+    Ok(match invitation::by_code(tx, code, Channel::Activesync, Some(&invitation.user), address)? {
         Ok(found) if found.id == invitation.id => usable(tx, invitation)?,
         Ok(_) | Err(WrongCode::Wrong) => Err(wrong()),
         Err(WrongCode::TooMany) => Err(Error::refused("too_many_codes", "Too many wrong codes. Try again in an hour.")),

@@ -5,13 +5,13 @@ use crate::{
     channel::{
         certificates::{issue, read},
         identity,
+        invitations::counted,
     },
     clock::Timestamp,
     error::{Error, Result},
     http::{
         Peer,
         client_cert_header::certificate_of,
-        gate::holder,
         limits::{BODY_IDLE, SMALL_BODY, read_whole},
         peer::ClientCertificate,
     },
@@ -122,8 +122,8 @@ async fn policies(
     let login = Login::of(credentials)?;
     // A renewal asks with its certificate and an empty password; what it is told is no secret.
     if !(login.code.is_empty() && asker.certificate(server)?.is_some()) {
-        let address = holder(asker.peer.address.ip()).to_string();
-        server.store.run(move |tx| login.invitation(tx, &address)).await??;
+        let address = counted(server, asker.peer);
+        server.store.run(move |tx| login.invitation(tx, address.as_deref())).await??;
     }
     let answer = GetPoliciesResponse {
         relates_to,
@@ -176,7 +176,7 @@ impl Login {
     }
 
     /// Wrong tries are counted, so the refusal is a value: the count must be kept.
-    fn invitation(&self, tx: &mut Tx<'_>, address: &str) -> Result<Done<invitation::Invitation>> {
+    fn invitation(&self, tx: &mut Tx<'_>, address: Option<&str>) -> Result<Done<invitation::Invitation>> {
         let found = invitation::by_code(tx, &self.code, Channel::Omadm, Some(&self.user), address)?;
         Ok(found.map_err(|why| {
             if why == WrongCode::TooMany {
@@ -200,10 +200,10 @@ async fn first(
         tracing::info!(%error, "Windows enrolment: certificate request");
         Refusal::Fault(FaultKind::CertificateRequest)
     })?;
-    let (key, address) = (hex(&csr.key_sha256), holder(asker.peer.address.ip()).to_string());
+    let (key, address) = (hex(&csr.key_sha256), counted(server, asker.peer));
     let known_key = key.clone();
     let look = move |tx: &mut Tx<'_>| {
-        let invitation = match login.invitation(tx, &address)? {
+        let invitation = match login.invitation(tx, address.as_deref())? {
             Ok(invitation) => invitation,
             Err(refusal) => return Ok(Err(refusal)),
         };
