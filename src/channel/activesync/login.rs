@@ -38,7 +38,9 @@ pub(super) struct Login {
 impl Login {
     /// Basic or Bearer. NTLM and Negotiate hold for a connection, and ours to the mail server serve many.
     pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
-        let value = headers.get(header::AUTHORIZATION)?.clone();
+        // A copy: what came shares the connection's read buffer, and logins are kept as long as a Ping is held.
+        let mut value = HeaderValue::from_bytes(headers.get(header::AUTHORIZATION)?.as_bytes()).ok()?;
+        value.set_sensitive(true);
         let (scheme, word) = value.to_str().ok()?.split_once(' ')?;
         let user = if scheme.eq_ignore_ascii_case("basic") {
             let plain = STANDARD.decode(word.trim()).ok()?;

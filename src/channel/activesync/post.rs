@@ -91,6 +91,8 @@ async fn serve(gateway: &Arc<Gateway>, peer: &Peer, request: Request) -> std::re
     }
     let key = decision.place.foreign.as_ref().and_then(Foreign::key);
     let onward = upstream::request(&upstream, &parts, asked.login.as_ref(), key, body)?;
+    // A Ping is held for an hour, and a header keeps the connection's whole read buffer.
+    drop(parts);
     match asked.head.command {
         Command::Ping | Command::Sync => hold::hold(gateway, &asked, decision, onward).await,
         _ => gateway.exchange(&asked, &decision.place, onward).await,
