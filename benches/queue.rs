@@ -10,7 +10,7 @@ use lanyard::{
     admins::Actor,
     clock::{self, Timestamp},
     ids::{DeviceId, EnrolmentId},
-    queue::{self, Action, Outcome, Session},
+    queue::{self, Action, Outcome, Talk},
     registry::{Channel, Device, Enrolment, EnrolmentState, Ownership, Platform, presence::Presence},
     store::{Changes, Engine, Fault, Options, Postgres, Sled, Store, Writes},
 };
@@ -192,7 +192,7 @@ async fn one_device(store: Store, id: DeviceId, enrolment: EnrolmentId, end: Ins
         let asked = asked.await.unwrap().id;
         let sent = store.run(move |tx| {
             let device = tx.get::<Device>(id)?.unwrap();
-            queue::take_next(tx, &device, enrolment, Session::Fresh)
+            queue::take_next(tx, &device, enrolment, Talk::Fresh)
         });
         assert_eq!(sent.await.unwrap().map(|c| c.id), Some(asked));
         let settled = store.run(move |tx| {

@@ -5,12 +5,12 @@
 
 mod admins;
 mod audit;
+mod breaker;
 mod ca;
 mod call;
 mod commands;
 mod devices;
 mod groups;
-mod guard;
 mod health;
 mod idempotency;
 mod invitations;
@@ -42,7 +42,7 @@ fn routes() -> Vec<Route> {
         invitations::routes(),
         devices::routes(),
         commands::routes(),
-        guard::routes(),
+        breaker::routes(),
         policies::routes(),
         groups::routes(),
         admins::routes(),

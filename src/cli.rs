@@ -1,12 +1,17 @@
 //! The command line: verbs that talk to the admin API. What scripts rely on (names, JSON, exit codes) is what the API answers.
 
+mod admins;
+mod audit;
+mod breaker;
+mod ca;
 mod client;
+mod commands;
 mod devices;
-mod guard;
-mod people;
-mod policy;
+mod invitations;
+mod policies;
 mod print;
-mod records;
+mod push_cert;
+mod settings;
 mod wipe;
 
 use client::Client;
@@ -17,13 +22,13 @@ use std::process::ExitCode;
 #[derive(clap::Subcommand)]
 pub enum Verb {
     /// Invite a user to enrol a device.
-    Invite(records::Invite),
+    Invite(invitations::Invite),
     /// Look at devices; let their mail in or shut it out; end their certificates.
     #[command(subcommand)]
     Devices(devices::Devices),
     /// Look at commands, and take them back.
     #[command(subcommand)]
-    Commands(records::Commands),
+    Commands(commands::Commands),
     /// Remove the organisation's data from a device, or everything.
     Wipe(wipe::Wipe),
     /// Lock a device's screen.
@@ -34,34 +39,34 @@ pub enum Verb {
     Restart(devices::One),
     /// Settings that devices must have continuously.
     #[command(subcommand)]
-    Policy(policy::Policy),
+    Policy(policies::Policy),
     /// Groups of devices.
     #[command(subcommand)]
-    Group(policy::Group),
+    Group(policies::Group),
     /// What waits for a second person.
     #[command(subcommand)]
-    Approvals(guard::Approvals),
+    Approvals(breaker::Approvals),
     /// The emergency stop.
     #[command(subcommand)]
-    Stop(guard::Stop),
+    Stop(breaker::Stop),
     /// Administrators.
     #[command(subcommand)]
-    Admins(people::Admins),
+    Admins(admins::Admins),
     /// Their tokens.
     #[command(subcommand)]
-    Token(people::Token),
+    Token(admins::Token),
     /// What guards wipes, and what all nodes agree on.
     #[command(subcommand)]
-    Settings(people::Settings),
+    Settings(settings::Settings),
     /// Apple's push service.
     #[command(subcommand)]
-    Apple(records::Apple),
+    Apple(push_cert::Apple),
     /// What was done, by whom and when.
     #[command(subcommand)]
-    Audit(records::Audit),
+    Audit(audit::Audit),
     /// The device CA.
     #[command(subcommand)]
-    Ca(records::Ca),
+    Ca(ca::Ca),
 }
 
 /// Why a verb was not carried out.

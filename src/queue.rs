@@ -9,7 +9,7 @@ pub mod exchange;
 pub mod timers;
 
 pub use command::{Action, Command, Evidence, Scope, State};
-pub use exchange::{Outcome, Session, settle, take_next};
+pub use exchange::{Outcome, Talk, settle, take_next};
 
 use crate::{
     admins::Actor,
@@ -20,6 +20,9 @@ use crate::{
     store::Tx,
     wipe,
 };
+
+/// Sealed under this label: the six digits for a Mac.
+pub const PIN: &str = "command pin";
 
 /// How well a channel can do an action on a device.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,8 +74,11 @@ pub fn save(tx: &mut Tx<'_>, command: &Command) -> Result<()> {
     Ok(())
 }
 
-/// Queues something other than a wipe or a lock: it needs no guard.
+/// Queues something that needs no guard. What does is asked for through the breaker (`wipe::ask`, `wipe::ask_lock`).
 pub fn ask(tx: &mut Tx<'_>, actor: &Actor, device: &mut Device, action: Action, support: Ask<'_>) -> Result<Command> {
+    if action.is_guarded() {
+        return Err(Error::Internal(format!("{} was asked for past the breaker", action.as_str())));
+    }
     let carrier = carrier(device)?.clone();
     if let Support::No(why) = support(device, &carrier, action, None) {
         return Err(Error::refused("unsupported", why));

@@ -146,7 +146,7 @@ fn current(tx: &mut Tx<'_>, spec: &Spec) -> Result<Setting> {
     Ok(setting)
 }
 
-/// All settings, in the order of the documentation.
+/// All settings, in the order of the table in docs/operations.md.
 pub fn list(tx: &mut Tx<'_>) -> Result<Vec<Setting>> {
     SPECS.iter().map(|s| current(tx, s)).collect()
 }
@@ -216,5 +216,22 @@ fn loosens(spec: &Spec, old: &str, new: &str) -> bool {
         Guard::MoreIsLooser => number(new) > number(old),
         Guard::LessIsLooser => number(new) < number(old),
         Guard::AnyChangeIsLooser => new != old,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documentation_names_each_with_its_default() {
+        let page = include_str!("../docs/operations.md");
+        let rows = page.lines().filter_map(|line| {
+            let mut cells = line.split('|').map(|cell| cell.trim().trim_matches('`'));
+            let (_, key, default) = (cells.next()?, cells.next()?, cells.next()?);
+            SPECS.iter().any(|spec| spec.key == key).then_some((key, default))
+        });
+        let wanted: Vec<(&str, &str)> = SPECS.iter().map(|spec| (spec.key, spec.default)).collect();
+        assert_eq!(rows.collect::<Vec<_>>(), wanted);
     }
 }

@@ -3,7 +3,7 @@
 use super::{
     call::Call,
     route::{Empty, Page, Route, get, post},
-    views::{CommandView, DeviceView, PIN},
+    views::{CommandView, DeviceView},
 };
 use crate::{
     channel,
@@ -115,7 +115,7 @@ fn pin(tx: &mut Tx<'_>, call: &Call, device: &Device, given: Option<String>) -> 
         // The bias of the remainder (2^32 is no multiple of a million) is 1 in 4000: of no use to a thief with six tries.
         None => format!("{:06}", u32::from_be_bytes(tx.random()) % 1_000_000),
     };
-    Ok(Some(call.server.seal(PIN, digits.as_bytes())?))
+    Ok(Some(call.server.seal(queue::PIN, digits.as_bytes())?))
 }
 
 /// What a lock is asked with.

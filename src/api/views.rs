@@ -6,7 +6,7 @@ use crate::{
     error::{Error, Result},
     policies::Assigned,
     policy::Compliance,
-    queue::{Action, Command, Scope, State, command::Hold},
+    queue::{self, Action, Command, Scope, State, command::Hold},
     registry::{Channel, Device, Enrolment, Ownership, Platform, device::Certificate},
     server::background::last_seen,
     settings,
@@ -15,10 +15,8 @@ use crate::{
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
-/// Sealed under this label: the six digits for a Mac.
-pub(super) const PIN: &str = "command pin";
 /// A push is there within this, if it comes at all.
 const PUSH: Duration = Duration::from_secs(60);
 /// The longest a mail client holds its Ping open: at its end, if not before, it asks.
@@ -59,6 +57,8 @@ pub(super) struct DeviceView {
     name: Option<String>,
     model: Option<String>,
     os_version: Option<String>,
+    /// What else it told of itself when it was last asked: supervised, encrypted, passcode, edition …
+    facts: BTreeMap<String, String>,
     last_seen: Option<At>,
     /// Null without a policy.
     compliance: Option<Compliance>,
@@ -132,6 +132,7 @@ impl DeviceView {
             name: device.name.clone(),
             model: device.model.clone(),
             os_version: device.os_version.clone(),
+            facts: device.facts.clone(),
             last_seen: enrolments.iter().filter_map(|e| e.last_seen).max(),
             compliance: assigned.compliance(device),
             enrolments,
@@ -191,7 +192,7 @@ impl CommandView {
         let shown = call.actor.id == crate::admins::LOCAL || call.actor.id == command.asked_by;
         let pin = match command.pin.as_ref().filter(|_| shown) {
             Some(sealed) => {
-                let plain = call.server.unseal(PIN, sealed)?;
+                let plain = call.server.unseal(queue::PIN, sealed)?;
                 Some(String::from_utf8(plain).map_err(|e| Error::Internal(e.to_string()))?)
             }
             None => None,

@@ -100,12 +100,14 @@ fn what_goes(channel: &str, platform: &str, scope: Scope) -> &'static str {
             "the PC leaves management, and the settings and certificates that came by it go; files stay, the organisation's too"
         }
         ("omadm", Scope::Full) => "the PC is reset: all users' files and programs go",
-        (_, Scope::Selective) => {
+        ("activesync" | "exchange", Scope::Selective) => {
             "the mail app removes its account where it speaks ActiveSync 16.1; an older one only loses its access, and mail that it holds stays"
         }
-        (_, Scope::Full) => {
+        ("activesync" | "exchange", Scope::Full) => {
             "the mail app has the whole phone erased, the user's own data too, or, as Outlook does, removes its account alone"
         }
+        (_, Scope::Selective) => "what the organisation put there goes",
+        (_, Scope::Full) => "everything on the device goes",
     }
 }
 

@@ -44,51 +44,39 @@ pub enum Platform {
     Other,
 }
 
-/// A typed setting. The order is the order in which parts are sent: Windows ignores the other passcode rules until
-/// `DevicePasswordEnabled` is set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[allow(missing_docs, reason = "the names say it")]
-pub enum Setting {
-    PasscodeRequired,
-    PasscodeMinLength,
-    PasscodeAlphanumeric,
-    PasscodeMaxFailed,
-    PasscodeMaxIdleMinutes,
-    PasscodeExpireDays,
-    PasscodeHistory,
-    Encryption,
-    Camera,
+macro_rules! settings {
+    ($($setting:ident = $name:literal),+ $(,)?) => {
+        /// A typed setting. The order is the order in which parts are sent: Windows ignores the other passcode rules until
+        /// `DevicePasswordEnabled` is set.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[allow(missing_docs, reason = "the names say it")]
+        pub enum Setting { $($setting),+ }
+
+        impl Setting {
+            /// All of them, in order.
+            pub const ALL: [Setting; [$($name),+].len()] = [$(Setting::$setting),+];
+
+            /// The name as in the policy file, with its section: `passcode.min_length`.
+            pub fn name(self) -> &'static str {
+                match self { $(Setting::$setting => $name),+ }
+            }
+        }
+    };
+}
+
+settings! {
+    PasscodeRequired = "passcode.required",
+    PasscodeMinLength = "passcode.min_length",
+    PasscodeAlphanumeric = "passcode.alphanumeric",
+    PasscodeMaxFailed = "passcode.max_failed",
+    PasscodeMaxIdleMinutes = "passcode.max_idle_minutes",
+    PasscodeExpireDays = "passcode.expire_days",
+    PasscodeHistory = "passcode.history",
+    Encryption = "encryption",
+    Camera = "camera",
 }
 
 impl Setting {
-    /// All of them, in order.
-    pub const ALL: [Setting; 9] = [
-        Setting::PasscodeRequired,
-        Setting::PasscodeMinLength,
-        Setting::PasscodeAlphanumeric,
-        Setting::PasscodeMaxFailed,
-        Setting::PasscodeMaxIdleMinutes,
-        Setting::PasscodeExpireDays,
-        Setting::PasscodeHistory,
-        Setting::Encryption,
-        Setting::Camera,
-    ];
-
-    /// The name as in the policy file, with its section: `passcode.min_length`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Setting::PasscodeRequired => "passcode.required",
-            Setting::PasscodeMinLength => "passcode.min_length",
-            Setting::PasscodeAlphanumeric => "passcode.alphanumeric",
-            Setting::PasscodeMaxFailed => "passcode.max_failed",
-            Setting::PasscodeMaxIdleMinutes => "passcode.max_idle_minutes",
-            Setting::PasscodeExpireDays => "passcode.expire_days",
-            Setting::PasscodeHistory => "passcode.history",
-            Setting::Encryption => "encryption",
-            Setting::Camera => "camera",
-        }
-    }
-
     /// The setting of that name.
     pub fn from_name(name: &str) -> Option<Setting> {
         Setting::ALL.into_iter().find(|s| s.name() == name)
@@ -119,6 +107,20 @@ pub enum Value {
 }
 
 impl Value {
+    /// One of each setting, for tests that look at all.
+    #[cfg(test)]
+    pub const EXAMPLES: [Value; Setting::ALL.len()] = [
+        Value::PasscodeRequired,
+        Value::PasscodeMinLength(6),
+        Value::PasscodeAlphanumeric,
+        Value::PasscodeMaxFailed(6),
+        Value::PasscodeMaxIdleMinutes(5),
+        Value::PasscodeExpireDays(90),
+        Value::PasscodeHistory(3),
+        Value::Encryption,
+        Value::Camera(Camera::Blocked),
+    ];
+
     /// Which setting this is a value of.
     pub fn setting(self) -> Setting {
         match self {
@@ -234,10 +236,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_go_both_ways_and_keep_their_order() {
-        for (n, setting) in Setting::ALL.into_iter().enumerate() {
+    fn names_go_both_ways_and_each_has_its_example() {
+        for (setting, example) in Setting::ALL.into_iter().zip(Value::EXAMPLES) {
             assert_eq!(Setting::from_name(setting.name()), Some(setting));
-            assert_eq!(setting as usize, n, "ALL is in the order of the enum");
+            assert_eq!(example.setting(), setting, "{setting:?}");
+        }
+    }
+
+    #[test]
+    fn each_passcode_rule_asks_for_a_passcode() {
+        let none = Passcode::default();
+        assert!(!none.has_rules() && none.values().next().is_none());
+        for example in Value::EXAMPLES.into_iter().filter(|value| value.setting().name().starts_with("passcode.")) {
+            let rule = example.setting().name().trim_start_matches("passcode.");
+            let text = format!("name: a\nassign: all\npasscode: {{{rule}: {example}}}\n");
+            let passcode = crate::policy::PolicyFile::parse(&text).unwrap().passcode.unwrap();
+            assert!(passcode.has_rules() || passcode.required, "{rule}");
+            assert!(passcode.values().any(|value| value == example), "{rule}");
+            assert_eq!(none.strictest(passcode), passcode, "{rule}");
         }
     }
 

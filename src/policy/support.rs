@@ -55,9 +55,19 @@ fn apple(platform: Platform, value: Value) -> Support {
         (Platform::Macos, Value::PasscodeMaxFailed(_)) => Support::Noted("a Mac locks the account and is not erased"),
         (_, Value::Encryption) => Support::Always("always encrypted; the passcode guards the key"),
         (_, Value::PasscodeMaxFailed(12..)) => Support::Noted("sent as 11, the most Apple devices take"),
-        (Platform::Macos, _) => Support::Full,
+        (Platform::Macos, Value::PasscodeMaxIdleMinutes(_)) => Support::Full,
         (_, Value::PasscodeMaxIdleMinutes(16..)) => Support::Noted("sent as 15 minutes, the most these devices take"),
-        _ => Support::Full,
+        (
+            _,
+            Value::PasscodeRequired
+            | Value::PasscodeMinLength(_)
+            | Value::PasscodeAlphanumeric
+            | Value::PasscodeMaxFailed(_)
+            | Value::PasscodeMaxIdleMinutes(_)
+            | Value::PasscodeExpireDays(_)
+            | Value::PasscodeHistory(_)
+            | Value::Camera(_),
+        ) => Support::Full,
     }
 }
 
@@ -75,7 +85,15 @@ fn windows(platform: Platform, value: Value) -> Support {
             Support::Limited("BitLocker is asked for, and begins only where the PC can do it or its user agrees")
         }
         Value::Camera(_) if pc => Support::Noted("not on Windows Home"),
-        _ => Support::Full,
+        Value::PasscodeRequired
+        | Value::PasscodeMinLength(_)
+        | Value::PasscodeAlphanumeric
+        | Value::PasscodeMaxFailed(_)
+        | Value::PasscodeMaxIdleMinutes(_)
+        | Value::PasscodeExpireDays(_)
+        | Value::PasscodeHistory(_)
+        | Value::Encryption
+        | Value::Camera(_) => Support::Full,
     }
 }
 
@@ -87,7 +105,18 @@ fn activesync(platform: Platform, value: Value) -> Support {
         (Platform::Android, Value::Camera(Camera::Blocked) | Value::PasscodeExpireDays(_)) => {
             Support::Limited("from Android 10 on mail apps may no longer do this to the device")
         }
-        _ => Support::Full,
+        (
+            _,
+            Value::PasscodeRequired
+            | Value::PasscodeMinLength(_)
+            | Value::PasscodeAlphanumeric
+            | Value::PasscodeMaxFailed(_)
+            | Value::PasscodeMaxIdleMinutes(_)
+            | Value::PasscodeExpireDays(_)
+            | Value::PasscodeHistory(_)
+            | Value::Encryption
+            | Value::Camera(_),
+        ) => Support::Full,
     }
 }
 
@@ -98,19 +127,8 @@ mod tests {
 
     /// The settings of which a channel makes no part on a platform.
     fn gaps(channel: Channel, platform: Platform) -> Vec<Setting> {
-        let values = [
-            Value::PasscodeRequired,
-            Value::PasscodeMinLength(6),
-            Value::PasscodeAlphanumeric,
-            Value::PasscodeMaxFailed(6),
-            Value::PasscodeMaxIdleMinutes(5),
-            Value::PasscodeExpireDays(90),
-            Value::PasscodeHistory(3),
-            Value::Encryption,
-            Value::Camera(Camera::Blocked),
-        ];
         let gap = |value: &Value| matches!(support(channel, platform, *value), Support::No(_));
-        values.into_iter().filter(gap).map(Value::setting).collect()
+        Value::EXAMPLES.into_iter().filter(gap).map(Value::setting).collect()
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::{
 
 /// Whether a device begins to talk or goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Session {
+pub enum Talk {
     /// Its first message: what it put off before may be asked again, what was sent may be sent again.
     Fresh,
     /// It reported on something: what it just put off is not repeated, else the session never ends.
@@ -124,19 +124,14 @@ pub fn settle(
 
 /// The command that this enrolment gets now, marked as sent. A wipe goes before all others and alone; what is in flight
 /// is repeated until it is answered; while the stop is on, nothing guarded leaves.
-pub fn take_next(
-    tx: &mut Tx<'_>,
-    device: &Device,
-    enrolment: EnrolmentId,
-    session: Session,
-) -> Result<Option<Command>> {
+pub fn take_next(tx: &mut Tx<'_>, device: &Device, enrolment: EnrolmentId, session: Talk) -> Result<Option<Command>> {
     let Some(channel) = device.enrolment(enrolment).map(|e| e.channel) else { return Ok(None) };
     let open = super::open(tx, device, channel)?;
     let under_wipe = open_wipe(tx, device)?;
     let stopped = wipe::stop::is_on(tx)?;
     let ready = |c: &&Command| match c.state {
         State::Queued | State::Sent => true,
-        State::NotNow => session == Session::Fresh,
+        State::NotNow => session == Talk::Fresh,
         _ => false,
     };
     let mine = open.iter().filter(|c| c.enrolment == enrolment).filter(ready);

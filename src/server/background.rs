@@ -40,7 +40,7 @@ pub fn last_seen(tx: &mut Tx<'_>, enrolment: &crate::registry::Enrolment) -> Res
     Ok(tx.get::<Seen>(enrolment.id)?.map(|s| s.at).max(enrolment.last_seen))
 }
 
-/// Writes that an enrolment was seen just now. For channels whose devices are not remembered as idle.
+/// Writes that an enrolment was seen just now: for messages that memory does not answer.
 pub fn note_seen(tx: &mut Tx<'_>, enrolment: EnrolmentId) -> Result<()> {
     let at = tx.now();
     Ok(tx.put(&Seen { enrolment, at })?)

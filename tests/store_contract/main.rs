@@ -8,18 +8,19 @@
     unreachable_pub
 )]
 
-mod bench;
+mod fixture;
 mod nodes;
 mod promise;
+mod reopened;
 
-use bench::Bench;
+use fixture::Fixture;
 
 macro_rules! store_contract {
     ($open:path: $($promise:ident),+ $(,)?) => { $(
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn $promise() {
-            if let Some(bench) = $open().await {
-                crate::promise::$promise(bench).await;
+            if let Some(fixture) = $open().await {
+                crate::promise::$promise(fixture).await;
             }
         }
     )+ };
@@ -67,11 +68,11 @@ macro_rules! store_contract {
 }
 
 mod memory {
-    store_contract!(crate::Bench::memory);
+    store_contract!(crate::Fixture::memory);
 }
 mod sled {
-    store_contract!(crate::Bench::sled);
+    store_contract!(crate::Fixture::sled);
 }
 mod postgres {
-    store_contract!(crate::Bench::postgres);
+    store_contract!(crate::Fixture::postgres);
 }

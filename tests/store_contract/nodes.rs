@@ -1,6 +1,6 @@
 //! Two nodes on one PostgreSQL database, each with its own memory of what it has read: neither may ever act on what is no longer so.
 
-use crate::bench::{fresh_database, options};
+use crate::fixture::{fresh_database, options};
 use lanyard::store::{Postgres, Record, Store, Tx};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, sync::Arc};

@@ -1,11 +1,11 @@
 //! What every store promises.
 
-use crate::bench::{Bench, SECRET, able, device, request};
+use crate::fixture::{Fixture, SECRET, able, device, request};
 use lanyard::{
     admins, audit,
     error::{Error, Result},
     ids::{CommandId, DeviceId, EnrolmentId, Fingerprint, InvitationId},
-    queue::{self, Action, Command, Outcome, Scope, Session, State},
+    queue::{self, Action, Command, Outcome, Scope, State, Talk},
     registry::{
         Channel, Credential, Device, EnrolmentState, Life, Ownership, Platform, Standing, credential,
         device::Certificate, enrol, groups, invitation, lookup, tries,
@@ -44,21 +44,21 @@ fn code<T: std::fmt::Debug>(result: Result<T>) -> &'static str {
     }
 }
 
-async fn take(bench: &Bench, id: DeviceId, session: Session) -> Option<Command> {
+async fn take(fixture: &Fixture, id: DeviceId, session: Talk) -> Option<Command> {
     let take = move |tx: &mut Tx<'_>| {
         let device = lookup::by_id(tx, id)?;
         queue::take_next(tx, &device, device.enrolments[0].id, session)
     };
-    bench.store.run(take).await.unwrap()
+    fixture.store.run(take).await.unwrap()
 }
 
-async fn settle(bench: &Bench, id: DeviceId, command: CommandId, outcome: Outcome) -> Option<Command> {
+async fn settle(fixture: &Fixture, id: DeviceId, command: CommandId, outcome: Outcome) -> Option<Command> {
     let settle = move |tx: &mut Tx<'_>| {
         let mut device = lookup::by_id(tx, id)?;
         let enrolment = device.enrolments[0].id;
         queue::settle(tx, &mut device, enrolment, command, outcome)
     };
-    bench.store.run(settle).await.unwrap()
+    fixture.store.run(settle).await.unwrap()
 }
 
 fn done() -> Outcome {
@@ -69,17 +69,17 @@ fn failed() -> Outcome {
     Outcome::Failed { code: "12021".into(), text: "unknown command".into() }
 }
 
-async fn ask(bench: &Bench, id: DeviceId, action: Action) -> Command {
-    let local = bench.local().await;
+async fn ask(fixture: &Fixture, id: DeviceId, action: Action) -> Command {
+    let local = fixture.local().await;
     let ask = move |tx: &mut Tx<'_>| {
         let mut device = lookup::by_id(tx, id)?;
         queue::ask(tx, &local, &mut device, action, &able)
     };
-    bench.store.run(ask).await.unwrap()
+    fixture.store.run(ask).await.unwrap()
 }
 
-pub async fn a_refused_call_leaves_nothing_behind(bench: Bench) {
-    let refused: Result<()> = bench
+pub async fn a_refused_call_leaves_nothing_behind(fixture: Fixture) {
+    let refused: Result<()> = fixture
         .store
         .run(|tx| {
             tx.put(&note("a"))?;
@@ -87,14 +87,14 @@ pub async fn a_refused_call_leaves_nothing_behind(bench: Bench) {
         })
         .await;
     assert_eq!(code(refused), "no");
-    assert_eq!(bench.store.run(|tx| Ok(tx.get::<Note>("a")?)).await.unwrap(), None);
+    assert_eq!(fixture.store.run(|tx| Ok(tx.get::<Note>("a")?)).await.unwrap(), None);
 }
 
-pub async fn calls_in_one_batch_see_each_other(bench: Bench) {
-    let held = bench.gate.lock().unwrap();
+pub async fn calls_in_one_batch_see_each_other(fixture: Fixture) {
+    let held = fixture.gate.lock().unwrap();
     let calls: Vec<_> = (0..20)
         .map(|i| {
-            let store = bench.store.clone();
+            let store = fixture.store.clone();
             tokio::spawn(async move {
                 let add = move |tx: &mut Tx<'_>| {
                     tx.put(&note(&format!("n{i:02}")))?;
@@ -114,14 +114,14 @@ pub async fn calls_in_one_batch_see_each_other(bench: Bench) {
     assert_eq!(seen, (1..=20).collect::<Vec<_>>(), "each sees all before it");
 }
 
-pub async fn a_scan_sees_what_is_not_committed_yet(bench: Bench) {
+pub async fn a_scan_sees_what_is_not_committed_yet(fixture: Fixture) {
     let seed = |tx: &mut Tx<'_>| {
         for name in ["a", "b", "c", "d"] {
             tx.put(&note(name))?;
         }
         Ok(())
     };
-    bench.store.run(seed).await.unwrap();
+    fixture.store.run(seed).await.unwrap();
     let names = |notes: Vec<Note>| notes.into_iter().map(|n| n.name).collect::<String>();
     let scan = move |tx: &mut Tx<'_>| {
         tx.delete(&note("b"));
@@ -130,32 +130,32 @@ pub async fn a_scan_sees_what_is_not_committed_yet(bench: Bench) {
         let two = names(tx.scan::<Note>("", Some("a"), 2)?);
         Ok((all, two))
     };
-    assert_eq!(bench.store.run(scan).await.unwrap(), ("abbcd".to_string(), "bbc".to_string()));
-    let rest = bench.store.run(|tx| Ok(tx.scan::<Note>("b", Some("bb"), 9)?)).await.unwrap();
+    assert_eq!(fixture.store.run(scan).await.unwrap(), ("abbcd".to_string(), "bbc".to_string()));
+    let rest = fixture.store.run(|tx| Ok(tx.scan::<Note>("b", Some("bb"), 9)?)).await.unwrap();
     assert_eq!(rest, []);
 }
 
-pub async fn nothing_leaves_before_its_commit(bench: Bench) {
-    let device = bench.device("u1", &[Channel::Apple]).await;
-    let local = bench.local().await;
-    bench.wipe(&local, device.id, Scope::Full).await.unwrap();
-    let gate = bench.gate.clone();
+pub async fn nothing_leaves_before_its_commit(fixture: Fixture) {
+    let device = fixture.device("u1", &[Channel::Apple]).await;
+    let local = fixture.local().await;
+    fixture.wipe(&local, device.id, Scope::Full).await.unwrap();
+    let gate = fixture.gate.clone();
     let held = tokio::task::spawn_blocking(move || {
         let held = gate.lock().unwrap();
         std::thread::sleep(Duration::from_millis(400));
         drop(held);
     });
     tokio::time::sleep(Duration::from_millis(100)).await;
-    let (store, id) = (bench.store.clone(), device.id);
+    let (store, id) = (fixture.store.clone(), device.id);
     let handing = tokio::spawn(async move {
         let take = move |tx: &mut Tx<'_>| {
             let device = lookup::by_id(tx, id)?;
-            queue::take_next(tx, &device, device.enrolments[0].id, Session::Fresh)
+            queue::take_next(tx, &device, device.enrolments[0].id, Talk::Fresh)
         };
         store.run(take).await.unwrap()
     });
     // A read must not see what is not on disk yet either.
-    let store = bench.store.clone();
+    let store = fixture.store.clone();
     let reading = tokio::spawn(async move { store.run(move |tx| lookup::by_id(tx, id)).await.unwrap() });
     tokio::time::sleep(Duration::from_millis(150)).await;
     assert!(!handing.is_finished(), "a command left before its commit");
@@ -165,372 +165,380 @@ pub async fn nothing_leaves_before_its_commit(bench: Bench) {
     reading.await.unwrap();
 }
 
-pub async fn a_panic_in_one_call_harms_no_other(bench: Bench) {
-    let lost = bench.store.run(|tx| -> Result<()> {
+pub async fn a_panic_in_one_call_harms_no_other(fixture: Fixture) {
+    let lost = fixture.store.run(|tx| -> Result<()> {
         tx.put(&note("lost"))?;
         panic!("on purpose");
     });
     assert!(matches!(lost.await, Err(Error::Internal(_))));
-    assert_eq!(bench.store.run(|tx| Ok(tx.get::<Note>("lost")?)).await.unwrap(), None);
+    assert_eq!(fixture.store.run(|tx| Ok(tx.get::<Note>("lost")?)).await.unwrap(), None);
 }
 
-pub async fn a_wipe_overtakes_the_queue(bench: Bench) {
-    let device = bench.device("u1", &[Channel::Apple]).await;
-    let first = ask(&bench, device.id, Action::Sync).await;
-    let sent = take(&bench, device.id, Session::Fresh).await.unwrap();
+pub async fn a_wipe_overtakes_the_queue(fixture: Fixture) {
+    let device = fixture.device("u1", &[Channel::Apple]).await;
+    let first = ask(&fixture, device.id, Action::Sync).await;
+    let sent = take(&fixture, device.id, Talk::Fresh).await.unwrap();
     assert_eq!(sent.id, first.id);
-    ask(&bench, device.id, Action::Restart).await;
-    let local = bench.local().await;
-    let wipe = bench.wipe(&local, device.id, Scope::Full).await.unwrap();
-    assert_eq!(take(&bench, device.id, Session::Fresh).await.unwrap().id, wipe.id);
-    settle(&bench, device.id, wipe.id, done()).await;
+    ask(&fixture, device.id, Action::Restart).await;
+    let local = fixture.local().await;
+    let wipe = fixture.wipe(&local, device.id, Scope::Full).await.unwrap();
+    assert_eq!(take(&fixture, device.id, Talk::Fresh).await.unwrap().id, wipe.id);
+    settle(&fixture, device.id, wipe.id, done()).await;
     assert_eq!(
-        take(&bench, device.id, Session::Continued).await.map(|c| c.id),
+        take(&fixture, device.id, Talk::Continued).await.map(|c| c.id),
         None,
         "a wiped device gets nothing else"
     );
-    assert_eq!(bench.again(device.id).await.life, Life::Wiped);
-    assert_eq!(bench.command(first.id).await.state, State::Cancelled);
+    assert_eq!(fixture.again(device.id).await.life, Life::Wiped);
+    assert_eq!(fixture.command(first.id).await.state, State::Cancelled);
 }
 
-pub async fn a_wipe_asked_for_again_answers_the_first(bench: Bench) {
-    let device = bench.device("u1", &[Channel::Apple]).await;
-    let local = bench.local().await;
-    let first = bench.wipe(&local, device.id, Scope::Full).await.unwrap();
+pub async fn a_wipe_asked_for_again_answers_the_first(fixture: Fixture) {
+    let device = fixture.device("u1", &[Channel::Apple]).await;
+    let local = fixture.local().await;
+    let first = fixture.wipe(&local, device.id, Scope::Full).await.unwrap();
     for scope in [Scope::Full, Scope::Selective] {
-        assert_eq!(bench.wipe(&local, device.id, scope).await.unwrap().id, first.id);
+        assert_eq!(fixture.wipe(&local, device.id, scope).await.unwrap().id, first.id);
     }
-    take(&bench, device.id, Session::Fresh).await.unwrap();
-    settle(&bench, device.id, first.id, done()).await;
-    assert_eq!(bench.wipe(&local, device.id, Scope::Full).await.unwrap().id, first.id, "ended ones too");
+    take(&fixture, device.id, Talk::Fresh).await.unwrap();
+    settle(&fixture, device.id, first.id, done()).await;
+    assert_eq!(fixture.wipe(&local, device.id, Scope::Full).await.unwrap().id, first.id, "ended ones too");
 }
 
-pub async fn a_repeated_answer_changes_nothing(bench: Bench) {
-    let device = bench.device("u1", &[Channel::Apple]).await;
-    let local = bench.local().await;
-    let wipe = bench.wipe(&local, device.id, Scope::Full).await.unwrap();
-    take(&bench, device.id, Session::Fresh).await.unwrap();
-    let once = settle(&bench, device.id, wipe.id, done()).await.unwrap();
+pub async fn a_repeated_answer_changes_nothing(fixture: Fixture) {
+    let device = fixture.device("u1", &[Channel::Apple]).await;
+    let local = fixture.local().await;
+    let wipe = fixture.wipe(&local, device.id, Scope::Full).await.unwrap();
+    take(&fixture, device.id, Talk::Fresh).await.unwrap();
+    let once = settle(&fixture, device.id, wipe.id, done()).await.unwrap();
     assert_eq!((once.state, once.evidence.len()), (State::Confirmed, 1));
     for outcome in [done(), failed(), Outcome::NotNow, Outcome::Step] {
-        let again = settle(&bench, device.id, wipe.id, outcome).await.unwrap();
+        let again = settle(&fixture, device.id, wipe.id, outcome).await.unwrap();
         assert_eq!((again.state, again.evidence.len(), again.finished), (State::Confirmed, 1, once.finished));
     }
 }
 
-pub async fn evidence_beats_every_end(bench: Bench) {
-    let device = bench.device("u1", &[Channel::Apple]).await;
-    let local = bench.local().await;
-    let wipe = bench.wipe(&local, device.id, Scope::Full).await.unwrap();
-    take(&bench, device.id, Session::Fresh).await.unwrap();
-    assert_eq!(settle(&bench, device.id, wipe.id, failed()).await.unwrap().state, State::Failed);
-    let late = settle(&bench, device.id, wipe.id, done()).await.unwrap();
+pub async fn evidence_beats_every_end(fixture: Fixture) {
+    let device = fixture.device("u1", &[Channel::Apple]).await;
+    let local = fixture.local().await;
+    let wipe = fixture.wipe(&local, device.id, Scope::Full).await.unwrap();
+    take(&fixture, device.id, Talk::Fresh).await.unwrap();
+    assert_eq!(settle(&fixture, device.id, wipe.id, failed()).await.unwrap().state, State::Failed);
+    let late = settle(&fixture, device.id, wipe.id, done()).await.unwrap();
     assert_eq!((late.state, late.error), (State::Confirmed, None));
-    assert_eq!(bench.again(device.id).await.life, Life::Wiped);
+    assert_eq!(fixture.again(device.id).await.life, Life::Wiped);
 }
 
-pub async fn an_answer_never_asked_for_ends_nothing(bench: Bench) {
-    let device = bench.device("u1", &[Channel::Apple]).await;
-    let other = bench.device("u2", &[Channel::Apple]).await;
-    let local = bench.local().await;
-    let wipe = bench.wipe(&local, device.id, Scope::Full).await.unwrap();
-    assert_eq!(settle(&bench, device.id, wipe.id, done()).await.map(|c| c.id), None, "it has not been sent");
-    take(&bench, device.id, Session::Fresh).await.unwrap();
-    assert_eq!(settle(&bench, other.id, wipe.id, done()).await.map(|c| c.id), None, "another device's command");
-    assert_eq!(bench.command(wipe.id).await.state, State::Sent);
+pub async fn an_answer_never_asked_for_ends_nothing(fixture: Fixture) {
+    let device = fixture.device("u1", &[Channel::Apple]).await;
+    let other = fixture.device("u2", &[Channel::Apple]).await;
+    let local = fixture.local().await;
+    let wipe = fixture.wipe(&local, device.id, Scope::Full).await.unwrap();
+    assert_eq!(settle(&fixture, device.id, wipe.id, done()).await.map(|c| c.id), None, "it has not been sent");
+    take(&fixture, device.id, Talk::Fresh).await.unwrap();
+    assert_eq!(settle(&fixture, other.id, wipe.id, done()).await.map(|c| c.id), None, "another device's command");
+    assert_eq!(fixture.command(wipe.id).await.state, State::Sent);
 }
 
-pub async fn a_command_is_repeated_until_it_is_answered(bench: Bench) {
-    let device = bench.device("u1", &[Channel::Apple]).await;
-    let sync = ask(&bench, device.id, Action::Sync).await;
-    ask(&bench, device.id, Action::Restart).await;
+pub async fn a_command_is_repeated_until_it_is_answered(fixture: Fixture) {
+    let device = fixture.device("u1", &[Channel::Apple]).await;
+    let sync = ask(&fixture, device.id, Action::Sync).await;
+    ask(&fixture, device.id, Action::Restart).await;
     for _ in 0..3 {
-        assert_eq!(take(&bench, device.id, Session::Fresh).await.unwrap().id, sync.id);
+        assert_eq!(take(&fixture, device.id, Talk::Fresh).await.unwrap().id, sync.id);
     }
-    settle(&bench, device.id, sync.id, done()).await;
-    assert_ne!(take(&bench, device.id, Session::Continued).await.unwrap().id, sync.id);
+    settle(&fixture, device.id, sync.id, done()).await;
+    assert_ne!(take(&fixture, device.id, Talk::Continued).await.unwrap().id, sync.id);
 }
 
-pub async fn what_was_put_off_is_asked_again_in_the_next_session(bench: Bench) {
-    let device = bench.device("u1", &[Channel::Apple]).await;
-    let sync = ask(&bench, device.id, Action::Sync).await;
-    take(&bench, device.id, Session::Fresh).await.unwrap();
-    settle(&bench, device.id, sync.id, Outcome::NotNow).await;
-    assert_eq!(take(&bench, device.id, Session::Continued).await.map(|c| c.id), None, "else the session never ends");
-    assert_eq!(take(&bench, device.id, Session::Fresh).await.unwrap().id, sync.id);
+pub async fn what_was_put_off_is_asked_again_in_the_next_session(fixture: Fixture) {
+    let device = fixture.device("u1", &[Channel::Apple]).await;
+    let sync = ask(&fixture, device.id, Action::Sync).await;
+    take(&fixture, device.id, Talk::Fresh).await.unwrap();
+    settle(&fixture, device.id, sync.id, Outcome::NotNow).await;
+    assert_eq!(take(&fixture, device.id, Talk::Continued).await.map(|c| c.id), None, "else the session never ends");
+    assert_eq!(take(&fixture, device.id, Talk::Fresh).await.unwrap().id, sync.id);
 }
 
-pub async fn a_full_wipe_replaces_a_selective_one_that_has_not_left(bench: Bench) {
-    let device = bench.device("u1", &[Channel::Apple]).await;
-    let local = bench.local().await;
-    let selective = bench.wipe(&local, device.id, Scope::Selective).await.unwrap();
-    let full = bench.wipe(&local, device.id, Scope::Full).await.unwrap();
-    assert_eq!(bench.command(selective.id).await.state, State::Cancelled);
-    assert_eq!(take(&bench, device.id, Session::Fresh).await.unwrap().id, full.id);
+pub async fn a_full_wipe_replaces_a_selective_one_that_has_not_left(fixture: Fixture) {
+    let device = fixture.device("u1", &[Channel::Apple]).await;
+    let local = fixture.local().await;
+    let selective = fixture.wipe(&local, device.id, Scope::Selective).await.unwrap();
+    let full = fixture.wipe(&local, device.id, Scope::Full).await.unwrap();
+    assert_eq!(fixture.command(selective.id).await.state, State::Cancelled);
+    assert_eq!(take(&fixture, device.id, Talk::Fresh).await.unwrap().id, full.id);
 
-    let device = bench.device("u2", &[Channel::Apple]).await;
-    let selective = bench.wipe(&local, device.id, Scope::Selective).await.unwrap();
-    take(&bench, device.id, Session::Fresh).await.unwrap();
-    let full = bench.wipe(&local, device.id, Scope::Full).await.unwrap();
-    assert_eq!(take(&bench, device.id, Session::Fresh).await.unwrap().id, selective.id, "it follows one that has");
-    settle(&bench, device.id, selective.id, failed()).await;
-    assert_eq!(take(&bench, device.id, Session::Continued).await.unwrap().id, full.id);
+    let device = fixture.device("u2", &[Channel::Apple]).await;
+    let selective = fixture.wipe(&local, device.id, Scope::Selective).await.unwrap();
+    take(&fixture, device.id, Talk::Fresh).await.unwrap();
+    let full = fixture.wipe(&local, device.id, Scope::Full).await.unwrap();
+    assert_eq!(take(&fixture, device.id, Talk::Fresh).await.unwrap().id, selective.id, "it follows one that has");
+    settle(&fixture, device.id, selective.id, failed()).await;
+    assert_eq!(take(&fixture, device.id, Talk::Continued).await.unwrap().id, full.id);
 }
 
-pub async fn a_personal_device_is_never_fully_wiped(bench: Bench) {
+pub async fn a_personal_device_is_never_fully_wiped(fixture: Fixture) {
     let make = |tx: &mut Tx<'_>| device(tx, "own", &[Channel::Apple], Ownership::Personal);
-    let own = bench.store.run(make).await.unwrap();
-    let local = bench.local().await;
-    assert_eq!(code(bench.wipe(&local, own.id, Scope::Full).await), "personal");
-    assert_eq!(bench.wipe(&local, own.id, Scope::Selective).await.unwrap().state, State::Queued);
+    let own = fixture.store.run(make).await.unwrap();
+    let local = fixture.local().await;
+    assert_eq!(code(fixture.wipe(&local, own.id, Scope::Full).await), "personal");
+    assert_eq!(fixture.wipe(&local, own.id, Scope::Selective).await.unwrap().state, State::Queued);
 }
 
-pub async fn a_wipe_needs_a_reason(bench: Bench) {
-    let device = bench.device("u1", &[Channel::Apple]).await;
-    let local = bench.local().await;
+pub async fn a_wipe_needs_a_reason(fixture: Fixture) {
+    let device = fixture.device("u1", &[Channel::Apple]).await;
+    let local = fixture.local().await;
     let mut request = request(Scope::Full);
     request.reason = "  ".into();
-    assert_eq!(code(bench.wipe_with(&local, device.id, request).await), "reason");
+    assert_eq!(code(fixture.wipe_with(&local, device.id, request).await), "reason");
 }
 
-async fn fleet(bench: &Bench, count: usize) -> Vec<Device> {
+async fn fleet(fixture: &Fixture, count: usize) -> Vec<Device> {
     let make = move |tx: &mut Tx<'_>| {
         (0..count).map(|i| device(tx, &format!("f{i}"), &[Channel::Apple], Ownership::Corporate)).collect()
     };
-    bench.store.run(make).await.unwrap()
+    fixture.store.run(make).await.unwrap()
 }
 
-pub async fn the_limits_hold_and_one_approval_holds_the_rest(bench: Bench) {
-    let (ann, bob) = (bench.second("ann").await, bench.second("bob").await);
-    let fleet = fleet(&bench, 40).await;
+pub async fn the_limits_hold_and_one_approval_holds_the_rest(fixture: Fixture) {
+    let (ann, bob) = (fixture.second("ann").await, fixture.second("bob").await);
+    let fleet = fleet(&fixture, 40).await;
     let mut commands = Vec::new();
     for device in &fleet[..15] {
-        commands.push(bench.wipe(&ann, device.id, Scope::Full).await.unwrap());
+        commands.push(fixture.wipe(&ann, device.id, Scope::Full).await.unwrap());
     }
     assert!(commands[..10].iter().all(|c| c.state == State::Queued && c.approval.is_none()));
     assert!(commands[10..].iter().all(|c| c.state == State::Held && c.approval == commands[10].approval));
     for device in &fleet[15..30] {
-        commands.push(bench.wipe(&bob, device.id, Scope::Full).await.unwrap());
+        commands.push(fixture.wipe(&bob, device.id, Scope::Full).await.unwrap());
     }
     let queued = commands.iter().filter(|c| c.state == State::Queued).count();
     assert_eq!(queued, 20, "ten for each administrator, twenty for the tenant");
-    let local = bench.local().await;
-    assert_eq!(bench.wipe(&local, fleet[30].id, Scope::Full).await.unwrap().state, State::Held);
-    assert_eq!(bench.wipe(&local, fleet[31].id, Scope::Selective).await.unwrap().state, State::Queued, "counted apart");
+    let local = fixture.local().await;
+    assert_eq!(fixture.wipe(&local, fleet[30].id, Scope::Full).await.unwrap().state, State::Held);
+    assert_eq!(
+        fixture.wipe(&local, fleet[31].id, Scope::Selective).await.unwrap().state,
+        State::Queued,
+        "counted apart"
+    );
 
     let (id, decider) = (commands[10].approval.unwrap(), bob.clone());
-    let approved: Approval = bench.store.run(move |tx| approvals::approve(tx, &decider, id)).await.unwrap();
+    let approved: Approval = fixture.store.run(move |tx| approvals::approve(tx, &decider, id)).await.unwrap();
     assert_eq!(approved.commands.len(), 5);
-    assert_eq!(bench.command(commands[14].id).await.state, State::Queued);
+    assert_eq!(fixture.command(commands[14].id).await.state, State::Queued);
     let id = commands.last().unwrap().approval.unwrap();
-    bench.store.run(move |tx| approvals::reject(tx, &bob, id)).await.unwrap();
-    assert_eq!(bench.command(commands.last().unwrap().id).await.state, State::Cancelled, "who asked can take it back");
+    fixture.store.run(move |tx| approvals::reject(tx, &bob, id)).await.unwrap();
+    assert_eq!(
+        fixture.command(commands.last().unwrap().id).await.state,
+        State::Cancelled,
+        "who asked can take it back"
+    );
 
-    if bench.live_through(HOUR + Duration::from_secs(1)).await {
+    if fixture.live_through(HOUR + Duration::from_secs(1)).await {
         assert_eq!(
-            bench.wipe(&ann, fleet[35].id, Scope::Full).await.unwrap().state,
+            fixture.wipe(&ann, fleet[35].id, Scope::Full).await.unwrap().state,
             State::Queued,
             "the hour has room again"
         );
     }
 }
 
-pub async fn a_newcomer_counts_for_nothing(bench: Bench) {
-    let device = bench.device("u1", &[Channel::Apple]).await;
-    let eve = bench.second("eve").await;
+pub async fn a_newcomer_counts_for_nothing(fixture: Fixture) {
+    let device = fixture.device("u1", &[Channel::Apple]).await;
+    let eve = fixture.second("eve").await;
     assert!(eve.newcomer_until.is_some());
-    let held = bench.wipe(&eve, device.id, Scope::Full).await.unwrap();
+    let held = fixture.wipe(&eve, device.id, Scope::Full).await.unwrap();
     assert_eq!(held.state, State::Held);
-    assert_eq!(take(&bench, device.id, Session::Fresh).await.map(|c| c.id), None);
-    let other = bench.second("other").await;
+    assert_eq!(take(&fixture, device.id, Talk::Fresh).await.map(|c| c.id), None);
+    let other = fixture.second("other").await;
     let id = held.approval.unwrap();
-    assert_eq!(code(bench.store.run(move |tx| approvals::approve(tx, &other, id)).await), "newcomer");
-    let local = bench.local().await;
-    let refused = bench.store.run(move |tx| approvals::approve(tx, &local, id)).await;
+    assert_eq!(code(fixture.store.run(move |tx| approvals::approve(tx, &other, id)).await), "newcomer");
+    let local = fixture.local().await;
+    let refused = fixture.store.run(move |tx| approvals::approve(tx, &local, id)).await;
     assert_eq!(code(refused), "own_newcomer", "whom one made lately is no second person");
 }
 
-pub async fn a_loosened_limit_waits(bench: Bench) {
-    bench.device("u1", &[Channel::Apple]).await;
-    let local = bench.local().await;
+pub async fn a_loosened_limit_waits(fixture: Fixture) {
+    fixture.device("u1", &[Channel::Apple]).await;
+    let local = fixture.local().await;
     let set = |value: &'static str| {
         let local = local.clone();
-        bench.store.run(move |tx| settings::set(tx, &local, "wipe.full.per_admin", value))
+        fixture.store.run(move |tx| settings::set(tx, &local, "wipe.full.per_admin", value))
     };
     let looser = set("500").await.unwrap();
     assert_eq!((looser.value.as_str(), looser.pending.as_deref()), ("10", Some("500")));
     let tighter = set("3").await.unwrap();
     assert_eq!((tighter.value.as_str(), tighter.pending), ("3", None));
     set("50").await.unwrap();
-    if bench.live_through(25 * HOUR).await {
-        let now = bench.store.run(|tx| settings::show(tx, "wipe.full.per_admin")).await.unwrap();
+    if fixture.live_through(25 * HOUR).await {
+        let now = fixture.store.run(|tx| settings::show(tx, "wipe.full.per_admin")).await.unwrap();
         assert_eq!((now.value.as_str(), now.pending), ("50", None));
     }
 }
 
-pub async fn nobody_approves_their_own_request(bench: Bench) {
-    let ann = bench.second("ann").await;
-    bench.device("u1", &[Channel::Apple]).await;
+pub async fn nobody_approves_their_own_request(fixture: Fixture) {
+    let ann = fixture.second("ann").await;
+    fixture.device("u1", &[Channel::Apple]).await;
     let asker = ann.clone();
     let asked = move |tx: &mut Tx<'_>| {
         stop::set(tx, &asker, false)?;
         stop::ask_off(tx, &asker)
     };
-    let id = bench.store.run(asked).await.unwrap().id;
-    assert_eq!(code(bench.store.run(move |tx| approvals::approve(tx, &ann, id)).await), "own_request");
-    let local = bench.local().await;
-    bench.store.run(move |tx| approvals::approve(tx, &local, id)).await.unwrap();
-    assert!(!bench.store.run(stop::is_on).await.unwrap());
+    let id = fixture.store.run(asked).await.unwrap().id;
+    assert_eq!(code(fixture.store.run(move |tx| approvals::approve(tx, &ann, id)).await), "own_request");
+    let local = fixture.local().await;
+    fixture.store.run(move |tx| approvals::approve(tx, &local, id)).await.unwrap();
+    assert!(!fixture.store.run(stop::is_on).await.unwrap());
 }
 
-pub async fn the_stop_holds_and_cancels_in_one_act(bench: Bench) {
-    let fleet = fleet(&bench, 4).await;
-    let local = bench.local().await;
-    let queued = bench.wipe(&local, fleet[0].id, Scope::Full).await.unwrap();
-    let sent = bench.wipe(&local, fleet[1].id, Scope::Full).await.unwrap();
-    take(&bench, fleet[1].id, Session::Fresh).await.unwrap();
+pub async fn the_stop_holds_and_cancels_in_one_act(fixture: Fixture) {
+    let fleet = fleet(&fixture, 4).await;
+    let local = fixture.local().await;
+    let queued = fixture.wipe(&local, fleet[0].id, Scope::Full).await.unwrap();
+    let sent = fixture.wipe(&local, fleet[1].id, Scope::Full).await.unwrap();
+    take(&fixture, fleet[1].id, Talk::Fresh).await.unwrap();
     let who = local.clone();
-    bench.store.run(move |tx| stop::set(tx, &who, false)).await.unwrap();
-    assert_eq!(take(&bench, fleet[0].id, Session::Fresh).await.map(|c| c.id), None, "none is handed out");
-    let held = bench.wipe(&local, fleet[2].id, Scope::Selective).await.unwrap();
+    fixture.store.run(move |tx| stop::set(tx, &who, false)).await.unwrap();
+    assert_eq!(take(&fixture, fleet[0].id, Talk::Fresh).await.map(|c| c.id), None, "none is handed out");
+    let held = fixture.wipe(&local, fleet[2].id, Scope::Selective).await.unwrap();
     assert_eq!(held.state, State::Held);
-    let (_, cancelled) = bench.store.run(move |tx| stop::set(tx, &local, true)).await.unwrap();
+    let (_, cancelled) = fixture.store.run(move |tx| stop::set(tx, &local, true)).await.unwrap();
     assert_eq!(cancelled, 2);
     for (id, state) in [(queued.id, State::Cancelled), (held.id, State::Cancelled), (sent.id, State::Sent)] {
-        assert_eq!(bench.command(id).await.state, state);
+        assert_eq!(fixture.command(id).await.state, state);
     }
 }
 
-pub async fn the_undo_window_can_be_used_and_ends(bench: Bench) {
-    let fleet = fleet(&bench, 2).await;
-    let local = bench.local().await;
+pub async fn the_undo_window_can_be_used_and_ends(fixture: Fixture) {
+    let fleet = fleet(&fixture, 2).await;
+    let local = fixture.local().await;
     let delayed = || wipe::Request { delay: Some(Duration::from_secs(600)), ..request(Scope::Full) };
-    let undone = bench.wipe_with(&local, fleet[0].id, delayed()).await.unwrap();
-    let left = bench.wipe_with(&local, fleet[1].id, delayed()).await.unwrap();
-    assert_eq!(take(&bench, fleet[0].id, Session::Fresh).await.map(|c| c.id), None);
-    bench.store.run(move |tx| queue::cancel(tx, &local, undone.id, true)).await.unwrap();
-    if bench.live_through(Duration::from_secs(601)).await {
-        let (wakes, _) = bench.store.run(queue::timers::sweep).await.unwrap();
+    let undone = fixture.wipe_with(&local, fleet[0].id, delayed()).await.unwrap();
+    let left = fixture.wipe_with(&local, fleet[1].id, delayed()).await.unwrap();
+    assert_eq!(take(&fixture, fleet[0].id, Talk::Fresh).await.map(|c| c.id), None);
+    fixture.store.run(move |tx| queue::cancel(tx, &local, undone.id, true)).await.unwrap();
+    if fixture.live_through(Duration::from_secs(601)).await {
+        let (wakes, _) = fixture.store.run(queue::timers::sweep).await.unwrap();
         assert_eq!(wakes.iter().map(|w| w.device).collect::<Vec<_>>(), [fleet[1].id]);
-        assert_eq!(take(&bench, fleet[1].id, Session::Fresh).await.unwrap().id, left.id);
-        assert_eq!(take(&bench, fleet[0].id, Session::Fresh).await.map(|c| c.id), None);
+        assert_eq!(take(&fixture, fleet[1].id, Talk::Fresh).await.unwrap().id, left.id);
+        assert_eq!(take(&fixture, fleet[0].id, Talk::Fresh).await.map(|c| c.id), None);
     }
 }
 
-pub async fn a_cancel_that_comes_too_late_says_so(bench: Bench) {
-    let device = bench.device("u1", &[Channel::Apple]).await;
-    let local = bench.local().await;
-    let wipe = bench.wipe(&local, device.id, Scope::Full).await.unwrap();
-    take(&bench, device.id, Session::Fresh).await.unwrap();
-    assert_eq!(code(bench.store.run(move |tx| queue::cancel(tx, &local, wipe.id, true)).await), "cancel_too_late");
+pub async fn a_cancel_that_comes_too_late_says_so(fixture: Fixture) {
+    let device = fixture.device("u1", &[Channel::Apple]).await;
+    let local = fixture.local().await;
+    let wipe = fixture.wipe(&local, device.id, Scope::Full).await.unwrap();
+    take(&fixture, device.id, Talk::Fresh).await.unwrap();
+    assert_eq!(code(fixture.store.run(move |tx| queue::cancel(tx, &local, wipe.id, true)).await), "cancel_too_late");
 }
 
-pub async fn a_wipe_shuts_mail_at_once_unless_held(bench: Bench) {
-    let device = bench.device("u1", &[Channel::Apple, Channel::Activesync]).await;
-    let eve = bench.second("eve").await;
-    bench.wipe(&eve, device.id, Scope::Full).await.unwrap();
-    assert_eq!(bench.again(device.id).await.mail_shut, None, "the breaker holds it");
-    let local = bench.local().await;
-    let device = bench.device("u2", &[Channel::Apple, Channel::Activesync]).await;
-    let wipe = bench.wipe(&local, device.id, Scope::Full).await.unwrap();
-    assert_eq!(bench.again(device.id).await.mail_shut, Some(wipe.id));
-    bench.store.run(move |tx| queue::cancel(tx, &local, wipe.id, true)).await.unwrap();
-    let after = bench.again(device.id).await;
+pub async fn a_wipe_shuts_mail_at_once_unless_held(fixture: Fixture) {
+    let device = fixture.device("u1", &[Channel::Apple, Channel::Activesync]).await;
+    let eve = fixture.second("eve").await;
+    fixture.wipe(&eve, device.id, Scope::Full).await.unwrap();
+    assert_eq!(fixture.again(device.id).await.mail_shut, None, "the breaker holds it");
+    let local = fixture.local().await;
+    let device = fixture.device("u2", &[Channel::Apple, Channel::Activesync]).await;
+    let wipe = fixture.wipe(&local, device.id, Scope::Full).await.unwrap();
+    assert_eq!(fixture.again(device.id).await.mail_shut, Some(wipe.id));
+    fixture.store.run(move |tx| queue::cancel(tx, &local, wipe.id, true)).await.unwrap();
+    let after = fixture.again(device.id).await;
     assert_eq!((after.mail_shut, after.life), (None, Life::Enrolled));
 }
 
-pub async fn a_wipe_goes_on_by_the_next_enrolment_or_fails(bench: Bench) {
-    let device = bench.device("u1", &[Channel::Apple, Channel::Activesync]).await;
-    let local = bench.local().await;
-    let wipe = bench.wipe(&local, device.id, Scope::Full).await.unwrap();
+pub async fn a_wipe_goes_on_by_the_next_enrolment_or_fails(fixture: Fixture) {
+    let device = fixture.device("u1", &[Channel::Apple, Channel::Activesync]).await;
+    let local = fixture.local().await;
+    let wipe = fixture.wipe(&local, device.id, Scope::Full).await.unwrap();
     let leave = |id: DeviceId, enrolment: EnrolmentId| {
-        bench.store.run(move |tx| {
+        fixture.store.run(move |tx| {
             let mut device = lookup::by_id(tx, id)?;
             queue::ending::left(tx, &mut device, enrolment, "checkout", "CheckOut")
         })
     };
     leave(device.id, device.enrolments[0].id).await.unwrap();
-    let carried = bench.command(wipe.id).await;
+    let carried = fixture.command(wipe.id).await;
     assert_eq!((carried.state, carried.channel), (State::Queued, Channel::Activesync));
     leave(device.id, device.enrolments[1].id).await.unwrap();
-    let lost = bench.command(wipe.id).await;
+    let lost = fixture.command(wipe.id).await;
     assert_eq!((lost.state, lost.error.unwrap().code.as_str()), (State::Failed, "device_left"));
 }
 
-pub async fn a_checkout_confirms_a_retire(bench: Bench) {
-    let device = bench.device("u1", &[Channel::Apple]).await;
-    let local = bench.local().await;
-    let retire = bench.wipe(&local, device.id, Scope::Selective).await.unwrap();
-    take(&bench, device.id, Session::Fresh).await.unwrap();
+pub async fn a_checkout_confirms_a_retire(fixture: Fixture) {
+    let device = fixture.device("u1", &[Channel::Apple]).await;
+    let local = fixture.local().await;
+    let retire = fixture.wipe(&local, device.id, Scope::Selective).await.unwrap();
+    take(&fixture, device.id, Talk::Fresh).await.unwrap();
     let (id, enrolment) = (device.id, device.enrolments[0].id);
     let leave = move |tx: &mut Tx<'_>| {
         let mut device = lookup::by_id(tx, id)?;
         queue::ending::left(tx, &mut device, enrolment, "checkout", "CheckOut")
     };
-    bench.store.run(leave).await.unwrap();
-    let ended = bench.command(retire.id).await;
+    fixture.store.run(leave).await.unwrap();
+    let ended = fixture.command(retire.id).await;
     assert_eq!((ended.state, ended.evidence[0].kind.as_str()), (State::Confirmed, "checkout"));
-    assert_eq!(bench.again(id).await.state(), "retired");
+    assert_eq!(fixture.again(id).await.state(), "retired");
 }
 
-pub async fn a_jump_of_the_clock_is_not_counted(bench: Bench) {
-    bench.device("u1", &[Channel::Apple]).await;
-    let eve = bench.second("eve").await;
+pub async fn a_jump_of_the_clock_is_not_counted(fixture: Fixture) {
+    fixture.device("u1", &[Channel::Apple]).await;
+    let eve = fixture.second("eve").await;
     assert!(eve.newcomer_until.is_some());
-    if bench.pass(30 * HOUR) {
-        let local = bench.local().await;
-        let all = bench.store.run(admins::list).await.unwrap();
+    if fixture.pass(30 * HOUR) {
+        let local = fixture.local().await;
+        let all = fixture.store.run(admins::list).await.unwrap();
         let eve = all.iter().find(|a| a.name == "eve").unwrap();
         assert!(eve.counts_from > eve.created.plus(30 * HOUR), "{eve:?} as {} sees it", local.name);
-        bench.live_through(25 * HOUR).await;
-        let all = bench.store.run(admins::list).await.unwrap();
-        let now = bench.store.run(|tx| Ok(tx.now())).await.unwrap();
+        fixture.live_through(25 * HOUR).await;
+        let all = fixture.store.run(admins::list).await.unwrap();
+        let now = fixture.store.run(|tx| Ok(tx.now())).await.unwrap();
         assert!(all.iter().find(|a| a.name == "eve").unwrap().counts_from <= now);
     }
 }
 
-pub async fn a_clock_set_back_shortens_nothing(bench: Bench) {
-    let before = bench.store.run(|tx| Ok(tx.now())).await.unwrap();
-    bench.time.fetch_sub(7_200_000, std::sync::atomic::Ordering::SeqCst);
-    let after = bench.store.run(|tx| Ok(tx.now())).await.unwrap();
+pub async fn a_clock_set_back_shortens_nothing(fixture: Fixture) {
+    let before = fixture.store.run(|tx| Ok(tx.now())).await.unwrap();
+    fixture.time.fetch_sub(7_200_000, std::sync::atomic::Ordering::SeqCst);
+    let after = fixture.store.run(|tx| Ok(tx.now())).await.unwrap();
     assert!(after >= before);
 }
 
-pub async fn the_audit_chain_shows_what_was_altered(bench: Bench) {
-    let device = bench.device("u1", &[Channel::Apple]).await;
-    let local = bench.local().await;
-    bench.wipe(&local, device.id, Scope::Full).await.unwrap();
-    bench.store.run(audit::checkpoint).await.unwrap();
-    let good = bench.store.run(|tx| audit::verify(tx, None)).await.unwrap();
+pub async fn the_audit_chain_shows_what_was_altered(fixture: Fixture) {
+    let device = fixture.device("u1", &[Channel::Apple]).await;
+    let local = fixture.local().await;
+    fixture.wipe(&local, device.id, Scope::Full).await.unwrap();
+    fixture.store.run(audit::checkpoint).await.unwrap();
+    let good = fixture.store.run(|tx| audit::verify(tx, None)).await.unwrap();
     assert!(good.ok, "{good:?}");
     let head = good.heads[0].hash.clone();
-    assert!(bench.store.run(move |tx| audit::verify(tx, Some(&head))).await.unwrap().ok);
-    assert!(!bench.store.run(|tx| audit::verify(tx, Some("00"))).await.unwrap().ok);
+    assert!(fixture.store.run(move |tx| audit::verify(tx, Some(&head))).await.unwrap().ok);
+    assert!(!fixture.store.run(|tx| audit::verify(tx, Some("00"))).await.unwrap().ok);
     let asked = |tx: &mut Tx<'_>| {
         let entries = audit::list(tx, None, 100)?;
         Ok(entries.into_iter().find(|e| e.entry.action == "wipe.asked").unwrap().entry)
     };
-    let whole = bench.store.run(asked).await.unwrap();
-    let other = bench.store.run(|tx| audit::list(tx, None, 100)).await.unwrap();
+    let whole = fixture.store.run(asked).await.unwrap();
+    let other = fixture.store.run(|tx| audit::list(tx, None, 100)).await.unwrap();
     let other = other.into_iter().find_map(|e| e.entry.text.filter(|text| Some(text) != whole.text.as_ref())).unwrap();
     for (row, altered, ok) in [
         ("another actor", audit::Entry { actor: "somebody else".into(), ..whole.clone() }, false),
         ("another text", audit::Entry { text: Some(other), ..whole.clone() }, false),
         ("an erased text", audit::Entry { text: None, ..whole.clone() }, true),
     ] {
-        bench.store.run(move |tx| Ok(tx.put(&altered)?)).await.unwrap();
-        let found = bench.store.run(|tx| audit::verify(tx, None)).await.unwrap();
+        fixture.store.run(move |tx| Ok(tx.put(&altered)?)).await.unwrap();
+        let found = fixture.store.run(|tx| audit::verify(tx, None)).await.unwrap();
         assert_eq!((found.ok, found.broken.len()), (ok, usize::from(!ok)), "{row}: {found:?}");
     }
 }
 
-pub async fn an_invitation_is_found_by_each_of_its_secrets(bench: Bench) {
-    let local = bench.local().await;
+pub async fn an_invitation_is_found_by_each_of_its_secrets(fixture: Fixture) {
+    let local = fixture.local().await;
     let make = move |tx: &mut Tx<'_>| {
         let made = invitation::create(tx, &local, Channel::Omadm, " Nurse@example.org ", Ownership::Corporate, None)?;
         Ok((made.invitation.id, made.key, made.code))
     };
-    let (id, key, code) = bench.store.run(make).await.unwrap();
+    let (id, key, code) = fixture.store.run(make).await.unwrap();
     assert_eq!(code.len(), 19, "{code}");
     let find = move |tx: &mut Tx<'_>| {
         let typed = code.to_lowercase().replace('-', " ");
@@ -547,15 +555,15 @@ pub async fn an_invitation_is_found_by_each_of_its_secrets(bench: Bench) {
         ];
         Ok((ids, wrong))
     };
-    let (ids, wrong) = bench.store.run(find).await.unwrap();
+    let (ids, wrong) = fixture.store.run(find).await.unwrap();
     assert_eq!(ids, [Some(id); 3]);
     assert_eq!(wrong, [false; 3]);
 }
 
-pub async fn wrong_codes_are_counted(bench: Bench) {
+pub async fn wrong_codes_are_counted(fixture: Fixture) {
     for _ in 0..10 {
         let tried = |tx: &mut Tx<'_>| invitation::by_code(tx, "0000", Channel::Omadm, Some("a@b"), Some("192.0.2.9"));
-        assert_eq!(bench.store.run(tried).await.unwrap().err(), Some(invitation::WrongCode::Wrong));
+        assert_eq!(fixture.store.run(tried).await.unwrap().err(), Some(invitation::WrongCode::Wrong));
     }
     for (user, address, want) in [
         ("a@b", "192.0.2.8", invitation::WrongCode::TooMany),
@@ -568,15 +576,15 @@ pub async fn wrong_codes_are_counted(bench: Bench) {
         // A proxy's address is everybody's and counts for nobody.
         let who = Some(address).filter(|address| !address.is_empty());
         let tried = move |tx: &mut Tx<'_>| invitation::by_code(tx, "0000", Channel::Omadm, Some(user), who);
-        assert_eq!(bench.store.run(tried).await.unwrap().err(), Some(want), "{user} {address}");
+        assert_eq!(fixture.store.run(tried).await.unwrap().err(), Some(want), "{user} {address}");
     }
     // Three users, two addresses.
-    assert_eq!(bench.store.run(kept).await.unwrap(), 5);
-    bench.store.run(|tx| tries::forget(tx, None)).await.unwrap();
-    assert_eq!(bench.store.run(kept).await.unwrap(), 5, "they count still");
-    if bench.pass(Duration::from_secs(3601)) {
-        assert_eq!(bench.store.run(|tx| tries::forget(tx, None)).await.unwrap(), None);
-        assert_eq!(bench.store.run(kept).await.unwrap(), 0);
+    assert_eq!(fixture.store.run(kept).await.unwrap(), 5);
+    fixture.store.run(|tx| tries::forget(tx, None)).await.unwrap();
+    assert_eq!(fixture.store.run(kept).await.unwrap(), 5, "they count still");
+    if fixture.pass(Duration::from_secs(3601)) {
+        assert_eq!(fixture.store.run(|tx| tries::forget(tx, None)).await.unwrap(), None);
+        assert_eq!(fixture.store.run(kept).await.unwrap(), 0);
     }
 }
 
@@ -584,25 +592,25 @@ fn kept(tx: &mut Tx<'_>) -> Result<usize> {
     Ok(tx.scan::<tries::Tries>("", None, 100)?.len())
 }
 
-pub async fn a_name_that_fits_two_devices_is_refused(bench: Bench) {
-    let one = bench.device("twin", &[Channel::Apple]).await;
-    let found = bench.store.run(|tx| lookup::device(tx, "sTWIN")).await.unwrap();
+pub async fn a_name_that_fits_two_devices_is_refused(fixture: Fixture) {
+    let one = fixture.device("twin", &[Channel::Apple]).await;
+    let found = fixture.store.run(|tx| lookup::device(tx, "sTWIN")).await.unwrap();
     assert_eq!(found.id, one.id);
-    bench.device("twin", &[Channel::Apple]).await;
-    assert_eq!(code(bench.store.run(|tx| lookup::device(tx, "Stwin")).await), "ambiguous");
-    assert_eq!(code(bench.store.run(|tx| lookup::device(tx, "nobody")).await), "device");
-    let local = bench.local().await;
+    fixture.device("twin", &[Channel::Apple]).await;
+    assert_eq!(code(fixture.store.run(|tx| lookup::device(tx, "Stwin")).await), "ambiguous");
+    assert_eq!(code(fixture.store.run(|tx| lookup::device(tx, "nobody")).await), "device");
+    let local = fixture.local().await;
     let group = move |tx: &mut Tx<'_>| {
         groups::create(tx, &local, "ward 3")?;
         groups::set(tx, &local, "ward 3", &one.id.to_string(), true)?;
         groups::members(tx, "ward 3")
     };
-    assert_eq!(bench.store.run(group).await.unwrap(), [one.id]);
+    assert_eq!(fixture.store.run(group).await.unwrap(), [one.id]);
 }
 
-pub async fn a_revoked_certificate_is_listed(bench: Bench) {
-    let device = bench.device("u1", &[Channel::Apple]).await;
-    let local = bench.local().await;
+pub async fn a_revoked_certificate_is_listed(fixture: Fixture) {
+    let device = fixture.device("u1", &[Channel::Apple]).await;
+    let local = fixture.local().await;
     let enrolment = device.enrolments[0].clone();
     let certificate = enrolment.certificate.unwrap();
     let (serial, id) = (certificate.serial.clone(), device.id);
@@ -622,20 +630,20 @@ pub async fn a_revoked_certificate_is_listed(bench: Bench) {
         let good = credential::judge(tx.now(), &credential, Some(&lookup::by_id(tx, id)?));
         Ok((good, credential.certificate.sha256))
     };
-    let (good, sha256) = bench.store.run(make).await.unwrap();
+    let (good, sha256) = fixture.store.run(make).await.unwrap();
     assert_eq!(good, credential::Standing::Good);
-    let wipe = bench.wipe(&local, device.id, Scope::Full).await.unwrap();
-    take(&bench, device.id, Session::Fresh).await.unwrap();
-    settle(&bench, device.id, wipe.id, done()).await;
+    let wipe = fixture.wipe(&local, device.id, Scope::Full).await.unwrap();
+    take(&fixture, device.id, Talk::Fresh).await.unwrap();
+    settle(&fixture, device.id, wipe.id, done()).await;
     let judge = move |tx: &mut Tx<'_>| {
         let credential = tx.get::<credential::Credential>(sha256)?.unwrap();
         let standing = credential::judge(tx.now(), &credential, Some(&lookup::by_id(tx, id)?));
         Ok((standing, credential::revoked(tx)?))
     };
-    let (standing, revoked) = bench.store.run(judge).await.unwrap();
+    let (standing, revoked) = fixture.store.run(judge).await.unwrap();
     assert_eq!(standing, credential::Standing::Ended, "the one case in which an Apple device is told to unenrol");
     assert_eq!(revoked.iter().map(|r| r.serial.clone()).collect::<Vec<_>>(), [serial]);
-    assert_eq!(bench.actor(SECRET).await.id, admins::LOCAL);
+    assert_eq!(fixture.actor(SECRET).await.id, admins::LOCAL);
 }
 
 fn certificate(tx: &mut Tx<'_>) -> Certificate {
@@ -663,12 +671,12 @@ fn claim(identity: &str) -> enrol::Claim {
 
 /// Invites, issues, binds and completes in one call.
 async fn enrolled(
-    bench: &Bench,
+    fixture: &Fixture,
     channel: Channel,
     user: &str,
     claim: enrol::Claim,
 ) -> (DeviceId, EnrolmentId, Fingerprint) {
-    let (local, user) = (bench.local().await, user.to_string());
+    let (local, user) = (fixture.local().await, user.to_string());
     let enrol = move |tx: &mut Tx<'_>| {
         let made = invitation::create(tx, &local, channel, &user, Ownership::Corporate, None)?;
         let certificate = certificate(tx);
@@ -678,28 +686,28 @@ async fn enrolled(
         assert!(enrol::complete(tx, &mut device, id, &sha256)?);
         Ok((device.id, id, sha256))
     };
-    bench.store.run(enrol).await.unwrap()
+    fixture.store.run(enrol).await.unwrap()
 }
 
-async fn standing(bench: &Bench, sha256: Fingerprint) -> Standing {
+async fn standing(fixture: &Fixture, sha256: Fingerprint) -> Standing {
     let judge = move |tx: &mut Tx<'_>| {
         let credential = tx.get::<Credential>(sha256)?.unwrap();
         let device = lookup::by_id(tx, credential.device.unwrap())?;
         Ok(credential::judge(tx.now(), &credential, Some(&device)))
     };
-    bench.store.run(judge).await.unwrap()
+    fixture.store.run(judge).await.unwrap()
 }
 
-pub async fn an_invitation_is_spent_once(bench: Bench) {
-    let local = bench.local().await;
+pub async fn an_invitation_is_spent_once(fixture: Fixture) {
+    let local = fixture.local().await;
     let make = move |tx: &mut Tx<'_>| {
         let made = invitation::create(tx, &local, Channel::Apple, "a@b", Ownership::Corporate, Some(HOUR))?;
         let late = invitation::create(tx, &local, Channel::Apple, "a@b", Ownership::Corporate, Some(HOUR))?;
         Ok((made.invitation.id, late.invitation.id))
     };
-    let (id, late) = bench.store.run(make).await.unwrap();
+    let (id, late) = fixture.store.run(make).await.unwrap();
     let spend = |id: InvitationId, key: &'static str| {
-        bench.store.run(move |tx| {
+        fixture.store.run(move |tx| {
             let certificate = certificate(tx);
             Ok(enrol::spend(tx, id, key, certificate, String::new())?.certificate.sha256)
         })
@@ -707,86 +715,87 @@ pub async fn an_invitation_is_spent_once(bench: Bench) {
     let first = spend(id, "key one").await.unwrap();
     assert_eq!(spend(id, "key one").await.unwrap(), first, "the same key gets the same certificate");
     assert_eq!(code(spend(id, "key two").await), "invitation_spent");
-    if bench.pass(2 * HOUR) {
+    if fixture.pass(2 * HOUR) {
         assert_eq!(code(spend(late, "key").await), "invitation_expired");
     }
 }
 
-pub async fn enrolments_join_one_device_for_the_same_user_only(bench: Bench) {
+pub async fn enrolments_join_one_device_for_the_same_user_only(fixture: Fixture) {
     let phone = enrol::Claim { mail_id: Some("APPL1".into()), ..claim("UDID-1") };
-    let (phone, ..) = enrolled(&bench, Channel::Apple, "ann@example.org", phone).await;
-    let (mail, ..) = enrolled(&bench, Channel::Activesync, "ANN@example.org", claim("appl1")).await;
+    let (phone, ..) = enrolled(&fixture, Channel::Apple, "ann@example.org", phone).await;
+    let (mail, ..) = enrolled(&fixture, Channel::Activesync, "ANN@example.org", claim("appl1")).await;
     assert_eq!(mail, phone, "joined by the mail client's name");
-    let (thief, ..) = enrolled(&bench, Channel::Activesync, "eve@example.org", claim("APPL1")).await;
-    let (copy, ..) = enrolled(&bench, Channel::Apple, "eve@example.org", claim("UDID-1")).await;
+    let (thief, ..) = enrolled(&fixture, Channel::Activesync, "eve@example.org", claim("APPL1")).await;
+    let (copy, ..) = enrolled(&fixture, Channel::Apple, "eve@example.org", claim("UDID-1")).await;
     assert!(thief != phone && copy != phone, "a name is a claim");
-    assert_eq!(bench.again(phone).await.enrolments.len(), 2);
-    assert!(bench.again(phone).await.enrolments.iter().all(|e| e.state == EnrolmentState::Enrolled));
+    assert_eq!(fixture.again(phone).await.enrolments.len(), 2);
+    assert!(fixture.again(phone).await.enrolments.iter().all(|e| e.state == EnrolmentState::Enrolled));
 }
 
-pub async fn a_certificate_never_speaks_for_another_device(bench: Bench) {
-    let (_, _, sha256) = enrolled(&bench, Channel::Apple, "a@b", claim("UDID-1")).await;
-    let other = bench.store.run(move |tx| enrol::bind(tx, &sha256, &claim("UDID-2"))).await;
+pub async fn a_certificate_never_speaks_for_another_device(fixture: Fixture) {
+    let (_, _, sha256) = enrolled(&fixture, Channel::Apple, "a@b", claim("UDID-1")).await;
+    let other = fixture.store.run(move |tx| enrol::bind(tx, &sha256, &claim("UDID-2"))).await;
     assert_eq!(code(other), "other_identity");
-    let unknown = bench.store.run(|tx| enrol::bind(tx, &Fingerprint([7; 32]), &claim("UDID-1"))).await;
+    let unknown = fixture.store.run(|tx| enrol::bind(tx, &Fingerprint([7; 32]), &claim("UDID-1"))).await;
     assert_eq!(code(unknown), "not_pinned");
-    bench.store.run(move |tx| enrol::bind(tx, &sha256, &claim("udid-1"))).await.unwrap();
+    fixture.store.run(move |tx| enrol::bind(tx, &sha256, &claim("udid-1"))).await.unwrap();
 }
 
-pub async fn a_new_enrolment_takes_the_formers_place_with_an_empty_queue(bench: Bench) {
-    let (device, old, old_certificate) = enrolled(&bench, Channel::Apple, "a@b", claim("UDID-1")).await;
-    let local = bench.local().await;
-    let wipe = bench.wipe(&local, device, Scope::Full).await.unwrap();
-    let (again, _, new_certificate) = enrolled(&bench, Channel::Apple, "a@b", claim("UDID-1")).await;
+pub async fn a_new_enrolment_takes_the_formers_place_with_an_empty_queue(fixture: Fixture) {
+    let (device, old, old_certificate) = enrolled(&fixture, Channel::Apple, "a@b", claim("UDID-1")).await;
+    let local = fixture.local().await;
+    let wipe = fixture.wipe(&local, device, Scope::Full).await.unwrap();
+    let (again, _, new_certificate) = enrolled(&fixture, Channel::Apple, "a@b", claim("UDID-1")).await;
     assert_eq!(again, device);
-    let record = bench.again(device).await;
+    let record = fixture.again(device).await;
     assert_eq!((record.life, record.open.len(), record.mail_shut), (Life::Enrolled, 0, None));
     assert_eq!(record.enrolment(old).unwrap().state, EnrolmentState::Revoked);
-    assert_eq!(bench.command(wipe.id).await.state, State::Cancelled, "it had not been sent");
-    assert_eq!(standing(&bench, old_certificate).await, Standing::Revoked);
-    assert_eq!(standing(&bench, new_certificate).await, Standing::Good);
+    assert_eq!(fixture.command(wipe.id).await.state, State::Cancelled, "it had not been sent");
+    assert_eq!(standing(&fixture, old_certificate).await, Standing::Revoked);
+    assert_eq!(standing(&fixture, new_certificate).await, Standing::Good);
 }
 
-pub async fn a_wiped_pc_that_enrols_anew_confirms_its_wipe(bench: Bench) {
+pub async fn a_wiped_pc_that_enrols_anew_confirms_its_wipe(fixture: Fixture) {
     let pc = || enrol::Claim { platform: Platform::Windows, hardware_id: Some("HW-1".into()), ..claim("DEV-1") };
-    let (device, ..) = enrolled(&bench, Channel::Omadm, "a@b", pc()).await;
-    let local = bench.local().await;
-    let wipe = bench.wipe(&local, device, Scope::Full).await.unwrap();
-    take(&bench, device, Session::Fresh).await.unwrap();
+    let (device, ..) = enrolled(&fixture, Channel::Omadm, "a@b", pc()).await;
+    let local = fixture.local().await;
+    let wipe = fixture.wipe(&local, device, Scope::Full).await.unwrap();
+    take(&fixture, device, Talk::Fresh).await.unwrap();
     let accepted = Outcome::Presumed { kind: "status", detail: "200 on the Exec".into() };
-    assert_eq!(settle(&bench, device, wipe.id, accepted).await.unwrap().state, State::Presumed);
-    assert_eq!(bench.again(device).await.state(), "wiped");
-    let (again, ..) = enrolled(&bench, Channel::Omadm, "a@b", enrol::Claim { identity: "DEV-2".into(), ..pc() }).await;
+    assert_eq!(settle(&fixture, device, wipe.id, accepted).await.unwrap().state, State::Presumed);
+    assert_eq!(fixture.again(device).await.state(), "wiped");
+    let (again, ..) =
+        enrolled(&fixture, Channel::Omadm, "a@b", enrol::Claim { identity: "DEV-2".into(), ..pc() }).await;
     assert_eq!(again, device, "joined by its hardware");
-    let ended = bench.command(wipe.id).await;
+    let ended = fixture.command(wipe.id).await;
     assert_eq!((ended.state, ended.evidence.len()), (State::Confirmed, 2));
-    let record = bench.again(device).await;
+    let record = fixture.again(device).await;
     assert_eq!(record.state(), "enrolled", "the device is back, and not wiped again");
     assert_eq!(record.carrier().unwrap().identity, "DEV-2");
 }
 
-pub async fn a_renewed_certificate_overlaps_the_old_one(bench: Bench) {
-    let (device, enrolment, old) = enrolled(&bench, Channel::Apple, "a@b", claim("UDID-1")).await;
+pub async fn a_renewed_certificate_overlaps_the_old_one(fixture: Fixture) {
+    let (device, enrolment, old) = enrolled(&fixture, Channel::Apple, "a@b", claim("UDID-1")).await;
     let renew = move |tx: &mut Tx<'_>| {
         let certificate = certificate(tx);
         Ok(enrol::renew(tx, &old, certificate, String::new())?.certificate.sha256)
     };
-    let new = bench.store.run(renew).await.unwrap();
-    assert_eq!((standing(&bench, old).await, standing(&bench, new).await), (Standing::Good, Standing::Good));
+    let new = fixture.store.run(renew).await.unwrap();
+    assert_eq!((standing(&fixture, old).await, standing(&fixture, new).await), (Standing::Good, Standing::Good));
     let use_it = move |tx: &mut Tx<'_>| {
         let mut device = lookup::by_id(tx, device)?;
         enrol::complete(tx, &mut device, enrolment, &new)
     };
-    assert!(!bench.store.run(use_it).await.unwrap(), "no new enrolment");
-    assert_eq!((standing(&bench, old).await, standing(&bench, new).await), (Standing::Revoked, Standing::Good));
+    assert!(!fixture.store.run(use_it).await.unwrap(), "no new enrolment");
+    assert_eq!((standing(&fixture, old).await, standing(&fixture, new).await), (Standing::Revoked, Standing::Good));
 }
 
-pub async fn a_revoked_enrolment_is_refused_and_its_wipe_says_so(bench: Bench) {
-    let (device, _, sha256) = enrolled(&bench, Channel::Apple, "a@b", claim("UDID-1")).await;
-    let local = bench.local().await;
-    let wipe = bench.wipe(&local, device, Scope::Full).await.unwrap();
-    bench.store.run(move |tx| enrol::revoke(tx, "local", device, None, "")).await.unwrap();
-    assert_eq!(standing(&bench, sha256).await, Standing::Revoked, "refused, and not told to unenrol");
-    let ended = bench.command(wipe.id).await;
+pub async fn a_revoked_enrolment_is_refused_and_its_wipe_says_so(fixture: Fixture) {
+    let (device, _, sha256) = enrolled(&fixture, Channel::Apple, "a@b", claim("UDID-1")).await;
+    let local = fixture.local().await;
+    let wipe = fixture.wipe(&local, device, Scope::Full).await.unwrap();
+    fixture.store.run(move |tx| enrol::revoke(tx, "local", device, None, "")).await.unwrap();
+    assert_eq!(standing(&fixture, sha256).await, Standing::Revoked, "refused, and not told to unenrol");
+    let ended = fixture.command(wipe.id).await;
     assert_eq!((ended.state, ended.error.unwrap().code.as_str()), (State::Failed, "device_left"));
 }

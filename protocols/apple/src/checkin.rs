@@ -16,9 +16,9 @@ pub use token_update::TokenUpdate;
 pub use user_authenticate::{UserAuthenticate, no_digest_needed};
 
 use crate::{
-    channel::Channel,
     error::{Error, cut},
     plist::{self, Dict},
+    sender::Channel,
 };
 
 /// One check-in.

@@ -53,10 +53,26 @@ pub enum Command {
     DeviceConfigured,
 }
 
-/// The kinds of commands, for tables.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[allow(missing_docs)] // each has the meaning of its command above
-pub enum CommandKind {
+macro_rules! kinds {
+    ($($kind:ident),+ $(,)?) => {
+        /// The kinds of commands, for tables. Each has the meaning of its [`Command`].
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[allow(missing_docs)]
+        pub enum CommandKind { $($kind),+ }
+
+        impl CommandKind {
+            /// All of them.
+            pub const ALL: [Self; [$(stringify!($kind)),+].len()] = [$(Self::$kind),+];
+
+            /// RequestType on the wire: the same.
+            pub fn request_type(self) -> &'static str {
+                match self { $(Self::$kind => stringify!($kind)),+ }
+            }
+        }
+    };
+}
+
+kinds! {
     DeviceInformation,
     SecurityInfo,
     ProfileList,
@@ -71,46 +87,6 @@ pub enum CommandKind {
     ManagedApplicationList,
     RemoveApplication,
     DeviceConfigured,
-}
-
-impl CommandKind {
-    /// All of them.
-    pub const ALL: [Self; 14] = [
-        Self::DeviceInformation,
-        Self::SecurityInfo,
-        Self::ProfileList,
-        Self::InstallProfile,
-        Self::RemoveProfile,
-        Self::DeviceLock,
-        Self::ClearPasscode,
-        Self::EraseDevice,
-        Self::RestartDevice,
-        Self::ShutDownDevice,
-        Self::InstalledApplicationList,
-        Self::ManagedApplicationList,
-        Self::RemoveApplication,
-        Self::DeviceConfigured,
-    ];
-
-    /// RequestType on the wire.
-    pub fn request_type(self) -> &'static str {
-        match self {
-            Self::DeviceInformation => "DeviceInformation",
-            Self::SecurityInfo => "SecurityInfo",
-            Self::ProfileList => "ProfileList",
-            Self::InstallProfile => "InstallProfile",
-            Self::RemoveProfile => "RemoveProfile",
-            Self::DeviceLock => "DeviceLock",
-            Self::ClearPasscode => "ClearPasscode",
-            Self::EraseDevice => "EraseDevice",
-            Self::RestartDevice => "RestartDevice",
-            Self::ShutDownDevice => "ShutDownDevice",
-            Self::InstalledApplicationList => "InstalledApplicationList",
-            Self::ManagedApplicationList => "ManagedApplicationList",
-            Self::RemoveApplication => "RemoveApplication",
-            Self::DeviceConfigured => "DeviceConfigured",
-        }
-    }
 }
 
 impl Command {

@@ -5,7 +5,6 @@
 //! [`push`] how to wake one. No clock, no randomness, no sockets: all that varies is an argument.
 
 mod body;
-mod channel;
 pub mod checkin;
 pub mod command;
 mod error;
@@ -17,10 +16,11 @@ pub mod refusal;
 pub mod report;
 mod return_to_service;
 mod secret;
+mod sender;
 pub mod support;
 
 pub use body::Body;
-pub use channel::{Channel, DeviceName, SHARED_IPAD_USER, UserName};
 pub use error::Error;
 pub use return_to_service::ReturnToService;
 pub use secret::Secret;
+pub use sender::{Channel, DeviceName, SHARED_IPAD_USER, UserName};

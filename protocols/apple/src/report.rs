@@ -12,9 +12,9 @@ pub use profile_list::InstalledProfile;
 pub use security_info::SecurityInfo;
 
 use crate::{
-    channel::Channel,
     error::{Error, cut},
     plist::{self, Dict, Value},
+    sender::Channel,
 };
 
 /// How a device is, or how a command went.

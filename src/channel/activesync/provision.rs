@@ -8,7 +8,7 @@ use crate::{
     audit,
     error::{Error, Result},
     policy::{Applied, Outcome as Part, PartId},
-    queue::{self, Command, Outcome, Session},
+    queue::{self, Command, Outcome, Talk},
     registry::{
         Channel,
         enrol::{self, Claim},
@@ -86,7 +86,7 @@ fn before_reply(tx: &mut Tx<'_>, stand: &mut Stand, reply: Reply) -> Result<()> 
             stand.kept.offered = stand.due.as_ref().and_then(|(_, part)| Some(part.as_ref()?.hash.clone()));
         }
         Reply::Wipe(_) => {
-            let sent = queue::take_next(tx, &stand.who.device, stand.who.enrolment, Session::Fresh)?;
+            let sent = queue::take_next(tx, &stand.who.device, stand.who.enrolment, Talk::Fresh)?;
             stand.kept.told = sent.map(|c| c.id).or(stand.kept.told);
         }
         _ => {}

@@ -6,7 +6,7 @@ use crate::{
     ids::CommandId,
     policies,
     policy::{Part, PartId},
-    queue::{self, Action, Command, Outcome, Scope, Session, State as CommandState},
+    queue::{self, Action, Command, Outcome, Scope, State as CommandState, Talk},
     registry::{Channel, Device, Enrolment, EnrolmentState},
     store::Tx,
     wipe::stop,
@@ -114,7 +114,7 @@ fn settle_sync(tx: &mut Tx<'_>, who: &mut Who) -> Result<()> {
     if open.iter().any(|c| c.action == Action::Wipe && !c.state.is_final()) {
         return Ok(());
     }
-    while let Some(command) = queue::take_next(tx, &who.device, who.enrolment, Session::Continued)? {
+    while let Some(command) = queue::take_next(tx, &who.device, who.enrolment, Talk::Continued)? {
         let outcome = match command.action {
             Action::Sync => Outcome::Done { kind: "seen", detail: "the client asked for mail".into() },
             _ => Outcome::Failed { code: "unsupported".into(), text: "mail alone can do nothing but wipe".into() },
@@ -139,7 +139,7 @@ fn next_wipe(tx: &mut Tx<'_>, who: &Who) -> Result<Option<Command>> {
 
 /// Before 16.1 no client can remove its account alone: all that can be done is to let it in no more.
 fn presume(tx: &mut Tx<'_>, who: &mut Who, wipe: &Command, version: Version) -> Result<()> {
-    let taken = queue::take_next(tx, &who.device, who.enrolment, Session::Fresh)?;
+    let taken = queue::take_next(tx, &who.device, who.enrolment, Talk::Fresh)?;
     if taken.is_some_and(|taken| taken.id == wipe.id) {
         let detail = format!(
             "the client speaks {version} and cannot remove its account (16.1 and later can): its partnership was removed and its \

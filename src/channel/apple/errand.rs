@@ -6,7 +6,7 @@ use crate::{
     error::{Error, Result},
     policies,
     policy::{PartContent, PartId, Value},
-    queue::{Action, Command, Scope},
+    queue::{self, Action, Command, Scope},
     registry::{Channel, Device, Platform},
     server::Server,
     store::Tx,
@@ -26,8 +26,6 @@ use uuid::Uuid;
 /// The settings profile's PayloadIdentifier and UUID: devices keep them for ever.
 pub(in crate::channel) const SETTINGS_PROFILE: &str = "org.lanyard.settings";
 pub(in crate::channel) const SETTINGS_UUID: Uuid = Uuid::from_u128(0x6c61_6e79_6172_4473_8574_7469_6e67_7300);
-/// Sealed under this label: the six digits for a Mac.
-const PIN: &str = "command pin";
 
 /// A command ready to be written out, but for what only the server's keys can do.
 pub(super) struct Errand {
@@ -193,7 +191,8 @@ fn wire_platform(platform: Platform) -> support::Platform {
 pub(super) fn encode(server: &Server, errand: Errand) -> Result<Vec<u8>> {
     let pin = |sealed: Option<String>| -> Result<Option<Pin>> {
         let Some(sealed) = sealed else { return Ok(None) };
-        let plain = String::from_utf8(server.unseal(PIN, &sealed)?).map_err(|e| Error::Internal(e.to_string()))?;
+        let plain =
+            String::from_utf8(server.unseal(queue::PIN, &sealed)?).map_err(|e| Error::Internal(e.to_string()))?;
         Pin::parse(&plain).map(Some).map_err(|e| Error::Internal(e.to_string()))
     };
     let wire = match errand.what {

@@ -11,7 +11,7 @@ use crate::{
     ids::{CommandId, Fingerprint},
     policies,
     policy::{Applied, Outcome as Part, PartId},
-    queue::{self, Action, Command, Outcome, Scope, Session},
+    queue::{self, Action, Command, Outcome, Scope, Talk},
     registry::{
         Channel, Credential, Device, Life, Platform, Standing,
         enrol::{self, Claim},
@@ -68,7 +68,7 @@ fn exchange(tx: &mut Tx<'_>, shown: &Fingerprint, report: &Report) -> Result<Exc
     if !is_complete(&device, &credential) {
         return Ok(Ok(None));
     }
-    let session = if report.status == Status::Idle { Session::Fresh } else { Session::Continued };
+    let session = if report.status == Status::Idle { Talk::Fresh } else { Talk::Continued };
     next(tx, &mut device, &credential, shown, session).map(Ok)
 }
 
@@ -79,7 +79,7 @@ fn next(
     device: &mut Device,
     credential: &Credential,
     shown: &Fingerprint,
-    session: Session,
+    session: Talk,
 ) -> Result<Option<Errand>> {
     // Each round ends a command or hands one out; a policy has a bounded number of parts.
     for _ in 0..64 {
@@ -118,11 +118,11 @@ fn remember(
     device: &Device,
     credential: &Credential,
     shown: &Fingerprint,
-    session: Session,
+    session: Talk,
 ) -> Result<()> {
     // What was put off is due again in the next session, so that one must ask the store.
     let Some(enrolment) = device.enrolment(credential.enrolment) else { return Ok(()) };
-    if session == Session::Fresh && device.open.is_empty() {
+    if session == Talk::Fresh && device.open.is_empty() {
         let asked = device.asked.map_or(tx.now(), |at| at.plus(FACTS));
         let until = asked.min(credential.certificate.not_after).min(credential.revoked.unwrap_or(Timestamp(i64::MAX)));
         let idle = Idle::new(*shown, device.id, enrolment.id, Channel::Apple, &enrolment.identity, until, tx.now());

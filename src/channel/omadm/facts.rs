@@ -12,19 +12,19 @@ use crate::{
 use lanyard_omadm::csp;
 use std::collections::BTreeMap;
 
-/// What is asked for, by one Get.
+/// What is asked and kept as a fact, under a name of ours.
+const FACTS: [(&str, &str); 4] = [
+    (csp::OS_PLATFORM, "os"),
+    (csp::DEVICE_TYPE, "device_type"),
+    (csp::EDITION, "edition"),
+    (csp::ENCRYPTION, "encrypted"),
+];
+
+/// What is asked for, by one Get: what names the device, and the facts.
 pub(super) fn nodes() -> Vec<String> {
-    let fixed = [
-        csp::SOFTWARE_VERSION,
-        csp::DEVICE_NAME,
-        csp::SERIAL,
-        csp::OS_PLATFORM,
-        csp::DEVICE_TYPE,
-        csp::EDITION,
-        csp::ENCRYPTION,
-    ];
+    let named = [csp::SOFTWARE_VERSION, csp::DEVICE_NAME, csp::SERIAL].into_iter();
     let ours = [csp::exchange_id(PROVIDER_ID), csp::hardware_id(PROVIDER_ID)];
-    fixed.into_iter().map(str::to_owned).chain(ours).collect()
+    named.chain(FACTS.map(|(node, _)| node)).map(str::to_owned).chain(ours).collect()
 }
 
 /// What ./DevInfo of the first message says. Mostly it is known, and nothing is written.
@@ -68,11 +68,12 @@ pub(super) fn learn(tx: &mut Tx<'_>, device: &mut Device, values: &[(String, Str
         ..nothing(device)
     };
     enrol::describe(tx, device, &claim)?;
-    let encrypted = value(csp::ENCRYPTION).map(|text| (text.trim() == "1").to_string());
-    fact(device, "encrypted", encrypted.as_ref());
-    fact(device, "os", value(csp::OS_PLATFORM).as_ref());
-    fact(device, "edition", value(csp::EDITION).as_ref());
-    fact(device, "device_type", value(csp::DEVICE_TYPE).as_ref());
+    for (node, name) in FACTS {
+        let told = value(node);
+        // A number on the wire, a yes or no as Apple devices tell it.
+        let told = if node == csp::ENCRYPTION { told.map(|text| (text.trim() == "1").to_string()) } else { told };
+        fact(device, name, told.as_ref());
+    }
     tx.put(device)?;
     enrol::adopt_mail(tx, device)
 }

@@ -109,7 +109,7 @@ struct Node {
 fn node(part: &Part) -> Option<Node> {
     match &part.content {
         PartContent::Settings(values) => {
-            let setting = setting(values.first()?);
+            let setting = setting(values.first()?)?;
             Some(Node { path: setting.node(), format: Format::Int, data: setting.value().to_string() })
         }
         PartContent::WindowsCsp { path, format, data } => {
@@ -129,8 +129,9 @@ fn wire_format(format: CspFormat) -> Format {
     }
 }
 
-fn setting(value: &Value) -> csp::Setting {
-    match *value {
+/// `None` where Windows has no node for it; `policy::support` says so as well, and no part is made.
+fn setting(value: &Value) -> Option<csp::Setting> {
+    Some(match *value {
         Value::PasscodeRequired => csp::Setting::PasswordRequired,
         Value::PasscodeMinLength(length) => csp::Setting::MinLength(length.into()),
         Value::PasscodeAlphanumeric => csp::Setting::Alphanumeric,
@@ -140,7 +141,7 @@ fn setting(value: &Value) -> csp::Setting {
         Value::PasscodeHistory(count) => csp::Setting::History(count.into()),
         Value::Encryption => csp::Setting::Encryption,
         Value::Camera(camera) => csp::Setting::Camera(camera == crate::policy::Camera::Allowed),
-    }
+    })
 }
 
 /// The node of a part that is to go, whatever it held.
@@ -283,7 +284,7 @@ fn in_force(part: &Part, node: &Node, code: u16, value: Option<&String>) -> Outc
         return if is_policy || typed { unread(&format!("Status {code}")) } else { Outcome::Enforced };
     };
     let met = match &part.content {
-        PartContent::Settings(values) => values.first().is_some_and(|wanted| setting(wanted).is_met_by(value)),
+        PartContent::Settings(values) => values.first().and_then(setting).is_some_and(|wanted| wanted.is_met_by(value)),
         _ => value == node.data.trim() || !is_policy && !is_number,
     };
     if met { Outcome::Enforced } else { Outcome::partly(&format!("in force is {value}")) }
@@ -324,7 +325,7 @@ pub(super) fn unsendable(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::{Channel as PolicyChannel, Platform, PolicyFile, desired, effective};
+    use crate::policy::{self, Channel as PolicyChannel, Platform, PolicyFile, desired, effective};
 
     const LOCK: &str = "./Device/Vendor/MSFT/Policy/Config/Wifi/AllowInternetSharing";
     const WIFI: &str = "./Device/Vendor/MSFT/WiFi/Profile/Office net/WlanXml";
@@ -364,7 +365,10 @@ mod tests {
         let text = "name: a\nassign: all\npasscode: {min_length: 8, alphanumeric: true, max_failed: 8, max_idle_minutes: 5, \
                     expire_days: 90, history: 3}\nencryption: required\ncamera: blocked\n";
         let parts = desired(&effective([&PolicyFile::parse(text).unwrap()]), PolicyChannel::Omadm, Platform::Windows);
-        assert_eq!(parts.len(), Setting::ALL.len());
+        let without = |value: &Value| {
+            matches!(policy::support(PolicyChannel::Omadm, Platform::Windows, *value), policy::Support::No(_))
+        };
+        assert_eq!(parts.len(), Setting::ALL.len() - Value::EXAMPLES.iter().filter(|v| without(v)).count());
         for (id, part) in &parts {
             assert_eq!(node_of(id), node(part).map(|node| node.path), "{id}");
         }

@@ -13,7 +13,7 @@ use crate::{
     error::Result,
     ids::{CommandId, EnrolmentId, Fingerprint},
     policies,
-    queue::{self, Action, Command, Outcome, Session as Talk, ending},
+    queue::{self, Action, Command, Outcome, Talk, ending},
     registry::{Channel, Credential, Device, EnrolmentState, Life, Standing, enrol, presence::Idle},
     server::{Server, background},
     store::{Record, Tx},
@@ -68,7 +68,8 @@ pub(super) async fn take(
     server.store.run(move |tx| exchange(tx, &said)).await?.map_err(Refusal::Identity)
 }
 
-/// The answer to a device that is known to have nothing due and says nothing new.
+/// The answer to a device that is known to have nothing due and says nothing new. Its language and model, of which it tells each time,
+/// are not read then: what changes there is learnt with the facts.
 fn idle(server: &Server, said: &Said) -> Option<(Arc<Idle>, Answer)> {
     let known = server.presence.idle(&said.shown, (server.clock)())?;
     let same = known.identity.eq_ignore_ascii_case(&said.message.header.source.uri);

@@ -1,7 +1,7 @@
 //! Authenticate: the first message of an enrolment, and of a renewal of its certificate. The profile is not wholly
 //! installed yet; an answer other than 200 stops it.
 
-use crate::{channel::Channel, error::Error, plist::Dict};
+use crate::{error::Error, plist::Dict, sender::Channel};
 
 /// What the device says of itself. Much of it depends on platform, rights and kind of enrolment (a user enrolment has
 /// no serial number), and mdmb leaves out the OS version: hence all of it may be absent. Nothing here is proven.

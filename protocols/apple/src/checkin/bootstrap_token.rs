@@ -1,7 +1,7 @@
 //! SetBootstrapToken and GetBootstrapToken: a Mac (from OS 26 others too, at setup) leaves with us what it needs to
 //! authorise itself later.
 
-use crate::{channel::Channel, error::Error, plist::Dict, secret::Secret};
+use crate::{error::Error, plist::Dict, secret::Secret, sender::Channel};
 
 /// Keep this token, or forget the one had before.
 #[derive(Debug, Clone, PartialEq, Eq)]

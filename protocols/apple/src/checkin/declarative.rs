@@ -3,9 +3,9 @@
 //! retried for ever.
 
 use crate::{
-    channel::Channel,
     error::{Error, cut},
     plist::Dict,
+    sender::Channel,
 };
 
 /// A request about declarations.

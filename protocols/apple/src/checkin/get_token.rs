@@ -1,7 +1,7 @@
 //! GetToken: a token that one of Apple's services takes as our word for the device. An unknown service is answered
 //! with 400.
 
-use crate::{channel::Channel, error::Error, plist::Dict};
+use crate::{error::Error, plist::Dict, sender::Channel};
 
 /// Make a token for a service. Answer: [`token_answer`].
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use proptest::{option, prelude::*};
 
 use super::*;
-use crate::{Secret, channel::tests::any_channel};
+use crate::{Secret, sender::tests::any_channel};
 
 fn udid(message_type: &str) -> Dict {
     Dict::new().with("MessageType", message_type).with("UDID", "D1")
@@ -100,7 +100,7 @@ fn any_checkin() -> impl Strategy<Value = CheckIn> {
     let update = (any_channel(), text(), secret(), "[ -~]{1,40}", option::of(secret()), any::<(bool, bool)>(), text())
         .prop_map(|(channel, topic, token, magic, unlock_token, (waits, off), long)| {
             let user_short_name = match &channel.user {
-                Some(crate::channel::UserName::SharedIpad(name)) => Some(name.clone()),
+                Some(crate::sender::UserName::SharedIpad(name)) => Some(name.clone()),
                 _ => long.clone(),
             };
             CheckIn::TokenUpdate(TokenUpdate {

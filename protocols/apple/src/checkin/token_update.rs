@@ -1,6 +1,6 @@
 //! TokenUpdate: how to wake a channel. Comes at any time; the first one completes the enrolment.
 
-use crate::{channel::Channel, error::Error, plist::Dict, secret::Secret};
+use crate::{error::Error, plist::Dict, secret::Secret, sender::Channel};
 
 /// Bytes of a push token at most; Apple's have 32 today, mdmb's 9.
 const MAX_TOKEN: usize = 1024;

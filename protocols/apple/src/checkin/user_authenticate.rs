@@ -1,7 +1,7 @@
 //! UserAuthenticate: a network or mobile user logs in to a Mac. 410 says that we do not manage this user; the one
 //! place of the protocol where 410 is an answer.
 
-use crate::{channel::Channel, error::Error, plist::Dict, secret::Secret};
+use crate::{error::Error, plist::Dict, secret::Secret, sender::Channel};
 
 /// A user at a Mac, on the user's channel.
 #[derive(Debug, Clone, PartialEq, Eq)]

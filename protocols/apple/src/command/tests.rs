@@ -100,7 +100,7 @@ proptest! {
     }
 
     #[test]
-    fn no_property_list_panics(value in crate::plist::tests::any_value(), kind in 0..14_usize) {
+    fn no_property_list_panics(value in crate::plist::tests::any_value(), kind in 0..CommandKind::ALL.len()) {
         let mut command = value.as_dict().cloned().unwrap_or_default();
         command.set("RequestType", CommandKind::ALL[kind].request_type());
         let _ = Command::parse(&Dict::new().with("CommandUUID", "C1").with("Command", command).to_xml());

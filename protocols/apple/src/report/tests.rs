@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::channel::tests::any_channel;
+use crate::sender::tests::any_channel;
 
 fn acknowledged() -> Report {
     Report::simple(Channel::of_udid("D1"), Status::Acknowledged, Some("C1"))

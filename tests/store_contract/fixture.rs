@@ -28,7 +28,7 @@ impl Observer for Nobody {
     fn caught_up(&self) {}
 }
 
-pub struct Bench {
+pub struct Fixture {
     pub store: Store,
     pub time: Arc<AtomicI64>,
     pub gate: Arc<Mutex<()>>,
@@ -37,7 +37,7 @@ pub struct Bench {
     folder: Option<PathBuf>,
 }
 
-impl Drop for Bench {
+impl Drop for Fixture {
     fn drop(&mut self) {
         if let Some(folder) = &self.folder {
             drop(std::fs::remove_dir_all(folder));
@@ -50,7 +50,7 @@ pub fn options(node: &str) -> Options {
     Options { node: node.into(), fill, observer: Arc::new(Nobody) }
 }
 
-impl Bench {
+impl Fixture {
     fn over(
         make: impl FnOnce(lanyard::clock::Clock) -> Box<dyn Engine>,
         owns_clock: bool,

@@ -1,4 +1,4 @@
-//! `lanyard admins`, `token` and `settings`.
+//! `lanyard admins` and `token`.
 
 use super::{
     Done, Outcome,
@@ -57,35 +57,6 @@ impl Token {
             Self::Create { admin } => Outcome::record(client.post("tokens", json!({"admin": admin})).await?),
             Self::List => Outcome::list(client.list("tokens").await?, &["id", "admin", "created"]),
             Self::Revoke { id } => Outcome::record(client.delete(&format!("tokens/{}", encode(&id))).await?),
-        })
-    }
-}
-
-/// Settings.
-#[derive(clap::Subcommand)]
-pub enum Settings {
-    /// All of them.
-    List,
-    /// Set one.
-    Set {
-        /// Its key.
-        key: String,
-        /// The value.
-        value: String,
-    },
-}
-
-impl Settings {
-    pub(super) async fn run(self, client: &Client) -> Done {
-        Ok(match self {
-            Self::List => {
-                let columns = &["key", "value", "default", "pending", "counts_from"];
-                Outcome::list(client.list("settings").await?, columns)
-            }
-            Self::Set { key, value } => {
-                let path = format!("settings/{}", encode(&key));
-                Outcome::record(client.put(&path, json!({"value": value})).await?)
-            }
         })
     }
 }

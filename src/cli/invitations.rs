@@ -1,0 +1,50 @@
+//! `lanyard invite`.
+
+use super::{Done, Outcome, client::Client};
+use serde_json::json;
+
+/// An invitation.
+#[derive(clap::Args)]
+pub struct Invite {
+    /// How the device will be managed.
+    #[arg(long, value_enum)]
+    channel: Channel,
+    /// The user's name.
+    #[arg(long)]
+    user: String,
+    /// Whose the device is.
+    #[arg(long, value_enum, default_value = "corporate")]
+    ownership: Ownership,
+    /// How long it is good; 7d where nothing is said.
+    #[arg(long)]
+    expires: Option<String>,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Channel {
+    Apple,
+    Windows,
+    Activesync,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Ownership {
+    Corporate,
+    Personal,
+}
+
+impl Invite {
+    pub(super) async fn run(self, client: &Client) -> Done {
+        let channel = match self.channel {
+            Channel::Apple => "apple",
+            Channel::Windows => "windows",
+            Channel::Activesync => "activesync",
+        };
+        let ownership = match self.ownership {
+            Ownership::Corporate => "corporate",
+            Ownership::Personal => "personal",
+        };
+        let body = json!({"channel": channel, "user": self.user, "ownership": ownership, "expires": self.expires});
+        Ok(Outcome::record(client.post("invitations", body).await?))
+    }
+}

@@ -1,0 +1,36 @@
+//! `lanyard settings`.
+
+use super::{
+    Done, Outcome,
+    client::{Client, encode},
+};
+use serde_json::json;
+
+/// Settings.
+#[derive(clap::Subcommand)]
+pub enum Settings {
+    /// All of them.
+    List,
+    /// Set one.
+    Set {
+        /// Its key.
+        key: String,
+        /// The value.
+        value: String,
+    },
+}
+
+impl Settings {
+    pub(super) async fn run(self, client: &Client) -> Done {
+        Ok(match self {
+            Self::List => {
+                let columns = &["key", "value", "default", "pending", "counts_from"];
+                Outcome::list(client.list("settings").await?, columns)
+            }
+            Self::Set { key, value } => {
+                let path = format!("settings/{}", encode(&key));
+                Outcome::record(client.put(&path, json!({"value": value})).await?)
+            }
+        })
+    }
+}
