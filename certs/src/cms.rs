@@ -151,7 +151,10 @@ pub(crate) fn check(der: &[u8], detached: Option<&[u8]>, known: &[&[u8]]) -> Res
     if detached.is_none() && parsed.content.is_none() {
         return Err(malformed("it has no content"));
     }
-    DigestKind::accepted(parsed.signer()?.digest)?;
+    // All that are listed: where one is unknown, OpenSSL 3.0 fails before it hashes and never frees the detached content.
+    for digest in parsed.digests.iter().copied().chain([parsed.signer()?.digest]) {
+        DigestKind::accepted(digest)?;
+    }
     let signer = parsed.signer_certificate(known)?;
     let key = crate::ca::public_of(&signer)?;
     keys::kind("signer's certificate", &key)?;
@@ -177,10 +180,22 @@ mod tests {
 
     use super::*;
     use crate::client::Presented;
+    use crate::oid;
     use crate::testing::{self, NOW, authority, device, fixture, phone};
 
     fn header(name: &str) -> String {
         String::from_utf8(fixture(name)).unwrap()
+    }
+
+    #[test]
+    fn a_list_with_an_unknown_digest_is_refused_before_openssl_leaks() {
+        let text = header("mdm-signature-sha256.txt");
+        let mut signature = decode_base64("Mdm-Signature", &text).unwrap();
+        let sha256 = oid::SHA256.as_bytes();
+        let at = signature.windows(sha256.len()).position(|bytes| bytes == sha256).unwrap();
+        signature[at + 1] ^= 0x08;
+        let refused = verify_detached(&signature, &fixture("mdm-signature-body.plist"), authority(), When::Any);
+        assert!(matches!(refused, Err(Error::Algorithm { .. })), "{refused:?}");
     }
 
     #[test]

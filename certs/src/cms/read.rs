@@ -31,6 +31,8 @@ pub(crate) fn to_der(message: &[u8]) -> Result<Vec<u8>> {
 pub(crate) struct Parsed<'a> {
     pub(crate) content: Option<&'a [u8]>,
     pub(crate) certificates: Vec<&'a [u8]>,
+    /// What the message says that its content is hashed by.
+    pub(crate) digests: Vec<ObjectIdentifier>,
     signers: Vec<SignerInfo<'a>>,
 }
 
@@ -53,7 +55,11 @@ impl<'a> Parsed<'a> {
     pub(crate) fn read(der: &'a [u8]) -> Result<Self> {
         let mut data = open(WHAT, der, oid::SIGNED_DATA)?;
         data.expect(tlv::INTEGER, "no version")?;
-        data.expect(tlv::SET, "no digest algorithms")?;
+        let mut listed = data.enter(tlv::SET, "no digest algorithms")?;
+        let mut digests = Vec::new();
+        while !listed.is_empty() {
+            digests.push(listed.algorithm("no digest algorithm")?);
+        }
         let mut inner = data.enter(tlv::SEQUENCE, "no content info")?;
         inner.oid("no content type")?;
         let content = match inner.optional(tlv::CONTEXT_0)? {
@@ -69,7 +75,7 @@ impl<'a> Parsed<'a> {
         let signers = all(data.enter(tlv::SET, "no signers")?, MAX_CERTIFICATES, "too many signers")?;
         let signers = signers.into_iter().map(|item| signer_info(data.inside(item))).collect::<Result<_>>()?;
         let certificates = certificates.into_iter().filter(|item| item.tag == tlv::SEQUENCE).map(|item| item.raw);
-        Ok(Self { content, certificates: certificates.collect(), signers })
+        Ok(Self { content, certificates: certificates.collect(), digests, signers })
     }
 
     /// The signer, of whom there must be exactly one.
