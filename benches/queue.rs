@@ -185,7 +185,8 @@ async fn one_device(store: Store, id: DeviceId, enrolment: EnrolmentId, end: Ins
     let mut done = 0;
     while Instant::now() < end {
         let asked = store.run(move |tx| {
-            let actor = Actor { id: "bench".into(), name: "bench".into(), newcomer_until: None };
+            let actor =
+                Actor { id: "bench".into(), name: "bench".into(), newcomer_until: None, sponsors: BTreeSet::new() };
             let mut device = tx.get::<Device>(id)?.unwrap();
             queue::ask(tx, &actor, &mut device, Action::Sync, &lanyard::channel::support)
         });

@@ -10,7 +10,7 @@ use crate::{
     store::{Record, Tx},
 };
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 /// The administrator of the server's own machine: one person per store, a token of its own on each node.
 pub const LOCAL: &str = "local";
@@ -45,6 +45,9 @@ pub struct Token {
     pub admin: String,
     /// When made.
     pub created: Timestamp,
+    /// By whom (an admin id); nobody for a node's own.
+    #[serde(default)]
+    made_by: Option<String>,
     since: Option<i64>,
     revoked: Option<Timestamp>,
     /// Good from loopback of this node only.
@@ -87,6 +90,8 @@ pub struct Actor {
     pub name: String,
     /// When person and token count; `None`: they do.
     pub newcomer_until: Option<Timestamp>,
+    /// Who made this token or this person within the newcomers' wait, and who made those: none of them is a second person to it.
+    pub sponsors: BTreeSet<String>,
 }
 
 /// An administrator as the API shows one.
@@ -188,7 +193,16 @@ pub fn ensure_local(tx: &mut Tx<'_>, secret: &str) -> Result<()> {
     let digest = digest(secret.as_bytes());
     if tx.get::<Token>(&digest)?.is_none() {
         let id = tx.new_id();
-        tx.put(&Token { digest, id, admin: LOCAL.into(), created: now, since: None, revoked: None, node: Some(node) })?;
+        tx.put(&Token {
+            digest,
+            id,
+            admin: LOCAL.into(),
+            created: now,
+            made_by: None,
+            since: None,
+            revoked: None,
+            node: Some(node),
+        })?;
     }
     Ok(())
 }
@@ -201,8 +215,24 @@ pub fn authenticate(tx: &mut Tx<'_>, secret: &str, loopback: bool) -> Result<Opt
         return Ok(None);
     }
     let Some(admin) = tx.get::<Admin>(&token.admin)?.filter(|a| a.removed.is_none()) else { return Ok(None) };
-    let newcomer_until = waiting_until(tx, admin.since)?.max(waiting_until(tx, token.since)?);
-    Ok(Some(Actor { id: admin.id, name: admin.name, newcomer_until }))
+    let of_token = waiting_until(tx, token.since)?;
+    let newcomer_until = waiting_until(tx, admin.since)?.max(of_token);
+    let mut sponsors = BTreeSet::new();
+    let mut makers: Vec<String> = token.made_by.filter(|_| of_token.is_some()).into_iter().collect();
+    makers.extend(maker_of_newcomer(tx, &admin)?);
+    while let Some(maker) = makers.pop() {
+        if sponsors.insert(maker.clone())
+            && let Some(admin) = tx.get::<Admin>(&maker)?
+        {
+            makers.extend(maker_of_newcomer(tx, &admin)?);
+        }
+    }
+    Ok(Some(Actor { id: admin.id, name: admin.name, newcomer_until, sponsors }))
+}
+
+/// Who made this person, as long as that is within the newcomers' wait.
+fn maker_of_newcomer(tx: &mut Tx<'_>, admin: &Admin) -> Result<Option<String>> {
+    Ok(waiting_until(tx, admin.since)?.map(|_| admin.made_by.clone()))
 }
 
 /// Makes an administrator, who counts after the newcomers' wait.
@@ -243,12 +273,6 @@ pub fn find(tx: &mut Tx<'_>, who: &str) -> Result<Admin> {
     all(tx)?.into_iter().find(|a| a.id == who || a.name == who).ok_or_else(|| Error::not_found("administrator", who))
 }
 
-/// Whether `maker` made `made` within the newcomers' wait.
-pub fn made_lately(tx: &mut Tx<'_>, maker: &str, made: &str) -> Result<bool> {
-    let Some(admin) = tx.get::<Admin>(made)? else { return Ok(false) };
-    Ok(admin.made_by == maker && admin.id != maker && waiting_until(tx, admin.since)?.is_some())
-}
-
 /// Removes an administrator. The second person's approval is the caller's to have.
 pub fn remove(tx: &mut Tx<'_>, actor: &str, id: &str) -> Result<()> {
     if id == LOCAL {
@@ -274,7 +298,8 @@ pub fn create_token(tx: &mut Tx<'_>, actor: &Actor, admin: Option<&str>) -> Resu
     let id = tx.new_id();
     let digest = digest(secret.as_bytes());
     let created = tx.now();
-    tx.put(&Token { digest, id, admin: admin.id.clone(), created, since, revoked: None, node: None })?;
+    let made_by = Some(actor.id.clone());
+    tx.put(&Token { digest, id, admin: admin.id.clone(), created, made_by, since, revoked: None, node: None })?;
     audit::note(tx, &actor.id, "token.made", id, "ok", &admin.id)?;
     Ok((TokenView { id, admin: admin.name, created }, secret))
 }

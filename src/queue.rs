@@ -9,14 +9,14 @@ pub mod exchange;
 pub mod timers;
 
 pub use command::{Action, Command, Evidence, Scope, State};
-pub use exchange::{Outcome, Talk, settle, take_next};
+pub use exchange::{Outcome, Talk, note_unasked, settle, take_next};
 
 use crate::{
     admins::Actor,
     audit,
     error::{Error, Result},
     ids::CommandId,
-    registry::{Channel, Device, Enrolment},
+    registry::{Channel, Device, Enrolment, EnrolmentState},
     store::Tx,
     wipe,
 };
@@ -91,11 +91,15 @@ pub fn ask(tx: &mut Tx<'_>, actor: &Actor, device: &mut Device, action: Action, 
     Ok(command)
 }
 
-/// The enrolment that carries a command; refused where the device has none that lives.
+/// The enrolment that carries a command; refused where the device has none that lives, or none that would be told.
 pub fn carrier(device: &Device) -> Result<&Enrolment> {
-    device
-        .carrier()
-        .ok_or_else(|| Error::refused("not_enrolled", format!("device {} has no enrolment left", device.id)))
+    let none = || Error::refused("not_enrolled", format!("device {} has no enrolment left", device.id));
+    let carrier = device.carrier().ok_or_else(none)?;
+    if matches!(carrier.state, EnrolmentState::Blocked | EnrolmentState::Quarantined) && !carrier.hears() {
+        let text = format!("enrolment {} is shut out and would not be told: allow it first", carrier.id);
+        return Err(Error::refused("blocked", text));
+    }
+    Ok(carrier)
 }
 
 /// Commands of the system's own making: what a channel asks a device after enrolment, and policies.

@@ -45,7 +45,7 @@ pub struct Request {
 pub fn ask(tx: &mut Tx<'_>, actor: &Actor, device: &str, request: Request, support: Ask<'_>) -> Result<Command> {
     let reason = reason(&request.reason)?;
     let mut device = lookup::device(tx, device)?;
-    if let Some(first) = asked_before(tx, actor, &mut device, request.scope)? {
+    if let Some(first) = asked_before(tx, actor, &mut device, request.scope, &reason)? {
         return Ok(first);
     }
     if device.ownership == Ownership::Personal && request.scope == Scope::Full {
@@ -113,15 +113,22 @@ fn reason(text: &str) -> Result<String> {
     Ok(text.to_string())
 }
 
-/// The command that answers a wipe asked for again; `None`: a new one is to be made.
-fn asked_before(tx: &mut Tx<'_>, actor: &Actor, device: &mut Device, scope: Scope) -> Result<Option<Command>> {
-    let mut open = Vec::new();
-    for id in device.open.clone() {
-        open.extend(tx.get::<Command>(id)?.filter(|c| c.action == Action::Wipe));
-    }
+/// The command that answers a wipe asked for again; `None`: a new one is to be made. What the breaker holds has no effect yet, so
+/// it answers nobody who asks for another scope, and nobody whose word counts.
+fn asked_before(
+    tx: &mut Tx<'_>,
+    actor: &Actor,
+    device: &mut Device,
+    scope: Scope,
+    reason: &str,
+) -> Result<Option<Command>> {
     let enough = |c: &Command| c.wipes(Scope::Full) || c.wipes(scope);
-    if let Some(first) = open.iter().find(|c| enough(c)) {
-        return ask_again(tx, actor, device, first.clone()).map(Some);
+    let open = open_wipes(tx, device)?;
+    if let Some(first) = open.iter().find(|c| enough(c) && c.hold != Some(Hold::Breaker)) {
+        return Ok(Some(first.clone()));
+    }
+    if let Some(held) = open.iter().find(|c| c.wipes(scope) && c.hold == Some(Hold::Breaker)) {
+        return ask_again(tx, actor, device, held.clone(), reason).map(Some);
     }
     if let Some(id) = device.wipe.filter(|_| matches!(device.life, Life::Wiped | Life::Retired))
         && let Some(ended) = tx.get::<Command>(id)?.filter(enough)
@@ -129,29 +136,35 @@ fn asked_before(tx: &mut Tx<'_>, actor: &Actor, device: &mut Device, scope: Scop
     {
         return Ok(Some(ended));
     }
-    // A full wipe replaces a selective one that has not left yet, and follows one that has.
-    for mut selective in open {
-        if selective.state != State::Sent {
-            queue::ending::end_on(tx, device, &mut selective, State::Cancelled, true)?;
-            audit::note(tx, &actor.id, "command.cancelled", selective.id, "ok", "replaced by a full wipe")?;
-        }
-    }
     Ok(None)
 }
 
-/// Who asked for what is held may ask again when the hour has room.
-fn ask_again(tx: &mut Tx<'_>, actor: &Actor, device: &mut Device, mut first: Command) -> Result<Command> {
-    let kind = if first.scope == Some(Scope::Full) { Kind::Full } else { Kind::Other };
-    if first.hold != Some(Hold::Breaker) || first.asked_by != actor.id || hindrance(tx, actor, kind)?.is_some() {
-        return Ok(first);
+fn open_wipes(tx: &mut Tx<'_>, device: &Device) -> Result<Vec<Command>> {
+    let mut open = Vec::new();
+    for id in &device.open {
+        open.extend(tx.get::<Command>(*id)?.filter(|c| c.action == Action::Wipe));
+    }
+    Ok(open)
+}
+
+/// A held wipe goes its way when somebody asks for it whom nothing hinders: who asked first, once the hour has room, or another.
+fn ask_again(tx: &mut Tx<'_>, actor: &Actor, device: &mut Device, mut held: Command, reason: &str) -> Result<Command> {
+    let kind = if held.scope == Some(Scope::Full) { Kind::Full } else { Kind::Other };
+    if hindrance(tx, actor, kind)?.is_some() {
+        return Ok(held);
     }
     limits::count(tx, &actor.id, kind)?;
-    approvals::withdraw(tx, &first)?;
-    first.approval = None;
-    pass(tx, device, &mut first)?;
-    queue::save(tx, &first)?;
+    approvals::withdraw(tx, &held)?;
+    held.approval = None;
+    if held.asked_by != actor.id {
+        (held.asked_by, held.requested_by) = (actor.id.clone(), actor.name.clone());
+        held.reason = reason.to_string();
+        audit::note(tx, &actor.id, "wipe.asked", held.id, "ok", &format!("device {}: {reason}", device.id))?;
+    }
+    pass(tx, device, &mut held)?;
+    queue::save(tx, &held)?;
     tx.put(device)?;
-    Ok(first)
+    Ok(held)
 }
 
 /// Why an act of this person must wait for a second one; `None`: it need not.
@@ -183,8 +196,16 @@ fn guarded(tx: &mut Tx<'_>, actor: &Actor, device: &mut Device, mut command: Com
     Ok(command)
 }
 
-/// Past the breaker: into the undo window where there is one, else to the queue. Mail closes at once.
+/// Past the breaker: into the undo window where there is one, else to the queue. Mail closes at once. A full wipe replaces a
+/// selective one that has not left yet, and follows one that has.
 fn pass(tx: &mut Tx<'_>, device: &mut Device, command: &mut Command) -> Result<()> {
+    if command.wipes(Scope::Full) {
+        let replaced = |c: &Command| c.id != command.id && c.is_wipe_under_way() && c.state != State::Sent;
+        for mut selective in open_wipes(tx, device)?.into_iter().filter(replaced) {
+            queue::ending::end_on(tx, device, &mut selective, State::Cancelled, true)?;
+            audit::note(tx, &command.asked_by, "command.cancelled", selective.id, "ok", "replaced by a full wipe")?;
+        }
+    }
     if command.action == Action::Wipe {
         device.mail_shut = Some(command.id);
         device.wipe = Some(command.id);

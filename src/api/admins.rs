@@ -64,7 +64,7 @@ fn remove(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<ApprovalView> {
         return Err(Error::refused("local_stays", "local is the server's own machine and stays"));
     }
     let detail = format!("remove the administrator {}", admin.name);
-    let approval = approvals::create(tx, &call.actor, Subject::AdminRemove(admin.id), &detail)?;
+    let approval = approvals::ask_once(tx, &call.actor, Subject::AdminRemove(admin.id), &detail)?;
     ApprovalView::of(tx, &approval)
 }
 

@@ -4,6 +4,7 @@
 
 use super::certificates::{fault, issue};
 use crate::{
+    clock::Timestamp,
     error::{Error, Result},
     http::{
         Peer,
@@ -30,16 +31,24 @@ use lanyard_certs::{
     scep::{self, FailInfo, Header, Signer},
 };
 use secrecy::ExposeSecret;
-use std::sync::Arc;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 /// Where devices ask for certificates, and renew them: enrolment profiles keep it.
 pub const PATH: &str = "/scep";
 /// Where the revocation list lies: certificates keep it.
 pub const CRL_PATH: &str = "/crl";
 
+/// How long a signed list is handed out while nothing is revoked.
+const LIST_KEPT: Duration = Duration::from_secs(60);
+
 /// `/scep` and `/crl`.
 pub fn router(server: Arc<Server>) -> Router {
-    Router::new().route(PATH, get(scep).post(scep)).route(CRL_PATH, get(list)).with_state(server)
+    let lists = Arc::new(Lists { server: server.clone(), kept: Mutex::default() });
+    let crl = Router::new().route(CRL_PATH, get(list)).with_state(lists);
+    Router::new().route(PATH, get(scep).post(scep)).with_state(server).merge(crl)
 }
 
 async fn scep(State(server): State<Arc<Server>>, Extension(peer): Extension<Arc<Peer>>, request: Request) -> Response {
@@ -180,13 +189,51 @@ fn answer(made: lanyard_certs::Result<Vec<u8>>) -> Response {
     }
 }
 
-/// The revocation list, made when it is asked for: it names what is revoked at this moment.
-async fn list(State(server): State<Arc<Server>>) -> Response {
-    let revoked = match server.store.run(credential::revoked).await {
-        Ok(revoked) => revoked,
+/// The revocation list as it was last signed.
+struct Lists {
+    server: Arc<Server>,
+    kept: Mutex<Option<List>>,
+}
+
+#[derive(Clone)]
+struct List {
+    /// How often something had been revoked by then.
+    count: u64,
+    made: Timestamp,
+    der: Vec<u8>,
+}
+
+/// The revocation list: signed anew when something was revoked since, and each minute, since revocations may lie ahead. Anybody may
+/// ask for it, so that it must cost little.
+async fn list(State(lists): State<Arc<Lists>>) -> Response {
+    let now = (lists.server.clock)();
+    let count = match lists.server.store.run(credential::revocations).await {
+        Ok(count) => count,
         Err(_) => return StatusCode::SERVICE_UNAVAILABLE.into_response(),
     };
-    let now = (server.clock)();
+    let kept = lists.kept.lock().map(|kept| kept.clone()).unwrap_or_default();
+    let good = kept.filter(|list| list.count == count && now.since(list.made) < LIST_KEPT);
+    let made = match good {
+        Some(list) => Ok(list),
+        None => signed_list(&lists.server, count, now).await,
+    };
+    match made {
+        Ok(list) => {
+            if let Ok(mut kept) = lists.kept.lock() {
+                *kept = Some(list.clone());
+            }
+            ([(header::CONTENT_TYPE, "application/pkix-crl")], list.der).into_response()
+        }
+        Err(Error::Store(_)) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        Err(error) => {
+            tracing::error!(%error, "the revocation list could not be made");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+async fn signed_list(server: &Server, count: u64, now: Timestamp) -> Result<List> {
+    let revoked = server.store.run(credential::revoked).await?;
     let entries = revoked
         .iter()
         .filter_map(|r| Some(crl::Revoked { serial: Serial::from_hex(&r.serial).ok()?, at: r.at.to_datetime() }));
@@ -194,15 +241,10 @@ async fn list(State(server): State<Arc<Server>>) -> Response {
     let issue = crl::Issue {
         number: u64::try_from(now.unix()).unwrap_or(0),
         this_update: now.to_datetime(),
-        next_update: now.plus(std::time::Duration::from_secs(3600)).to_datetime(),
+        next_update: now.plus(Duration::from_secs(3600)).to_datetime(),
     };
-    match crl::encode(&server.authority, issue, &entries) {
-        Ok(der) => ([(header::CONTENT_TYPE, "application/pkix-crl")], der).into_response(),
-        Err(error) => {
-            tracing::error!(%error, "the revocation list could not be made");
-            StatusCode::INTERNAL_SERVER_ERROR.into_response()
-        }
-    }
+    let der = crl::encode(&server.authority, issue, &entries).map_err(fault)?;
+    Ok(List { count, made: now, der })
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use crate::{
     clock::Timestamp,
     error::Result,
     ids::{EnrolmentId, Fingerprint},
-    registry::{Channel, Device, EnrolmentState, Life, credential, lookup},
+    registry::{Channel, Device, Enrolment, EnrolmentState, Life, credential, lookup},
     store::Tx,
 };
 use std::time::Duration;
@@ -28,6 +28,8 @@ pub(crate) fn end_on(
     end: State,
     open_mail: bool,
 ) -> Result<()> {
+    // What was presumed and is proved now has had its effect.
+    let had_ended = matches!(command.state, State::Confirmed | State::Presumed);
     command.state = end;
     command.hold = None;
     command.finished = Some(tx.now());
@@ -37,8 +39,9 @@ pub(crate) fn end_on(
     device.open.retain(|id| *id != command.id);
     if command.action == Action::Wipe {
         match end {
-            State::Confirmed | State::Presumed => wiped(tx, device, command)?,
-            _ => not_wiped(device, command, open_mail),
+            State::Confirmed | State::Presumed if !had_ended => wiped(tx, device, command)?,
+            State::Confirmed | State::Presumed => {}
+            _ => not_wiped(tx, device, command, open_mail)?,
         }
     }
     super::save(tx, command)?;
@@ -46,33 +49,55 @@ pub(crate) fn end_on(
     Ok(())
 }
 
-/// A wipe came to nothing: the device is as it was. Mail stays shut unless the administrator took the wipe back.
-fn not_wiped(device: &mut Device, command: &Command, open_mail: bool) {
-    if device.wipe == Some(command.id) {
-        if matches!(device.life, Life::Wiping | Life::Retiring) {
-            device.life = Life::Enrolled;
-        }
-        if open_mail && device.mail_shut == Some(command.id) {
-            device.mail_shut = None;
+/// A wipe came to nothing: the device is as it was, or under the wipe that this one stood before. Mail stays shut unless the
+/// administrator took the wipe back.
+fn not_wiped(tx: &mut Tx<'_>, device: &mut Device, command: &Command, open_mail: bool) -> Result<()> {
+    if device.wipe != Some(command.id) {
+        return Ok(());
+    }
+    for id in device.open.clone() {
+        if let Some(other) = tx.get::<Command>(id)?.filter(Command::is_wipe_under_way) {
+            under(device, &other);
+            return Ok(());
         }
     }
+    if matches!(device.life, Life::Wiping | Life::Retiring) {
+        device.life = Life::Enrolled;
+    }
+    if open_mail && device.mail_shut == Some(command.id) {
+        device.mail_shut = None;
+    }
+    Ok(())
 }
 
+/// The device is under this wipe: mail is shut, and unless it is in its undo window the device's state says so.
+pub(crate) fn under(device: &mut Device, wipe: &Command) {
+    device.wipe = Some(wipe.id);
+    device.mail_shut = Some(wipe.id);
+    device.life = match (wipe.state, wipe.scope) {
+        (State::Held, _) => Life::Enrolled,
+        (_, Some(Scope::Full)) => Life::Wiping,
+        _ => Life::Retiring,
+    };
+}
+
+/// The device was wiped: all its enrolments end, those too that joined it meanwhile.
 fn wiped(tx: &mut Tx<'_>, device: &mut Device, command: &Command) -> Result<()> {
     let full = command.scope == Some(Scope::Full);
     let (life, state) =
         if full { (Life::Wiped, EnrolmentState::Wiped) } else { (Life::Retired, EnrolmentState::Retired) };
-    if command.created < latest_enrolment(device) {
+    let (now, carrier) = (tx.now(), command.enrolment);
+    if !device.enrolment(carrier).is_some_and(Enrolment::is_live) {
         // Evidence of the past about a device that is back: it ends the command and nothing else.
         return Ok(());
     }
+    // Who proves a wipe by enrolling anew goes on.
+    let witness = command.evidence.last().map(|e| e.enrolment).filter(|witness| *witness != carrier);
     device.life = life;
     device.wipe = Some(command.id);
-    // Account-only on a mail enrolment leaves the others be; a wipe of the device ends them all.
-    let (now, carrier) = (tx.now(), command.enrolment);
     let later = if full { now } else { now.plus(CHECKOUT) };
     let mut ended: Vec<(Fingerprint, Timestamp)> = Vec::new();
-    for enrolment in device.enrolments.iter_mut().filter(|e| e.is_live()) {
+    for enrolment in device.enrolments.iter_mut().filter(|e| e.is_live() && witness != Some(e.id)) {
         enrolment.state = state;
         let at = if enrolment.id == carrier && enrolment.channel == Channel::Apple { later } else { now };
         // A mail client whose wipe is acknowledged may ask for the answer again; a PC reports once more after unenrolment.
@@ -84,10 +109,14 @@ fn wiped(tx: &mut Tx<'_>, device: &mut Device, command: &Command) -> Result<()> 
     for (certificate, at) in ended {
         credential::revoke(tx, &certificate, at)?;
     }
-    // What else was open can no longer be done.
+    // What else was open can no longer be done, save by the witness.
     for id in std::mem::take(&mut device.open) {
         let other = tx.get::<Command>(id)?.filter(|c| c.id != command.id && !c.state.is_final());
         if let Some(mut other) = other {
+            if Some(other.enrolment) == witness {
+                device.open.push(id);
+                continue;
+            }
             other.state = if other.action == Action::Wipe { State::Failed } else { State::Cancelled };
             other.finished = Some(now);
             let text = if full { "the device was wiped" } else { "the device was retired" };
@@ -96,10 +125,6 @@ fn wiped(tx: &mut Tx<'_>, device: &mut Device, command: &Command) -> Result<()> 
         }
     }
     Ok(())
-}
-
-fn latest_enrolment(device: &Device) -> Timestamp {
-    device.live().map(|e| e.created).max().unwrap_or_default()
 }
 
 /// An enrolment ended by the device's own word (CheckOut, unenrolment alert). A wipe that it carried ends with it or goes on by
@@ -155,8 +180,12 @@ pub fn hand_over(tx: &mut Tx<'_>, device: &mut Device, gone: EnrolmentId) -> Res
         match heir {
             Some((enrolment, channel)) if command.action == Action::Wipe => {
                 (command.enrolment, command.channel) = (enrolment, channel);
+                // It was sent to one that is gone, and not to this one: nothing follows from that any more.
                 if command.state == State::Sent {
                     command.state = State::Queued;
+                    command.sent = None;
+                    command.step = 0;
+                    command.wake_at = Some(tx.now());
                 }
                 super::save(tx, &command)?;
                 audit::note(

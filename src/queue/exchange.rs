@@ -6,10 +6,13 @@ use crate::{
     error::Result,
     ids::{CommandId, EnrolmentId},
     notices,
-    registry::{Channel, Device},
+    registry::{Channel, Device, tries},
     store::Tx,
     wipe,
 };
+
+/// Answers about what was never sent that are noted in an hour, of one enrolment.
+const UNASKED: usize = 10;
 
 /// Whether a device begins to talk or goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,7 +65,7 @@ pub fn settle(
     let Some(mut command) = tx.get::<Command>(id)?.filter(|c| c.device == device.id) else { return Ok(None) };
     let channel = device.enrolment(enrolment).map_or(command.channel, |e| e.channel);
     if command.sent.is_none() {
-        audit::note(tx, "device", "answer.unasked", id, "ignored", &format!("enrolment {enrolment}"))?;
+        note_unasked(tx, enrolment, id, &format!("enrolment {enrolment}"))?;
         return Ok(None);
     }
     let now = tx.now();
@@ -114,12 +117,26 @@ pub fn settle(
             return Ok(Some(command));
         }
     };
+    if command.state == end {
+        // Further proof of what has ended so changes nothing about the device, which may have been let in again since.
+        super::save(tx, &command)?;
+        return Ok(Some(command));
+    }
     if wiped {
         audit::note(tx, "device", "wipe.ended", id, end.as_str(), &format!("device {}", device.id))?;
         notices::tell(tx, "wipe.ended", id, end.as_str())?;
     }
     ending::end_on(tx, device, &mut command, end, false)?;
     Ok(Some(command))
+}
+
+/// Notes an answer about something that was never sent. A device that says so without end must not write the log full.
+pub fn note_unasked(tx: &mut Tx<'_>, enrolment: EnrolmentId, subject: impl ToString, detail: &str) -> Result<()> {
+    match tries::within(tx, &format!("unasked {enrolment}"), UNASKED)? {
+        Some(tries) => tries.count(tx)?,
+        None => return Ok(()),
+    }
+    audit::note(tx, "device", "answer.unasked", subject, "ignored", detail)
 }
 
 /// The command that this enrolment gets now, marked as sent. A wipe goes before all others and alone; what is in flight

@@ -1,7 +1,7 @@
 //! Who may come in: an administrator allows, blocks or quarantines an enrolment. Meant for mail, where nothing but the gateway's
 //! door can be shut; another channel's enrolment is blocked or allowed only when it is named.
 
-use super::{Channel, Device, EnrolmentState, Life, lookup};
+use super::{Channel, Credential, Device, EnrolmentState, Life, lookup};
 use crate::{
     admins::Actor,
     audit,
@@ -71,6 +71,13 @@ pub fn set(
             (EnrolmentState::Retired | EnrolmentState::Wiped, Access::Allow)
                 if enrolment.channel == Channel::Activesync =>
             {
+                for certificate in [&enrolment.certificate, &enrolment.renewed].into_iter().flatten() {
+                    let issued = tx.get::<Credential>(certificate.sha256)?;
+                    if issued.is_some_and(|credential| credential.revoked.is_some()) {
+                        let text = "its certificate is revoked: it must enrol anew";
+                        return Err(Error::refused("revoked", text));
+                    }
+                }
                 // It begins anew: what it acknowledged before proves nothing about what it gets from now on.
                 enrolment.channel_state.remove("provisioning");
                 freed = true;

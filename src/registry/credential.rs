@@ -59,6 +59,19 @@ impl Record for Revocation {
     }
 }
 
+/// How many there are: who keeps a signed list sees by it whether it still holds.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Revocations {
+    count: u64,
+}
+
+impl Record for Revocations {
+    const KIND: &'static str = "revocations";
+    fn key(&self) -> String {
+        String::new()
+    }
+}
+
 /// How a request with a certificate stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
@@ -112,7 +125,11 @@ pub fn judge(now: Timestamp, credential: &Credential, device: Option<&Device>) -
     match enrolment.map(|e| e.state) {
         Some(EnrolmentState::Blocked) => Standing::Blocked,
         Some(EnrolmentState::Revoked) => Standing::Superseded,
-        _ => Standing::Good,
+        // Its device is managed anew, by another enrolment; only a retired iPhone's has a while for its CheckOut.
+        Some(EnrolmentState::Retired | EnrolmentState::Wiped) if credential.revoked.is_none() => Standing::Superseded,
+        Some(EnrolmentState::Retired | EnrolmentState::Wiped | EnrolmentState::Pending | EnrolmentState::Enrolled)
+        | Some(EnrolmentState::Quarantined)
+        | None => Standing::Good,
     }
 }
 
@@ -123,9 +140,16 @@ pub fn revoke(tx: &mut Tx<'_>, sha256: &Fingerprint, at: Timestamp) -> Result<()
         return Ok(());
     }
     credential.revoked = Some(at);
+    let count = revocations(tx)?.saturating_add(1);
+    tx.put(&Revocations { count })?;
     tx.put(&Revocation { serial: credential.certificate.serial.clone(), at })?;
     tx.put(&credential)?;
     audit::note(tx, "system", "certificate.revoked", credential.enrolment, "ok", "")
+}
+
+/// How often something was revoked so far.
+pub fn revocations(tx: &mut Tx<'_>) -> Result<u64> {
+    Ok(tx.get::<Revocations>("")?.unwrap_or_default().count)
 }
 
 /// What belongs on the revocation list at this moment.

@@ -247,9 +247,10 @@ impl Device {
         self.enrolments.iter().filter(|e| e.is_live())
     }
 
-    /// The strongest live enrolment: the one that would carry a wipe.
+    /// The strongest live enrolment: the one that would carry a wipe. One that hears us goes before one that does not: a new
+    /// enrolment may never be completed, and a blocked one is refused.
     pub fn carrier(&self) -> Option<&Enrolment> {
-        self.live().min_by_key(|e| (e.channel, std::cmp::Reverse(e.created)))
+        self.live().min_by_key(|e| (!e.hears(), e.channel, std::cmp::Reverse(e.created)))
     }
 
     /// The channel the API names: the carrier's, or that of the last enrolment where none lives.
@@ -283,6 +284,17 @@ impl Enrolment {
     /// Whether it still binds: a blocked or quarantined one does, an ended one does not.
     pub fn is_live(&self) -> bool {
         !matches!(self.state, EnrolmentState::Retired | EnrolmentState::Wiped | EnrolmentState::Revoked)
+    }
+
+    /// Whether it can be told something. Mail that is blocked or quarantined is still told of a wipe.
+    pub fn hears(&self) -> bool {
+        match self.state {
+            EnrolmentState::Enrolled => true,
+            EnrolmentState::Blocked | EnrolmentState::Quarantined => self.channel == Channel::Activesync,
+            EnrolmentState::Pending | EnrolmentState::Retired | EnrolmentState::Wiped | EnrolmentState::Revoked => {
+                false
+            }
+        }
     }
 
     /// The state the API shows: a wipe that is under way shows on every enrolment that still binds.

@@ -5,16 +5,22 @@
 
 use super::{
     Channel, Credential, Device, Enrolment, EnrolmentState, Invitation, Life, Ownership, Platform, credential,
-    device::Certificate, invitation::Spent, lookup,
+    device::Certificate, groups, invitation::Spent, lookup, tries,
 };
 use crate::{
     audit,
     clock::Timestamp,
     error::{Error, Result},
     ids::{CommandId, DeviceId, EnrolmentId, Fingerprint, InvitationId},
-    queue::{self, Command, Outcome, Scope, State, command::Failure},
+    queue::{
+        self, Command, Outcome, Scope, State,
+        command::{Failure, OfDevice},
+    },
     store::Tx,
 };
+
+/// Renewals of one enrolment's certificate in an hour.
+const RENEWALS: usize = 5;
 
 /// Spends an invitation on a certificate, or answers the one that the same key got before. Several calls with one invitation: the
 /// first wins, whichever node it comes to.
@@ -71,6 +77,10 @@ pub fn renew(tx: &mut Tx<'_>, old: &Fingerprint, certificate: Certificate, der: 
     if standing != super::Standing::Good {
         return Err(Error::forbidden("not_good", standing.ground()));
     }
+    // Each leaves a credential and a revocation for ever.
+    let tries = tries::within(tx, &format!("renewal {}", before.enrolment), RENEWALS)?;
+    let too_many = || Error::forbidden("too_many_renewals", "the certificate was renewed too often within the hour");
+    tries.ok_or_else(too_many)?.count(tx)?;
     let enrolment = device.enrolment_mut(before.enrolment).ok_or_else(unknown)?;
     let unused = enrolment.renewed.replace(certificate.clone());
     if let Some(unused) = unused {
@@ -138,7 +148,7 @@ pub fn bind(tx: &mut Tx<'_>, sha256: &Fingerprint, claim: &Claim) -> Result<(Dev
     });
     // One personal enrolment makes the device its user's own: what must not be erased cannot be.
     if credential.ownership == Ownership::Personal {
-        device.ownership = Ownership::Personal;
+        make_personal(tx, &mut device)?;
     }
     lookup::claim(tx, credential.channel.as_str(), &claim.identity, device.id)?;
     describe(tx, &mut device, claim)?;
@@ -208,16 +218,22 @@ pub fn complete(tx: &mut Tx<'_>, device: &mut Device, enrolment: EnrolmentId, sh
     let (channel, identity) = (mine.channel, mine.identity.to_lowercase());
     if first {
         mine.state = EnrolmentState::Enrolled;
-        end_of_former(tx, device, enrolment, channel, now)?;
+        if channel != Channel::Activesync {
+            end_of_former(tx, device, enrolment, channel, now)?;
+        } else if matches!(device.life, Life::Retired | Life::Wiped) {
+            device.life = Life::Enrolled;
+        }
         for former in &mut device.enrolments {
             let same = former.channel == channel
                 && (channel != Channel::Activesync || former.identity.to_lowercase() == identity);
-            if former.id != enrolment && same && former.is_live() {
-                former.state = EnrolmentState::Revoked;
+            if former.id != enrolment && same {
+                // One that a wipe has ended keeps its certificate for a last word; now that is over too.
                 ended.extend([&former.certificate, &former.renewed].into_iter().flatten().map(|c| c.sha256));
+                if former.is_live() {
+                    former.state = EnrolmentState::Revoked;
+                }
             }
         }
-        device.life = Life::Enrolled;
         audit::note(tx, "device", "enrolment.complete", enrolment, "ok", &format!("device {}", device.id))?;
     }
     for certificate in ended {
@@ -227,8 +243,8 @@ pub fn complete(tx: &mut Tx<'_>, device: &mut Device, enrolment: EnrolmentId, sh
     Ok(first)
 }
 
-/// What a new enrolment says of what was open on the device: a full wipe that was sent and could not be answered is proved by the
-/// hardware's return (OMA-DM) or presumed; everything else is of the past.
+/// What a new enrolment says of what its channel's former one was to do: a full wipe that was sent and could not be answered is
+/// proved by the hardware's return (OMA-DM) or presumed; everything else is of the past. What another channel carries goes on.
 fn end_of_former(
     tx: &mut Tx<'_>,
     device: &mut Device,
@@ -236,13 +252,11 @@ fn end_of_former(
     channel: Channel,
     now: Timestamp,
 ) -> Result<()> {
-    if channel == Channel::Activesync {
-        return Ok(());
-    }
     let presumed = device.wipe.filter(|_| device.life == Life::Wiped);
     let open: Vec<CommandId> = device.open.iter().copied().chain(presumed).collect();
     for id in open {
-        let Some(mut command) = tx.get::<Command>(id)?.filter(|c| c.enrolment != new) else { continue };
+        let of_former = |c: &Command| c.enrolment != new && c.channel == channel;
+        let Some(mut command) = tx.get::<Command>(id)?.filter(of_former) else { continue };
         if command.wipes(Scope::Full) && command.sent.is_some() && command.state != State::Confirmed {
             let detail = "the same hardware enrolled anew".to_string();
             let outcome = match channel {
@@ -256,9 +270,7 @@ fn end_of_former(
             queue::ending::end_on(tx, device, &mut command, State::Cancelled, true)?;
         }
     }
-    device.open.clear();
-    device.wipe = None;
-    device.mail_shut = None;
+    begin_anew(tx, device)?;
     device.facts.clear();
     device.applied.remove(&channel);
     device.asked = None;
@@ -266,6 +278,31 @@ fn end_of_former(
     if let Some(mine) = device.enrolment_mut(new) {
         mine.state = EnrolmentState::Enrolled;
         mine.created = now;
+    }
+    Ok(())
+}
+
+/// The device is managed again; where a wipe is still under way, it is under that.
+fn begin_anew(tx: &mut Tx<'_>, device: &mut Device) -> Result<()> {
+    (device.life, device.wipe, device.mail_shut) = (Life::Enrolled, None, None);
+    for id in device.open.clone() {
+        if let Some(wipe) = tx.get::<Command>(id)?.filter(Command::is_wipe_under_way) {
+            queue::ending::under(device, &wipe);
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// From now on the device is its user's own: a full wipe that has not been sent comes to nothing. The record is the caller's to write.
+fn make_personal(tx: &mut Tx<'_>, device: &mut Device) -> Result<()> {
+    device.ownership = Ownership::Personal;
+    for id in device.open.clone() {
+        let full = |c: &Command| c.wipes(Scope::Full) && matches!(c.state, State::Held | State::Queued | State::NotNow);
+        let Some(mut wipe) = tx.get::<Command>(id)?.filter(full) else { continue };
+        let text = "the device is its user's own since: only the organisation's data can be removed";
+        wipe.error = Some(Failure { code: "personal".into(), text: text.into() });
+        queue::ending::end_on(tx, device, &mut wipe, State::Failed, true)?;
     }
     Ok(())
 }
@@ -334,6 +371,19 @@ pub fn adopt_mail(tx: &mut Tx<'_>, device: &mut Device) -> Result<()> {
             device.applied.insert(Channel::Activesync, applied.clone());
         }
         device.enrolments.extend(other.enrolments.iter().cloned());
+        // What shut its mail keeps it shut, what it was in it stays in, and what was done to it is told of this one.
+        device.mail_shut = device.mail_shut.or(other.mail_shut);
+        device.wipe = device.wipe.or(other.wipe);
+        groups::take_over(tx, &other, device)?;
+        for mut command in queue::timers::of_device(tx, &other)? {
+            tx.delete(&OfDevice { device: other.id, command: command.id });
+            command.device = device.id;
+            tx.put(&OfDevice { device: device.id, command: command.id })?;
+            tx.put(&command)?;
+        }
+        if other.ownership == Ownership::Personal {
+            make_personal(tx, device)?;
+        }
         tx.delete(&other);
         tx.put(device)?;
     }

@@ -80,6 +80,16 @@ pub fn delete(tx: &mut Tx<'_>, actor: &Actor, name: &str) -> Result<()> {
     audit::note(tx, &actor.id, "group.deleted", name, "ok", "")
 }
 
+/// Puts one device in the place of another, whose record goes. The new one's is the caller's to write.
+pub(super) fn take_over(tx: &mut Tx<'_>, former: &Device, device: &mut Device) -> Result<()> {
+    for group in &former.groups {
+        tx.delete(&Member { group: group.clone(), device: former.id });
+        tx.put(&Member { group: group.clone(), device: device.id })?;
+        device.groups.insert(group.clone());
+    }
+    Ok(())
+}
+
 /// Puts a device in or takes it out; says which.
 pub fn set(tx: &mut Tx<'_>, actor: &Actor, name: &str, device: &str, inside: bool) -> Result<DeviceId> {
     named(tx, name)?;

@@ -189,9 +189,9 @@ impl Observer for Presence {
         known.idle.insert(entry.fingerprint, Arc::new(*entry));
     }
 
-    fn caught_up(&self) {
-        let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.caught_up.store(now, Ordering::Release);
+    fn caught_up(&self, at: Instant) {
+        let then = u64::try_from(at.saturating_duration_since(self.started).as_millis()).unwrap_or(u64::MAX);
+        self.caught_up.store(then, Ordering::Release);
     }
 }
 
@@ -252,12 +252,12 @@ mod tests {
     fn memory_counts_only_while_the_feed_is_fresh() {
         let presence = Presence::new(true);
         presence.remember(Box::new(entry(1)));
-        presence.caught_up();
+        presence.caught_up(Instant::now());
         let idle = || presence.idle(&Fingerprint([1; 32]), Timestamp(1)).is_some();
         assert!(idle());
         std::thread::sleep(FRESH + Duration::from_millis(50));
         assert!(!idle());
-        presence.caught_up();
+        presence.caught_up(Instant::now());
         assert!(idle());
     }
 }

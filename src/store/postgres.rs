@@ -5,7 +5,8 @@
 //! up the others for ten seconds at most. The change feed is read by snapshot, so it stays right if turns are ever split.
 //!
 //! What was read or written is kept in memory ([`Cache`]): each batch writes to the feed which keys it wrote, and a batch begins by
-//! reading what the feed says of others, so within its turn a node knows what of its memory is still true.
+//! reading what the feed says of others, so within its turn a node knows what of its memory is still true. Each process writes to
+//! the feed under a name of its own; a lock on the node's name keeps two of one node apart, whose audit chains would run together.
 
 mod cache;
 mod tls;
@@ -28,6 +29,8 @@ const TURN: i64 = 0x006c_616e_7961_7264;
 /// The feed keeps an hour; who has not read for half of that forgets everything instead.
 const FEED_KEPT: &str = "1 hour";
 const FEED_TRUSTED: Duration = Duration::from_secs(1800);
+/// How long a node waits for its name: a former process may still be draining.
+const NAME_WAIT: Duration = Duration::from_secs(20);
 /// How often the highest time seen is written, and the feed pruned.
 const TIME_STEP: Duration = Duration::from_secs(10);
 
@@ -60,10 +63,13 @@ pub struct Postgres {
     /// None: nobody asked for it.
     tls: Option<Tls>,
     node: String,
+    /// Of this process alone: what it wrote to the feed is no news to it.
+    author: String,
     link: Option<Link>,
     /// No transaction below this id was still open when the feed was last read.
     horizon: String,
-    read: Option<Instant>,
+    /// When the feed was last read, by the clock that prunes it.
+    read: Option<Timestamp>,
     cache: Cache,
     latest: Timestamp,
     written: Timestamp,
@@ -84,6 +90,7 @@ impl Postgres {
             config,
             tls,
             node,
+            author: uuid::Uuid::new_v4().to_string(),
             link: None,
             horizon: "0".into(),
             read: None,
@@ -92,6 +99,7 @@ impl Postgres {
             written: zero,
         };
         store.migrate()?;
+        store.take_name()?;
         Ok(store)
     }
 
@@ -102,6 +110,29 @@ impl Postgres {
         if found > LAYOUT { Err(Fault::Newer { found }) } else { Ok(()) }
     }
 
+    /// Opens the connection that holds the node's name, waiting for a former process of this node to end.
+    fn take_name(&mut self) -> Result<(), Fault> {
+        let begun = Instant::now();
+        loop {
+            match self.with(|_| Ok(())) {
+                Err(fault) if begun.elapsed() >= NAME_WAIT => return Err(fault),
+                Err(_) => std::thread::sleep(Duration::from_millis(500)),
+                Ok(()) => return Ok(()),
+            }
+        }
+    }
+
+    /// A connection under the node's name.
+    fn link(&self) -> Result<Link, Fault> {
+        let mut client = connect(&self.config, self.tls.as_ref()).map_err(away)?;
+        let taken = client.query_one("SELECT pg_try_advisory_lock($1)", &[&hash(&format!("node {}", self.node))]);
+        if !taken.map_err(away)?.get::<_, bool>(0) {
+            let text = format!("another process is node {}: each needs a data folder of its own (node.id)", self.node);
+            return Err(Fault::Away(text));
+        }
+        Link::prepare(client).map_err(away)
+    }
+
     /// Runs `work` on the connection, made anew where there is none; a failure drops it, and with it what was open.
     fn with<T>(&mut self, work: impl FnOnce(&mut Link) -> Result<T, postgres::Error>) -> Result<T, Fault> {
         let mut link = match self.link.take().filter(|link| !link.client.is_closed()) {
@@ -109,7 +140,7 @@ impl Postgres {
             None => {
                 self.read = None;
                 self.cache.clear();
-                connect(&self.config, self.tls.as_ref()).and_then(Link::prepare).map_err(away)?
+                self.link()?
             }
         };
         let done = work(&mut link).map_err(away)?;
@@ -136,7 +167,7 @@ impl Link {
             // All in one statement, hence of one snapshot.
             news: client.prepare(
                 "WITH news AS (SELECT subjects, keys FROM lanyard_feed WHERE xid >= $1::text::xid8 AND node <> $2) \
-                 SELECT pg_snapshot_xmin(pg_current_snapshot())::text, \
+                 SELECT pg_snapshot_xmin(pg_current_snapshot())::text, (extract(epoch FROM now()) * 1000)::bigint, \
                  (SELECT array_agg(DISTINCT subject) FROM news, unnest(subjects) AS subject), \
                  (SELECT array_agg(DISTINCT key) FROM news, unnest(keys) AS key)",
             )?,
@@ -169,14 +200,17 @@ impl Engine for Postgres {
     }
 
     fn changes(&mut self) -> Result<Changes, Fault> {
-        let (horizon, node) = (self.horizon.clone(), self.node.clone());
-        let (next, subjects, keys) = self.with(|link| {
-            let row = link.client.query_one(&link.news, &[&horizon, &node])?;
-            Ok((row.get::<_, String>(0), row.get::<_, Option<Vec<String>>>(1), row.get::<_, Option<Vec<i64>>>(2)))
+        let (horizon, author) = (self.horizon.clone(), self.author.clone());
+        let before = self.read;
+        let (next, now, subjects, keys) = self.with(|link| {
+            let row = link.client.query_one(&link.news, &[&horizon, &author])?;
+            let (subjects, keys): (Option<Vec<String>>, Option<Vec<i64>>) = (row.get(2), row.get(3));
+            Ok((row.get::<_, String>(0), Timestamp(row.get(1)), subjects, keys))
         })?;
-        let trusted = self.read.is_some_and(|at| at.elapsed() < FEED_TRUSTED);
+        // By the database's clock: this machine's may have stood still, and a new connection knows of nothing.
+        let trusted = self.read.is_some() && before.is_some_and(|at| now.since(at) < FEED_TRUSTED);
         self.horizon = next;
-        self.read = Some(Instant::now());
+        self.read = Some(now);
         if !trusted {
             self.cache.clear();
             return Ok([EVERYTHING.to_string()].into());
@@ -218,7 +252,7 @@ impl Engine for Postgres {
         }
         let subjects: Vec<&str> = changes.iter().map(String::as_str).collect();
         let hashes: Vec<i64> = writes.keys().map(|key| hash(key)).collect();
-        let (node, latest) = (self.node.clone(), self.latest);
+        let (author, latest) = (self.author.clone(), self.latest);
         let tick = latest.since(self.written) >= TIME_STEP;
         let done = self.within(|link| {
             let client = &mut link.client;
@@ -229,7 +263,7 @@ impl Engine for Postgres {
                 client.execute(&link.delete, &[&gone])?;
             }
             if !subjects.is_empty() || !hashes.is_empty() {
-                client.execute(&link.tell, &[&node, &subjects, &hashes])?;
+                client.execute(&link.tell, &[&author, &subjects, &hashes])?;
             }
             if tick {
                 client.execute("UPDATE lanyard_time SET latest = greatest(latest, $1)", &[&latest.0])?;
@@ -278,7 +312,8 @@ fn connect(config: &Config, tls: Option<&Tls>) -> Result<Client, postgres::Error
     };
     client.batch_execute(
         "SET synchronous_commit = on; SET lock_timeout = '20s'; SET statement_timeout = '30s'; \
-         SET idle_in_transaction_session_timeout = '10s'; SET client_min_messages = error",
+         SET idle_in_transaction_session_timeout = '10s'; SET client_min_messages = error; \
+         SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3",
     )?;
     Ok(client)
 }

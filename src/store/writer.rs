@@ -13,7 +13,7 @@ use std::{
         mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
     },
     thread::JoinHandle,
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::sync::oneshot;
 
@@ -33,8 +33,8 @@ pub trait Observer: Send + Sync {
     fn changed(&self, subjects: &Changes);
     /// A committed call hands over what it wants remembered.
     fn remember(&self, what: Changed);
-    /// All changes up to this moment have been told.
-    fn caught_up(&self);
+    /// All changes up to then have been told.
+    fn caught_up(&self, at: Instant);
 }
 
 /// Fills a slice with random bytes fit for secrets.
@@ -153,11 +153,12 @@ impl Writer {
 
     /// Reads what other nodes changed. On failure memory grows stale by itself, and the node asks the store.
     fn follow(&mut self) -> std::result::Result<(), Fault> {
+        let asked = Instant::now();
         let changes = self.engine.changes()?;
         if !changes.is_empty() {
             self.observer.changed(&changes);
         }
-        self.observer.caught_up();
+        self.observer.caught_up(asked);
         Ok(())
     }
 

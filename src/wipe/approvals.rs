@@ -70,8 +70,14 @@ pub struct Approval {
     /// Why it is held, in words.
     pub detail: String,
     pub created: Timestamp,
-    /// Who has seen it; the others are told at each of their calls.
+    /// Who has seen it as it stands; the others are told at each of their calls.
     pub seen: BTreeSet<String>,
+    /// Who has seen it before it grew: they must look again before they approve.
+    #[serde(default)]
+    pub outdated: BTreeSet<String>,
+    /// Who stood behind those who asked, as newcomers ([`Actor::sponsors`]).
+    #[serde(default)]
+    pub sponsors: BTreeSet<String>,
 }
 
 /// The approval that a person's further held commands join.
@@ -131,6 +137,7 @@ fn mark_seen(tx: &mut Tx<'_>, actor: &Actor, approval: &Approval) -> Result<()> 
     if approval.stage == Stage::Waiting && !approval.seen.contains(&actor.id) {
         let mut seen = approval.clone();
         seen.seen.insert(actor.id.clone());
+        seen.outdated.remove(&actor.id);
         tx.put(&seen)?;
     }
     Ok(())
@@ -147,7 +154,7 @@ pub fn unseen(tx: &mut Tx<'_>, actor: &Actor) -> Result<usize> {
 }
 
 /// Makes one that waits.
-pub fn create(tx: &mut Tx<'_>, actor: &Actor, subject: Subject, detail: &str) -> Result<Approval> {
+fn create(tx: &mut Tx<'_>, actor: &Actor, subject: Subject, detail: &str) -> Result<Approval> {
     let approval = Approval {
         id: tx.new_id(),
         stage: Stage::Waiting,
@@ -158,6 +165,8 @@ pub fn create(tx: &mut Tx<'_>, actor: &Actor, subject: Subject, detail: &str) ->
         detail: detail.into(),
         created: tx.now(),
         seen: BTreeSet::new(),
+        outdated: BTreeSet::new(),
+        sponsors: actor.sponsors.clone(),
     };
     tx.put(&approval)?;
     tx.put(&Waiting { approval: approval.id })?;
@@ -179,6 +188,10 @@ pub(super) fn hold(tx: &mut Tx<'_>, actor: &Actor, command: CommandId, why: &str
         None => create(tx, actor, Subject::Commands, why)?,
     };
     approval.commands.push(command);
+    approval.sponsors.extend(actor.sponsors.iter().cloned());
+    // It is another request now: who has seen the former is told of this one.
+    let before = std::mem::take(&mut approval.seen);
+    approval.outdated.extend(before);
     tx.put(&approval)?;
     tx.put(&Current { person: actor.id.clone(), approval: approval.id })?;
     Ok(approval.id)
@@ -204,6 +217,33 @@ fn decide(tx: &mut Tx<'_>, actor: &Actor, mut approval: Approval, stage: Stage) 
     let outcome = if stage == Stage::Approved { "approved" } else { "rejected" };
     audit::note(tx, &actor.id, "approval.decided", approval.id, outcome, "")?;
     Ok(approval)
+}
+
+/// Asks a second person for something other than commands. Asked again by the same person it answers the first request.
+pub(crate) fn ask_once(tx: &mut Tx<'_>, actor: &Actor, subject: Subject, detail: &str) -> Result<Approval> {
+    let before = about(tx, &subject)?.into_iter().find(|a| a.asked_by == actor.id);
+    match before {
+        Some(asked) => Ok(asked),
+        None => create(tx, actor, subject, detail),
+    }
+}
+
+/// Those that wait for this.
+fn about(tx: &mut Tx<'_>, subject: &Subject) -> Result<Vec<Approval>> {
+    let mut found = Vec::new();
+    for waiting in tx.all::<Waiting>("")? {
+        found.push(find(tx, waiting.approval)?);
+    }
+    found.retain(|approval| approval.subject == *subject);
+    Ok(found)
+}
+
+/// Ends those that are about what is no more, such as a stop that was lifted or set anew.
+pub(super) fn lapse(tx: &mut Tx<'_>, actor: &Actor, subject: &Subject) -> Result<()> {
+    for approval in about(tx, subject)? {
+        decide(tx, actor, approval, Stage::Rejected)?;
+    }
+    Ok(())
 }
 
 /// Ends those that nobody decided, and what they hold. To be called now and then.
@@ -263,8 +303,14 @@ pub fn approve(tx: &mut Tx<'_>, actor: &Actor, id: ApprovalId) -> Result<Approva
     if approval.asked_by == actor.id {
         return Err(Error::forbidden("own_request", "a second person must approve what you asked for"));
     }
-    if admins::made_lately(tx, &actor.id, &approval.asked_by)? {
-        return Err(Error::forbidden("own_newcomer", "whom you made yourself lately is no second person"));
+    if approval.sponsors.contains(&actor.id) {
+        let text =
+            "you made who asked for this, or their token, within the newcomers' wait: another person must approve";
+        return Err(Error::forbidden("own_newcomer", text));
+    }
+    if approval.outdated.contains(&actor.id) {
+        let text = "more was asked for since you looked at it: look again (lanyard approvals show) before you approve";
+        return Err(Error::refused("approval_grew", text));
     }
     match &approval.subject {
         Subject::Commands if stop::is_on(tx)? => {
@@ -278,7 +324,11 @@ pub fn approve(tx: &mut Tx<'_>, actor: &Actor, id: ApprovalId) -> Result<Approva
         Subject::StopOff => stop::lift(tx, &actor.id)?,
         Subject::AdminRemove(who) => admins::remove(tx, &actor.id, who)?,
     }
-    decide(tx, actor, approval, Stage::Approved)
+    let (subject, decided) = (approval.subject.clone(), decide(tx, actor, approval, Stage::Approved)?);
+    if subject != Subject::Commands {
+        lapse(tx, actor, &subject)?;
+    }
+    Ok(decided)
 }
 
 /// Says no; who asked may take it back so. All its held commands are cancelled, in one act.

@@ -49,6 +49,8 @@ pub fn set(tx: &mut Tx<'_>, actor: &Actor, cancel_all: bool) -> Result<(Stop, us
         stop = Stop { on: true, since: Some(tx.now()), by: Some(actor.name.clone()) };
         tx.put(&stop)?;
         audit::note(tx, &actor.id, "stop.on", "stop", "ok", "")?;
+        // Asked about a former stop; this one is another.
+        approvals::lapse(tx, actor, &Subject::StopOff)?;
     }
     let mut cancelled = 0;
     if cancel_all {
@@ -72,7 +74,7 @@ pub fn ask_off(tx: &mut Tx<'_>, actor: &Actor) -> Result<Approval> {
     if !is_on(tx)? {
         return Err(Error::refused("not_stopped", "the emergency stop is not on"));
     }
-    approvals::create(tx, actor, Subject::StopOff, "lift the emergency stop")
+    approvals::ask_once(tx, actor, Subject::StopOff, "lift the emergency stop")
 }
 
 /// Lifts it, once a second person agreed.

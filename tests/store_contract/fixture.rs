@@ -25,7 +25,7 @@ struct Nobody;
 impl Observer for Nobody {
     fn changed(&self, _: &std::collections::BTreeSet<String>) {}
     fn remember(&self, _: Box<dyn std::any::Any + Send>) {}
-    fn caught_up(&self) {}
+    fn caught_up(&self, _: std::time::Instant) {}
 }
 
 pub struct Fixture {

@@ -200,7 +200,7 @@ fn decide(
     };
     let (enrolment, news) = (who.enrolment, presence.watch(who.device.id).notified_owned());
     let place = Place::of(&who);
-    let mut stand = Stand::of(tx, who, head.version)?;
+    let mut stand = Stand::of(tx, who, head.version, asker.proved)?;
     if !asker.proved && stand.directive.is_none() {
         return Ok(Err(Refusal::NoLogin));
     }

@@ -121,7 +121,7 @@ fn erased(tx: &mut Tx<'_>, stand: &mut Stand, what: WipeScope) -> Result<()> {
         None => None,
     };
     let Some(wipe) = told else {
-        return audit::note(tx, "device", "answer.unasked", enrolment, "ignored", "a wipe's acknowledgement");
+        return queue::note_unasked(tx, enrolment, enrolment, "a wipe's acknowledgement");
     };
     let detail = match what {
         WipeScope::Device => "the client acknowledged RemoteWipe with status 1",

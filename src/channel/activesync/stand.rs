@@ -63,11 +63,16 @@ enum Door {
 }
 
 impl Stand {
-    /// Reads it, and files what is over by this very request: a command to ask the device, a wipe that it is too old for.
-    pub(super) fn of(tx: &mut Tx<'_>, mut who: Who, version: Version) -> Result<Self> {
-        settle_sync(tx, &mut who)?;
+    /// Reads it, and files what is over by this very request: a command to ask the device, a wipe that it is too old for. What comes
+    /// without a proved login may hear of a wipe and ends nothing.
+    pub(super) fn of(tx: &mut Tx<'_>, mut who: Who, version: Version, proved: bool) -> Result<Self> {
+        if proved {
+            settle_sync(tx, &mut who)?;
+        }
         let mut directive = next_wipe(tx, &who)?;
-        if let Some(wipe) = directive.take_if(|w| w.wipes(Scope::Selective) && !version.has_account_only_wipe()) {
+        if let Some(wipe) = directive.take_if(|w| w.wipes(Scope::Selective) && !version.has_account_only_wipe())
+            && proved
+        {
             presume(tx, &mut who, &wipe, version)?;
             directive = next_wipe(tx, &who)?;
         }

@@ -233,11 +233,17 @@ fn failed(
             applied(tx, device, command, Part::failed(&text))?;
             return step(tx, device, credential, command);
         }
-        // Under the default ObliterationBehavior a Mac may answer Error and erase itself all the same.
-        Action::Wipe if command.scope == Some(Scope::Full) && device.platform == Platform::Macos => Outcome::Presumed {
-            kind: "error",
-            detail: format!("the Mac answered Error and may erase itself all the same: {text}"),
-        },
+        // Under the default ObliterationBehavior a Mac may answer Error and erase itself all the same; not where it did not understand.
+        Action::Wipe
+            if command.scope == Some(Scope::Full)
+                && device.platform == Platform::Macos
+                && report.status == Status::Error =>
+        {
+            Outcome::Presumed {
+                kind: "error",
+                detail: format!("the Mac answered Error and may erase itself all the same: {text}"),
+            }
+        }
         _ => Outcome::Failed { code, text },
     };
     queue::settle(tx, device, credential.enrolment, command.id, outcome)?;

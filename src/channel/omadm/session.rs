@@ -13,10 +13,11 @@ use crate::{
     error::Result,
     ids::{CommandId, EnrolmentId, Fingerprint},
     policies,
-    queue::{self, Action, Command, Outcome, Talk, ending},
+    queue::{self, Action, Command, Outcome, State, Talk, ending},
     registry::{Channel, Credential, Device, EnrolmentState, Life, Standing, enrol, presence::Idle},
     server::{Server, background},
     store::{Record, Tx},
+    wipe::stop,
 };
 use lanyard_omadm::{
     session::{Accepts, Answer, Due, Output, Session},
@@ -95,6 +96,13 @@ fn exchange(tx: &mut Tx<'_>, said: &Said) -> Result<Exchanged> {
     let was_kept = kept.is_some();
     let Kept { session, mut answers, .. } = kept.unwrap_or_default();
     let (turn, told) = session.receive(&said.message, said.form);
+    if told.contains(&Output::RepeatOfLast) && holds_back(tx, &device, credential.enrolment)? {
+        // The answer that was lost holds what the emergency stop holds back: this session is over, without it.
+        keep(tx, credential.enrolment, None, was_kept)?;
+        let (turn, _) = Session::new().receive(&said.message, said.form);
+        let (_, answer, _) = turn.answer(&[], &said.our_uri);
+        return Ok(Ok(answer));
+    }
     if told.iter().any(|output| matches!(output, Output::RepeatOfLast | Output::OutOfOrder)) {
         let (_, answer, _) = turn.answer(&[], &said.our_uri);
         return Ok(Ok(answer));
@@ -130,6 +138,12 @@ fn exchange(tx: &mut Tx<'_>, said: &Said) -> Result<Exchanged> {
     }
     keep(tx, credential.enrolment, (!ended).then_some((session, answers)), was_kept)?;
     Ok(Ok(answer))
+}
+
+/// Whether the emergency stop is on and something that it is about has been sent to this enrolment.
+fn holds_back(tx: &mut Tx<'_>, device: &Device, enrolment: EnrolmentId) -> Result<bool> {
+    let sent = |c: &Command| c.enrolment == enrolment && c.action.is_guarded() && c.state == State::Sent;
+    Ok(stop::is_on(tx)? && queue::open(tx, device, Channel::Omadm)?.iter().any(sent))
 }
 
 /// The first message of a session, as far as can be told.
