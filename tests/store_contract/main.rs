@@ -12,6 +12,7 @@ mod fixture;
 mod nodes;
 mod promise;
 mod reopened;
+mod worst_day;
 
 use fixture::Fixture;
 
@@ -64,6 +65,20 @@ macro_rules! store_contract {
         a_wiped_pc_that_enrols_anew_confirms_its_wipe,
         a_renewed_certificate_overlaps_the_old_one,
         a_revoked_enrolment_is_refused_and_its_wipe_says_so,
+        whoever_stands_behind_a_newcomer_is_no_second_person,
+        who_saw_an_approval_before_it_grew_looks_again,
+        a_request_to_lift_a_stop_is_about_that_stop,
+        a_wipe_goes_to_the_enrolment_that_hears,
+        a_wipe_of_an_enrolment_not_complete_yet_is_there_when_it_is,
+        what_another_channel_carries_outlives_a_new_enrolment,
+        a_proved_wipe_ends_what_joined_meanwhile,
+        what_the_breaker_holds_undoes_nothing,
+        a_cancelled_full_wipe_leaves_the_device_under_the_retire,
+        further_proof_changes_nothing_about_who_was_let_in_again,
+        a_device_that_turns_personal_is_not_erased,
+        a_mail_device_brings_along_what_it_was,
+        a_wiped_pcs_old_certificate_stays_ended_when_it_is_back,
+        nothing_guarded_passes_the_breaker_by,
     } };
 }
 

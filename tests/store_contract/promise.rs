@@ -1,6 +1,7 @@
 //! What every store promises.
 
 use crate::fixture::{Fixture, SECRET, able, device, request};
+pub use crate::worst_day::*;
 use lanyard::{
     admins, audit,
     error::{Error, Result},
@@ -35,7 +36,7 @@ fn note(name: &str) -> Note {
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-fn code<T: std::fmt::Debug>(result: Result<T>) -> &'static str {
+pub fn code<T: std::fmt::Debug>(result: Result<T>) -> &'static str {
     match result.expect_err("it should be refused") {
         Error::Refused { code, .. } | Error::Forbidden { code, .. } => code,
         Error::Invalid { field, .. } => field,
@@ -44,7 +45,7 @@ fn code<T: std::fmt::Debug>(result: Result<T>) -> &'static str {
     }
 }
 
-async fn take(fixture: &Fixture, id: DeviceId, session: Talk) -> Option<Command> {
+pub async fn take(fixture: &Fixture, id: DeviceId, session: Talk) -> Option<Command> {
     let take = move |tx: &mut Tx<'_>| {
         let device = lookup::by_id(tx, id)?;
         queue::take_next(tx, &device, device.enrolments[0].id, session)
@@ -52,7 +53,7 @@ async fn take(fixture: &Fixture, id: DeviceId, session: Talk) -> Option<Command>
     fixture.store.run(take).await.unwrap()
 }
 
-async fn settle(fixture: &Fixture, id: DeviceId, command: CommandId, outcome: Outcome) -> Option<Command> {
+pub async fn settle(fixture: &Fixture, id: DeviceId, command: CommandId, outcome: Outcome) -> Option<Command> {
     let settle = move |tx: &mut Tx<'_>| {
         let mut device = lookup::by_id(tx, id)?;
         let enrolment = device.enrolments[0].id;
@@ -61,7 +62,7 @@ async fn settle(fixture: &Fixture, id: DeviceId, command: CommandId, outcome: Ou
     fixture.store.run(settle).await.unwrap()
 }
 
-fn done() -> Outcome {
+pub fn done() -> Outcome {
     Outcome::Done { kind: "acknowledged", detail: "Acknowledged".into() }
 }
 
@@ -646,7 +647,7 @@ pub async fn a_revoked_certificate_is_listed(fixture: Fixture) {
     assert_eq!(fixture.actor(SECRET).await.id, admins::LOCAL);
 }
 
-fn certificate(tx: &mut Tx<'_>) -> Certificate {
+pub fn certificate(tx: &mut Tx<'_>) -> Certificate {
     let (not_before, not_after) = (tx.now(), tx.now().plus(Duration::from_secs(63_072_000)));
     Certificate {
         serial: lanyard::ids::hex(&tx.random::<16>()),
@@ -656,7 +657,7 @@ fn certificate(tx: &mut Tx<'_>) -> Certificate {
     }
 }
 
-fn claim(identity: &str) -> enrol::Claim {
+pub fn claim(identity: &str) -> enrol::Claim {
     enrol::Claim {
         identity: identity.into(),
         platform: Platform::Ios,
@@ -670,7 +671,7 @@ fn claim(identity: &str) -> enrol::Claim {
 }
 
 /// Invites, issues, binds and completes in one call.
-async fn enrolled(
+pub async fn enrolled(
     fixture: &Fixture,
     channel: Channel,
     user: &str,
@@ -689,7 +690,7 @@ async fn enrolled(
     fixture.store.run(enrol).await.unwrap()
 }
 
-async fn standing(fixture: &Fixture, sha256: Fingerprint) -> Standing {
+pub async fn standing(fixture: &Fixture, sha256: Fingerprint) -> Standing {
     let judge = move |tx: &mut Tx<'_>| {
         let credential = tx.get::<Credential>(sha256)?.unwrap();
         let device = lookup::by_id(tx, credential.device.unwrap())?;
