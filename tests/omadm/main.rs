@@ -296,6 +296,24 @@ async fn a_session_goes_from_node_to_node_and_a_repeat_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_emergency_stop_holds_a_repeat_back() {
+    let bench = Bench::open().await;
+    let who = bench.enrolled("C1").await;
+    bench.session(&who, "C1", 1);
+    let wipe = bench.wipe(&bench.device("C1").await, Scope::Full).await;
+    let first = client::message("C1", 2, 1, FIRST);
+    assert!(client::commands(&bench.dm(&who, &first).text())[0].2.ends_with("RemoteWipe/doWipe"));
+    let local = bench.local.clone();
+    let stop = move |tx: &mut lanyard::store::Tx<'_>| wipe::stop::set(tx, &local, false).map(drop);
+    bench.server().store.run(stop).await.unwrap();
+    // The answer was lost; in between somebody stopped everything.
+    let again = bench.dm(&who, &first);
+    assert_eq!((again.status, client::commands(&again.text())), (200, vec![]));
+    assert_eq!(bench.session(&who, "C1", 3), []);
+    assert_eq!(bench.command(wipe.id).await.state, State::Sent, "nobody knows whether it got it the first time");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refused_reset_fails_and_an_unenrolment_is_waited_for() {
     let bench = Bench::open().await;
     let who = bench.enrolled("D1").await;

@@ -285,6 +285,21 @@ class WithAPolicy(Gateway):
         with self.assertRaisesRegex(AssertionError, "HTTP 4"):
             self.stranger().certificate(invitation)
 
+    def test_who_has_no_password_ends_no_wipe(self):
+        client = self.stranger("16.1")
+        client.folder_sync()
+        self.server.verb("devices", "allow", self.device(client)["id"])
+        client.provisioned()
+        command = self.wipe(client, "selective")
+        thief = MailClient(self.server, self.folder(), CAROL, "guessed", "14.1")
+        thief.ident = client.ident
+        empty = wbxml.document((PROVISION, 0x05, []))
+        self.assert_refused(thief.post("Provision", empty, key="0"), 401)
+        self.assertEqual(self.server.command(command["id"])["state"], "queued", "too old a version, said by nobody known")
+        self.assertEqual(client.directives(), [ACCOUNT_WIPE], "the real one hears of it")
+        client.acknowledge(ACCOUNT_WIPE)
+        self.wait_for_end(command, "confirmed")
+
     def test_one_login_brings_so_many_unknown_clients_and_no_more(self):
         folder = self.folder()
         clients = [MailClient(self.server, folder, DAVE, WORD) for _ in range(21)]

@@ -7,13 +7,14 @@ import pathlib
 import plistlib
 import re
 import shutil
+import subprocess
 import tempfile
 import threading
 import time
 import unittest
 
 from apple_device import AppleDevice, fleet
-from harness import Api, Nodes, ServedTest, Server, eventually, free_port
+from harness import BINARY, Api, Nodes, ServedTest, Server, eventually, free_port
 from windows_device import WindowsDevice
 from test_push import TOPIC, Apns, push_certificate
 
@@ -145,6 +146,20 @@ class Windows(unittest.TestCase):
         self.assertIn(second.command(command["id"])["state"], ("presumed", "confirmed"))
         first.log.close()
         first.run()
+
+
+class SameName(unittest.TestCase):
+    def test_two_processes_of_one_node_are_kept_apart(self):
+        nodes = Nodes(self)
+        first, second = nodes.servers
+        with tempfile.TemporaryDirectory() as folder:
+            copy = pathlib.Path(folder)
+            (copy / "node.id").write_text((first.data / "node.id").read_text())
+            words = [BINARY, "serve", "--data", copy, "--device-addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0", *nodes.arguments]
+            done = subprocess.run([str(word) for word in words], capture_output=True, text=True, timeout=60, check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("another process is node", done.stderr)
+        self.assertEqual(second.verb("devices", "list"), [], "the others go on")
 
 
 class Restarted(ServedTest):
