@@ -240,12 +240,16 @@ pub fn coverage_page(
     Ok((covered.collect(), next))
 }
 
-/// How many devices a policy is assigned to.
-pub fn devices_of(tx: &mut Tx<'_>, policy: &Policy) -> Result<u64> {
-    let (file, mut count) = (file(policy)?, 0);
+/// How many devices each policy is assigned to. Reads every device, once.
+pub fn devices_of(tx: &mut Tx<'_>, policies: &[Policy]) -> Result<Vec<u64>> {
+    let files = policies.iter().map(file).collect::<Result<Vec<_>>>()?;
+    let mut counts = vec![0; files.len()];
     each_device(tx, |_, device| {
-        count += u64::from(file.assign.covers(&groups(device)));
+        let groups = groups(device);
+        for (count, file) in counts.iter_mut().zip(&files) {
+            *count += u64::from(file.assign.covers(&groups));
+        }
         Ok(())
     })?;
-    Ok(count)
+    Ok(counts)
 }

@@ -48,27 +48,28 @@ enum Assign {
 }
 
 impl PolicyView {
-    fn of(tx: &mut Tx<'_>, policy: &Policy) -> Result<Self> {
+    fn of(policy: &Policy, devices: u64) -> Result<Self> {
         let assign = match &policies::file(policy)?.assign {
             policy::Assign::All => Assign::All("all"),
             policy::Assign::Groups(groups) => Assign::Groups(groups.clone()),
         };
         let (name, text) = (policy.name.clone(), policy.text.clone());
-        Ok(Self { name, revision: policy.revision, assign, devices: policies::devices_of(tx, policy)?, text })
+        Ok(Self { name, revision: policy.revision, assign, devices, text })
     }
 }
 
 fn list(tx: &mut Tx<'_>, _: &Call, _: Empty) -> Result<Page<PolicyView>> {
-    let mut items = Vec::new();
-    for policy in policies::list(tx)? {
-        items.push(PolicyView::of(tx, &policy)?);
-    }
-    Ok(Page::whole(items))
+    let all = policies::list(tx)?;
+    let counts = policies::devices_of(tx, &all)?;
+    Ok(Page::whole(
+        all.iter().zip(counts).map(|(policy, devices)| PolicyView::of(policy, devices)).collect::<Result<_>>()?,
+    ))
 }
 
 fn show(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<PolicyView> {
     let policy = policies::find(tx, call.named("name")?)?;
-    PolicyView::of(tx, &policy)
+    let count = policies::devices_of(tx, std::slice::from_ref(&policy))?.into_iter().sum();
+    PolicyView::of(&policy, count)
 }
 
 /// A policy file.
