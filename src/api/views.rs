@@ -11,7 +11,10 @@ use crate::{
     server::background::last_seen,
     settings,
     store::Tx,
-    wipe::approvals::{Approval, Stage},
+    wipe::{
+        approvals::{Approval, Stage},
+        stop,
+    },
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
@@ -232,7 +235,7 @@ impl CommandView {
 }
 
 /// Apple devices hear of it by a push, PCs by their poll, mail clients when their Ping is answered or ends. Unknown while
-/// the breaker holds it, and where nothing will wake the device.
+/// the breaker or the emergency stop holds it, and where nothing will wake the device.
 fn expected_by(tx: &mut Tx<'_>, command: &Command) -> Result<Option<Timestamp>> {
     let waits = match command.state {
         State::Held => command.hold == Some(Hold::Delay),
@@ -240,6 +243,9 @@ fn expected_by(tx: &mut Tx<'_>, command: &Command) -> Result<Option<Timestamp>> 
         _ => false,
     };
     if !waits || command.action == Action::Policy && command.sent.is_some() {
+        return Ok(None);
+    }
+    if command.action.is_guarded() && stop::is_on(tx)? {
         return Ok(None);
     }
     let from = command.release_at.unwrap_or(command.created).max(command.put_off.unwrap_or_default());
