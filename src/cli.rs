@@ -12,6 +12,7 @@ mod policies;
 mod print;
 mod push_cert;
 mod settings;
+mod standing;
 mod wipe;
 
 use client::Client;
@@ -72,8 +73,10 @@ pub enum Verb {
 /// Why a verb was not carried out.
 #[derive(Debug)]
 pub enum Failure {
-    /// Refused, failed, or no server: exit code 1.
+    /// Refused or failed: exit code 1.
     Failed(String),
+    /// There is no server, or it is busy: exit code 1 where that lasts.
+    Away(String),
     /// Something is missing from the command line: exit code 2.
     Usage(String),
 }
@@ -114,7 +117,7 @@ pub async fn run(verb: Verb, json: bool) -> ExitCode {
             print::show(&outcome.document, outcome.columns, json);
             if outcome.good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
-        Err(Failure::Failed(text)) => {
+        Err(Failure::Failed(text) | Failure::Away(text)) => {
             eprintln!("lanyard: {text}");
             ExitCode::FAILURE
         }

@@ -18,9 +18,15 @@ pub enum Audit {
     /// Recompute the chains.
     Verify {
         /// A head (hash) that was kept elsewhere.
-        #[arg(long)]
+        #[arg(long, value_parser = head)]
         head: Option<String>,
     },
+}
+
+/// As `audit verify` prints one.
+fn head(text: &str) -> Result<String, String> {
+    let fine = text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
+    fine.then(|| text.to_ascii_lowercase()).ok_or_else(|| "a head is 64 hexadecimal digits".to_string())
 }
 
 impl Audit {

@@ -7,6 +7,9 @@ use super::{
 use serde_json::{Value, json};
 use std::time::Duration;
 
+/// Between two looks.
+const LOOK: Duration = Duration::from_millis(500);
+
 /// What waits for a second person.
 #[derive(clap::Subcommand)]
 pub enum Approvals {
@@ -43,19 +46,27 @@ impl Approvals {
                 Outcome::list(client.list("approvals").await?, columns)
             }
             Self::Show { id } => Outcome::record(client.get(&path(&id)).await?),
-            Self::Wait { id } => loop {
-                let approval = client.get(&path(&id)).await?;
-                match approval.get("state").and_then(Value::as_str) {
-                    Some("waiting") => tokio::time::sleep(Duration::from_millis(500)).await,
-                    state => {
-                        let good = state == Some("approved");
-                        break Outcome::record(approval).good_if(good);
-                    }
-                }
-            },
+            Self::Wait { id } => wait(client, &path(&id)).await?,
             Self::Approve { id } => Outcome::record(client.post(&format!("{}/approve", path(&id)), json!({})).await?),
             Self::Reject { id } => Outcome::record(client.post(&format!("{}/reject", path(&id)), json!({})).await?),
         })
+    }
+}
+
+/// Until somebody has decided.
+async fn wait(client: &Client, path: &str) -> Done {
+    let mut approval = client.get(path).await?;
+    loop {
+        match approval.get("state").and_then(Value::as_str) {
+            Some("waiting") => {
+                tokio::time::sleep(LOOK).await;
+                approval = client.get_in_time(path, None).await?.unwrap_or_default();
+            }
+            state => {
+                let good = state == Some("approved");
+                return Ok(Outcome::record(approval).good_if(good));
+            }
+        }
     }
 }
 

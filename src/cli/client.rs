@@ -9,13 +9,20 @@ use axum::body::Body;
 use http::{Method, Request, StatusCode, header};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
-use std::{cell::Cell, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    cell::Cell,
+    net::SocketAddr,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 /// The longest answer there is: a page of a thousand devices, or of policies.
 const MAX_ANSWER: usize = 64 * 1024 * 1024;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// A call that met a busy server, or none, is repeated under its key: it acts once.
 const TRIES: u32 = 4;
+/// Between two tries of a wait that finds no server.
+const AWAY: Duration = Duration::from_secs(1);
 
 /// See the module.
 pub(super) struct Client {
@@ -83,29 +90,43 @@ impl Client {
         }
     }
 
+    /// What lies there, asked for until there is an answer: a server that restarts or is busy ends no wait. `None`: there
+    /// was none before `until`.
+    pub(super) async fn get_in_time(&self, path: &str, until: Option<Instant>) -> Result<Option<Value>, Failure> {
+        let mut told = false;
+        loop {
+            let answer = match until {
+                Some(until) => tokio::time::timeout_at(until.into(), self.get(path)).await,
+                None => Ok(self.get(path).await),
+            };
+            match answer {
+                Err(_) => return Ok(None),
+                Ok(Err(Failure::Away(text))) if !told => {
+                    eprintln!("lanyard: {text}; asking on");
+                    told = true;
+                }
+                Ok(Err(Failure::Away(_))) => {}
+                Ok(answer) => return answer.map(Some),
+            }
+            tokio::time::sleep(AWAY).await;
+        }
+    }
+
     async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Result<Value, Failure> {
         let key = uuid::Uuid::new_v4().to_string();
-        let mut pause = Duration::from_millis(200);
+        let (begun, mut pause) = (Instant::now(), Duration::from_millis(200));
         for _ in 1..TRIES {
             match self.once(&method, path, body.as_ref(), &key).await {
-                Err((_, true)) => tokio::time::sleep(pause).await,
-                Err((failure, false)) => return Err(failure),
-                Ok(answer) => return Ok(answer),
+                Err(Failure::Away(_)) if begun.elapsed() < PATIENCE => tokio::time::sleep(pause).await,
+                answer => return answer,
             }
             pause *= 3;
         }
-        self.once(&method, path, body.as_ref(), &key).await.map_err(|(failure, _)| failure)
+        self.once(&method, path, body.as_ref(), &key).await
     }
 
-    /// `true` beside a failure: it may be tried again.
-    async fn once(
-        &self,
-        method: &Method,
-        path: &str,
-        body: Option<&Value>,
-        key: &str,
-    ) -> Result<Value, (Failure, bool)> {
-        let again = |text: String| (Failure::Failed(text), true);
+    /// [`Failure::Away`]: it may be tried again. Repeating is safe: POST has its key, and PUT and DELETE say how it shall be.
+    async fn once(&self, method: &Method, path: &str, body: Option<&Value>, key: &str) -> Result<Value, Failure> {
         let request = Request::builder()
             .method(method)
             .uri(format!("{}/api/v1/{path}", self.base))
@@ -113,18 +134,18 @@ impl Client {
             .header(header::CONTENT_TYPE, "application/json")
             .header("idempotency-key", key)
             .body(body.map_or_else(Body::empty, |b| Body::from(b.to_string())))
-            .map_err(|e| (Failure::Failed(format!("{}: {e}", self.base)), false))?;
-        // Repeating is safe: POST has its key, and PUT and DELETE say how it shall be.
+            .map_err(|e| format!("{}: {e}", self.base))?;
         let sent = tokio::time::timeout(PATIENCE, self.outgoing.send(request)).await;
-        let sent = sent.map_err(|_| (Failure::Failed(format!("{} did not answer in time", self.base)), false))?;
-        let (parts, body) = sent.map_err(|e| again(e.to_string()))?.into_parts();
-        let bytes = read_from(&parts.headers, body, MAX_ANSWER, PATIENCE).await.map_err(|e| again(e.to_string()))?;
+        let sent = sent.map_err(|_| Failure::Away(format!("{} did not answer in time", self.base)))?;
+        let (parts, body) = sent.map_err(|e| Failure::Away(e.to_string()))?.into_parts();
+        let bytes = read_from(&parts.headers, body, MAX_ANSWER, PATIENCE).await;
+        let bytes = bytes.map_err(|e| Failure::Away(e.to_string()))?;
         self.tell(&parts.headers);
         if parts.status.is_success() {
-            return serde_json::from_slice(&bytes).map_err(|e| (Failure::Failed(e.to_string()), false));
+            return serde_json::from_slice(&bytes).map_err(|e| Failure::Failed(e.to_string()));
         }
-        let failure = Failure::Failed(problem(parts.status, &bytes));
-        Err((failure, parts.status == StatusCode::SERVICE_UNAVAILABLE))
+        let text = problem(parts.status, &bytes);
+        Err(if parts.status == StatusCode::SERVICE_UNAVAILABLE { Failure::Away(text) } else { Failure::Failed(text) })
     }
 
     /// Every administrator is told of what waits, until they have looked.

@@ -3,8 +3,12 @@
 use super::{
     Done, Outcome,
     client::{Client, encode},
+    standing::standing,
+    wipe::six_digits,
 };
+use crate::clock::{parse_duration, print_duration};
 use serde_json::json;
+use std::time::Duration;
 
 const COLUMNS: &[&str] = &["id", "user", "channel", "platform", "name", "serial", "state", "compliance", "last_seen"];
 
@@ -14,8 +18,8 @@ pub enum Devices {
     /// All of them.
     List {
         /// Only those with a certificate that ends within this, such as 60d.
-        #[arg(long)]
-        expiring: Option<String>,
+        #[arg(long, value_parser = parse_duration)]
+        expiring: Option<Duration>,
     },
     /// One of them.
     Show(One),
@@ -57,7 +61,7 @@ pub struct Lock {
     /// Its id, or any name that fits it alone.
     device: String,
     /// Six digits for a Mac; made where none are given.
-    #[arg(long)]
+    #[arg(long, value_parser = six_digits)]
     pin: Option<String>,
     /// Why.
     #[arg(long)]
@@ -68,7 +72,7 @@ impl Devices {
     pub(super) async fn run(self, client: &Client) -> Done {
         match self {
             Self::List { expiring } => {
-                let query = expiring.map(|within| format!("?expiring={}", encode(&within))).unwrap_or_default();
+                let query = expiring.map(|within| format!("?expiring={}", print_duration(within))).unwrap_or_default();
                 Ok(Outcome::list(client.list(&format!("devices{query}")).await?, COLUMNS))
             }
             Self::Show(one) => Ok(Outcome::record(client.get(&one.path("")).await?)),
@@ -103,6 +107,8 @@ impl Lock {
     pub(super) async fn run(self, client: &Client) -> Done {
         let path = format!("devices/{}/lock", encode(&self.device));
         let body = json!({"pin": self.pin, "reason": self.reason});
-        Ok(Outcome::record(client.post(&path, body).await?))
+        let command = client.post(&path, body).await?;
+        eprintln!("lanyard: {}", standing(client, &command).await);
+        Ok(Outcome::record(command))
     }
 }

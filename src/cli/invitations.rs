@@ -1,7 +1,9 @@
 //! `lanyard invite`.
 
 use super::{Done, Outcome, client::Client};
+use crate::clock::{parse_duration, print_duration};
 use serde_json::json;
+use std::time::Duration;
 
 /// An invitation.
 #[derive(clap::Args)]
@@ -16,8 +18,8 @@ pub struct Invite {
     #[arg(long, value_enum, default_value = "corporate")]
     ownership: Ownership,
     /// How long it is good; 7d where nothing is said.
-    #[arg(long)]
-    expires: Option<String>,
+    #[arg(long, value_parser = parse_duration)]
+    expires: Option<Duration>,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -44,7 +46,8 @@ impl Invite {
             Ownership::Corporate => "corporate",
             Ownership::Personal => "personal",
         };
-        let body = json!({"channel": channel, "user": self.user, "ownership": ownership, "expires": self.expires});
+        let expires = self.expires.map(print_duration);
+        let body = json!({"channel": channel, "user": self.user, "ownership": ownership, "expires": expires});
         Ok(Outcome::record(client.post("invitations", body).await?))
     }
 }

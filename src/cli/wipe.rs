@@ -4,8 +4,9 @@ use super::{
     Done, Failure, Outcome,
     client::{Client, encode},
     confirm,
+    standing::{is_over, standing, text, what_goes},
 };
-use crate::clock::parse_duration;
+use crate::clock::{parse_duration, print_duration};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -24,17 +25,17 @@ pub struct Wipe {
     #[arg(long)]
     reason: String,
     /// Six digits for a Mac; made where none are given.
-    #[arg(long)]
+    #[arg(long, value_parser = six_digits)]
     pin: Option<String>,
     /// Do not ask.
     #[arg(long)]
     yes: bool,
     /// Undo window, such as 10m.
-    #[arg(long)]
-    delay: Option<String>,
+    #[arg(long, value_parser = parse_duration)]
+    delay: Option<Duration>,
     /// After so long without being sent it comes to nothing.
-    #[arg(long)]
-    expires: Option<String>,
+    #[arg(long, value_parser = parse_duration)]
+    expires: Option<Duration>,
     /// Wait for its end.
     #[arg(long)]
     wait: bool,
@@ -49,23 +50,39 @@ enum Scope {
     Full,
 }
 
+impl Scope {
+    /// As the API has it.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Selective => "selective",
+            Self::Full => "full",
+        }
+    }
+}
+
+/// What starts an erased or locked Mac again.
+pub(super) fn six_digits(text: &str) -> Result<String, String> {
+    let fine = text.len() == 6 && text.bytes().all(|b| b.is_ascii_digit());
+    fine.then(|| text.to_string()).ok_or_else(|| "six digits are needed".to_string())
+}
+
 impl Wipe {
     pub(super) async fn run(self, client: &Client) -> Done {
         let device = client.get(&format!("devices/{}", encode(&self.device))).await?;
-        let id = text(&device, "id").to_string();
-        eprintln!("lanyard: {}", what_goes(text(&device, "channel"), text(&device, "platform"), self.scope));
-        if !self.yes && !confirm(&question(&device, self.scope))? {
-            return Err(Failure::Failed("nothing was done".into()));
+        if !self.yes {
+            self.ask_once_more(&device)?;
         }
-        let scope = match self.scope {
-            Scope::Selective => "selective",
-            Scope::Full => "full",
-        };
-        let body = json!({
-            "scope": scope, "reason": self.reason, "pin": self.pin, "delay": self.delay, "expires": self.expires,
-        });
-        let command = client.post(&format!("devices/{}/wipe", encode(&id)), body).await?;
-        eprintln!("lanyard: {}", standing(&command));
+        let id = encode(text(&device, "id"));
+        let before = client.list(&format!("commands?device={id}")).await?;
+        let command = client.post(&format!("devices/{id}/wipe"), self.body()).await?;
+        if before.as_array().is_some_and(|all| all.iter().any(|c| text(c, "id") == text(&command, "id"))) {
+            eprintln!("lanyard: {}", asked_before(&command));
+        }
+        if !is_over(&command) {
+            let words = what_goes(text(&command, "channel"), text(&device, "platform"), text(&command, "scope"));
+            eprintln!("lanyard: {words}");
+        }
+        eprintln!("lanyard: {}", standing(client, &command).await);
         if !self.wait {
             return Ok(Outcome::record(command));
         }
@@ -73,6 +90,40 @@ impl Wipe {
         let good = matches!(text(&ended, "state"), "confirmed" | "presumed");
         Ok(Outcome::record(ended).good_if(good))
     }
+
+    /// Says what is asked for, and asks whether it is meant.
+    fn ask_once_more(&self, device: &Value) -> Result<(), Failure> {
+        // The server refuses it too: nobody shall say yes to it in vain.
+        if matches!(self.scope, Scope::Full) && text(device, "ownership") == "personal" {
+            let text = "the device is its user's own: only the organisation's data can be removed (a selective wipe) (personal)";
+            return Err(Failure::Failed(text.into()));
+        }
+        let words = what_goes(text(device, "channel"), text(device, "platform"), self.scope.as_str());
+        eprintln!("lanyard: if you say yes, {words}");
+        if confirm(&question(device, self.scope))? {
+            return Ok(());
+        }
+        Err(Failure::Failed("nothing was done".into()))
+    }
+
+    fn body(&self) -> Value {
+        json!({
+            "scope": self.scope.as_str(), "reason": self.reason, "pin": self.pin,
+            "delay": self.delay.map(print_duration), "expires": self.expires.map(print_duration),
+        })
+    }
+}
+
+/// That the answer is a command from before, which this call changed nothing about.
+fn asked_before(command: &Value) -> String {
+    let field = |name| text(command, name);
+    format!(
+        "this is command {} of {}, asked for by {}, scope {}; --delay, --expires, --reason and --pin given now do not count",
+        field("id"),
+        field("created"),
+        field("requested_by"),
+        field("scope"),
+    )
 }
 
 /// Names the device in all the ways people know it by, and says what will be gone.
@@ -86,68 +137,37 @@ fn question(device: &Value, scope: Scope) -> String {
     format!("{what} {} ({})?", names.join(", "), text(device, "id"))
 }
 
-/// What the wipe will erase, by the channel that would carry it.
-fn what_goes(channel: &str, platform: &str, scope: Scope) -> &'static str {
-    match (channel, scope) {
-        ("apple", Scope::Selective) => {
-            "the management profile goes, and with it the profiles, accounts and apps that came by it; the user's own data stays"
-        }
-        ("apple", Scope::Full) if platform == "macos" => {
-            "the Mac is erased: every user's data, the user's own too; it needs the PIN to start again"
-        }
-        ("apple", Scope::Full) => "the device is erased: all apps and data, the user's own too",
-        ("omadm", Scope::Selective) => {
-            "the PC leaves management, and the settings and certificates that came by it go; files stay, the organisation's too"
-        }
-        ("omadm", Scope::Full) => "the PC is reset: all users' files and programs go",
-        ("activesync" | "exchange", Scope::Selective) => {
-            "the mail app removes its account where it speaks ActiveSync 16.1; an older one only loses its access, and mail that it holds stays"
-        }
-        ("activesync" | "exchange", Scope::Full) => {
-            "the mail app has the whole phone erased, the user's own data too, or, as Outlook does, removes its account alone"
-        }
-        (_, Scope::Selective) => "what the organisation put there goes",
-        (_, Scope::Full) => "everything on the device goes",
-    }
-}
-
-fn text<'a>(value: &'a Value, field: &str) -> &'a str {
-    value.get(field).and_then(Value::as_str).unwrap_or_default()
-}
-
-/// How a command stands, in one line.
-fn standing(command: &Value) -> String {
-    let (id, state) = (text(command, "id"), text(command, "state"));
-    let by = text(command, "expected_by");
-    match state {
-        "held" if !text(command, "approval").is_empty() => {
-            format!("command {id} is held for a second person: lanyard approvals wait {}", text(command, "approval"))
-        }
-        "held" => format!("command {id} waits for its undo window to end; lanyard commands cancel {id} takes it back"),
-        "queued" if by.is_empty() => {
-            format!("command {id} is queued; nothing wakes the device, it hears of it when it next asks")
-        }
-        "queued" => format!("command {id} is queued; the device can be expected to hear of it by {by}"),
-        _ => format!("command {id} is {state}"),
-    }
-}
-
 async fn wait(client: &Client, mut command: Value, timeout: Option<Duration>) -> Result<Value, Failure> {
-    let begun = Instant::now();
+    let until = timeout.and_then(|limit| Instant::now().checked_add(limit));
     let path = format!("commands/{}", encode(text(&command, "id")));
-    loop {
-        if !matches!(text(&command, "state"), "held" | "queued" | "sent" | "not_now") {
-            return Ok(command);
-        }
-        if timeout.is_some_and(|limit| begun.elapsed() >= limit) {
-            eprintln!("lanyard: not ended within the time given; {}", standing(&command));
-            return Ok(command);
-        }
-        tokio::time::sleep(LOOK).await;
-        let next = client.get(&path).await?;
+    while !is_over(&command) {
+        let next = match until.is_some_and(|until| Instant::now() >= until) {
+            true => None,
+            false => client.get_in_time(&path, until).await?,
+        };
+        let Some(next) = next else {
+            let (id, state) = (text(&command, "id"), text(&command, "state"));
+            eprintln!("lanyard: not ended within the time given; command {id} was {state} when last heard of");
+            break;
+        };
         if text(&next, "state") != text(&command, "state") {
-            eprintln!("lanyard: {}", standing(&next));
+            eprintln!("lanyard: {}", standing(client, &next).await);
         }
         command = next;
+        tokio::time::sleep(LOOK).await;
+    }
+    Ok(command)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pin_is_six_digits() {
+        for (text, good) in [("012345", true), ("12345", false), ("1234567", false), ("12345a", false), ("１２", false)]
+        {
+            assert_eq!(six_digits(text).is_ok(), good, "{text}");
+        }
     }
 }

@@ -1,0 +1,146 @@
+"""What the command line says beside its documents, and how its verbs end: exit codes, remarks on stderr, waits."""
+
+import os
+import signal
+import subprocess
+import unittest
+
+from apple_device import AppleDevice
+from harness import BINARY, REQUEST_LIMIT, STOP_LIMIT, Api, ServedTest, eventually, free_port, in_background
+
+
+class Verb:
+    """A verb under way: what it has said on stderr so far, and how it ends."""
+
+    def __init__(self, server, *words, **variables):
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("LANYARD_")}
+        environment["LANYARD_DATA"] = str(server.data)
+        self.process = subprocess.Popen(
+            [str(BINARY), *(str(word) for word in words)], env={**environment, **variables},
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.said, self.printed = "", ""
+        self.reader = in_background(self._read)
+
+    def _read(self):
+        printed = in_background(lambda: setattr(self, "printed", self.process.stdout.read()))
+        for line in self.process.stderr:
+            self.said += line
+        printed.join()
+
+    def end(self):
+        code = self.process.wait(REQUEST_LIMIT)
+        self.reader.join(REQUEST_LIMIT)
+        return code, self.said
+
+
+class CommandLine(ServedTest):
+    # A server that comes back must be found where it was.
+    arguments = ["--admin-addr", f"127.0.0.1:{free_port()}", "--device-addr", f"127.0.0.1:{free_port()}"]
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        # In the store's first hour, before any device: she counts, and local may approve what she asks for.
+        cls.server.verb("admins", "add", "Alice")
+        cls.alice = cls.server.verb("token", "create", "--admin", "Alice")["token"]
+
+    def phone(self, ownership="corporate"):
+        phone = AppleDevice(self.server, self.folder(), "Spoken of").enrol(self.server.verb(
+            "invite", "--channel", "apple", "--user", "ann@example.org", "--ownership", ownership))
+        phone.poll()
+        return phone, self.server.device_of(phone.udid)["id"]
+
+    def says(self, *words, code=0, **variables):
+        ended, said = Verb(self.server, *words, **variables).end()
+        self.assertEqual(ended, code, said)
+        return said
+
+    def newcomer(self):
+        """The token of somebody who does not count yet."""
+        name = f"new {self._testMethodName}"
+        self.server.verb("admins", "add", name)
+        return self.server.verb("token", "create", "--admin", name)["token"]
+
+    def test_a_wait_outlasts_a_restart(self):
+        phone, ident = self.phone()
+        held = Api(self.server, self.newcomer()).done("POST", f"devices/{self.phone()[1]}/lock", {})
+        wipe = Verb(self.server, "wipe", ident, "--scope", "full", "--reason", "lost", "--yes", "--wait")
+        approval = Verb(self.server, "approvals", "wait", held["approval"])
+        eventually(lambda: "nothing wakes the device" in wipe.said, "the wipe's remark")
+        self.server.process.send_signal(signal.SIGTERM)
+        self.server.process.wait(STOP_LIMIT)
+        for verb in (wipe, approval):
+            eventually(lambda verb=verb: "asking on" in verb.said, "the remark on the server", 30)
+        self.server.run()
+        phone.poll()
+        self.server.verb("approvals", "reject", held["approval"])
+        code, said = wipe.end()
+        self.assertEqual((code, said.count("asking on")), (0, 1), said)
+        code, said = approval.end()
+        self.assertEqual((code, said.count("asking on")), (1, 1), said)
+
+    def test_a_wait_ends_in_time_though_the_server_is_away(self):
+        _, ident = self.phone()
+        wipe = Verb(self.server, "wipe", ident, "--scope", "full", "--reason", "lost", "--yes", "--wait", "--timeout", "4s")
+        eventually(lambda: "nothing wakes the device" in wipe.said, "the wipe's remark")
+        self.server.process.send_signal(signal.SIGTERM)
+        self.server.process.wait(STOP_LIMIT)
+        code, said = wipe.end()
+        self.server.run()
+        self.assertEqual(code, 1, said)
+        self.assertIn("not ended within the time given", said)
+
+    def test_asked_again_it_speaks_of_what_is_under_way(self):
+        phone, ident = self.phone()
+        wipe = ("wipe", ident, "--yes", "--reason", "lost", "--scope")
+        said = self.says(*wipe, "full")
+        self.assertIn("the device will be erased", said)
+        self.assertNotIn("this is command", said)
+        said = self.says(*wipe, "selective", "--delay", "1h")
+        self.assertIn("the device will be erased", said)
+        self.assertIn("asked for by local, scope full; --delay, --expires, --reason and --pin given now do not count", said)
+        phone.poll()
+        said = self.says(*wipe, "full")
+        self.assertIn("is confirmed", said)
+        self.assertNotIn("will be", said, "it is done")
+
+    def test_nobody_is_asked_to_say_yes_in_vain(self):
+        _, ident = self.phone("personal")
+        wipe = ("wipe", ident, "--reason", "lost", "--scope")
+        self.assertIn("(personal)", self.says(*wipe, "full", code=1))
+        said = self.says(*wipe, "selective", code=2)
+        self.assertIn("if you say yes, the management profile will go", said)
+        self.assertIn("--yes", said)
+
+    def test_the_stop_and_the_breaker_are_spoken_of(self):
+        _, ident = self.phone()
+        command = self.server.verb("wipe", ident, "--scope", "full", "--reason", "lost", "--yes")
+        self.server.verb("stop", "on")
+        self.addCleanup(self.lift_stop)
+        self.assertIsNone(self.server.command(command["id"])["expected_by"])
+        said = self.says("wipe", ident, "--scope", "full", "--reason", "lost", "--yes")
+        self.assertIn("the emergency stop holds it back", said)
+        said = self.says("lock", self.phone()[1])
+        self.assertIn("is held for a second person: lanyard approvals wait ", said)
+
+    def lift_stop(self):
+        asked = Api(self.server, self.alice).done("PUT", "stop", {"on": False})
+        self.server.verb("approvals", "approve", asked["id"])
+
+    def test_wrong_words_end_with_two_and_name_the_argument(self):
+        wipe = ("wipe", "x", "--scope", "full", "--reason", "r", "--yes")
+        for words, argument in (
+            (("invite", "--channel", "apple", "--user", "u", "--expires", "soon"), "--expires"),
+            (("devices", "list", "--expiring", "60"), "--expiring"),
+            ((*wipe, "--delay", "5 m"), "--delay"),
+            ((*wipe, "--expires", "x"), "--expires"),
+            ((*wipe, "--pin", "12345"), "--pin"),
+            (("lock", "x", "--pin", "abcdef"), "--pin"),
+            (("audit", "verify", "--head", "1234"), "--head"),
+        ):
+            with self.subTest(words=words):
+                self.assertIn(argument, self.says(*words, code=2))
+
+
+if __name__ == "__main__":
+    unittest.main()
