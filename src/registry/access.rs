@@ -57,7 +57,9 @@ pub fn set(
         let text = "the device reads no mail through this server; name the enrolment that is meant";
         return Err(Error::refused("no_mail", text));
     }
-    if access == Access::Allow {
+    // Mail that is shut out is still told of a wipe; another channel's enrolment would not be.
+    let others = wanted.iter().any(|id| device.enrolment(*id).is_some_and(|e| e.channel != Channel::Activesync));
+    if access == Access::Allow || others {
         refuse_under_wipe(tx, &device)?;
     }
     let mut freed = false;
@@ -101,7 +103,7 @@ pub fn set(
     Ok(device)
 }
 
-/// Mail is shut by a wipe that is open: it opens when that is cancelled.
+/// A wipe that is open shuts mail, and must be heard of: both change when it is cancelled.
 fn refuse_under_wipe(tx: &mut Tx<'_>, device: &Device) -> Result<()> {
     for id in &device.open {
         if let Some(wipe) = tx.get::<Command>(id)?.filter(Command::is_wipe_under_way) {

@@ -140,6 +140,9 @@ pub async fn a_wipe_goes_to_the_enrolment_that_hears(fixture: Fixture) {
         let local = admins::authenticate(tx, crate::fixture::SECRET, true)?.unwrap();
         access::set(tx, &local, &device.to_string(), Some(new), access::Access::Block, "")
     };
+    let open = fixture.wipe(&local, device, Scope::Full).await.unwrap();
+    assert_eq!(code(fixture.store.run(block).await), "under_wipe", "it would not hear of it");
+    cancel(&fixture, open.id).await;
     fixture.store.run(block).await.unwrap();
     assert_eq!(code(fixture.wipe(&local, device, Scope::Full).await), "blocked", "nobody would be told");
 }
