@@ -9,12 +9,14 @@ pub enum Error {
     #[error("{0}")]
     Store(#[from] Fault),
     /// There is no such thing.
-    #[error("there is no {what} {id:?}")]
+    #[error("there is no {what} {id:?}{}", near.map(|near| format!("; the nearest is {near}")).unwrap_or_default())]
     NotFound {
         /// What was looked for: device, command, policy …
         what: &'static str,
         /// The name it was looked for by.
         id: String,
+        /// What may have been meant.
+        near: Option<&'static str>,
     },
     /// A value that cannot be taken.
     #[error("{field}: {text}")]
@@ -48,7 +50,11 @@ pub enum Error {
 impl Error {
     /// Shorthand for [`Error::NotFound`].
     pub fn not_found(what: &'static str, id: impl ToString) -> Self {
-        Self::NotFound { what, id: id.to_string() }
+        Self::NotFound { what, id: id.to_string(), near: None }
+    }
+    /// Likewise, with the known name that is nearest.
+    pub fn not_found_near(what: &'static str, id: impl ToString, near: &'static str) -> Self {
+        Self::NotFound { what, id: id.to_string(), near: Some(near) }
     }
     /// Shorthand for [`Error::Invalid`].
     pub fn invalid(field: &'static str, text: impl Into<String>) -> Self {

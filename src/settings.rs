@@ -5,6 +5,7 @@ use crate::{
     audit,
     clock::{Timestamp, parse_duration},
     error::{Error, Result},
+    policy::nearest::nearest,
     store::{Record, Tx},
 };
 use serde::{Deserialize, Serialize};
@@ -13,8 +14,10 @@ use std::time::Duration;
 /// What a value may be.
 #[derive(Debug, Clone, Copy)]
 enum Kind {
-    Count,
-    Span,
+    /// A whole number, at least this.
+    Count(u32),
+    /// A duration from the first to the second, both as they are written.
+    Span(&'static str, &'static str),
     Choice(&'static [&'static str]),
     /// Free text; the function says what is wrong with one.
     Text(fn(&str) -> Option<&'static str>),
@@ -27,6 +30,8 @@ enum Guard {
     MoreIsLooser,
     LessIsLooser,
     AnyChangeIsLooser,
+    /// Any change by a newcomer. Whoever counts needs it at once, on the day on which nothing wakes the devices.
+    AnyChangeByANewcomer,
 }
 
 struct Spec {
@@ -39,13 +44,13 @@ struct Spec {
 const NONE: &str = "none";
 
 const SPECS: [Spec; 16] = [
-    Spec { key: "wipe.full.per_admin", default: "10", kind: Kind::Count, guard: Guard::MoreIsLooser },
-    Spec { key: "wipe.full.per_tenant", default: "20", kind: Kind::Count, guard: Guard::MoreIsLooser },
-    Spec { key: "wipe.other.per_admin", default: "100", kind: Kind::Count, guard: Guard::MoreIsLooser },
-    Spec { key: "wipe.other.per_tenant", default: "200", kind: Kind::Count, guard: Guard::MoreIsLooser },
-    Spec { key: "wipe.delay", default: "0s", kind: Kind::Span, guard: Guard::LessIsLooser },
-    Spec { key: "wipe.newcomer", default: "24h", kind: Kind::Span, guard: Guard::LessIsLooser },
-    Spec { key: "windows.poll", default: "60m", kind: Kind::Span, guard: Guard::None },
+    Spec { key: "wipe.full.per_admin", default: "10", kind: Kind::Count(0), guard: Guard::MoreIsLooser },
+    Spec { key: "wipe.full.per_tenant", default: "20", kind: Kind::Count(0), guard: Guard::MoreIsLooser },
+    Spec { key: "wipe.other.per_admin", default: "100", kind: Kind::Count(0), guard: Guard::MoreIsLooser },
+    Spec { key: "wipe.other.per_tenant", default: "200", kind: Kind::Count(0), guard: Guard::MoreIsLooser },
+    Spec { key: "wipe.delay", default: "0s", kind: Kind::Span("0s", "30d"), guard: Guard::LessIsLooser },
+    Spec { key: "wipe.newcomer", default: "24h", kind: Kind::Span("0s", "7d"), guard: Guard::LessIsLooser },
+    Spec { key: "windows.poll", default: "60m", kind: Kind::Span("1m", "7d"), guard: Guard::AnyChangeByANewcomer },
     Spec {
         key: "eas.unknown",
         default: "quarantine",
@@ -60,11 +65,17 @@ const SPECS: [Spec; 16] = [
     },
     Spec { key: "eas.domain", default: NONE, kind: Kind::Text(any), guard: Guard::None },
     Spec { key: "apple.sign_messages", default: "off", kind: Kind::Choice(&["off", "on"]), guard: Guard::None },
-    Spec { key: "apple.push_url", default: "https://api.push.apple.com", kind: Kind::Text(https), guard: Guard::None },
+    // A push service or a poll that never comes holds every wipe back, and so any stop to a thief.
+    Spec {
+        key: "apple.push_url",
+        default: "https://api.push.apple.com",
+        kind: Kind::Text(https),
+        guard: Guard::AnyChangeByANewcomer,
+    },
     // Whoever may name a proxy may speak for every device.
     Spec { key: "net.trusted_proxies", default: NONE, kind: Kind::Text(any), guard: Guard::AnyChangeIsLooser },
-    Spec { key: "limit.connections_per_address", default: "1000", kind: Kind::Count, guard: Guard::None },
-    Spec { key: "limit.wrong_codes_per_hour", default: "10", kind: Kind::Count, guard: Guard::MoreIsLooser },
+    Spec { key: "limit.connections_per_address", default: "1000", kind: Kind::Count(0), guard: Guard::None },
+    Spec { key: "limit.wrong_codes_per_hour", default: "10", kind: Kind::Count(1), guard: Guard::MoreIsLooser },
     // The webhook tells administrators of held wipes: to silence it weakens the guard.
     Spec { key: "notify.webhook", default: NONE, kind: Kind::Text(http_or_none), guard: Guard::AnyChangeIsLooser },
 ];
@@ -114,7 +125,10 @@ pub struct Setting {
 }
 
 fn spec(key: &str) -> Result<&'static Spec> {
-    SPECS.iter().find(|s| s.key == key).ok_or_else(|| Error::not_found("setting", key))
+    SPECS.iter().find(|s| s.key == key).ok_or_else(|| {
+        let near = nearest(key, SPECS.iter().map(|s| s.key)).unwrap_or_default();
+        Error::not_found_near("setting", key, near)
+    })
 }
 
 fn current(tx: &mut Tx<'_>, spec: &Spec) -> Result<Setting> {
@@ -181,7 +195,7 @@ pub fn set(tx: &mut Tx<'_>, actor: &Actor, key: &str, value: &str) -> Result<Set
     let spec = spec(key)?;
     check(spec, value)?;
     let now = current(tx, spec)?;
-    let looser = loosens(spec, &now.value, value) && !admins::first_hour(tx)?;
+    let looser = loosens(spec, actor, &now.value, value) && !admins::first_hour(tx)?;
     let stored = if looser {
         Stored { key: key.into(), value: now.value, pending: Some((value.into(), admins::counted(tx)?)) }
     } else {
@@ -194,8 +208,8 @@ pub fn set(tx: &mut Tx<'_>, actor: &Actor, key: &str, value: &str) -> Result<Set
 
 fn check(spec: &Spec, value: &str) -> Result<()> {
     let wrong = match spec.kind {
-        Kind::Count => value.parse::<u32>().err().map(|_| "a whole number is needed".to_string()),
-        Kind::Span => parse_duration(value).err(),
+        Kind::Count(least) => count_wrong(value, least),
+        Kind::Span(least, most) => span_wrong(value, least, most),
         Kind::Choice(of) => (!of.contains(&value)).then(|| format!("one of {} is needed", of.join(", "))),
         Kind::Text(wrong) => wrong(value).map(str::to_string),
     };
@@ -206,9 +220,27 @@ fn check(spec: &Spec, value: &str) -> Result<()> {
     }
 }
 
-fn loosens(spec: &Spec, old: &str, new: &str) -> bool {
+fn count_wrong(value: &str, least: u32) -> Option<String> {
+    match value.parse::<u32>() {
+        Ok(number) if number >= least => None,
+        _ => Some(format!("a whole number from {least} to {} is needed", u32::MAX)),
+    }
+}
+
+fn span_wrong(value: &str, least: &str, most: &str) -> Option<String> {
+    let within = |span: Duration| {
+        parse_duration(least).is_ok_and(|l| l <= span) && parse_duration(most).is_ok_and(|m| span <= m)
+    };
+    match parse_duration(value) {
+        Ok(span) if within(span) => None,
+        Ok(_) => Some(format!("a duration from {least} to {most} is needed")),
+        Err(text) => Some(text),
+    }
+}
+
+fn loosens(spec: &Spec, actor: &Actor, old: &str, new: &str) -> bool {
     let number = |text: &str| match spec.kind {
-        Kind::Span => parse_duration(text).map(|d| d.as_secs()).unwrap_or_default(),
+        Kind::Span(..) => parse_duration(text).map(|d| d.as_secs()).unwrap_or_default(),
         _ => text.parse().unwrap_or_default(),
     };
     match spec.guard {
@@ -216,12 +248,63 @@ fn loosens(spec: &Spec, old: &str, new: &str) -> bool {
         Guard::MoreIsLooser => number(new) > number(old),
         Guard::LessIsLooser => number(new) < number(old),
         Guard::AnyChangeIsLooser => new != old,
+        Guard::AnyChangeByANewcomer => new != old && actor.newcomer_until.is_some(),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn actor(newcomer_until: Option<Timestamp>) -> Actor {
+        Actor { id: "1".into(), name: "Ann".into(), newcomer_until }
+    }
+
+    #[test]
+    fn values_stay_within_their_range() {
+        for (key, value, part) in [
+            ("windows.poll", "1m", ""),
+            ("windows.poll", "1w", ""),
+            ("windows.poll", "59s", "a duration from 1m to 7d"),
+            ("windows.poll", "8d", "a duration from 1m to 7d"),
+            ("wipe.newcomer", "0s", ""),
+            ("wipe.newcomer", "169h", "a duration from 0s to 7d"),
+            ("wipe.delay", "30d", ""),
+            ("wipe.delay", "5w", "a duration from 0s to 30d"),
+            ("wipe.delay", "soon", "is not a duration"),
+            ("wipe.full.per_admin", "0", ""),
+            ("wipe.full.per_admin", "-1", "from 0 to 4294967295"),
+            ("limit.wrong_codes_per_hour", "1", ""),
+            ("limit.wrong_codes_per_hour", "0", "from 1 to"),
+        ] {
+            let wrong = check(spec(key).unwrap(), value).err().map(|e| e.to_string()).unwrap_or_default();
+            assert!(wrong.contains(part) && wrong.is_empty() == part.is_empty(), "{key} {value}: {wrong}");
+        }
+    }
+
+    #[test]
+    fn every_default_is_within_its_range() {
+        for spec in &SPECS {
+            assert!(check(spec, spec.default).is_ok(), "{}", spec.key);
+        }
+    }
+
+    #[test]
+    fn a_newcomers_push_service_and_poll_wait_and_others_do_not() {
+        let newcomer = actor(Some(Timestamp(1)));
+        for (key, old, new) in [("windows.poll", "60m", "1m"), ("apple.push_url", "https://a", "https://b")] {
+            let spec = spec(key).unwrap();
+            assert!(loosens(spec, &newcomer, old, new), "{key}");
+            assert!(!loosens(spec, &newcomer, old, old), "{key}, the same again");
+            assert!(!loosens(spec, &actor(None), old, new), "{key}, by one who counts");
+        }
+    }
+
+    #[test]
+    fn an_unknown_key_names_the_nearest() {
+        let words = spec("windows.pol").err().map(|e| e.to_string()).unwrap_or_default();
+        assert_eq!(words, "there is no setting \"windows.pol\"; the nearest is windows.poll");
+    }
 
     #[test]
     fn the_documentation_names_each_with_its_default() {
