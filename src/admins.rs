@@ -313,10 +313,14 @@ pub fn list_tokens(tx: &mut Tx<'_>) -> Result<Vec<TokenView>> {
         .collect())
 }
 
-/// Ends a token at once.
+/// Ends a token at once. A newcomer ends their own alone: a thief shall not lock out those who could stop them.
 pub fn revoke_token(tx: &mut Tx<'_>, actor: &Actor, id: TokenId) -> Result<()> {
     let token = tx.all::<Token>("")?.into_iter().find(|t| t.id == id && t.node.is_none());
     let mut token = token.ok_or_else(|| Error::not_found("token", id))?;
+    if let Some(until) = actor.newcomer_until.filter(|_| actor.id != token.admin) {
+        let text = format!("{} is new here and may end other people's tokens from {until}", actor.name);
+        return Err(Error::forbidden("newcomer", text));
+    }
     token.revoked = Some(tx.now());
     tx.put(&token)?;
     audit::note(tx, &actor.id, "token.revoked", id, "ok", "")

@@ -34,12 +34,16 @@ pub struct Notice {
     /// Not to be tried before.
     next: Timestamp,
     tries: u32,
+    /// Whether its key begins with `next`; those of 0.1.0 are under their id alone.
+    #[serde(default)]
+    by_time: bool,
 }
 
+/// By the time they are next due: those that a receiver rejects stand in the way of no others.
 impl Record for Notice {
     const KIND: &'static str = "notice";
     fn key(&self) -> String {
-        self.id.to_string()
+        if self.by_time { format!("{:016x}/{}", self.next.0.max(0), self.id) } else { self.id.to_string() }
     }
 }
 
@@ -50,7 +54,7 @@ pub fn tell(tx: &mut Tx<'_>, event: &str, subject: impl ToString, detail: &str) 
     }
     let (event, subject, detail) = (event.to_string(), subject.to_string(), detail.to_string());
     let (id, now) = (tx.new_id(), tx.now());
-    Ok(tx.put(&Notice { id, event, at: now, subject, detail, next: now, tries: 0 })?)
+    Ok(tx.put(&Notice { id, event, at: now, subject, detail, next: now, tries: 0, by_time: true })?)
 }
 
 /// Takes those that are due, with the address to send them to. What is not [`done`] in time is due again, later each time.
@@ -66,17 +70,17 @@ pub fn take(tx: &mut Tx<'_>, count: usize) -> Result<Option<(String, Vec<Notice>
             tx.delete(&notice);
         } else if notice.next <= now {
             let pause = LEASE.saturating_mul(1 << notice.tries.min(8)).min(MAX_PAUSE);
-            tx.put(&Notice { next: now.plus(pause), tries: notice.tries.saturating_add(1), ..notice.clone() })?;
-            taken.push(notice);
+            tx.delete(&notice);
+            let later =
+                Notice { next: now.plus(pause), tries: notice.tries.saturating_add(1), by_time: true, ..notice };
+            tx.put(&later)?;
+            taken.push(later);
         }
     }
     Ok(url.filter(|_| !taken.is_empty()).map(|url| (url, taken)))
 }
 
-/// The receiver has it.
-pub fn done(tx: &mut Tx<'_>, id: Uuid) -> Result<()> {
-    if let Some(notice) = tx.get::<Notice>(id)? {
-        tx.delete(&notice);
-    }
-    Ok(())
+/// The receiver has it: this notice, as [`take`] gave it.
+pub fn done(tx: &mut Tx<'_>, notice: &Notice) {
+    tx.delete(notice);
 }

@@ -1,7 +1,7 @@
-//! Sends notices to the webhook, in order, one at a time; what is not taken is sent again later.
+//! Sends notices to the webhook, as they become due, one at a time; what is not taken is sent again later.
 
 use super::Server;
-use crate::{error::Result, notices};
+use crate::{error::Result, notices, store::Tx};
 use axum::body::Body;
 use http::{Request, header};
 use std::time::Duration;
@@ -30,8 +30,11 @@ pub(super) async fn send(server: &Server) -> Result<()> {
         let sent = tokio::time::timeout(PATIENCE, server.outgoing.send(request)).await;
         match sent {
             Ok(Ok(answer)) if answer.status().is_success() => {
-                let id = notice.id;
-                server.store.run(move |tx| notices::done(tx, id)).await?;
+                let done = move |tx: &mut Tx<'_>| {
+                    notices::done(tx, &notice);
+                    Ok(())
+                };
+                server.store.run(done).await?;
             }
             Ok(Ok(answer)) => tracing::warn!(status = %answer.status(), "the webhook did not take a notice"),
             Ok(Err(error)) => tracing::warn!(%error, "the webhook was not reached"),

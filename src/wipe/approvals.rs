@@ -171,7 +171,7 @@ fn create(tx: &mut Tx<'_>, actor: &Actor, subject: Subject, detail: &str) -> Res
     tx.put(&approval)?;
     tx.put(&Waiting { approval: approval.id })?;
     audit::note(tx, &actor.id, "approval.asked", approval.id, "waiting", detail)?;
-    notices::tell(tx, "approval.waiting", approval.id, approval.subject.as_str())?;
+    notices::tell(tx, "approval.waiting", approval.id, detail)?;
     Ok(approval)
 }
 

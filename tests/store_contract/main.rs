@@ -43,6 +43,7 @@ macro_rules! store_contract {
         a_wipe_needs_a_reason,
         the_limits_hold_and_one_approval_holds_the_rest,
         a_newcomer_counts_for_nothing,
+        a_newcomer_ends_their_own_tokens_alone,
         a_loosened_limit_waits,
         nobody_approves_their_own_request,
         the_stop_holds_and_cancels_in_one_act,
@@ -79,6 +80,7 @@ macro_rules! store_contract {
         a_mail_device_brings_along_what_it_was,
         a_wiped_pcs_old_certificate_stays_ended_when_it_is_back,
         nothing_guarded_passes_the_breaker_by,
+        a_rejected_notice_silences_no_other,
     } };
 }
 

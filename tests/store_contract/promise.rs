@@ -3,9 +3,11 @@
 use crate::fixture::{Fixture, SECRET, able, device, request};
 pub use crate::worst_day::*;
 use lanyard::{
-    admins, audit,
+    admins::{self, Actor},
+    audit,
     error::{Error, Result},
     ids::{CommandId, DeviceId, EnrolmentId, Fingerprint, InvitationId},
+    notices::{self, Notice},
     queue::{self, Action, Command, Outcome, Scope, State, Talk},
     registry::{
         Channel, Credential, Device, EnrolmentState, Life, Ownership, Platform, Standing, credential,
@@ -357,6 +359,23 @@ pub async fn a_newcomer_counts_for_nothing(fixture: Fixture) {
     let local = fixture.local().await;
     let refused = fixture.store.run(move |tx| approvals::approve(tx, &local, id)).await;
     assert_eq!(code(refused), "own_newcomer", "whom one made lately is no second person");
+}
+
+pub async fn a_newcomer_ends_their_own_tokens_alone(fixture: Fixture) {
+    let ann = fixture.second("ann").await;
+    fixture.device("u1", &[Channel::Apple]).await;
+    let eve = fixture.second("eve").await;
+    let tokens = fixture.store.run(admins::list_tokens).await.unwrap();
+    let of = |name: &str| tokens.iter().find(|token| token.admin == name).unwrap().id;
+    let end = |actor: &Actor, id| {
+        let actor = actor.clone();
+        fixture.store.run(move |tx| admins::revoke_token(tx, &actor, id))
+    };
+    assert_eq!(code(end(&eve, of("ann")).await), "newcomer");
+    end(&eve, of("eve")).await.unwrap();
+    end(&ann, of("ann")).await.unwrap();
+    let left = fixture.store.run(admins::list_tokens).await.unwrap();
+    assert!(left.is_empty(), "{left:?}");
 }
 
 pub async fn a_loosened_limit_waits(fixture: Fixture) {
@@ -799,4 +818,28 @@ pub async fn a_revoked_enrolment_is_refused_and_its_wipe_says_so(fixture: Fixtur
     assert_eq!(standing(&fixture, sha256).await, Standing::Revoked, "refused, and not told to unenrol");
     let ended = fixture.command(wipe.id).await;
     assert_eq!((ended.state, ended.error.unwrap().code.as_str()), (State::Failed, "device_left"));
+}
+
+pub async fn a_rejected_notice_silences_no_other(fixture: Fixture) {
+    let local = fixture.local().await;
+    let tell = move |tx: &mut Tx<'_>| {
+        settings::set(tx, &local, "notify.webhook", "https://hook.example.org/")?;
+        (0..5).try_for_each(|number| notices::tell(tx, "approval.waiting", number, "why"))
+    };
+    fixture.store.run(tell).await.unwrap();
+    let take = |count| fixture.store.run(move |tx| Ok(notices::take(tx, count)?.map(|(_, taken)| taken)));
+    let subjects = |taken: &[Notice]| taken.iter().map(|n| n.subject.clone()).collect::<Vec<_>>();
+    let first = take(3).await.unwrap().unwrap();
+    assert_eq!(subjects(&first), ["0", "1", "2"]);
+    let younger = take(3).await.unwrap().unwrap();
+    assert_eq!(subjects(&younger), ["3", "4"], "the first three wait for their next try");
+    assert!(take(3).await.unwrap().is_none());
+    let done = move |tx: &mut Tx<'_>| {
+        younger.iter().chain(&first[..1]).for_each(|notice| notices::done(tx, notice));
+        Ok(())
+    };
+    fixture.store.run(done).await.unwrap();
+    if fixture.pass(Duration::from_secs(31)) {
+        assert_eq!(subjects(&take(20).await.unwrap().unwrap()), ["1", "2"]);
+    }
 }
