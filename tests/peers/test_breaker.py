@@ -15,6 +15,7 @@ RAW_PARTS = {
     "three wrong tries": "passcode: {max_failed: 3}",
     "three wrong tries, raw": "activesync: {MaxDevicePasswordFailedAttempts: '3'}",
     "another management": "apple: {profiles: [{base64: %s}]}",
+    "a server of updates": "windows: {csp: [{path: ./Vendor/MSFT/Policy/Config/Update/UpdateServiceUrl, format: chr, data: x}]}",
 }
 MDM_PAYLOAD = b"""<?xml version="1.0" encoding="UTF-8"?>
 <plist version="1.0"><dict><key>PayloadType</key><string>Configuration</string><key>PayloadVersion</key><integer>1</integer>

@@ -5,7 +5,7 @@ use crate::{
     channel::invitations::ENROLMENT_PROFILE,
     error::{Error, Result},
     policies,
-    policy::{PartContent, PartId, Value},
+    policy::{PartContent, PartId, Value, bounds},
     queue::{self, Action, Command, Scope},
     registry::{Channel, Device, Platform},
     server::Server,
@@ -110,6 +110,10 @@ fn prepare_part(tx: &mut Tx<'_>, device: &Device, command: &Command) -> Result<P
     let Some((sign, id, _)) = part(command) else { return Ok(Prepared::Skip) };
     let go = |what| Ok(Prepared::Go(Errand { uuid: uuid(command), what }));
     if sign == '-' {
+        // As for what is sent: a record may be older than a rule, and no removal ends the enrolment.
+        if let Err(refused) = bounds::check_remove(&id) {
+            return Ok(Prepared::Unsupported(refused.to_string()));
+        }
         let identifier = match &id {
             PartId::Settings => SETTINGS_PROFILE.to_string(),
             PartId::Profile(identifier) => identifier.clone(),
@@ -126,7 +130,7 @@ fn prepare_part(tx: &mut Tx<'_>, device: &Device, command: &Command) -> Result<P
     }
     crate::queue::save(tx, &sent)?;
     // Checked when it was applied, and again now: nothing that acts leaves as a setting.
-    if let Err(refused) = crate::policy::bounds::check(&now_wanted.content) {
+    if let Err(refused) = bounds::check(&now_wanted.content) {
         return Ok(Prepared::Unsupported(refused.to_string()));
     }
     match &now_wanted.content {

@@ -275,7 +275,7 @@ fn applied(tx: &mut Tx<'_>, device: &mut Device, command: &Command, outcome: Par
         ('-', Part::Enforced) => {
             of_channel.remove(&id);
         }
-        ('-', Part::Failed(text)) => {
+        ('-', Part::Failed(text) | Part::Unsupported(text)) => {
             if let Some(kept) = of_channel.get_mut(&id) {
                 kept.outcome = Part::Stuck(text);
             }

@@ -11,8 +11,13 @@ const MAX_DEPTH: usize = 32;
 /// Opening and closing tags of containers: a bound on their depth that needs no parser.
 const MAX_CONTAINER_TAGS: usize = 4_000;
 /// Payloads that are, or carry, commands.
-const REFUSED_TYPES: [(&str, &str); 2] = [
+const REFUSED_TYPES: [(&str, &str); 3] = [
     ("com.apple.mdm", "it would enrol the device elsewhere or end this enrolment"),
+    // [MS-ASPROV] 2.2.2.54: the server of an Exchange account may have the whole device erased.
+    (
+        "com.apple.eas.account",
+        "its mail server could erase the device; invite the user to mail instead (`lanyard invite --channel activesync`)",
+    ),
     ("com.apple.mcxloginscripts", "it runs programs"),
 ];
 /// Keys that erase or run something, in whatever payload they stand.
@@ -187,6 +192,8 @@ pub(in crate::policy) mod tests {
                 "<key>a</key><array><dict><key>PayloadType</key><string>com.apple.mdm</string></dict></array>".into(),
                 "com.apple.mdm is refused",
             ),
+            ("foreign mail", "com.example.m", "com.apple.eas.account", String::new(), "could erase the device"),
+            ("mail by IMAP", "com.example.m", "com.apple.mail.managed", String::new(), ""),
             ("scripts", "com.example.m", "com.apple.mcxloginscripts", String::new(), "runs programs"),
             ("hook", "com.example.m", "x", "<key>LoginHook</key><string>rm</string>".into(), "runs programs"),
             ("encrypted", "com.example.m", "x", "<key>IsEncrypted</key><true/>".into(), "encrypted"),

@@ -164,6 +164,11 @@ mod tests {
             ("./Device/Vendor/MSFT/DMClient/Provider/x/Unenroll", "x", Err("DMClient acts")),
             ("./Device/Vendor/MSFT/%52emoteWipe/doWipe", "", Err("no node")),
             ("./Device/Vendor/MSFT/Policy/Config/Security/ClearTPMIfNotReady", "1", Err("ClearTPMIfNotReady acts")),
+            // Servers that could act on the PC.
+            ("./Device/Vendor/MSFT/Policy/Config/Update/UpdateServiceUrl", "http://wsus", Err("no node")),
+            ("./Device/Vendor/MSFT/Policy/Config/Update/AllowNonMicrosoftSignedUpdate", "1", Err("no node")),
+            ("./Device/Vendor/MSFT/ActiveSync/Accounts/{a}/Server", "x", Err("no node")),
+            ("./SyncML/DMAcc/x/AppAddr/y/Addr", "x", Err("no node")),
             ("./Device/Vendor/MSFT/Policy/Config/DeviceLock/MinDevicePasswordLenght", "8", Err(LENGTH)),
             (
                 "./Device/Vendor/MSFT/WiFi/Profile/Office%20net/WlanXml",

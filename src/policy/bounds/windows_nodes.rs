@@ -1,7 +1,8 @@
 //! The Windows nodes that a raw part may set: Policy CSP areas, BitLocker and PassportForWork. Names, formats and
 //! allowed numbers alone. Made from Microsoft's DDF v2 files as of mid-2024, the source of the CSP reference (facts; the
 //! reference is CC BY 4.0, © Microsoft; reduced to a table). Nodes that only report and nodes that act (Exec) are left
-//! out, and so is Security/ClearTPMIfNotReady, which destroys keys.
+//! out, and so are Security/ClearTPMIfNotReady, which destroys keys, and of Update what names a server of updates or takes
+//! updates that are not Microsoft's: whoever runs that server runs programs as SYSTEM, and so can erase the PC.
 
 use super::super::file::CspFormat::{self, Bool, Chr, Int};
 
@@ -344,7 +345,6 @@ pub(super) static NODES: &[(&str, CspFormat, &str)] = &[
     ("./Device/Vendor/MSFT/Policy/Config/Update/AllowAutoUpdate", Int, "0|1|2|3|4|5"),
     ("./Device/Vendor/MSFT/Policy/Config/Update/AllowAutoWindowsUpdateDownloadOverMeteredNetwork", Int, "0|1"),
     ("./Device/Vendor/MSFT/Policy/Config/Update/AllowMUUpdateService", Int, "0|1"),
-    ("./Device/Vendor/MSFT/Policy/Config/Update/AllowNonMicrosoftSignedUpdate", Int, "0|1"),
     ("./Device/Vendor/MSFT/Policy/Config/Update/AllowOptionalContent", Int, "0|1|2|3"),
     ("./Device/Vendor/MSFT/Policy/Config/Update/AllowTemporaryEnterpriseFeatureControl", Int, "0|1"),
     ("./Device/Vendor/MSFT/Policy/Config/Update/AllowUpdateService", Int, "0|1"),
@@ -411,8 +411,6 @@ pub(super) static NODES: &[(&str, CspFormat, &str)] = &[
     ("./Device/Vendor/MSFT/Policy/Config/Update/SetProxyBehaviorForUpdateDetection", Int, "0|1"),
     ("./Device/Vendor/MSFT/Policy/Config/Update/TargetReleaseVersion", Chr, ""),
     ("./Device/Vendor/MSFT/Policy/Config/Update/UpdateNotificationLevel", Int, "0|1|2"),
-    ("./Device/Vendor/MSFT/Policy/Config/Update/UpdateServiceUrl", Chr, ""),
-    ("./Device/Vendor/MSFT/Policy/Config/Update/UpdateServiceUrlAlternate", Chr, ""),
     ("./Device/Vendor/MSFT/Policy/Config/Wifi/AllowAutoConnectToWiFiSenseHotspots", Int, "0|1"),
     ("./Device/Vendor/MSFT/Policy/Config/Wifi/AllowInternetSharing", Int, "0|1"),
     ("./Device/Vendor/MSFT/Policy/Config/Wifi/AllowManualWiFiConfiguration", Int, "0|1"),
