@@ -257,7 +257,7 @@ mod tests {
     use super::*;
 
     fn actor(newcomer_until: Option<Timestamp>) -> Actor {
-        Actor { id: "1".into(), name: "Ann".into(), newcomer_until }
+        Actor { id: "1".into(), name: "Ann".into(), newcomer_until, sponsors: Default::default() }
     }
 
     #[test]
