@@ -6,11 +6,12 @@ use lanyard::{
     store::{Engine, Fault, Postgres, Sled, Store},
 };
 use std::{
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering::SeqCst},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 const BEGIN: i64 = 1_764_000_000_000;
@@ -25,6 +26,19 @@ async fn now(engine: impl Engine + 'static) -> (Store, Timestamp) {
     let store = Store::start(Box::new(engine), options("node-a"));
     let now = store.run(|tx| Ok(tx.now())).await.unwrap();
     (store, now)
+}
+
+/// What opening says, once sled's own threads have let go of the folder.
+fn sled_once_free(folder: &Path, clock: Clock) -> Result<Sled, Fault> {
+    let begun = Instant::now();
+    loop {
+        match Sled::open(folder, clock.clone()) {
+            Err(Fault::Away(why)) if why.contains("lock") && begun.elapsed() < Duration::from_secs(10) => {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            opened => return opened,
+        }
+    }
 }
 
 fn postgres(url: &str) -> Result<Postgres, Fault> {
@@ -46,7 +60,7 @@ async fn time_goes_on_from_the_highest_seen_on_sled() {
     store.run(lanyard::audit::checkpoint).await.unwrap();
     store.close();
     time.store(BEGIN, SeqCst);
-    let (store, after) = now(Sled::open(&folder, clock).unwrap()).await;
+    let (store, after) = now(sled_once_free(&folder, clock).unwrap()).await;
     assert!(after >= begun.plus(Duration::from_secs(3600)), "{after}");
     store.close();
     std::fs::remove_dir_all(folder).unwrap();
@@ -55,11 +69,16 @@ async fn time_goes_on_from_the_highest_seen_on_sled() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_newer_layout_is_refused_on_sled() {
     let folder = std::env::temp_dir().join(format!("lanyard-reopened-{}", uuid::Uuid::new_v4()));
-    drop(Sled::open(&folder, clock().1).unwrap());
-    let raw = sled::open(&folder).unwrap();
+    drop(sled_once_free(&folder, clock().1).unwrap());
+    let raw = loop {
+        match sled::open(&folder) {
+            Ok(raw) => break raw,
+            Err(_) => std::thread::sleep(Duration::from_millis(50)),
+        }
+    };
     raw.insert("!layout", "99").unwrap();
     drop(raw);
-    let refused = Sled::open(&folder, clock().1).err().unwrap();
+    let refused = sled_once_free(&folder, clock().1).err().unwrap();
     assert!(matches!(refused, Fault::Newer { found: 99 }), "{refused}");
     std::fs::remove_dir_all(folder).unwrap();
 }
