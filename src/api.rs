@@ -33,7 +33,7 @@ pub fn router(server: Arc<Server>) -> Router {
     for route in routes().into_iter().filter(Route::is_served) {
         router = router.route(route.path, route.handler(&server));
     }
-    router.fallback(problem::no_such_route)
+    router.fallback(problem::no_such_route).method_not_allowed_fallback(problem::no_such_method)
 }
 
 /// Every route under `/api/v1`, in the order of the documentation.

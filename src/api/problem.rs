@@ -98,3 +98,11 @@ impl From<Error> for Problem {
 pub(super) async fn no_such_route() -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "no_such_route", "there is nothing here; see /api/openapi.json")
 }
+
+pub(super) async fn no_such_method() -> Problem {
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method", "what is here takes another method; see /api/openapi.json")
+}
+
+pub(super) fn path_is_no_text() -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "path", "the path is no UTF-8")
+}

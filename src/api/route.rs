@@ -1,10 +1,10 @@
 //! One row of the table of routes: where, what for, what comes in and out, and who answers.
 
 use super::call::{Asked, Call};
-use super::problem::Problem;
+use super::problem::{self, Problem};
 use crate::{error::Result, server::Server, store::Tx};
 use axum::{
-    extract::{RawPathParams, Request},
+    extract::{RawPathParams, Request, rejection::RawPathParamsRejection},
     http::{Method, StatusCode},
     response::{IntoResponse, Response},
     routing::{MethodFilter, MethodRouter, on},
@@ -12,10 +12,13 @@ use axum::{
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 type Handle = dyn Fn(&mut Tx<'_>, &Call, Value) -> Result<Value> + Send + Sync;
-type Check = fn(&Value) -> std::result::Result<(), serde_json::Error>;
+/// The parts of the path in braces, unless they are no UTF-8.
+type Path = std::result::Result<RawPathParams, RawPathParamsRejection>;
+type Misfit = serde_path_to_error::Error<serde_json::Error>;
+type Check = fn(&Value) -> std::result::Result<(), Misfit>;
 
 /// See the module.
 pub(super) struct Route {
@@ -86,7 +89,7 @@ where
     Route {
         body: |generator| (B::schema_name() != Empty::schema_name()).then(|| generator.subschema_for::<B>()),
         answer: |generator| generator.subschema_for::<A>(),
-        check: |body| serde_json::from_value::<B>(body.clone()).map(drop),
+        check: |body| serde_path_to_error::deserialize::<_, B>(body).map(drop),
         handle: None,
         query: &[],
         pages: false,
@@ -169,10 +172,7 @@ impl Route {
     pub(super) fn handler(self, server: &Arc<Server>) -> MethodRouter {
         let Ok(filter) = MethodFilter::try_from(self.method.clone()) else { return MethodRouter::new() };
         let (server, route) = (server.clone(), Arc::new(self));
-        on(filter, move |path: RawPathParams, request: Request| {
-            let path = path.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
-            answer(server.clone(), route.clone(), path, request)
-        })
+        on(filter, move |path: Path, request: Request| answer(server.clone(), route.clone(), path, request))
     }
 
     /// The body as JSON, known to be of the right shape. An absent one is an empty object.
@@ -181,18 +181,34 @@ impl Route {
             if bytes.is_empty() { Ok(Value::Object(serde_json::Map::new())) } else { serde_json::from_slice(bytes) };
         let body: Value = body.map_err(|e| Problem::new(StatusCode::BAD_REQUEST, "json", e.to_string()))?;
         match (self.check)(&body) {
+            // serde would take a list as an object's fields in their order.
+            _ if !body.is_object() => {
+                Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", "an object is needed").field("body"))
+            }
             Ok(()) => Ok(body),
-            Err(error) => {
-                let text = error.to_string();
-                // serde names the field between back quotes: the only place where it does.
-                let field = text.split('`').nth(1).unwrap_or("body").to_string();
+            Err(misfit) => {
+                let (field, text) = misfit_in(&misfit);
                 Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", text).field(field))
             }
         }
     }
 }
 
-async fn answer(server: Arc<Server>, route: Arc<Route>, path: BTreeMap<String, String>, request: Request) -> Response {
+/// The field that does not fit, and what is wrong with it.
+fn misfit_in(misfit: &Misfit) -> (String, String) {
+    let (path, text) = (misfit.path().to_string(), misfit.inner().to_string());
+    if path != "." {
+        return (path.clone(), format!("{path}: {text}"));
+    }
+    // A field too many or too few has no path; serde names it between back quotes, as it does values elsewhere.
+    let named = text.starts_with("unknown field") || text.starts_with("missing field");
+    let field = text.split('`').nth(1).filter(|_| named).unwrap_or("body").to_string();
+    (field, text)
+}
+
+async fn answer(server: Arc<Server>, route: Arc<Route>, path: Path, request: Request) -> Response {
+    let Ok(path) = path else { return problem::path_is_no_text().into_response() };
+    let path = path.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
     let asked = match Asked::read(&server, path, request).await {
         Ok(asked) => asked,
         Err(refusal) => return refusal,
@@ -206,4 +222,34 @@ async fn answer(server: Arc<Server>, route: Arc<Route>, path: BTreeMap<String, S
     };
     let act = route.method != Method::GET;
     asked.run(act, move |tx, call| Ok((route.status, handle(tx, call, body)?))).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code)]
+    struct Body {
+        reason: String,
+        scope: Option<crate::queue::Scope>,
+    }
+
+    #[test]
+    fn a_misfit_names_its_field_and_not_its_value() {
+        for (body, field, part) in [
+            (r#"{"reason": 5}"#, "reason", "reason: invalid type: integer `5`"),
+            (r#"{"reason": "r", "scope": "half"}"#, "scope", "unknown variant `half`"),
+            (r#"{"scope": "full"}"#, "reason", "missing field `reason`"),
+            (r#"{"reason": "r", "pim": 1}"#, "pim", "unknown field `pim`"),
+            (r#"{"reason": "r", "scope": null, "scope": 1}"#, "scope", "scope: "),
+            ("5", "body", "invalid type: integer `5`"),
+        ] {
+            let value: Value = serde_json::from_str(body).unwrap();
+            let misfit = serde_path_to_error::deserialize::<_, Body>(&value).err().unwrap();
+            let (named, text) = misfit_in(&misfit);
+            assert!(named == field && text.contains(part), "{body}: {named}: {text}");
+        }
+    }
 }

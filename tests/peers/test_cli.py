@@ -1,12 +1,13 @@
 """What the command line says beside its documents, and how its verbs end: exit codes, remarks on stderr, waits."""
 
+import json
 import os
 import signal
 import subprocess
 import unittest
 
 from apple_device import AppleDevice
-from harness import BINARY, REQUEST_LIMIT, STOP_LIMIT, Api, ServedTest, eventually, free_port, in_background
+from harness import BINARY, REQUEST_LIMIT, STOP_LIMIT, Api, ServedTest, eventually, free_port, in_background, request
 
 
 class Verb:
@@ -140,6 +141,31 @@ class CommandLine(ServedTest):
         ):
             with self.subTest(words=words):
                 self.assertIn(argument, self.says(*words, code=2))
+
+
+class Refusals(ServedTest):
+    def test_each_is_a_problem_with_a_code(self):
+        token = (self.server.data / "local.token").read_text().strip()
+        base = f"https://{self.server.described()['admin']}"
+        for method, path, body, status, code, field in (
+            ("PATCH", "/api/v1/devices", None, 405, "method", None),
+            ("POST", "/livez", None, 405, "method", None),
+            ("GET", "/api/v1/nothing", None, 404, "no_such_route", None),
+            ("GET", "/api/v1/devices/%ff", None, 400, "path", None),
+            ("POST", "/api/v1/invitations", "{", 400, "json", None),
+            ("POST", "/api/v1/invitations", '{"channel": 5, "user": "u"}', 422, "invalid", "channel"),
+            ("POST", "/api/v1/invitations", '{"channel": "apple"}', 422, "invalid", "user"),
+            ("POST", "/api/v1/invitations", '[5]', 422, "invalid", "body"),
+            ("PUT", "/api/v1/apple/push-cert", '{"file": 1}', 422, "invalid", "file"),
+        ):
+            with self.subTest(method=method, path=path, body=body):
+                headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+                reply = request(base + path, method, body, headers, None, self.server.ca)
+                self.assertEqual(reply.headers["content-type"], "application/problem+json", reply)
+                problem = json.loads(reply.body)
+                self.assertEqual((reply.status, problem["code"], problem.get("field")), (status, code, field), problem)
+                if status == 405:
+                    self.assertIn("GET", reply.headers["allow"])
 
 
 if __name__ == "__main__":
