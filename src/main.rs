@@ -40,9 +40,15 @@ fn main() -> ExitCode {
         Err(error) => return failed(&error),
     };
     match arguments.verb {
-        Verb::Serve(options) => match runtime.block_on(serve::run(options)) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => failed(&error),
+        Verb::Serve(options) => match options.with_file() {
+            Ok(options) => match runtime.block_on(serve::run(options)) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => failed(&error),
+            },
+            Err(error) => {
+                eprintln!("lanyard: {error}");
+                ExitCode::from(2)
+            }
         },
         Verb::Demo(options) => match runtime.block_on(demo::run(options, arguments.json)) {
             Ok(true) => ExitCode::SUCCESS,

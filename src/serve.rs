@@ -7,6 +7,7 @@ mod tls;
 
 pub use folder::Folder;
 pub use options::{Log, Options};
+use options::{StoreUrl, address, upstream};
 
 use crate::{
     admins, audit, channel,
@@ -28,6 +29,7 @@ use crate::{
 };
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -63,19 +65,17 @@ pub struct Running {
 /// Opens everything; both ports answer when this returns. Errors are sentences for the operator.
 pub async fn start(options: &Options) -> Result<Running, String> {
     lanyard_certs::providers::init().map_err(|e| e.to_string())?;
+    options.check()?;
     let folder = Folder::open(options.data.as_deref())?;
     let clock = clock::system();
     let url = options.store.clone().unwrap_or_else(|| format!("sled:{}", folder.path("store").display()));
-    let extra = match &options.trust {
-        Some(path) => std::fs::read(path).map_err(|e| format!("{}: {e}", path.display()))?,
-        None => Vec::new(),
-    };
-    let roots = trusted_roots(&extra).map_err(|e| e.to_string())?;
+    let roots = roots(options.trust.as_deref())?;
     let (store, presence) = open_store(&url, &folder, clock.clone(), roots.clone()).await?;
     let (master_key, authority) =
         keys::open(&store, &folder, options.master_key.as_deref(), clock().to_datetime()).await?;
     folder.write("ca.pem", &authority.root_pem(), false)?;
     let token = folder.local_token()?;
+    folder.warn_of_readers(options.master_key.as_deref());
     store.run(move |tx| admins::ensure_local(tx, &token)).await.map_err(|e| e.to_string())?;
     store.run(audit::checkpoint).await.map_err(|e| e.to_string())?;
 
@@ -84,13 +84,13 @@ pub async fn start(options: &Options) -> Result<Running, String> {
     let admin_port = bind(options.admin_addr.unwrap_or(ADMIN_ADDR))?;
     let (device, admin) = (local(&device_port)?, local(&admin_port)?);
     let public_url =
-        address(options.public_url.as_deref())?.unwrap_or_else(|| format!("https://localhost:{}", device.port()));
+        given(options.public_url.as_deref())?.unwrap_or_else(|| format!("https://localhost:{}", device.port()));
     if options.public_url.is_none() {
         tracing::warn!(
             "no --public-url: real devices need a name that they can reach; {public_url} works on this machine only"
         );
     }
-    let enrol_url = address(options.enrol_url.as_deref())?.unwrap_or_else(|| public_url.clone());
+    let enrol_url = given(options.enrol_url.as_deref())?.unwrap_or_else(|| public_url.clone());
 
     let proxies = store.run(|tx| settings::text(tx, "net.trusted_proxies")).await.map_err(|e| e.to_string())?;
     let per_address =
@@ -197,9 +197,8 @@ fn start_log(log: Log) {
     }
 }
 
-/// Serves until SIGTERM, SIGINT or SIGHUP (the terminal went away).
+/// Serves until SIGTERM, SIGINT or SIGHUP (the terminal went away). The options are those of [`Options::with_file`].
 pub async fn run(options: Options) -> Result<(), String> {
-    let options = options.with_file()?;
     let log = options.log.unwrap_or(Log::Text);
     start_log(log);
     let running = start(&options).await?;
@@ -223,17 +222,14 @@ async fn open_store(
     roots: Arc<rustls::RootCertStore>,
 ) -> Result<(Store, Arc<Presence>), String> {
     let node = folder.node()?;
-    let (at, name) = (url.to_string(), node.clone());
+    let (at, name, beside) = (url.to_string(), node.clone(), folder.clone());
     // PostgreSQL's client blocks: not on the runtime's threads.
     let opened = tokio::task::spawn_blocking(move || -> Result<Box<dyn Engine>, String> {
-        if let Some(path) = at.strip_prefix("sled:") {
-            Sled::open(std::path::Path::new(path), clock)
-                .map(|s| Box::new(s) as _)
-                .map_err(|e| format!("store {path}: {e}"))
-        } else if at.starts_with("postgres://") || at.starts_with("postgresql://") {
-            Postgres::open(&at, &name, &roots).map(|s| Box::new(s) as _).map_err(|e| format!("store: {e}"))
-        } else {
-            Err("--store is sled:DIR or postgres://…".to_string())
+        match StoreUrl::parse(&at)? {
+            StoreUrl::Sled(path) => open_sled(path, &beside, clock).map(|s| Box::new(s) as _),
+            StoreUrl::Postgres(url) => {
+                Postgres::open(url, &name, &roots).map(|s| Box::new(s) as _).map_err(|e| format!("store: {e}"))
+            }
         }
     });
     let engine = opened.await.map_err(|e| e.to_string())??;
@@ -247,25 +243,31 @@ async fn open_store(
     Ok((Store::start(engine, StoreOptions { node, fill, observer: presence.clone() }), presence))
 }
 
+/// The folder is made readable by us alone, wherever it is.
+fn open_sled(path: &Path, beside: &Folder, clock: Clock) -> Result<Sled, String> {
+    folder::make(path)?;
+    Sled::open(path, clock).map_err(|fault| {
+        let text = fault.to_string();
+        // sled's own words for the lock that another process has.
+        if !text.contains("could not acquire lock") {
+            return format!("store {}: {text}", path.display());
+        }
+        let who = beside.server().map(|pid| format!(" (process {pid})")).unwrap_or_default();
+        format!("store {}: another server{who} uses it; only one can", path.display())
+    })
+}
+
+/// The roots that outgoing calls trust, besides the system's those of `--trust`.
+fn roots(trust: Option<&Path>) -> Result<Arc<rustls::RootCertStore>, String> {
+    let Some(path) = trust else { return trusted_roots(&[]).map_err(|e| e.to_string()) };
+    let extra = std::fs::read(path).map_err(|e| format!("--trust {}: {e}", path.display()))?;
+    trusted_roots(&extra).map_err(|e| format!("--trust {}: {e}", path.display()))
+}
+
+fn given(url: Option<&str>) -> Result<Option<String>, String> {
+    url.map(address).transpose()
+}
+
 fn local(port: &Listener) -> Result<SocketAddr, String> {
     port.local_addr().map_err(|e| e.to_string())
-}
-
-/// An `https` address without path or slash at its end.
-fn address(url: Option<&str>) -> Result<Option<String>, String> {
-    let Some(url) = url else { return Ok(None) };
-    let plain = url.trim_end_matches('/');
-    let rest = plain.strip_prefix("https://").unwrap_or_default();
-    if rest.is_empty() || rest.contains('/') || rest.contains('@') || host(plain).is_empty() {
-        return Err(format!("{url:?} is not https://NAME or https://NAME:PORT"));
-    }
-    Ok(Some(plain.to_string()))
-}
-
-fn upstream(url: &str) -> Result<http::Uri, String> {
-    let uri: http::Uri = url.parse().map_err(|e| format!("--eas-upstream: {e}"))?;
-    match uri.scheme_str() {
-        Some("http" | "https") if uri.host().is_some() => Ok(uri),
-        _ => Err("--eas-upstream is http(s)://HOST/Microsoft-Server-ActiveSync".into()),
-    }
 }

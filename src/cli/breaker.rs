@@ -56,6 +56,9 @@ impl Approvals {
 /// Until somebody has decided.
 async fn wait(client: &Client, path: &str) -> Done {
     let mut approval = client.get(path).await?;
+    if approval.get("state").and_then(Value::as_str) == Some("waiting") {
+        eprintln!("lanyard: it waits for a second person");
+    }
     loop {
         match approval.get("state").and_then(Value::as_str) {
             Some("waiting") => {

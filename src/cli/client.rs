@@ -7,12 +7,14 @@ use crate::{
 };
 use axum::body::Body;
 use http::{Method, Request, StatusCode, header};
+use rustls::RootCertStore;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 use std::{
     cell::Cell,
     net::SocketAddr,
     path::PathBuf,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -38,7 +40,7 @@ impl Client {
         let set = |name: &str| std::env::var(name).ok().filter(|v| !v.is_empty());
         let folder = Folder::existing(set("LANYARD_DATA").map(PathBuf::from).as_deref());
         let base = match set("LANYARD_URL") {
-            Some(url) => url.trim_end_matches('/').to_string(),
+            Some(url) => given_url(&url)?,
             None => local_url(&folder)?,
         };
         let token = match set("LANYARD_TOKEN") {
@@ -46,10 +48,12 @@ impl Client {
             None => kept(&folder, "local.token", "LANYARD_TOKEN")?,
         };
         let roots = match set("LANYARD_CA") {
-            Some(path) => std::fs::read(&path).map_err(|e| format!("{path}: {e}"))?,
-            None => folder.read("ca.pem")?.unwrap_or_default().into_bytes(),
+            Some(path) => given_roots(&path).map_err(|text| format!("LANYARD_CA, {path}: {text}"))?,
+            None => {
+                let roots = folder.read("ca.pem")?.unwrap_or_default();
+                trusted_roots(roots.as_bytes()).map_err(|e| format!("{}: {e}", folder.path("ca.pem").display()))?
+            }
         };
-        let roots = trusted_roots(&roots).map_err(|e| e.to_string())?;
         let outgoing = Outgoing::new(&roots).map_err(|e| e.to_string())?;
         Ok(Self { base, token: token.into(), outgoing, told: Cell::new(false) })
     }
@@ -144,8 +148,22 @@ impl Client {
         if parts.status.is_success() {
             return serde_json::from_slice(&bytes).map_err(|e| Failure::Failed(e.to_string()));
         }
-        let text = problem(parts.status, &bytes);
+        let text = self.problem(parts.status, &bytes);
         Err(if parts.status == StatusCode::SERVICE_UNAVAILABLE { Failure::Away(text) } else { Failure::Failed(text) })
+    }
+
+    fn problem(&self, status: StatusCode, body: &[u8]) -> String {
+        let problem: Value = serde_json::from_slice(body).unwrap_or_default();
+        let text = |name: &str| problem.get(name).and_then(Value::as_str);
+        match (text("code"), text("detail")) {
+            (Some("invalid"), Some(detail)) => detail.to_string(),
+            (Some(code), Some(detail)) => format!("{detail} ({code})"),
+            _ if status == StatusCode::NOT_FOUND => format!(
+                "{} is no admin port: it answered {status}. LANYARD_URL names the administrators' port, not the devices'",
+                self.base
+            ),
+            _ => format!("{} answered {status}", self.base),
+        }
     }
 
     /// Every administrator is told of what waits, until they have looked.
@@ -160,14 +178,19 @@ impl Client {
     }
 }
 
-fn problem(status: StatusCode, body: &[u8]) -> String {
-    let problem: Value = serde_json::from_slice(body).unwrap_or_default();
-    let text = |name: &str| problem.get(name).and_then(Value::as_str);
-    match (text("code"), text("detail")) {
-        (Some("invalid"), Some(detail)) => detail.to_string(),
-        (Some(code), Some(detail)) => format!("{detail} ({code})"),
-        _ => format!("the server answered {status}"),
+/// `LANYARD_URL`: a name or address under https, perhaps with a path that a proxy takes away.
+fn given_url(url: &str) -> Result<String, Failure> {
+    let plain = url.trim_end_matches('/');
+    let good = plain.parse::<http::Uri>().is_ok_and(|uri| uri.scheme_str() == Some("https") && uri.host().is_some());
+    if good { Ok(plain.to_string()) } else { Err(format!("LANYARD_URL: {url:?} is not https://HOST:PORT").into()) }
+}
+
+fn given_roots(path: &str) -> Result<Arc<RootCertStore>, String> {
+    let pem = std::fs::read(path).map_err(|e| e.to_string())?;
+    if pem.trim_ascii().is_empty() {
+        return Err("no certificate in it".into());
     }
+    trusted_roots(&pem).map_err(|e| e.to_string())
 }
 
 fn local_url(folder: &Folder) -> Result<String, Failure> {

@@ -5,7 +5,7 @@ use std::{
     fs,
     io::Write,
     net::SocketAddr,
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -17,11 +17,7 @@ impl Folder {
     /// The folder named, or the usual one: `/var/lib/lanyard` for root, else `$XDG_DATA_HOME/lanyard`. Made where absent, 0700.
     pub fn open(named: Option<&Path>) -> Result<Self, String> {
         let path = named.map_or_else(usual, Path::to_path_buf);
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&path)
-            .map_err(|e| format!("{}: {e}", path.display()))?;
+        make(&path)?;
         Ok(Self(path))
     }
 
@@ -91,9 +87,38 @@ impl Folder {
         self.write("server.json", &format!("{text}\n"), false)
     }
 
+    /// The process that serves from this folder, as far as can be known.
+    pub(super) fn server(&self) -> Option<u64> {
+        let told: serde_json::Value = serde_json::from_str(&self.read("server.json").ok()??).ok()?;
+        told.get("pid")?.as_u64().filter(|pid| Path::new(&format!("/proc/{pid}")).exists())
+    }
+
+    /// Tells the operator of secrets that others on this machine can read.
+    pub(super) fn warn_of_readers(&self, master_key: Option<&Path>) {
+        let key = master_key.map_or_else(|| self.path("master.key"), Path::to_path_buf);
+        // A group may see the folder; the keys in it are for us alone.
+        for (path, bits) in [(self.0.clone(), 0o007), (key, 0o077), (self.path("local.token"), 0o077)] {
+            if let Some(mode) = open_to_others(&path, bits) {
+                tracing::warn!(path = %path.display(), mode = format!("{mode:03o}"), "others on this machine can read it");
+            }
+        }
+    }
+
     pub(super) fn withdraw(&self) {
         drop(fs::remove_file(self.path("server.json")));
     }
+}
+
+/// Makes a folder where there is none, for us alone.
+pub(super) fn make(path: &Path) -> Result<(), String> {
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(|e| format!("{}: {e}", path.display()))
+}
+
+/// The permissions, where they have any of these bits.
+fn open_to_others(path: &Path, bits: u32) -> Option<u32> {
+    let mode = fs::metadata(path).ok()?.permissions().mode() & 0o777;
+    (mode & bits != 0).then_some(mode)
 }
 
 fn random_hex<const N: usize>() -> Result<String, String> {

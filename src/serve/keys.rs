@@ -61,12 +61,16 @@ fn wanted(kept: &SealedCa) -> String {
 }
 
 fn given_key(folder: &Folder, file: Option<&Path>) -> Result<Option<MasterKey>, String> {
-    let line = match (file, std::env::var("LANYARD_MASTER_KEY").ok().filter(|v| !v.is_empty())) {
-        (Some(path), _) => Some(std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?),
-        (None, Some(line)) => Some(line),
-        (None, None) => folder.read("master.key")?,
+    let (place, line) = match (file, std::env::var("LANYARD_MASTER_KEY").ok().filter(|v| !v.is_empty())) {
+        (Some(path), _) => {
+            let place = format!("--master-key {}", path.display());
+            let line = std::fs::read_to_string(path).map_err(|e| format!("{place}: {e}"))?;
+            (place, Some(line))
+        }
+        (None, Some(line)) => ("LANYARD_MASTER_KEY".to_string(), Some(line)),
+        (None, None) => (folder.path("master.key").display().to_string(), folder.read("master.key")?),
     };
-    line.map(|line| MasterKey::parse(line.trim()).map_err(|e| format!("master key: {e}"))).transpose()
+    line.map(|line| MasterKey::parse(line.trim()).map_err(|e| format!("{place}: {e}"))).transpose()
 }
 
 /// Makes a CA and puts it into the store unless another node was faster; returns the one that counts.

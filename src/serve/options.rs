@@ -1,6 +1,8 @@
 //! What `lanyard serve` is told: by flags, by the environment, or by a file that says the same.
 
+use crate::{policy::nearest::nearest, server::host};
 use serde::Deserialize;
+use serde_norway::Value;
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -66,15 +68,25 @@ impl Options {
     /// These, and what the file of `--config` says besides. Relative paths in it start at its own folder.
     pub fn with_file(mut self) -> Result<Self, String> {
         if let Some(path) = self.config.take() {
-            let text = std::fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
-            let file: Option<Self> = serde_norway::from_str(&text).map_err(|e| format!("{}: {e}", path.display()))?;
-            let file = file.unwrap_or_default().below(path.parent().unwrap_or(Path::new("")));
-            self = self.or(file);
+            let text = std::fs::read_to_string(&path).map_err(|e| e.to_string());
+            let file = text.and_then(|text| from_file(&text));
+            let file = file.map_err(|e| format!("--config {}: {e}", path.display()))?;
+            self = self.or(file.below(path.parent().unwrap_or(Path::new(""))));
         }
+        self.check()?;
+        Ok(self)
+    }
+
+    /// What can be known to be wrong before anything is opened or made.
+    pub(super) fn check(&self) -> Result<(), String> {
         if self.tls_cert.is_some() != self.tls_key.is_some() {
             return Err("--tls-cert and --tls-key go together".into());
         }
-        Ok(self)
+        for (flag, url) in [("--public-url", &self.public_url), ("--enrol-url", &self.enrol_url)] {
+            url.as_deref().map(address).transpose().map_err(|e| format!("{flag}: {e}"))?;
+        }
+        self.eas_upstream.as_deref().map(upstream).transpose()?;
+        self.store.as_deref().map(StoreUrl::parse).transpose().map(drop)
     }
 
     fn or(self, other: Self) -> Self {
@@ -100,6 +112,63 @@ impl Options {
             *path = path.take().map(|path| folder.join(path));
         }
         self
+    }
+}
+
+/// What a file says. A file of nothing but remarks says nothing.
+fn from_file(text: &str) -> Result<Options, String> {
+    match serde_norway::from_str(text).map_err(|e| e.to_string())? {
+        Value::Null => return Ok(Options::default()),
+        Value::Mapping(said) => said.keys().try_for_each(check_key)?,
+        _ => return Err("flags without their dashes are needed, a line `name: value` each".into()),
+    }
+    serde_norway::from_str(text).map_err(|e| e.to_string())
+}
+
+fn check_key(key: &Value) -> Result<(), String> {
+    use clap::Args as _;
+    let flags = Options::augment_args(clap::Command::new("serve"));
+    let known: Vec<&str> =
+        flags.get_arguments().filter_map(|a| a.get_long()).filter(|name| *name != "config").collect();
+    match key.as_str() {
+        Some(key) if known.contains(&key) => Ok(()),
+        Some(key) => Err(format!("unknown key {key:?}; the nearest is {}", nearest(key, known).unwrap_or_default())),
+        None => Err("each key is the name of a flag".into()),
+    }
+}
+
+/// Where the store is.
+pub(super) enum StoreUrl<'a> {
+    Sled(&'a Path),
+    Postgres(&'a str),
+}
+
+impl<'a> StoreUrl<'a> {
+    /// The URL may hold a password: no error repeats it.
+    pub(super) fn parse(url: &'a str) -> Result<Self, String> {
+        match url.strip_prefix("sled:") {
+            Some(folder) if !folder.is_empty() => Ok(Self::Sled(Path::new(folder))),
+            None if url.starts_with("postgres://") || url.starts_with("postgresql://") => Ok(Self::Postgres(url)),
+            _ => Err("--store (or LANYARD_STORE) is sled:DIR or postgres://…".into()),
+        }
+    }
+}
+
+/// An `https` address without path or slash at its end.
+pub(super) fn address(url: &str) -> Result<String, String> {
+    let plain = url.trim_end_matches('/');
+    let rest = plain.strip_prefix("https://").unwrap_or_default();
+    if rest.is_empty() || rest.contains('/') || rest.contains('@') || host(plain).is_empty() {
+        return Err(format!("{url:?} is not https://NAME or https://NAME:PORT"));
+    }
+    Ok(plain.to_string())
+}
+
+pub(super) fn upstream(url: &str) -> Result<http::Uri, String> {
+    let uri: http::Uri = url.parse().map_err(|e| format!("--eas-upstream: {e}"))?;
+    match uri.scheme_str() {
+        Some("http" | "https") if uri.host().is_some() => Ok(uri),
+        _ => Err("--eas-upstream is http(s)://HOST/Microsoft-Server-ActiveSync".into()),
     }
 }
 
@@ -141,16 +210,23 @@ mod tests {
     #[test]
     fn what_is_wrong_in_a_file_is_said() {
         for (text, part) in [
-            ("pubic-url: https://a\n", "unknown field `pubic-url`, expected one of `data`"),
+            ("pubic-url: https://a\n", "unknown key \"pubic-url\"; the nearest is public-url"),
             ("device-addr: everywhere\n", "device-addr"),
-            ("config: other.yaml\n", "unknown field `config`"),
-            ("wipe.delay: 0s\n", "unknown field `wipe.delay`"),
+            ("config: other.yaml\n", "unknown key \"config\""),
+            ("wipe.delay: 0s\n", "unknown key \"wipe.delay\""),
+            ("- log: json\n", "a line `name: value` each"),
+            ("1: json\n", "the name of a flag"),
             ("tls-cert: chain.pem\n", "go together"),
+            ("public-url: http://a\n", "--public-url: \"http://a\" is not https://NAME"),
+            ("enrol-url: https://a/b\n", "--enrol-url: "),
+            ("eas-upstream: mail\n", "--eas-upstream is "),
+            ("store: mysql://u:secret@x\n", "--store (or LANYARD_STORE) is sled:DIR"),
+            ("store: 'sled:'\n", "--store (or LANYARD_STORE) is sled:DIR"),
         ] {
             let error = with(text, &[]).unwrap_err();
-            assert!(error.contains(part), "{text}: {error}");
+            assert!(error.contains(part) && !error.contains("secret"), "{text}: {error}");
         }
         let error = Options { config: Some("/nowhere/lanyard.yaml".into()), ..flags(&[]) }.with_file().unwrap_err();
-        assert!(error.starts_with("/nowhere/lanyard.yaml: "), "{error}");
+        assert!(error.starts_with("--config /nowhere/lanyard.yaml: "), "{error}");
     }
 }

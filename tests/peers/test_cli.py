@@ -7,7 +7,7 @@ import subprocess
 import unittest
 
 from apple_device import AppleDevice
-from harness import BINARY, REQUEST_LIMIT, STOP_LIMIT, Api, ServedTest, eventually, free_port, in_background, request
+from harness import BINARY, REQUEST_LIMIT, STOP_LIMIT, Api, Server, ServedTest, eventually, free_port, in_background, request
 
 
 class Verb:
@@ -68,6 +68,7 @@ class CommandLine(ServedTest):
         wipe = Verb(self.server, "wipe", ident, "--scope", "full", "--reason", "lost", "--yes", "--wait")
         approval = Verb(self.server, "approvals", "wait", held["approval"])
         eventually(lambda: "nothing wakes the device" in wipe.said, "the wipe's remark")
+        eventually(lambda: "waits for a second person" in approval.said, "the approval's remark")
         self.server.process.send_signal(signal.SIGTERM)
         self.server.process.wait(STOP_LIMIT)
         for verb in (wipe, approval):
@@ -141,6 +142,80 @@ class CommandLine(ServedTest):
         ):
             with self.subTest(words=words):
                 self.assertIn(argument, self.says(*words, code=2))
+
+
+class Serving(ServedTest):
+    def refused(self, *words, code, **variables):
+        """What a second `lanyard serve` says, and that it made no folder where its words alone are wrong."""
+        data = self.folder() / "new"
+        words = ["serve", "--data", data, "--device-addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0", *words]
+        ended, said = Verb(self.server, *words, **variables).end()
+        self.assertEqual(ended, code, said)
+        self.assertTrue(code == 1 or not data.exists(), said)
+        return said
+
+    def file(self, text):
+        path = self.folder() / "file"
+        path.write_text(text)
+        return path
+
+    def test_wrong_words_end_with_two_and_leave_no_files(self):
+        for words, part in (
+            (("--store", "mysql://u:secret@x"), "--store (or LANYARD_STORE)"),
+            (("--public-url", "http://x"), "--public-url: "),
+            (("--enrol-url", "https://x/y"), "--enrol-url: "),
+            (("--eas-upstream", "mail"), "--eas-upstream"),
+            (("--tls-cert", "chain.pem"), "--tls-key"),
+            (("--config", self.file("- log\n")), "a line `name: value` each"),
+            (("--config", self.file("pubic-url: x\n")), "the nearest is public-url"),
+        ):
+            with self.subTest(words=words):
+                self.assertIn(part, self.refused(*words, code=2))
+        said = self.refused(code=2, LANYARD_STORE="mysql://u:secret@x")
+        self.assertIn("LANYARD_STORE", said)
+        self.assertNotIn("secret", said)
+
+    def test_a_key_that_is_none_names_its_place(self):
+        path = self.file("nonsense")
+        said = self.refused("--master-key", path, code=1)
+        self.assertEqual(said.count("master key: "), 1, said)
+        self.assertIn(f"--master-key {path}: ", said)
+        self.assertIn("LANYARD_MASTER_KEY: ", self.refused(code=1, LANYARD_MASTER_KEY="nonsense"))
+
+    def test_a_store_in_use_names_the_other_server(self):
+        words = ["serve", "--data", self.server.data, "--device-addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0"]
+        code, said = Verb(self.server, *words).end()
+        self.assertEqual(code, 1, said)
+        self.assertIn(f"another server (process {self.server.process.pid}) uses it", said)
+
+    def test_secrets_are_for_the_server_alone(self):
+        folder = self.folder()
+        other = Server(["--store", f"sled:{folder}/elsewhere/store"]).start()
+        try:
+            self.assertEqual((folder / "elsewhere/store").stat().st_mode & 0o777, 0o700)
+            self.assertNotIn("others on this machine", other.output())
+            (other.data / "local.token").chmod(0o644)
+            other.data.chmod(0o755)
+            other.restart()
+            for path in (other.data, other.data / "local.token"):
+                self.assertIn(f"others on this machine can read it path={path} ", other.output())
+        finally:
+            other.stop()
+
+    def test_the_client_names_what_is_wrong_with_its_variables(self):
+        device = f"https://{self.server.device}"
+        for variables, part in (
+            ({"LANYARD_URL": "localhost:9443"}, "LANYARD_URL: "),
+            ({"LANYARD_URL": "http://localhost:9443"}, "LANYARD_URL: "),
+            ({"LANYARD_URL": device}, f"{device} is no admin port"),
+            ({"LANYARD_CA": str(self.file(""))}, "LANYARD_CA, "),
+            ({"LANYARD_CA": str(self.file("nothing"))}, "LANYARD_CA, "),
+            ({"LANYARD_CA": "/nowhere"}, "LANYARD_CA, /nowhere: "),
+        ):
+            with self.subTest(variables=variables):
+                code, said = Verb(self.server, "devices", "list", **variables).end()
+                self.assertEqual(code, 1, said)
+                self.assertIn(part, said)
 
 
 class Refusals(ServedTest):
