@@ -82,7 +82,11 @@ pub fn file(policy: &Policy) -> Result<Arc<PolicyFile>> {
     if let Some(known) = known {
         return Ok(known);
     }
-    let file = Arc::new(parsed(&policy.text)?);
+    let kept = PolicyFile::parse_kept(&policy.text).map_err(|e| Error::invalid("text", e.to_string()))?;
+    for why in &kept.1 {
+        tracing::warn!(policy = %policy.name, %why, "a part that this version refuses is left out: apply the policy anew");
+    }
+    let file = Arc::new(kept.0);
     if let Ok(mut read) = READ.lock() {
         if read.len() >= REMEMBERED {
             read.clear();

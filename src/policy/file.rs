@@ -158,6 +158,18 @@ impl PolicyError {
 impl PolicyFile {
     /// Reads a policy's text, its profiles inlined.
     pub fn parse(source: &str) -> Result<PolicyFile, PolicyError> {
+        Self::read(source, &mut None)
+    }
+
+    /// Reads a text that was taken before, perhaps by a program with wider bounds: raw parts that are refused today are
+    /// left out, so that devices lose them rather than every check-in failing. Says which.
+    pub fn parse_kept(source: &str) -> Result<(PolicyFile, Vec<PolicyError>), PolicyError> {
+        let mut left_out = Some(Vec::new());
+        let file = Self::read(source, &mut left_out)?;
+        Ok((file, left_out.unwrap_or_default()))
+    }
+
+    fn read(source: &str, left_out: &mut LeftOut) -> Result<PolicyFile, PolicyError> {
         let mut top = Fields::read(Node::parse(source)?, "")?;
         let name = name(top.need("name")?, "name")?;
         let assign = assign(top.need("assign")?)?;
@@ -167,9 +179,9 @@ impl PolicyFile {
             passcode: top.take("passcode").map(passcode).transpose()?,
             encryption: top.take("encryption").map(encryption).transpose()?,
             camera: top.take("camera").map(camera).transpose()?,
-            apple_profiles: top.take("apple").map(apple).transpose()?.unwrap_or_default(),
-            windows_csp: top.take("windows").map(windows).transpose()?.unwrap_or_default(),
-            activesync: top.take("activesync").map(activesync).transpose()?.unwrap_or_default(),
+            apple_profiles: top.take("apple").map(|n| apple(n, left_out)).transpose()?.unwrap_or_default(),
+            windows_csp: top.take("windows").map(|n| windows(n, left_out)).transpose()?.unwrap_or_default(),
+            activesync: top.take("activesync").map(|n| activesync(n, left_out)).transpose()?.unwrap_or_default(),
         })
     }
 
@@ -187,6 +199,20 @@ impl PolicyFile {
         let nodes = self.windows_csp.iter().map(|n| format!("windows.csp[{}]", n.path));
         let elements = self.activesync.keys().map(|name| format!("activesync.{name}"));
         typed.chain(profiles).chain(nodes).chain(elements).collect()
+    }
+}
+
+/// Raw parts that were left out; `None` where each must pass.
+type LeftOut = Option<Vec<PolicyError>>;
+
+/// A raw part; none where it was refused and may be left out.
+fn unless_left_out<T>(part: Result<T, PolicyError>, left_out: &mut LeftOut) -> Result<Option<T>, PolicyError> {
+    match (part, left_out) {
+        (Err(why), Some(left_out)) => {
+            left_out.push(why);
+            Ok(None)
+        }
+        (part, _) => part.map(Some),
     }
 }
 
@@ -276,14 +302,15 @@ fn camera(node: Node) -> Result<Camera, PolicyError> {
     }
 }
 
-fn apple(node: Node) -> Result<Vec<AppleProfile>, PolicyError> {
+fn apple(node: Node, left_out: &mut LeftOut) -> Result<Vec<AppleProfile>, PolicyError> {
     let mut fields = Fields::read(node, "apple")?;
     let mut profiles: Vec<AppleProfile> = Vec::new();
     let Some(node) = fields.take("profiles") else { return Ok(profiles) };
     for (place, item) in list(node, "apple.profiles", "a list of profiles", MAX_PROFILES)? {
         let bytes = profile_bytes(item, &place)?;
         let profile = bounds::apple_profile(&bytes)
-            .map_err(|why| PolicyError::Refused { place: place.clone(), why: why.to_string() })?;
+            .map_err(|why| PolicyError::Refused { place: place.clone(), why: why.to_string() });
+        let Some(profile) = unless_left_out(profile, left_out)? else { continue };
         if profiles.iter().any(|known| known.identifier == profile.identifier) {
             return PolicyError::refused(&place, format!("a profile {} stands before already", profile.identifier));
         }
@@ -310,12 +337,12 @@ fn profile_bytes(node: Node, place: &str) -> Result<Vec<u8>, PolicyError> {
     }
 }
 
-fn windows(node: Node) -> Result<Vec<WindowsCsp>, PolicyError> {
+fn windows(node: Node, left_out: &mut LeftOut) -> Result<Vec<WindowsCsp>, PolicyError> {
     let mut fields = Fields::read(node, "windows")?;
     let mut nodes: Vec<WindowsCsp> = Vec::new();
     let Some(node) = fields.take("csp") else { return Ok(nodes) };
     for (place, item) in list(node, "windows.csp", "a list of {path, format, data}", MAX_NODES)? {
-        let node = csp(item, &place)?;
+        let Some(node) = unless_left_out(csp(item, &place), left_out)? else { continue };
         if nodes.iter().any(|known| known.path == node.path) {
             return PolicyError::refused(&place, format!("the node {} stands before already", node.path));
         }
@@ -340,7 +367,7 @@ fn csp(node: Node, place: &str) -> Result<WindowsCsp, PolicyError> {
         .or_else(|why| PolicyError::refused(place, format!("{}: {why}", cut(&path))))
 }
 
-fn activesync(node: Node) -> Result<BTreeMap<String, String>, PolicyError> {
+fn activesync(node: Node, left_out: &mut LeftOut) -> Result<BTreeMap<String, String>, PolicyError> {
     let Node::Map(entries) = node else {
         return Err(fields::wrong("activesync", "a mapping of elements to values", &node));
     };
@@ -352,16 +379,20 @@ fn activesync(node: Node) -> Result<BTreeMap<String, String>, PolicyError> {
             Node::List(_) | Node::Map(_) => return PolicyError::refused(&place, "lists and mappings are not carried"),
             node => scalar(node, &place, ["0", "1"])?,
         };
-        match bounds::element(&name, &value) {
-            Ok(value) => elements.insert(name, value),
-            Err(_) if bounds::is_unheard_of(&name) => {
-                let nearest = super::nearest::nearest(&name, bounds::element_names()).unwrap_or_default().to_owned();
-                return Err(PolicyError::UnknownKey { place, nearest });
-            }
-            Err(why) => return PolicyError::refused(&place, why.to_string()),
-        };
+        let value = bounds::element(&name, &value).map_err(|why| refused_element(&name, place, &why));
+        if let Some(value) = unless_left_out(value, left_out)? {
+            elements.insert(name, value);
+        }
     }
     Ok(elements)
+}
+
+fn refused_element(name: &str, place: String, why: &bounds::Refused) -> PolicyError {
+    if !bounds::is_unheard_of(name) {
+        return PolicyError::Refused { place, why: why.to_string() };
+    }
+    let nearest = super::nearest::nearest(name, bounds::element_names()).unwrap_or_default().to_owned();
+    PolicyError::UnknownKey { place, nearest }
 }
 
 /// Text, a number, or a truth value in the spelling of the wire.

@@ -181,3 +181,21 @@ proptest! {
         let _ = PolicyFile::parse(&format!("name: a\nassign: all\nwindows: {{csp: {value}}}\n"));
     }
 }
+
+#[test]
+fn a_kept_text_loses_what_is_refused_today_and_no_more() {
+    let packed = STANDARD.encode(test_profile("com.example.m", "com.apple.eas.account", ""));
+    let text = format!(
+        "name: a\nassign: all\ncamera: blocked\napple: {{profiles: [{{base64: {packed}}}]}}\n\
+         windows: {{csp: [{{path: ./Vendor/MSFT/Policy/Config/Update/UpdateServiceUrl, data: x}},\
+         {{path: ./Vendor/MSFT/Policy/Config/Camera/AllowCamera, data: 0}}]}}\n\
+         activesync: {{AllowBluetooth: 2, MaxDevicePasswordFailedAttempts: 1}}\n"
+    );
+    assert!(PolicyFile::parse(&text).is_err());
+    let (file, left_out) = PolicyFile::parse_kept(&text).unwrap();
+    let places: Vec<String> = left_out.iter().map(|why| why.to_string()).collect();
+    assert_eq!(left_out.len(), 3, "{places:?}");
+    assert_eq!((file.apple_profiles.len(), file.windows_csp.len(), file.activesync.len()), (0, 1, 1));
+    assert_eq!(file.camera, Some(Camera::Blocked));
+    assert!(PolicyFile::parse_kept("name: a\nassign: some\n").is_err(), "else it must be whole");
+}
