@@ -59,7 +59,7 @@ pub fn check_remove(id: &PartId) -> Result<(), Refused> {
     match id {
         PartId::Settings | PartId::Setting(_) | PartId::Document => Ok(()),
         PartId::Profile(identifier) => apple::check_identifier(identifier),
-        PartId::Csp(path) => windows::node(path).map(drop),
+        PartId::Csp(path) => windows::check_remove(path),
     }
 }
 

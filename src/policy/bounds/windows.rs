@@ -29,6 +29,18 @@ static FAMILIES: &[(&str, CspFormat, &str)] = &[
     ("./Device/Vendor/MSFT/WiFi/Profile/*/WlanXml", CspFormat::Chr, ""),
 ];
 
+/// What policies could set once (0.1.0): it may be taken away still.
+const ONCE: [&str; 3] = [
+    "./Device/Vendor/MSFT/Policy/Config/Update/AllowNonMicrosoftSignedUpdate",
+    "./Device/Vendor/MSFT/Policy/Config/Update/UpdateServiceUrl",
+    "./Device/Vendor/MSFT/Policy/Config/Update/UpdateServiceUrlAlternate",
+];
+
+/// Whether a node may be taken away: what may be set, and what once could be.
+pub(super) fn check_remove(path: &str) -> Result<(), Refused> {
+    if ONCE.contains(&path) { Ok(()) } else { node(path).map(drop) }
+}
+
 /// Checks one node and gives it in the spelling that is sent: the table's case, `./Vendor/…` as `./Device/Vendor/…`.
 /// Without a format it is the node's own.
 pub fn windows_csp(path: &str, format: Option<CspFormat>, data: &str) -> Result<WindowsCsp, Refused> {
@@ -45,14 +57,14 @@ pub fn windows_csp(path: &str, format: Option<CspFormat>, data: &str) -> Result<
 
 /// A node that may be set.
 #[derive(Debug)]
-pub(super) struct Node {
+struct Node {
     path: String,
     format: CspFormat,
     allowed: &'static str,
 }
 
 /// Finds the node of a path, in whatever case it is written.
-pub(super) fn node(path: &str) -> Result<Node, Refused> {
+fn node(path: &str) -> Result<Node, Refused> {
     if path.len() > 512 || !path.chars().all(|c| c.is_ascii_graphic() || c == ' ') {
         return Refused::because("a path is at most 512 ASCII characters");
     }
@@ -189,6 +201,15 @@ mod tests {
                 (found, want) => panic!("{path}={data}: {found:?}, not {want:?}"),
             }
         }
+    }
+
+    #[test]
+    fn what_could_be_set_once_can_be_taken_away() {
+        for path in ONCE {
+            assert!(check_remove(path).is_ok() && node(path).is_err(), "{path}");
+        }
+        assert!(check_remove(LENGTH).is_ok());
+        assert!(check_remove("./Device/Vendor/MSFT/DMClient/Provider/Lanyard").is_err());
     }
 
     #[test]
