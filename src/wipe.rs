@@ -43,9 +43,9 @@ pub struct Request {
 
 /// Asks for a wipe. Asked again it answers the first command; what is over a limit, from a newcomer or under the stop is held.
 pub fn ask(tx: &mut Tx<'_>, actor: &Actor, device: &str, request: Request, support: Ask<'_>) -> Result<Command> {
-    let reason = reason(&request.reason)?;
+    let request = Request { reason: reason(&request.reason)?, ..request };
     let mut device = lookup::device(tx, device)?;
-    if let Some(first) = asked_before(tx, actor, &mut device, request.scope, &reason)? {
+    if let Some(first) = asked_before(tx, actor, &mut device, &request)? {
         return Ok(first);
     }
     if device.ownership == Ownership::Personal && request.scope == Scope::Full {
@@ -60,16 +60,26 @@ pub fn ask(tx: &mut Tx<'_>, actor: &Actor, device: &str, request: Request, suppo
     }
     let mut command = Command::new(tx.new_id(), device.id, &carrier, Action::Wipe, tx.now());
     command.scope = Some(request.scope);
-    command.reason = reason;
-    command.pin = request.pin;
-    command.expires = request.expires.map(|d| tx.now().plus(d));
+    terms(tx, &mut command, &request)?;
+    let kind = if request.scope == Scope::Full { Kind::Full } else { Kind::Other };
+    guarded(tx, actor, &mut device, command, kind)
+}
+
+/// What goes with a wipe, as this request says it.
+fn terms(tx: &mut Tx<'_>, command: &mut Command, request: &Request) -> Result<()> {
     let delay = match request.delay {
         Some(delay) => delay,
         None => settings::span(tx, "wipe.delay")?,
     };
+    if request.expires.is_some_and(|expires| expires <= delay) {
+        let text = format!("it would expire within its undo window of {} s", delay.as_secs());
+        return Err(Error::invalid("expires", text));
+    }
+    command.reason.clone_from(&request.reason);
+    command.pin.clone_from(&request.pin);
+    command.expires = request.expires.map(|expires| tx.now().plus(expires));
     command.delay = delay.as_secs();
-    let kind = if request.scope == Scope::Full { Kind::Full } else { Kind::Other };
-    guarded(tx, actor, &mut device, command, kind)
+    Ok(())
 }
 
 /// Asks for a lock of the screen: guarded like a retire.
@@ -115,20 +125,15 @@ fn reason(text: &str) -> Result<String> {
 
 /// The command that answers a wipe asked for again; `None`: a new one is to be made. What the breaker holds has no effect yet, so
 /// it answers nobody who asks for another scope, and nobody whose word counts.
-fn asked_before(
-    tx: &mut Tx<'_>,
-    actor: &Actor,
-    device: &mut Device,
-    scope: Scope,
-    reason: &str,
-) -> Result<Option<Command>> {
+fn asked_before(tx: &mut Tx<'_>, actor: &Actor, device: &mut Device, request: &Request) -> Result<Option<Command>> {
+    let scope = request.scope;
     let enough = |c: &Command| c.wipes(Scope::Full) || c.wipes(scope);
     let open = open_wipes(tx, device)?;
     if let Some(first) = open.iter().find(|c| enough(c) && c.hold != Some(Hold::Breaker)) {
         return Ok(Some(first.clone()));
     }
     if let Some(held) = open.iter().find(|c| c.wipes(scope) && c.hold == Some(Hold::Breaker)) {
-        return ask_again(tx, actor, device, held.clone(), reason).map(Some);
+        return ask_again(tx, actor, device, held.clone(), request).map(Some);
     }
     if let Some(id) = device.wipe.filter(|_| matches!(device.life, Life::Wiped | Life::Retired))
         && let Some(ended) = tx.get::<Command>(id)?.filter(enough)
@@ -148,7 +153,13 @@ fn open_wipes(tx: &mut Tx<'_>, device: &Device) -> Result<Vec<Command>> {
 }
 
 /// A held wipe goes its way when somebody asks for it whom nothing hinders: who asked first, once the hour has room, or another.
-fn ask_again(tx: &mut Tx<'_>, actor: &Actor, device: &mut Device, mut held: Command, reason: &str) -> Result<Command> {
+fn ask_again(
+    tx: &mut Tx<'_>,
+    actor: &Actor,
+    device: &mut Device,
+    mut held: Command,
+    request: &Request,
+) -> Result<Command> {
     let kind = if held.scope == Some(Scope::Full) { Kind::Full } else { Kind::Other };
     if hindrance(tx, actor, kind)?.is_some() {
         return Ok(held);
@@ -157,9 +168,10 @@ fn ask_again(tx: &mut Tx<'_>, actor: &Actor, device: &mut Device, mut held: Comm
     approvals::withdraw(tx, &held)?;
     held.approval = None;
     if held.asked_by != actor.id {
+        // Nothing of what the other chose holds: an undo window of weeks, or a PIN that they know.
         (held.asked_by, held.requested_by) = (actor.id.clone(), actor.name.clone());
-        held.reason = reason.to_string();
-        audit::note(tx, &actor.id, "wipe.asked", held.id, "ok", &format!("device {}: {reason}", device.id))?;
+        terms(tx, &mut held, request)?;
+        audit::note(tx, &actor.id, "wipe.asked", held.id, "ok", &format!("device {}: {}", device.id, held.reason))?;
     }
     pass(tx, device, &mut held)?;
     queue::save(tx, &held)?;
@@ -245,6 +257,14 @@ fn approve_command(tx: &mut Tx<'_>, id: crate::ids::CommandId) -> Result<()> {
         return Ok(());
     }
     let mut device = lookup::by_id(tx, command.device)?;
+    let overtaken = |c: &Command| c.wipes(Scope::Full) && c.is_wipe_under_way();
+    if command.wipes(Scope::Selective) && open_wipes(tx, &device)?.iter().any(overtaken) {
+        queue::ending::end_on(tx, &mut device, &mut command, State::Cancelled, false)?;
+        return audit::note(tx, "system", "command.cancelled", id, "ok", "a full wipe is under way");
+    }
+    // Its time was to begin with the asking, and begins with the approval.
+    let waited = tx.now().since(command.created);
+    command.expires = command.expires.map(|expires| expires.plus(waited));
     pass(tx, &mut device, &mut command)?;
     queue::save(tx, &command)?;
     Ok(tx.put(&device)?)

@@ -6,7 +6,7 @@ use crate::{
     clock::Timestamp,
     error::Result,
     ids::{EnrolmentId, Fingerprint},
-    registry::{Channel, Device, Enrolment, EnrolmentState, Life, credential, lookup},
+    registry::{Channel, Device, Enrolment, EnrolmentState, Life, Ownership, credential, lookup},
     store::Tx,
 };
 use std::time::Duration;
@@ -95,6 +95,8 @@ fn wiped(tx: &mut Tx<'_>, device: &mut Device, command: &Command) -> Result<()> 
     let witness = command.evidence.last().map(|e| e.enrolment).filter(|witness| *witness != carrier);
     device.life = life;
     device.wipe = Some(command.id);
+    // By this wipe, and no more by one that was to follow it.
+    device.mail_shut = device.mail_shut.map(|_| command.id);
     let later = if full { now } else { now.plus(CHECKOUT) };
     let mut ended: Vec<(Fingerprint, Timestamp)> = Vec::new();
     for enrolment in device.enrolments.iter_mut().filter(|e| e.is_live() && witness != Some(e.id)) {
@@ -178,7 +180,11 @@ pub fn hand_over(tx: &mut Tx<'_>, device: &mut Device, gone: EnrolmentId) -> Res
             continue;
         };
         match heir {
-            Some((enrolment, channel)) if command.action == Action::Wipe => {
+            // What began as the organisation's device may be its user's own by now.
+            Some((enrolment, channel))
+                if command.action == Action::Wipe
+                    && !(command.wipes(Scope::Full) && device.ownership == Ownership::Personal) =>
+            {
                 (command.enrolment, command.channel) = (enrolment, channel);
                 // It was sent to one that is gone, and not to this one: nothing follows from that any more.
                 if command.state == State::Sent {

@@ -7,7 +7,7 @@ use crate::{
     audit,
     error::{Error, Result},
     ids::EnrolmentId,
-    queue::Command,
+    queue::{Action, Command},
     store::Tx,
 };
 
@@ -57,10 +57,14 @@ pub fn set(
         let text = "the device reads no mail through this server; name the enrolment that is meant";
         return Err(Error::refused("no_mail", text));
     }
-    // Mail that is shut out is still told of a wipe; another channel's enrolment would not be.
     let others = wanted.iter().any(|id| device.enrolment(*id).is_some_and(|e| e.channel != Channel::Activesync));
-    if access == Access::Allow || others {
-        refuse_under_wipe(tx, &device)?;
+    match (access, others) {
+        (Access::Allow, false) => refuse_under_wipe(tx, &device, Command::is_wipe_under_way)?,
+        // To let it in is to let it hear of the wipe.
+        (Access::Allow, true) => {}
+        // Mail that is shut out is still told of a wipe; another channel's enrolment would not be.
+        (_, true) => refuse_under_wipe(tx, &device, |c| c.action == Action::Wipe && !c.state.is_final())?,
+        (_, false) => {}
     }
     let mut freed = false;
     for id in wanted {
@@ -92,7 +96,7 @@ pub fn set(
         enrolment.state = access.state();
         audit::note(tx, &actor.id, access.past(), id, "ok", reason)?;
     }
-    if access == Access::Allow {
+    if access == Access::Allow && !others {
         device.mail_shut = None;
         if freed && matches!(device.life, Life::Retired | Life::Wiped) {
             device.life = Life::Enrolled;
@@ -104,9 +108,9 @@ pub fn set(
 }
 
 /// A wipe that is open shuts mail, and must be heard of: both change when it is cancelled.
-fn refuse_under_wipe(tx: &mut Tx<'_>, device: &Device) -> Result<()> {
+fn refuse_under_wipe(tx: &mut Tx<'_>, device: &Device, which: impl Fn(&Command) -> bool) -> Result<()> {
     for id in &device.open {
-        if let Some(wipe) = tx.get::<Command>(id)?.filter(Command::is_wipe_under_way) {
+        if let Some(wipe) = tx.get::<Command>(id)?.filter(&which) {
             return Err(Error::refused("under_wipe", format!("a wipe is under way: cancel command {} first", wipe.id)));
         }
     }

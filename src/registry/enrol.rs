@@ -381,7 +381,9 @@ pub fn adopt_mail(tx: &mut Tx<'_>, device: &mut Device) -> Result<()> {
             tx.put(&OfDevice { device: device.id, command: command.id })?;
             tx.put(&command)?;
         }
-        if other.ownership == Ownership::Personal {
+        // By an invitation it was said whose the device is; a setting for unknown clients says nothing of a managed one.
+        let invited = other.enrolments.iter().any(|e| e.certificate.is_some());
+        if other.ownership == Ownership::Personal && invited {
             make_personal(tx, device)?;
         }
         tx.delete(&other);

@@ -306,6 +306,8 @@ fn migrate(client: &mut Client) -> Result<u32, postgres::Error> {
 }
 
 fn connect(config: &Config, tls: Option<&Tls>) -> Result<Client, postgres::Error> {
+    // A node reads the feed four times a second: a session that is idle (from PostgreSQL 14 on that can be told) or whose
+    // network is gone is a dead one, and must not keep the node's name.
     let mut client = match tls {
         Some(tls) => config.connect(tls.clone())?,
         None => config.connect(NoTls)?,
@@ -313,7 +315,8 @@ fn connect(config: &Config, tls: Option<&Tls>) -> Result<Client, postgres::Error
     client.batch_execute(
         "SET synchronous_commit = on; SET lock_timeout = '20s'; SET statement_timeout = '30s'; \
          SET idle_in_transaction_session_timeout = '10s'; SET client_min_messages = error; \
-         SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3",
+         SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3; \
+         SELECT set_config(name, '10s', false) FROM pg_settings WHERE name = 'idle_session_timeout'",
     )?;
     Ok(client)
 }

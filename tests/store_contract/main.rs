@@ -80,6 +80,12 @@ macro_rules! store_contract {
         a_mail_device_brings_along_what_it_was,
         a_wiped_pcs_old_certificate_stays_ended_when_it_is_back,
         nothing_guarded_passes_the_breaker_by,
+        an_approved_retire_does_not_overtake_a_full_wipe,
+        whose_word_counts_says_how,
+        an_unknown_mail_app_says_nothing_of_a_managed_phone,
+        a_held_wipe_keeps_its_enrolment_from_being_shut_out,
+        a_sent_full_wipe_is_not_handed_to_mail_once_the_phone_is_personal,
+        mail_is_shut_by_the_wipe_that_ended_it,
         a_rejected_notice_silences_no_other,
     } };
 }

@@ -13,8 +13,9 @@ use lanyard::{
     store::Tx,
     wipe::{self, approvals, stop},
 };
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
+const HOUR: Duration = Duration::from_secs(3600);
 const ANN: &str = "ann@example.org";
 
 /// A token that this person makes for that one, and what authentication makes of it.
@@ -307,4 +308,94 @@ pub async fn nothing_guarded_passes_the_breaker_by(fixture: Fixture) {
     let id = device.id.to_string();
     let through = move |tx: &mut Tx<'_>| wipe::ask(tx, &local, &id, request(Scope::Full), &able);
     assert_eq!(fixture.store.run(through).await.unwrap().state, State::Queued);
+}
+
+pub async fn an_approved_retire_does_not_overtake_a_full_wipe(fixture: Fixture) {
+    let (bob, device) = (fixture.second("bob").await, fixture.device("u1", &[Channel::Apple]).await);
+    let eve = newcomer(&fixture, &bob, "eve").await;
+    let held = fixture.wipe(&eve, device.id, Scope::Selective).await.unwrap();
+    let full = fixture.wipe(&bob, device.id, Scope::Full).await.unwrap();
+    let local = fixture.local().await;
+    approve(&fixture, &local, held.approval.unwrap()).await.unwrap();
+    assert_eq!(fixture.command(held.id).await.state, State::Cancelled);
+    let record = fixture.again(device.id).await;
+    assert_eq!((record.life, record.wipe, record.mail_shut), (Life::Wiping, Some(full.id), Some(full.id)));
+    assert_eq!(take(&fixture, device.id, Talk::Fresh).await.map(|c| c.id), Some(full.id));
+}
+
+pub async fn whose_word_counts_says_how(fixture: Fixture) {
+    let (bob, device) = (fixture.second("bob").await, fixture.device("u1", &[Channel::Apple]).await);
+    let eve = newcomer(&fixture, &bob, "eve").await;
+    let weeks = wipe::Request { delay: Some(720 * HOUR), pin: Some("hers".into()), ..request(Scope::Full) };
+    let held = fixture.wipe_with(&eve, device.id, weeks).await.unwrap();
+    let mine =
+        wipe::Request { reason: "stolen".into(), pin: Some("his".into()), expires: Some(HOUR), ..request(Scope::Full) };
+    let passed = fixture.wipe_with(&bob, device.id, mine).await.unwrap();
+    assert_eq!((passed.id, passed.state, passed.delay), (held.id, State::Queued, 0));
+    assert_eq!((passed.reason.as_str(), passed.pin.as_deref()), ("stolen", Some("his")));
+    assert!(passed.expires.is_some());
+    let never = wipe::Request { delay: Some(HOUR), expires: Some(HOUR), ..request(Scope::Full) };
+    let other = fixture.device("u2", &[Channel::Apple]).await;
+    assert_eq!(code(fixture.wipe_with(&bob, other.id, never).await), "expires", "it could never be sent");
+}
+
+pub async fn an_unknown_mail_app_says_nothing_of_a_managed_phone(fixture: Fixture) {
+    let phone = enrol::Claim { mail_id: Some("MAIL1".into()), ..claim("UDID-1") };
+    let (device, ..) = enrolled(&fixture, Channel::Apple, ANN, phone).await;
+    let adopt = move |tx: &mut Tx<'_>| {
+        let mut mail = crate::fixture::device(tx, "MAIL1", &[Channel::Activesync], Ownership::Personal)?;
+        (mail.user, mail.enrolments[0].certificate) = (ANN.into(), None);
+        tx.put(&mail)?;
+        let mut device = lookup::by_id(tx, device)?;
+        enrol::adopt_mail(tx, &mut device)
+    };
+    fixture.store.run(adopt).await.unwrap();
+    let record = fixture.again(device).await;
+    assert_eq!((record.enrolments.len(), record.ownership), (2, Ownership::Corporate));
+}
+
+pub async fn a_held_wipe_keeps_its_enrolment_from_being_shut_out(fixture: Fixture) {
+    let bob = fixture.second("bob").await;
+    let device = fixture.device("u1", &[Channel::Apple]).await;
+    let (enrolment, id) = (device.enrolments[0].id, device.id);
+    let set = |access: access::Access| {
+        let bob = bob.clone();
+        move |tx: &mut Tx<'_>| access::set(tx, &bob, &id.to_string(), Some(enrolment), access, "")
+    };
+    fixture.store.run(set(access::Access::Block)).await.unwrap();
+    fixture.store.run(set(access::Access::Allow)).await.unwrap();
+    let eve = newcomer(&fixture, &bob, "eve").await;
+    let held = fixture.wipe(&eve, device.id, Scope::Full).await.unwrap();
+    assert_eq!(code(fixture.store.run(set(access::Access::Block)).await), "under_wipe");
+    let local = fixture.local().await;
+    approve(&fixture, &local, held.approval.unwrap()).await.unwrap();
+    fixture.store.run(set(access::Access::Allow)).await.unwrap();
+    assert!(!mail_is_open(&fixture, device.id).await, "to let the phone in is not to let mail in");
+}
+
+pub async fn a_sent_full_wipe_is_not_handed_to_mail_once_the_phone_is_personal(fixture: Fixture) {
+    let phone = enrol::Claim { mail_id: Some("MAIL1".into()), ..claim("UDID-1") };
+    let (device, old, _) = enrolled(&fixture, Channel::Apple, ANN, phone).await;
+    enrolled(&fixture, Channel::Activesync, ANN, claim("MAIL1")).await;
+    let local = fixture.local().await;
+    let full = fixture.wipe(&local, device, Scope::Full).await.unwrap();
+    take(&fixture, device, Talk::Fresh).await.unwrap();
+    begun(&fixture, Channel::Apple, Ownership::Personal, claim("UDID-1")).await;
+    let leave = move |tx: &mut Tx<'_>| {
+        let mut device = lookup::by_id(tx, device)?;
+        queue::ending::left(tx, &mut device, old, "checkout", "CheckOut")
+    };
+    fixture.store.run(leave).await.unwrap();
+    assert_eq!(fixture.command(full.id).await.state, State::Failed);
+}
+
+pub async fn mail_is_shut_by_the_wipe_that_ended_it(fixture: Fixture) {
+    let device = fixture.device("u1", &[Channel::Activesync]).await;
+    let local = fixture.local().await;
+    let account = fixture.wipe(&local, device.id, Scope::Selective).await.unwrap();
+    take(&fixture, device.id, Talk::Fresh).await.unwrap();
+    let full = fixture.wipe(&local, device.id, Scope::Full).await.unwrap();
+    settle(&fixture, device.id, account.id, done()).await.unwrap();
+    assert_eq!(fixture.command(full.id).await.state, State::Failed, "the device was retired");
+    assert_eq!(fixture.again(device.id).await.mail_shut, Some(account.id), "and not by one that came to nothing");
 }

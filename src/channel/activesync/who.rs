@@ -135,7 +135,13 @@ fn begin(tx: &mut Tx<'_>, shown: &Fingerprint, request: &Request) -> Result<Who>
 /// A wipe that has ended shuts out what was there. An invitation is an administrator's word, and what comes of it begins anew.
 fn open_after_wipe(tx: &mut Tx<'_>, device: &mut Device) -> Result<()> {
     let Some(id) = device.mail_shut else { return Ok(()) };
-    let over = tx.get::<Command>(id)?.is_none_or(|c| matches!(c.state, State::Confirmed | State::Presumed));
+    let gone = |c: &Command| !device.enrolment(c.enrolment).is_some_and(Enrolment::is_live);
+    let over = tx.get::<Command>(id)?.is_none_or(|c| match c.state {
+        State::Confirmed | State::Presumed => true,
+        // It failed since the enrolment that carried it was ended.
+        State::Failed | State::Expired => gone(&c),
+        _ => false,
+    });
     if over {
         device.mail_shut = None;
     }
