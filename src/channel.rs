@@ -72,6 +72,7 @@ fn apple_support(device: &Device, action: Action, scope: Option<Scope>) -> Suppo
     }
 }
 
+/// As Apple's tables name it; none for what is not Apple's, or not known.
 fn apple_platform(platform: Platform) -> Option<support::Platform> {
     Some(match platform {
         Platform::Ios => support::Platform::Ios,

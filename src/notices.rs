@@ -34,16 +34,13 @@ pub struct Notice {
     /// Not to be tried before.
     next: Timestamp,
     tries: u32,
-    /// Whether its key begins with `next`; those of 0.1.0 are under their id alone.
-    #[serde(default)]
-    by_time: bool,
 }
 
 /// By the time they are next due: those that a receiver rejects stand in the way of no others.
 impl Record for Notice {
     const KIND: &'static str = "notice";
     fn key(&self) -> String {
-        if self.by_time { format!("{:016x}/{}", self.next.0.max(0), self.id) } else { self.id.to_string() }
+        format!("{:016x}/{}", self.next.0.max(0), self.id)
     }
 }
 
@@ -54,7 +51,7 @@ pub fn tell(tx: &mut Tx<'_>, event: &str, subject: impl ToString, detail: &str) 
     }
     let (event, subject, detail) = (event.to_string(), subject.to_string(), detail.to_string());
     let (id, now) = (tx.new_id(), tx.now());
-    Ok(tx.put(&Notice { id, event, at: now, subject, detail, next: now, tries: 0, by_time: true })?)
+    Ok(tx.put(&Notice { id, event, at: now, subject, detail, next: now, tries: 0 })?)
 }
 
 /// Takes those that are due, with the address to send them to. What is not [`done`] in time is due again, later each time.
@@ -71,8 +68,7 @@ pub fn take(tx: &mut Tx<'_>, count: usize) -> Result<Option<(String, Vec<Notice>
         } else if notice.next <= now {
             let pause = LEASE.saturating_mul(1 << notice.tries.min(8)).min(MAX_PAUSE);
             tx.delete(&notice);
-            let later =
-                Notice { next: now.plus(pause), tries: notice.tries.saturating_add(1), by_time: true, ..notice };
+            let later = Notice { next: now.plus(pause), tries: notice.tries.saturating_add(1), ..notice };
             tx.put(&later)?;
             taken.push(later);
         }

@@ -218,14 +218,13 @@ fn pass(tx: &mut Tx<'_>, device: &mut Device, command: &mut Command) -> Result<(
             audit::note(tx, &command.asked_by, "command.cancelled", selective.id, "ok", "replaced by a full wipe")?;
         }
     }
-    if command.action == Action::Wipe {
-        device.mail_shut = Some(command.id);
-        device.wipe = Some(command.id);
-    }
     if command.delay > 0 {
         command.state = State::Held;
         command.hold = Some(Hold::Delay);
         command.release_at = Some(tx.now().plus(Duration::from_secs(command.delay)));
+        if command.action == Action::Wipe {
+            queue::ending::under(device, command);
+        }
     } else {
         to_queue(tx.now(), device, command);
     }
@@ -238,7 +237,7 @@ fn to_queue(now: Timestamp, device: &mut Device, command: &mut Command) {
     command.release_at = None;
     command.wake_at = Some(now);
     if command.action == Action::Wipe {
-        device.life = if command.scope == Some(Scope::Full) { Life::Wiping } else { Life::Retiring };
+        queue::ending::under(device, command);
     }
 }
 

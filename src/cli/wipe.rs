@@ -73,10 +73,12 @@ impl Wipe {
             self.ask_once_more(&device)?;
         }
         let id = encode(text(&device, "id"));
-        let before = client.list(&format!("commands?device={id}")).await?;
+        // For a remark alone: that it cannot be had keeps nobody from wiping.
+        let before = client.list(&format!("commands?device={id}")).await.unwrap_or_default();
         let command = client.post(&format!("devices/{id}/wipe"), self.body()).await?;
-        if before.as_array().is_some_and(|all| all.iter().any(|c| text(c, "id") == text(&command, "id"))) {
-            eprintln!("lanyard: {}", asked_before(&command));
+        let known = before.as_array().and_then(|all| all.iter().find(|c| text(c, "id") == text(&command, "id")));
+        if let Some(known) = known {
+            eprintln!("lanyard: {}", asked_before(known, &command));
         }
         if !is_over(&command) {
             let words = what_goes(text(&command, "channel"), text(&device, "platform"), text(&command, "scope"));
@@ -114,16 +116,16 @@ impl Wipe {
     }
 }
 
-/// That the answer is a command from before, which this call changed nothing about.
-fn asked_before(command: &Value) -> String {
-    let field = |name| text(command, name);
-    format!(
-        "this is command {} of {}, asked for by {}, scope {}; --delay, --expires, --reason and --pin given now do not count",
-        field("id"),
-        field("created"),
-        field("requested_by"),
-        field("scope"),
-    )
+/// That the answer is a command from before, and whether this call changed anything about it.
+fn asked_before(known: &Value, command: &Value) -> String {
+    let field = |name| text(known, name);
+    let (id, created, by, scope) = (field("id"), field("created"), field("requested_by"), field("scope"));
+    let given = if by == text(command, "requested_by") {
+        "--delay, --expires, --reason and --pin given now do not count"
+    } else {
+        "it was held, and goes on by your word and with what you gave now"
+    };
+    format!("this is command {id} of {created}, asked for by {by}, scope {scope}; {given}")
 }
 
 /// Names the device in all the ways people know it by, and says what will be gone.
@@ -162,6 +164,14 @@ async fn wait(client: &Client, mut command: Value, timeout: Option<Duration>) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_command_from_before_says_whose_word_counts() {
+        let command = |by: &str| json!({"id": "1", "created": "2026", "requested_by": by, "scope": "full"});
+        assert!(asked_before(&command("eve"), &command("eve")).ends_with("given now do not count"));
+        let taken = asked_before(&command("eve"), &command("bob"));
+        assert!(taken.contains("asked for by eve") && taken.ends_with("with what you gave now"), "{taken}");
+    }
 
     #[test]
     fn a_pin_is_six_digits() {

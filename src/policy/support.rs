@@ -57,17 +57,7 @@ fn apple(platform: Platform, value: Value) -> Support {
         (_, Value::PasscodeMaxFailed(12..)) => Support::Noted("sent as 11, the most Apple devices take"),
         (Platform::Macos, Value::PasscodeMaxIdleMinutes(_)) => Support::Full,
         (_, Value::PasscodeMaxIdleMinutes(16..)) => Support::Noted("sent as 15 minutes, the most these devices take"),
-        (
-            _,
-            Value::PasscodeRequired
-            | Value::PasscodeMinLength(_)
-            | Value::PasscodeAlphanumeric
-            | Value::PasscodeMaxFailed(_)
-            | Value::PasscodeMaxIdleMinutes(_)
-            | Value::PasscodeExpireDays(_)
-            | Value::PasscodeHistory(_)
-            | Value::Camera(_),
-        ) => Support::Full,
+        (_, value) => as_it_stands(value),
     }
 }
 
@@ -85,15 +75,7 @@ fn windows(platform: Platform, value: Value) -> Support {
             Support::Limited("BitLocker is asked for, and begins only where the PC can do it or its user agrees")
         }
         Value::Camera(_) if pc => Support::Noted("not on Windows Home"),
-        Value::PasscodeRequired
-        | Value::PasscodeMinLength(_)
-        | Value::PasscodeAlphanumeric
-        | Value::PasscodeMaxFailed(_)
-        | Value::PasscodeMaxIdleMinutes(_)
-        | Value::PasscodeExpireDays(_)
-        | Value::PasscodeHistory(_)
-        | Value::Encryption
-        | Value::Camera(_) => Support::Full,
+        value => as_it_stands(value),
     }
 }
 
@@ -105,18 +87,23 @@ fn activesync(platform: Platform, value: Value) -> Support {
         (Platform::Android, Value::Camera(Camera::Blocked) | Value::PasscodeExpireDays(_)) => {
             Support::Limited("from Android 10 on mail apps may no longer do this to the device")
         }
-        (
-            _,
-            Value::PasscodeRequired
-            | Value::PasscodeMinLength(_)
-            | Value::PasscodeAlphanumeric
-            | Value::PasscodeMaxFailed(_)
-            | Value::PasscodeMaxIdleMinutes(_)
-            | Value::PasscodeExpireDays(_)
-            | Value::PasscodeHistory(_)
-            | Value::Encryption
-            | Value::Camera(_),
-        ) => Support::Full,
+        (_, value) => as_it_stands(value),
+    }
+}
+
+/// What no row above speaks of. A new setting is named here, once each of the three tables has been thought of: what is not
+/// said to be a gap counts as enforced.
+fn as_it_stands(value: Value) -> Support {
+    match value {
+        Value::PasscodeRequired
+        | Value::PasscodeMinLength(_)
+        | Value::PasscodeAlphanumeric
+        | Value::PasscodeMaxFailed(_)
+        | Value::PasscodeMaxIdleMinutes(_)
+        | Value::PasscodeExpireDays(_)
+        | Value::PasscodeHistory(_)
+        | Value::Encryption
+        | Value::Camera(_) => Support::Full,
     }
 }
 

@@ -55,14 +55,14 @@ fn not_wiped(tx: &mut Tx<'_>, device: &mut Device, command: &Command, open_mail:
     if device.wipe != Some(command.id) {
         return Ok(());
     }
+    if matches!(device.life, Life::Wiping | Life::Retiring) {
+        device.life = Life::Enrolled;
+    }
     for id in device.open.clone() {
         if let Some(other) = tx.get::<Command>(id)?.filter(Command::is_wipe_under_way) {
             under(device, &other);
             return Ok(());
         }
-    }
-    if matches!(device.life, Life::Wiping | Life::Retiring) {
-        device.life = Life::Enrolled;
     }
     if open_mail && device.mail_shut == Some(command.id) {
         device.mail_shut = None;
@@ -70,15 +70,13 @@ fn not_wiped(tx: &mut Tx<'_>, device: &mut Device, command: &Command, open_mail:
     Ok(())
 }
 
-/// The device is under this wipe: mail is shut, and unless it is in its undo window the device's state says so.
+/// The device is under this wipe: mail is shut, and once the undo window is over the device's state says so.
 pub(crate) fn under(device: &mut Device, wipe: &Command) {
     device.wipe = Some(wipe.id);
     device.mail_shut = Some(wipe.id);
-    device.life = match (wipe.state, wipe.scope) {
-        (State::Held, _) => Life::Enrolled,
-        (_, Some(Scope::Full)) => Life::Wiping,
-        _ => Life::Retiring,
-    };
+    if wipe.state != State::Held {
+        device.life = if wipe.scope == Some(Scope::Full) { Life::Wiping } else { Life::Retiring };
+    }
 }
 
 /// The device was wiped: all its enrolments end, those too that joined it meanwhile.

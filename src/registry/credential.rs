@@ -127,9 +127,7 @@ pub fn judge(now: Timestamp, credential: &Credential, device: Option<&Device>) -
         Some(EnrolmentState::Revoked) => Standing::Superseded,
         // Its device is managed anew, by another enrolment; only a retired iPhone's has a while for its CheckOut.
         Some(EnrolmentState::Retired | EnrolmentState::Wiped) if credential.revoked.is_none() => Standing::Superseded,
-        Some(EnrolmentState::Retired | EnrolmentState::Wiped | EnrolmentState::Pending | EnrolmentState::Enrolled)
-        | Some(EnrolmentState::Quarantined)
-        | None => Standing::Good,
+        _ => Standing::Good,
     }
 }
 

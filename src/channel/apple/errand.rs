@@ -2,7 +2,7 @@
 
 use super::checkin::UNLOCK_TOKEN;
 use crate::{
-    channel::invitations::ENROLMENT_PROFILE,
+    channel::{apple_platform, invitations::ENROLMENT_PROFILE},
     error::{Error, Result},
     policies,
     policy::{PartContent, PartId, Value, bounds},
@@ -151,7 +151,7 @@ fn settings_profile(values: &[Value], platform: Platform) -> Result<Option<Vec<u
         description: None,
         organisation: None,
     };
-    let made = settings(values, platform).profile(&meta, wire_platform(platform));
+    let made = settings(values, platform).profile(&meta, apple_platform(platform).unwrap_or(support::Platform::Other));
     Ok(made.map_err(|e| Error::Internal(e.to_string()))?.bytes)
 }
 
@@ -177,18 +177,6 @@ fn settings(values: &[Value], platform: Platform) -> PolicySettings {
         }
     }
     PolicySettings { passcode: any.then_some(passcode), camera_allowed, encryption_required }
-}
-
-fn wire_platform(platform: Platform) -> support::Platform {
-    match platform {
-        Platform::Ios => support::Platform::Ios,
-        Platform::Ipados => support::Platform::IpadOs,
-        Platform::Macos => support::Platform::MacOs,
-        Platform::Tvos => support::Platform::TvOs,
-        Platform::Watchos => support::Platform::WatchOs,
-        Platform::Visionos => support::Platform::VisionOs,
-        _ => support::Platform::Other,
-    }
 }
 
 /// Writes an errand out. Signs a profile with the CA's key: not for the writer's thread.
