@@ -12,7 +12,6 @@ mod fixture;
 mod nodes;
 mod promise;
 mod reopened;
-mod worst_day;
 
 use fixture::Fixture;
 

@@ -1,0 +1,182 @@
+//! What stands between an administrator's word and a device, and who counts.
+
+use super::*;
+
+pub async fn a_personal_device_is_never_fully_wiped(fixture: Fixture) {
+    let make = |tx: &mut Tx<'_>| device(tx, "own", &[Channel::Apple], Ownership::Personal);
+    let own = fixture.store.run(make).await.unwrap();
+    let local = fixture.local().await;
+    assert_eq!(code(fixture.wipe(&local, own.id, Scope::Full).await), "personal");
+    assert_eq!(fixture.wipe(&local, own.id, Scope::Selective).await.unwrap().state, State::Queued);
+}
+
+pub async fn a_wipe_needs_a_reason(fixture: Fixture) {
+    let device = fixture.device("u1", &[Channel::Apple]).await;
+    let local = fixture.local().await;
+    let mut request = request(Scope::Full);
+    request.reason = "  ".into();
+    assert_eq!(code(fixture.wipe_with(&local, device.id, request).await), "reason");
+}
+
+async fn fleet(fixture: &Fixture, count: usize) -> Vec<Device> {
+    let make = move |tx: &mut Tx<'_>| {
+        (0..count).map(|i| device(tx, &format!("f{i}"), &[Channel::Apple], Ownership::Corporate)).collect()
+    };
+    fixture.store.run(make).await.unwrap()
+}
+
+pub async fn the_limits_hold_and_one_approval_holds_the_rest(fixture: Fixture) {
+    let (ann, bob) = (fixture.second("ann").await, fixture.second("bob").await);
+    let fleet = fleet(&fixture, 40).await;
+    let mut commands = Vec::new();
+    for device in &fleet[..15] {
+        commands.push(fixture.wipe(&ann, device.id, Scope::Full).await.unwrap());
+    }
+    assert!(commands[..10].iter().all(|c| c.state == State::Queued && c.approval.is_none()));
+    assert!(commands[10..].iter().all(|c| c.state == State::Held && c.approval == commands[10].approval));
+    for device in &fleet[15..30] {
+        commands.push(fixture.wipe(&bob, device.id, Scope::Full).await.unwrap());
+    }
+    let queued = commands.iter().filter(|c| c.state == State::Queued).count();
+    assert_eq!(queued, 20, "ten for each administrator, twenty for the tenant");
+    let local = fixture.local().await;
+    assert_eq!(fixture.wipe(&local, fleet[30].id, Scope::Full).await.unwrap().state, State::Held);
+    assert_eq!(
+        fixture.wipe(&local, fleet[31].id, Scope::Selective).await.unwrap().state,
+        State::Queued,
+        "counted apart"
+    );
+
+    let (id, decider) = (commands[10].approval.unwrap(), bob.clone());
+    let approved: Approval = fixture.store.run(move |tx| approvals::approve(tx, &decider, id)).await.unwrap();
+    assert_eq!(approved.commands.len(), 5);
+    assert_eq!(fixture.command(commands[14].id).await.state, State::Queued);
+    let id = commands.last().unwrap().approval.unwrap();
+    fixture.store.run(move |tx| approvals::reject(tx, &bob, id)).await.unwrap();
+    assert_eq!(
+        fixture.command(commands.last().unwrap().id).await.state,
+        State::Cancelled,
+        "who asked can take it back"
+    );
+
+    if fixture.live_through(HOUR + Duration::from_secs(1)).await {
+        assert_eq!(
+            fixture.wipe(&ann, fleet[35].id, Scope::Full).await.unwrap().state,
+            State::Queued,
+            "the hour has room again"
+        );
+    }
+}
+
+pub async fn a_newcomer_counts_for_nothing(fixture: Fixture) {
+    let device = fixture.device("u1", &[Channel::Apple]).await;
+    let eve = fixture.second("eve").await;
+    assert!(eve.newcomer_until.is_some());
+    let held = fixture.wipe(&eve, device.id, Scope::Full).await.unwrap();
+    assert_eq!(held.state, State::Held);
+    assert_eq!(take(&fixture, device.id, Talk::Fresh).await.map(|c| c.id), None);
+    let other = fixture.second("other").await;
+    let id = held.approval.unwrap();
+    assert_eq!(code(fixture.store.run(move |tx| approvals::approve(tx, &other, id)).await), "newcomer");
+    let local = fixture.local().await;
+    let refused = fixture.store.run(move |tx| approvals::approve(tx, &local, id)).await;
+    assert_eq!(code(refused), "own_newcomer", "whom one made lately is no second person");
+}
+
+pub async fn a_newcomer_ends_their_own_tokens_alone(fixture: Fixture) {
+    let ann = fixture.second("ann").await;
+    fixture.device("u1", &[Channel::Apple]).await;
+    let eve = fixture.second("eve").await;
+    let tokens = fixture.store.run(admins::list_tokens).await.unwrap();
+    let of = |name: &str| tokens.iter().find(|token| token.admin == name).unwrap().id;
+    let end = |actor: &Actor, id| {
+        let actor = actor.clone();
+        fixture.store.run(move |tx| admins::revoke_token(tx, &actor, id))
+    };
+    assert_eq!(code(end(&eve, of("ann")).await), "newcomer");
+    end(&eve, of("eve")).await.unwrap();
+    end(&ann, of("ann")).await.unwrap();
+    let left = fixture.store.run(admins::list_tokens).await.unwrap();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+pub async fn a_loosened_limit_waits(fixture: Fixture) {
+    fixture.device("u1", &[Channel::Apple]).await;
+    let local = fixture.local().await;
+    let set = |value: &'static str| {
+        let local = local.clone();
+        fixture.store.run(move |tx| settings::set(tx, &local, "wipe.full.per_admin", value))
+    };
+    let looser = set("500").await.unwrap();
+    assert_eq!((looser.value.as_str(), looser.pending.as_deref()), ("10", Some("500")));
+    let tighter = set("3").await.unwrap();
+    assert_eq!((tighter.value.as_str(), tighter.pending), ("3", None));
+    set("50").await.unwrap();
+    if fixture.live_through(25 * HOUR).await {
+        let now = fixture.store.run(|tx| settings::show(tx, "wipe.full.per_admin")).await.unwrap();
+        assert_eq!((now.value.as_str(), now.pending), ("50", None));
+    }
+}
+
+pub async fn nobody_approves_their_own_request(fixture: Fixture) {
+    let ann = fixture.second("ann").await;
+    fixture.device("u1", &[Channel::Apple]).await;
+    let asker = ann.clone();
+    let asked = move |tx: &mut Tx<'_>| {
+        stop::set(tx, &asker, false)?;
+        stop::ask_off(tx, &asker)
+    };
+    let id = fixture.store.run(asked).await.unwrap().id;
+    assert_eq!(code(fixture.store.run(move |tx| approvals::approve(tx, &ann, id)).await), "own_request");
+    let local = fixture.local().await;
+    fixture.store.run(move |tx| approvals::approve(tx, &local, id)).await.unwrap();
+    assert!(!fixture.store.run(stop::is_on).await.unwrap());
+}
+
+pub async fn the_stop_holds_and_cancels_in_one_act(fixture: Fixture) {
+    let fleet = fleet(&fixture, 4).await;
+    let local = fixture.local().await;
+    let queued = fixture.wipe(&local, fleet[0].id, Scope::Full).await.unwrap();
+    let sent = fixture.wipe(&local, fleet[1].id, Scope::Full).await.unwrap();
+    take(&fixture, fleet[1].id, Talk::Fresh).await.unwrap();
+    let who = local.clone();
+    fixture.store.run(move |tx| stop::set(tx, &who, false)).await.unwrap();
+    assert_eq!(take(&fixture, fleet[0].id, Talk::Fresh).await.map(|c| c.id), None, "none is handed out");
+    let held = fixture.wipe(&local, fleet[2].id, Scope::Selective).await.unwrap();
+    assert_eq!(held.state, State::Held);
+    let (_, cancelled) = fixture.store.run(move |tx| stop::set(tx, &local, true)).await.unwrap();
+    assert_eq!(cancelled, 2);
+    for (id, state) in [(queued.id, State::Cancelled), (held.id, State::Cancelled), (sent.id, State::Sent)] {
+        assert_eq!(fixture.command(id).await.state, state);
+    }
+}
+
+pub async fn the_undo_window_can_be_used_and_ends(fixture: Fixture) {
+    let fleet = fleet(&fixture, 2).await;
+    let local = fixture.local().await;
+    let delayed = || wipe::Request { delay: Some(Duration::from_secs(600)), ..request(Scope::Full) };
+    let undone = fixture.wipe_with(&local, fleet[0].id, delayed()).await.unwrap();
+    let left = fixture.wipe_with(&local, fleet[1].id, delayed()).await.unwrap();
+    assert_eq!(take(&fixture, fleet[0].id, Talk::Fresh).await.map(|c| c.id), None);
+    fixture.store.run(move |tx| queue::cancel(tx, &local, undone.id, true)).await.unwrap();
+    if fixture.live_through(Duration::from_secs(601)).await {
+        let (wakes, _) = fixture.store.run(queue::timers::sweep).await.unwrap();
+        assert_eq!(wakes.iter().map(|w| w.device).collect::<Vec<_>>(), [fleet[1].id]);
+        assert_eq!(take(&fixture, fleet[1].id, Talk::Fresh).await.unwrap().id, left.id);
+        assert_eq!(take(&fixture, fleet[0].id, Talk::Fresh).await.map(|c| c.id), None);
+    }
+}
+
+pub async fn a_wipe_shuts_mail_at_once_unless_held(fixture: Fixture) {
+    let device = fixture.device("u1", &[Channel::Apple, Channel::Activesync]).await;
+    let eve = fixture.second("eve").await;
+    fixture.wipe(&eve, device.id, Scope::Full).await.unwrap();
+    assert_eq!(fixture.again(device.id).await.mail_shut, None, "the breaker holds it");
+    let local = fixture.local().await;
+    let device = fixture.device("u2", &[Channel::Apple, Channel::Activesync]).await;
+    let wipe = fixture.wipe(&local, device.id, Scope::Full).await.unwrap();
+    assert_eq!(fixture.again(device.id).await.mail_shut, Some(wipe.id));
+    fixture.store.run(move |tx| queue::cancel(tx, &local, wipe.id, true)).await.unwrap();
+    let after = fixture.again(device.id).await;
+    assert_eq!((after.mail_shut, after.life), (None, Life::Enrolled));
+}

@@ -1,0 +1,219 @@
+//! Invitations, certificates, enrolments, and the device they make.
+
+use super::*;
+
+pub async fn an_invitation_is_found_by_each_of_its_secrets(fixture: Fixture) {
+    let local = fixture.local().await;
+    let make = move |tx: &mut Tx<'_>| {
+        let made = invitation::create(tx, &local, Channel::Omadm, " Nurse@example.org ", Ownership::Corporate, None)?;
+        Ok((made.invitation.id, made.key, made.code))
+    };
+    let (id, key, code) = fixture.store.run(make).await.unwrap();
+    assert_eq!(code.len(), 19, "{code}");
+    let find = move |tx: &mut Tx<'_>| {
+        let typed = code.to_lowercase().replace('-', " ");
+        let by_code = invitation::by_code(tx, &typed, Channel::Omadm, Some("NURSE@example.org"), Some("192.0.2.1"))?;
+        let ids: Vec<Option<InvitationId>> = vec![
+            invitation::by_url(tx, &key)?.map(|i| i.id),
+            invitation::by_challenge(tx, &invitation::challenge(&key))?.map(|i| i.id),
+            by_code.ok().map(|i| i.id),
+        ];
+        let wrong = [
+            invitation::by_url(tx, "nope")?.is_some(),
+            invitation::by_code(tx, &code, Channel::Apple, None, Some("192.0.2.1"))?.is_ok(),
+            invitation::by_code(tx, &code, Channel::Omadm, Some("other@example.org"), Some("192.0.2.1"))?.is_ok(),
+        ];
+        Ok((ids, wrong))
+    };
+    let (ids, wrong) = fixture.store.run(find).await.unwrap();
+    assert_eq!(ids, [Some(id); 3]);
+    assert_eq!(wrong, [false; 3]);
+}
+
+pub async fn wrong_codes_are_counted(fixture: Fixture) {
+    for _ in 0..10 {
+        let tried = |tx: &mut Tx<'_>| invitation::by_code(tx, "0000", Channel::Omadm, Some("a@b"), Some("192.0.2.9"));
+        assert_eq!(fixture.store.run(tried).await.unwrap().err(), Some(invitation::WrongCode::Wrong));
+    }
+    for (user, address, want) in [
+        ("a@b", "192.0.2.8", invitation::WrongCode::TooMany),
+        ("c@d", "192.0.2.9", invitation::WrongCode::TooMany),
+        ("c@d", "192.0.2.7", invitation::WrongCode::Wrong),
+        // The same user to those who compare names.
+        (" A@B ", "192.0.2.6", invitation::WrongCode::TooMany),
+        ("e@f", "", invitation::WrongCode::Wrong),
+    ] {
+        // A proxy's address is everybody's and counts for nobody.
+        let who = Some(address).filter(|address| !address.is_empty());
+        let tried = move |tx: &mut Tx<'_>| invitation::by_code(tx, "0000", Channel::Omadm, Some(user), who);
+        assert_eq!(fixture.store.run(tried).await.unwrap().err(), Some(want), "{user} {address}");
+    }
+    // Three users, two addresses.
+    assert_eq!(fixture.store.run(kept).await.unwrap(), 5);
+    fixture.store.run(|tx| tries::forget(tx, None)).await.unwrap();
+    assert_eq!(fixture.store.run(kept).await.unwrap(), 5, "they count still");
+    if fixture.pass(Duration::from_secs(3601)) {
+        assert_eq!(fixture.store.run(|tx| tries::forget(tx, None)).await.unwrap(), None);
+        assert_eq!(fixture.store.run(kept).await.unwrap(), 0);
+    }
+}
+
+fn kept(tx: &mut Tx<'_>) -> Result<usize> {
+    Ok(tx.scan::<tries::Tries>("", None, 100)?.len())
+}
+
+pub async fn a_name_that_fits_two_devices_is_refused(fixture: Fixture) {
+    let one = fixture.device("twin", &[Channel::Apple]).await;
+    let found = fixture.store.run(|tx| lookup::device(tx, "sTWIN")).await.unwrap();
+    assert_eq!(found.id, one.id);
+    fixture.device("twin", &[Channel::Apple]).await;
+    assert_eq!(code(fixture.store.run(|tx| lookup::device(tx, "Stwin")).await), "ambiguous");
+    assert_eq!(code(fixture.store.run(|tx| lookup::device(tx, "nobody")).await), "device");
+    let local = fixture.local().await;
+    let group = move |tx: &mut Tx<'_>| {
+        groups::create(tx, &local, "ward 3")?;
+        groups::set(tx, &local, "ward 3", &one.id.to_string(), true)?;
+        groups::members(tx, "ward 3")
+    };
+    assert_eq!(fixture.store.run(group).await.unwrap(), [one.id]);
+}
+
+pub async fn a_revoked_certificate_is_listed(fixture: Fixture) {
+    let device = fixture.device("u1", &[Channel::Apple]).await;
+    let local = fixture.local().await;
+    let enrolment = device.enrolments[0].clone();
+    let certificate = enrolment.certificate.unwrap();
+    let (serial, id) = (certificate.serial.clone(), device.id);
+    let make = move |tx: &mut Tx<'_>| {
+        let credential = credential::Credential {
+            certificate,
+            der: String::new(),
+            enrolment: enrolment.id,
+            device: Some(id),
+            channel: Channel::Apple,
+            user: "nurse@example.org".into(),
+            ownership: Ownership::Corporate,
+            invitation: tx.new_id(),
+            revoked: None,
+        };
+        tx.put(&credential)?;
+        let good = credential::judge(tx.now(), &credential, Some(&lookup::by_id(tx, id)?));
+        Ok((good, credential.certificate.sha256))
+    };
+    let (good, sha256) = fixture.store.run(make).await.unwrap();
+    assert_eq!(good, credential::Standing::Good);
+    let wipe = fixture.wipe(&local, device.id, Scope::Full).await.unwrap();
+    take(&fixture, device.id, Talk::Fresh).await.unwrap();
+    settle(&fixture, device.id, wipe.id, done()).await;
+    let judge = move |tx: &mut Tx<'_>| {
+        let credential = tx.get::<credential::Credential>(sha256)?.unwrap();
+        let standing = credential::judge(tx.now(), &credential, Some(&lookup::by_id(tx, id)?));
+        Ok((standing, credential::revoked(tx)?))
+    };
+    let (standing, revoked) = fixture.store.run(judge).await.unwrap();
+    assert_eq!(standing, credential::Standing::Ended, "the one case in which an Apple device is told to unenrol");
+    assert_eq!(revoked.iter().map(|r| r.serial.clone()).collect::<Vec<_>>(), [serial]);
+    assert_eq!(fixture.actor(SECRET).await.id, admins::LOCAL);
+}
+
+pub async fn an_invitation_is_spent_once(fixture: Fixture) {
+    let local = fixture.local().await;
+    let make = move |tx: &mut Tx<'_>| {
+        let made = invitation::create(tx, &local, Channel::Apple, "a@b", Ownership::Corporate, Some(HOUR))?;
+        let late = invitation::create(tx, &local, Channel::Apple, "a@b", Ownership::Corporate, Some(HOUR))?;
+        Ok((made.invitation.id, late.invitation.id))
+    };
+    let (id, late) = fixture.store.run(make).await.unwrap();
+    let spend = |id: InvitationId, key: &'static str| {
+        fixture.store.run(move |tx| {
+            let certificate = certificate(tx);
+            Ok(enrol::spend(tx, id, key, certificate, String::new())?.certificate.sha256)
+        })
+    };
+    let first = spend(id, "key one").await.unwrap();
+    assert_eq!(spend(id, "key one").await.unwrap(), first, "the same key gets the same certificate");
+    assert_eq!(code(spend(id, "key two").await), "invitation_spent");
+    if fixture.pass(2 * HOUR) {
+        assert_eq!(code(spend(late, "key").await), "invitation_expired");
+    }
+}
+
+pub async fn enrolments_join_one_device_for_the_same_user_only(fixture: Fixture) {
+    let phone = enrol::Claim { mail_id: Some("APPL1".into()), ..claim("UDID-1") };
+    let (phone, ..) = enrolled(&fixture, Channel::Apple, "ann@example.org", phone).await;
+    let (mail, ..) = enrolled(&fixture, Channel::Activesync, "ANN@example.org", claim("appl1")).await;
+    assert_eq!(mail, phone, "joined by the mail client's name");
+    let (thief, ..) = enrolled(&fixture, Channel::Activesync, "eve@example.org", claim("APPL1")).await;
+    let (copy, ..) = enrolled(&fixture, Channel::Apple, "eve@example.org", claim("UDID-1")).await;
+    assert!(thief != phone && copy != phone, "a name is a claim");
+    assert_eq!(fixture.again(phone).await.enrolments.len(), 2);
+    assert!(fixture.again(phone).await.enrolments.iter().all(|e| e.state == EnrolmentState::Enrolled));
+}
+
+pub async fn a_certificate_never_speaks_for_another_device(fixture: Fixture) {
+    let (_, _, sha256) = enrolled(&fixture, Channel::Apple, "a@b", claim("UDID-1")).await;
+    let other = fixture.store.run(move |tx| enrol::bind(tx, &sha256, &claim("UDID-2"))).await;
+    assert_eq!(code(other), "other_identity");
+    let unknown = fixture.store.run(|tx| enrol::bind(tx, &Fingerprint([7; 32]), &claim("UDID-1"))).await;
+    assert_eq!(code(unknown), "not_pinned");
+    fixture.store.run(move |tx| enrol::bind(tx, &sha256, &claim("udid-1"))).await.unwrap();
+}
+
+pub async fn a_new_enrolment_takes_the_formers_place_with_an_empty_queue(fixture: Fixture) {
+    let (device, old, old_certificate) = enrolled(&fixture, Channel::Apple, "a@b", claim("UDID-1")).await;
+    let local = fixture.local().await;
+    let wipe = fixture.wipe(&local, device, Scope::Full).await.unwrap();
+    let (again, _, new_certificate) = enrolled(&fixture, Channel::Apple, "a@b", claim("UDID-1")).await;
+    assert_eq!(again, device);
+    let record = fixture.again(device).await;
+    assert_eq!((record.life, record.open.len(), record.mail_shut), (Life::Enrolled, 0, None));
+    assert_eq!(record.enrolment(old).unwrap().state, EnrolmentState::Revoked);
+    assert_eq!(fixture.command(wipe.id).await.state, State::Cancelled, "it had not been sent");
+    assert_eq!(standing(&fixture, old_certificate).await, Standing::Revoked);
+    assert_eq!(standing(&fixture, new_certificate).await, Standing::Good);
+}
+
+pub async fn a_wiped_pc_that_enrols_anew_confirms_its_wipe(fixture: Fixture) {
+    let pc = || enrol::Claim { platform: Platform::Windows, hardware_id: Some("HW-1".into()), ..claim("DEV-1") };
+    let (device, ..) = enrolled(&fixture, Channel::Omadm, "a@b", pc()).await;
+    let local = fixture.local().await;
+    let wipe = fixture.wipe(&local, device, Scope::Full).await.unwrap();
+    take(&fixture, device, Talk::Fresh).await.unwrap();
+    let accepted = Outcome::Presumed { kind: "status", detail: "200 on the Exec".into() };
+    assert_eq!(settle(&fixture, device, wipe.id, accepted).await.unwrap().state, State::Presumed);
+    assert_eq!(fixture.again(device).await.state(), "wiped");
+    let (again, ..) =
+        enrolled(&fixture, Channel::Omadm, "a@b", enrol::Claim { identity: "DEV-2".into(), ..pc() }).await;
+    assert_eq!(again, device, "joined by its hardware");
+    let ended = fixture.command(wipe.id).await;
+    assert_eq!((ended.state, ended.evidence.len()), (State::Confirmed, 2));
+    let record = fixture.again(device).await;
+    assert_eq!(record.state(), "enrolled", "the device is back, and not wiped again");
+    assert_eq!(record.carrier().unwrap().identity, "DEV-2");
+}
+
+pub async fn a_renewed_certificate_overlaps_the_old_one(fixture: Fixture) {
+    let (device, enrolment, old) = enrolled(&fixture, Channel::Apple, "a@b", claim("UDID-1")).await;
+    let renew = move |tx: &mut Tx<'_>| {
+        let certificate = certificate(tx);
+        Ok(enrol::renew(tx, &old, certificate, String::new())?.certificate.sha256)
+    };
+    let new = fixture.store.run(renew).await.unwrap();
+    assert_eq!((standing(&fixture, old).await, standing(&fixture, new).await), (Standing::Good, Standing::Good));
+    let use_it = move |tx: &mut Tx<'_>| {
+        let mut device = lookup::by_id(tx, device)?;
+        enrol::complete(tx, &mut device, enrolment, &new)
+    };
+    assert!(!fixture.store.run(use_it).await.unwrap(), "no new enrolment");
+    assert_eq!((standing(&fixture, old).await, standing(&fixture, new).await), (Standing::Revoked, Standing::Good));
+}
+
+pub async fn a_revoked_enrolment_is_refused_and_its_wipe_says_so(fixture: Fixture) {
+    let (device, _, sha256) = enrolled(&fixture, Channel::Apple, "a@b", claim("UDID-1")).await;
+    let local = fixture.local().await;
+    let wipe = fixture.wipe(&local, device, Scope::Full).await.unwrap();
+    fixture.store.run(move |tx| enrol::revoke(tx, "local", device, None, "")).await.unwrap();
+    assert_eq!(standing(&fixture, sha256).await, Standing::Revoked, "refused, and not told to unenrol");
+    let ended = fixture.command(wipe.id).await;
+    assert_eq!((ended.state, ended.error.unwrap().code.as_str()), (State::Failed, "device_left"));
+}

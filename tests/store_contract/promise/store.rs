@@ -1,0 +1,174 @@
+//! The store itself: calls, commits, time, the audit log, notices.
+
+use super::*;
+
+pub async fn a_refused_call_leaves_nothing_behind(fixture: Fixture) {
+    let refused: Result<()> = fixture
+        .store
+        .run(|tx| {
+            tx.put(&note("a"))?;
+            Err(Error::refused("no", "no"))
+        })
+        .await;
+    assert_eq!(code(refused), "no");
+    assert_eq!(fixture.store.run(|tx| Ok(tx.get::<Note>("a")?)).await.unwrap(), None);
+}
+
+pub async fn calls_in_one_batch_see_each_other(fixture: Fixture) {
+    let held = fixture.gate.lock().unwrap();
+    let calls: Vec<_> = (0..20)
+        .map(|i| {
+            let store = fixture.store.clone();
+            tokio::spawn(async move {
+                let add = move |tx: &mut Tx<'_>| {
+                    tx.put(&note(&format!("n{i:02}")))?;
+                    Ok(tx.all::<Note>("n")?.len())
+                };
+                store.run(add).await.unwrap()
+            })
+        })
+        .collect();
+    std::thread::sleep(Duration::from_millis(50));
+    drop(held);
+    let mut seen = Vec::new();
+    for call in calls {
+        seen.push(call.await.unwrap());
+    }
+    seen.sort_unstable();
+    assert_eq!(seen, (1..=20).collect::<Vec<_>>(), "each sees all before it");
+}
+
+pub async fn a_scan_sees_what_is_not_committed_yet(fixture: Fixture) {
+    let seed = |tx: &mut Tx<'_>| {
+        for name in ["a", "b", "c", "d"] {
+            tx.put(&note(name))?;
+        }
+        Ok(())
+    };
+    fixture.store.run(seed).await.unwrap();
+    let names = |notes: Vec<Note>| notes.into_iter().map(|n| n.name).collect::<String>();
+    let scan = move |tx: &mut Tx<'_>| {
+        tx.delete(&note("b"));
+        tx.put(&note("bb"))?;
+        let all = names(tx.all::<Note>("")?);
+        let two = names(tx.scan::<Note>("", Some("a"), 2)?);
+        Ok((all, two))
+    };
+    assert_eq!(fixture.store.run(scan).await.unwrap(), ("abbcd".to_string(), "bbc".to_string()));
+    let rest = fixture.store.run(|tx| Ok(tx.scan::<Note>("b", Some("bb"), 9)?)).await.unwrap();
+    assert_eq!(rest, []);
+}
+
+pub async fn nothing_leaves_before_its_commit(fixture: Fixture) {
+    let device = fixture.device("u1", &[Channel::Apple]).await;
+    let local = fixture.local().await;
+    fixture.wipe(&local, device.id, Scope::Full).await.unwrap();
+    let gate = fixture.gate.clone();
+    let held = tokio::task::spawn_blocking(move || {
+        let held = gate.lock().unwrap();
+        std::thread::sleep(Duration::from_millis(400));
+        drop(held);
+    });
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let (store, id) = (fixture.store.clone(), device.id);
+    let handing = tokio::spawn(async move {
+        let take = move |tx: &mut Tx<'_>| {
+            let device = lookup::by_id(tx, id)?;
+            queue::take_next(tx, &device, device.enrolments[0].id, Talk::Fresh)
+        };
+        store.run(take).await.unwrap()
+    });
+    // A read must not see what is not on disk yet either.
+    let store = fixture.store.clone();
+    let reading = tokio::spawn(async move { store.run(move |tx| lookup::by_id(tx, id)).await.unwrap() });
+    tokio::time::sleep(Duration::from_millis(150)).await;
+    assert!(!handing.is_finished(), "a command left before its commit");
+    assert!(!reading.is_finished(), "an answer left before the commit it may rest on");
+    held.await.unwrap();
+    assert_eq!(handing.await.unwrap().unwrap().state, State::Sent);
+    reading.await.unwrap();
+}
+
+pub async fn a_panic_in_one_call_harms_no_other(fixture: Fixture) {
+    let lost = fixture.store.run(|tx| -> Result<()> {
+        tx.put(&note("lost"))?;
+        panic!("on purpose");
+    });
+    assert!(matches!(lost.await, Err(Error::Internal(_))));
+    assert_eq!(fixture.store.run(|tx| Ok(tx.get::<Note>("lost")?)).await.unwrap(), None);
+}
+
+pub async fn a_jump_of_the_clock_is_not_counted(fixture: Fixture) {
+    fixture.device("u1", &[Channel::Apple]).await;
+    let eve = fixture.second("eve").await;
+    assert!(eve.newcomer_until.is_some());
+    if fixture.pass(30 * HOUR) {
+        let local = fixture.local().await;
+        let all = fixture.store.run(admins::list).await.unwrap();
+        let eve = all.iter().find(|a| a.name == "eve").unwrap();
+        assert!(eve.counts_from > eve.created.plus(30 * HOUR), "{eve:?} as {} sees it", local.name);
+        fixture.live_through(25 * HOUR).await;
+        let all = fixture.store.run(admins::list).await.unwrap();
+        let now = fixture.store.run(|tx| Ok(tx.now())).await.unwrap();
+        assert!(all.iter().find(|a| a.name == "eve").unwrap().counts_from <= now);
+    }
+}
+
+pub async fn a_clock_set_back_shortens_nothing(fixture: Fixture) {
+    let before = fixture.store.run(|tx| Ok(tx.now())).await.unwrap();
+    fixture.time.fetch_sub(7_200_000, std::sync::atomic::Ordering::SeqCst);
+    let after = fixture.store.run(|tx| Ok(tx.now())).await.unwrap();
+    assert!(after >= before);
+}
+
+pub async fn the_audit_chain_shows_what_was_altered(fixture: Fixture) {
+    let device = fixture.device("u1", &[Channel::Apple]).await;
+    let local = fixture.local().await;
+    fixture.wipe(&local, device.id, Scope::Full).await.unwrap();
+    fixture.store.run(audit::checkpoint).await.unwrap();
+    let good = fixture.store.run(|tx| audit::verify(tx, None)).await.unwrap();
+    assert!(good.ok, "{good:?}");
+    let head = good.heads[0].hash.clone();
+    assert!(fixture.store.run(move |tx| audit::verify(tx, Some(&head))).await.unwrap().ok);
+    assert!(!fixture.store.run(|tx| audit::verify(tx, Some("00"))).await.unwrap().ok);
+    let asked = |tx: &mut Tx<'_>| {
+        let entries = audit::list(tx, None, 100)?;
+        Ok(entries.into_iter().find(|e| e.entry.action == "wipe.asked").unwrap().entry)
+    };
+    let whole = fixture.store.run(asked).await.unwrap();
+    let other = fixture.store.run(|tx| audit::list(tx, None, 100)).await.unwrap();
+    let other = other.into_iter().find_map(|e| e.entry.text.filter(|text| Some(text) != whole.text.as_ref())).unwrap();
+    for (row, altered, ok) in [
+        ("another actor", audit::Entry { actor: "somebody else".into(), ..whole.clone() }, false),
+        ("another text", audit::Entry { text: Some(other), ..whole.clone() }, false),
+        ("an erased text", audit::Entry { text: None, ..whole.clone() }, true),
+    ] {
+        fixture.store.run(move |tx| Ok(tx.put(&altered)?)).await.unwrap();
+        let found = fixture.store.run(|tx| audit::verify(tx, None)).await.unwrap();
+        assert_eq!((found.ok, found.broken.len()), (ok, usize::from(!ok)), "{row}: {found:?}");
+    }
+}
+
+pub async fn a_rejected_notice_silences_no_other(fixture: Fixture) {
+    let local = fixture.local().await;
+    let tell = move |tx: &mut Tx<'_>| {
+        settings::set(tx, &local, "notify.webhook", "https://hook.example.org/")?;
+        (0..5).try_for_each(|number| notices::tell(tx, "approval.waiting", number, "why"))
+    };
+    fixture.store.run(tell).await.unwrap();
+    let take = |count| fixture.store.run(move |tx| Ok(notices::take(tx, count)?.map(|(_, taken)| taken)));
+    let subjects = |taken: &[Notice]| taken.iter().map(|n| n.subject.clone()).collect::<Vec<_>>();
+    let first = take(3).await.unwrap().unwrap();
+    assert_eq!(subjects(&first), ["0", "1", "2"]);
+    let younger = take(3).await.unwrap().unwrap();
+    assert_eq!(subjects(&younger), ["3", "4"], "the first three wait for their next try");
+    assert!(take(3).await.unwrap().is_none());
+    let done = move |tx: &mut Tx<'_>| {
+        younger.iter().chain(&first[..1]).for_each(|notice| notices::done(tx, notice));
+        Ok(())
+    };
+    fixture.store.run(done).await.unwrap();
+    if fixture.pass(Duration::from_secs(31)) {
+        assert_eq!(subjects(&take(20).await.unwrap().unwrap()), ["1", "2"]);
+    }
+}
