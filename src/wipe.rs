@@ -26,6 +26,9 @@ use crate::{
 };
 use std::time::Duration;
 
+/// The longest undo window, as for the setting `wipe.delay`.
+const MAX_DELAY: Duration = Duration::from_secs(30 * 86_400);
+
 /// What an administrator asks for.
 #[derive(Debug, Clone)]
 pub struct Request {
@@ -71,14 +74,23 @@ fn terms(tx: &mut Tx<'_>, command: &mut Command, request: &Request) -> Result<()
         Some(delay) => delay,
         None => settings::span(tx, "wipe.delay")?,
     };
-    if request.expires.is_some_and(|expires| expires <= delay) {
-        let text = format!("it would expire within its undo window of {} s", delay.as_secs());
-        return Err(Error::invalid("expires", text));
-    }
+    check_times(delay, request.expires)?;
     command.reason.clone_from(&request.reason);
     command.pin.clone_from(&request.pin);
     command.expires = request.expires.map(|expires| tx.now().plus(expires));
     command.delay = delay.as_secs();
+    Ok(())
+}
+
+/// A wipe that its undo window holds back for ever, or until it has expired, would only look like one.
+fn check_times(delay: Duration, expires: Option<Duration>) -> Result<()> {
+    if delay > MAX_DELAY {
+        return Err(Error::invalid("delay", "an undo window is at most 30d long"));
+    }
+    if expires.is_some_and(|expires| expires <= delay) {
+        let text = format!("the undo window of {} s must end before the wipe expires", delay.as_secs());
+        return Err(Error::invalid("delay", text));
+    }
     Ok(())
 }
 
@@ -267,4 +279,25 @@ fn approve_command(tx: &mut Tx<'_>, id: crate::ids::CommandId) -> Result<()> {
     pass(tx, &mut device, &mut command)?;
     queue::save(tx, &command)?;
     Ok(tx.put(&device)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::parse_duration;
+
+    #[test]
+    fn an_undo_window_ends_before_the_wipe_expires() {
+        let span = |text: &str| Some(parse_duration(text).unwrap());
+        for (row, delay, expires, part) in [
+            ("none", span("0s"), span("1s"), ""),
+            ("alone", span("30d"), None, ""),
+            ("too long", span("31d"), None, "at most 30d"),
+            ("shorter", span("1h"), span("2h"), ""),
+            ("as long", span("1h"), span("60m"), "before the wipe expires"),
+        ] {
+            let wrong = check_times(delay.unwrap(), expires).err().map(|e| e.to_string()).unwrap_or_default();
+            assert!(wrong.contains(part) && wrong.is_empty() == part.is_empty(), "{row}: {wrong}");
+        }
+    }
 }

@@ -11,7 +11,7 @@ use crate::{Result, oid, providers};
 
 const WHAT: &str = "signed message";
 
-/// More certificates or signers than any device sends are not looked at.
+/// More certificates, signers or digest algorithms than any device sends are not looked at.
 const MAX_CERTIFICATES: usize = 16;
 /// SCEP's and Apple's messages have fewer than ten.
 const MAX_ATTRIBUTES: usize = 32;
@@ -59,6 +59,9 @@ impl<'a> Parsed<'a> {
         let mut digests = Vec::new();
         while !listed.is_empty() {
             digests.push(listed.algorithm("no digest algorithm")?);
+            if digests.len() > MAX_CERTIFICATES {
+                return Err(listed.error("too many digest algorithms"));
+            }
         }
         let mut inner = data.enter(tlv::SEQUENCE, "no content info")?;
         inner.oid("no content type")?;

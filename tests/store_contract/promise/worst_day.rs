@@ -336,7 +336,7 @@ pub async fn whose_word_counts_says_how(fixture: Fixture) {
     assert!(passed.expires.is_some());
     let never = wipe::Request { delay: Some(HOUR), expires: Some(HOUR), ..request(Scope::Full) };
     let other = fixture.device("u2", &[Channel::Apple]).await;
-    assert_eq!(code(fixture.wipe_with(&bob, other.id, never).await), "expires", "it could never be sent");
+    assert_eq!(code(fixture.wipe_with(&bob, other.id, never).await), "delay", "it could never be sent");
 }
 
 pub async fn an_unknown_mail_app_says_nothing_of_a_managed_phone(fixture: Fixture) {
