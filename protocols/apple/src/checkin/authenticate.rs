@@ -11,7 +11,7 @@ pub struct Authenticate {
     pub channel: Channel,
     /// The push topic of the profile.
     pub topic: Option<String>,
-    /// Twelve letters and digits, ten on newer ones.
+    /// Twelve letters and digits; ten on newer devices.
     pub serial_number: Option<String>,
     /// On an iPhone an order number's stem; on a Mac `MacBookPro18,3`.
     pub model: Option<String>,
