@@ -23,6 +23,7 @@ mod parts;
 mod preview;
 mod setting;
 mod support;
+pub(crate) mod yaml;
 
 pub use coverage::{
     ChannelView, Compliance, DeviceState, SettingCoverage, State, Subject, compliance, coverage, device_state,

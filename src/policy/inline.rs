@@ -33,7 +33,7 @@ pub fn inline_profile_files(text: &str, read: impl Fn(&str) -> io::Result<Vec<u8
     // The splice is a guess about YAML; reading it back proves it.
     match splice(text, &replaced) {
         Some(spliced) if Node::parse(&spliced).is_ok_and(|read| read == node) => Ok(spliced),
-        _ => serde_norway::to_string(&node).map_err(|error| PolicyError::Yaml {
+        _ => serde_saphyr::to_string(&node).map_err(|error| PolicyError::Yaml {
             line: 0,
             column: 0,
             text: error.to_string(),

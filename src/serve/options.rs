@@ -1,8 +1,11 @@
 //! What `lanyard serve` is told: by flags, by the environment, or by a file that says the same.
 
-use crate::{policy::nearest::nearest, server::host};
+use crate::{
+    policy::{nearest::nearest, yaml},
+    server::host,
+};
 use serde::Deserialize;
-use serde_norway::Value;
+use serde_json::Value;
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -117,24 +120,31 @@ impl Options {
 
 /// What a file says. A file of nothing but remarks says nothing.
 fn from_file(text: &str) -> Result<Options, String> {
-    match serde_norway::from_str(text).map_err(|e| e.to_string())? {
+    match yaml::read(text, |reader| Value::deserialize(reader)).map_err(|misread| misread.text)? {
         Value::Null => return Ok(Options::default()),
-        Value::Mapping(said) => said.keys().try_for_each(check_key)?,
+        Value::Object(said) => said.keys().try_for_each(|key| check_key(key))?,
         _ => return Err("flags without their dashes are needed, a line `name: value` each".into()),
     }
-    serde_norway::from_str(text).map_err(|e| e.to_string())
+    let mut place = String::new();
+    let said = yaml::read(text, |reader| {
+        serde_path_to_error::deserialize(reader).map_err(|misfit| {
+            place = misfit.path().to_string();
+            misfit.into_inner()
+        })
+    });
+    said.map_err(|misread| format!("{place}: {}", misread.text))
 }
 
-fn check_key(key: &Value) -> Result<(), String> {
+fn check_key(key: &str) -> Result<(), String> {
     use clap::Args as _;
     let flags = Options::augment_args(clap::Command::new("serve"));
     let known: Vec<&str> =
         flags.get_arguments().filter_map(|a| a.get_long()).filter(|name| *name != "config").collect();
-    match key.as_str() {
-        Some(key) if known.contains(&key) => Ok(()),
-        Some(key) => Err(format!("unknown key {key:?}; the nearest is {}", nearest(key, known).unwrap_or_default())),
-        None => Err("each key is the name of a flag".into()),
+    if known.contains(&key) {
+        return Ok(());
     }
+    let nearest = nearest(key, known).unwrap_or_default();
+    Err(format!("unknown key {key:?}; the nearest is {nearest}: each key is the name of a flag"))
 }
 
 /// Where the store is.
@@ -212,6 +222,9 @@ mod tests {
         for (text, part) in [
             ("pubic-url: https://a\n", "unknown key \"pubic-url\"; the nearest is public-url"),
             ("device-addr: everywhere\n", "device-addr"),
+            ("log: json\ndevice-addr: everywhere\n", "at line 2, column 14"),
+            ("log: json\nlog: text\n", "the key `log` stands twice at line 2, column 1"),
+            ("data: [\n", "unclosed bracket '[' at line 1, column 7"),
             ("config: other.yaml\n", "unknown key \"config\""),
             ("wipe.delay: 0s\n", "unknown key \"wipe.delay\""),
             ("- log: json\n", "a line `name: value` each"),
