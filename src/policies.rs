@@ -9,9 +9,9 @@ use crate::{
     error::{Error, Result},
     ids::DeviceId,
     policy::{
-        Assign, ChannelView, Compliance, DeviceState, Difference, Effective, Part, PartId, PolicyFile, Retry,
-        SettingCoverage, Subject, Touched, compliance, coverage, desired, device_state, diff, difference, effective,
-        erases, of_policy,
+        Assign, ChannelView, Compliance, DeviceState, Difference, Effective, Part, PartId, PolicyError, PolicyFile,
+        Retry, SettingCoverage, Subject, Touched, compliance, coverage, desired, device_state, diff, difference,
+        effective, erases, of_policy,
     },
     registry::{Channel, Device, groups::Group},
     store::{Record, Tx},
@@ -58,8 +58,29 @@ pub struct Change {
     pub devices: u64,
 }
 
-fn parsed(text: &str) -> Result<PolicyFile> {
-    PolicyFile::parse(text).map_err(|e| Error::invalid("text", e.to_string()))
+/// A policy's text as somebody sends it, with what it says. It is read as the field of a body is: before the store is asked, since
+/// how long that takes is the text's to say.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Source {
+    text: String,
+    file: Arc<PolicyFile>,
+}
+
+impl Source {
+    /// What it says.
+    pub fn file(&self) -> &PolicyFile {
+        &self.file
+    }
+}
+
+impl TryFrom<String> for Source {
+    type Error = PolicyError;
+
+    fn try_from(text: String) -> std::result::Result<Self, PolicyError> {
+        let file = Arc::new(PolicyFile::parse(&text)?);
+        Ok(Self { text, file })
+    }
 }
 
 /// The policy of this name.
@@ -87,24 +108,30 @@ pub fn file(policy: &Policy) -> Result<Arc<PolicyFile>> {
         tracing::warn!(policy = %policy.name, %why, "a part that this version refuses is left out: apply the policy anew");
     }
     let file = Arc::new(kept.0);
+    remember(&policy.text, &file);
+    Ok(file)
+}
+
+fn remember(text: &str, file: &Arc<PolicyFile>) {
     if let Ok(mut read) = READ.lock() {
         if read.len() >= REMEMBERED {
             read.clear();
         }
-        read.insert(policy.text.clone(), file.clone());
+        read.insert(text.to_owned(), file.clone());
     }
-    Ok(file)
 }
 
 /// Shows, and with `carry_out` makes, the change from the stored policy to this file.
-pub fn apply(tx: &mut Tx<'_>, actor: &Actor, text: &str, carry_out: bool) -> Result<Change> {
-    let new = parsed(text)?;
+pub fn apply(tx: &mut Tx<'_>, actor: &Actor, source: &Source, carry_out: bool) -> Result<Change> {
+    let Source { text, file: new } = source;
     let old = tx.get::<Policy>(&new.name)?;
-    let mut change = preview(tx, old.as_ref(), Some(&new))?;
-    let same = old.as_ref().is_some_and(|o| o.text == text);
+    let mut change = preview(tx, old.as_ref(), Some(new))?;
+    let same = old.as_ref().is_some_and(|o| o.text == *text);
     change.revision = old.map_or(0, |o| o.revision) + u64::from(!same);
     if carry_out && !same {
-        tx.put(&Policy { name: new.name.clone(), revision: change.revision, text: text.to_string() })?;
+        tx.put(&Policy { name: new.name.clone(), revision: change.revision, text: text.clone() })?;
+        // What may be applied loses nothing when it is read again as a kept one.
+        remember(text, new);
         rollout::begin(tx)?;
         audit::note(tx, &actor.id, "policy.applied", &new.name, "ok", &change.diff)?;
     }

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    policies::{self, Change, Policy},
+    policies::{self, Change, Policy, Source},
     policy::{self, DeviceState},
     store::Tx,
 };
@@ -77,7 +77,8 @@ fn show(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<PolicyView> {
 #[serde(deny_unknown_fields)]
 struct Apply {
     /// YAML, profiles inlined as base64.
-    text: String,
+    #[schemars(with = "String")]
+    text: Source,
 }
 
 /// What a change does, or would do.
@@ -101,12 +102,11 @@ impl From<Change> for ChangeView {
 }
 
 fn apply(tx: &mut Tx<'_>, call: &Call, body: Apply) -> Result<ChangeView> {
-    let change = policies::apply(tx, &call.actor, &body.text, carry_out(call)?)?;
-    if change.name != call.named("name")? {
-        let text = format!("the file's name is {:?}, the address says {:?}", change.name, call.named("name")?);
-        return Err(Error::invalid("name", text));
+    let (name, asked) = (&body.text.file().name, call.named("name")?);
+    if name != asked {
+        return Err(Error::invalid("name", format!("the file's name is {name:?}, the address says {asked:?}")));
     }
-    Ok(change.into())
+    Ok(policies::apply(tx, &call.actor, &body.text, carry_out(call)?)?.into())
 }
 
 fn end(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<ChangeView> {

@@ -3,7 +3,7 @@
 use super::{
     call::Asked,
     problem::Problem,
-    route::{Empty, Route, described, get},
+    route::{self, Empty, Route, described, get},
     views::At,
 };
 use crate::{
@@ -119,8 +119,7 @@ async fn set(server: Arc<Server>, request: Request) -> Response {
 }
 
 fn read(server: &Server, body: &[u8]) -> std::result::Result<Kept, Problem> {
-    let body: Set =
-        serde_json::from_value(setting().parse(body)?).map_err(|e| crate::error::Error::Internal(e.to_string()))?;
+    let body: Set = route::read(body)?;
     let wrong = |text: String| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", text).field("file");
     let file = base64::engine::general_purpose::STANDARD.decode(body.file.trim()).map_err(|e| wrong(e.to_string()))?;
     let read = lanyard_certs::pushcert::read(&file, body.password.as_deref()).map_err(|e| wrong(e.to_string()))?;

@@ -9,16 +9,20 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{MethodFilter, MethodRouter, on},
 };
+use bytes::Bytes;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use std::sync::Arc;
 
-type Handle = dyn Fn(&mut Tx<'_>, &Call, Value) -> Result<Value> + Send + Sync;
+/// What a call does on the store, its body taken apart already: one thread serves every call there.
+type Work = Box<dyn FnOnce(&mut Tx<'_>, &Call) -> Result<Value> + Send>;
+type Handle = dyn Fn(&[u8]) -> std::result::Result<Work, Problem> + Send + Sync;
 /// The parts of the path in braces, unless they are no UTF-8.
 type Path = std::result::Result<RawPathParams, RawPathParamsRejection>;
 type Misfit = serde_path_to_error::Error<serde_json::Error>;
-type Check = fn(&Value) -> std::result::Result<(), Misfit>;
+/// Bytes of a body that is taken apart on a thread of its own: the rest of the server goes on meanwhile.
+const LARGE: usize = 16 * 1024;
 
 /// See the module.
 pub(super) struct Route {
@@ -31,7 +35,6 @@ pub(super) struct Route {
     pub(super) status: StatusCode,
     pub(super) body: fn(&mut SchemaGenerator) -> Option<Schema>,
     pub(super) answer: fn(&mut SchemaGenerator) -> Schema,
-    check: Check,
     handle: Option<Arc<Handle>>,
 }
 
@@ -69,13 +72,15 @@ fn new<B, A>(
     handle: fn(&mut Tx<'_>, &Call, B) -> Result<A>,
 ) -> Route
 where
-    B: DeserializeOwned + JsonSchema + 'static,
+    B: DeserializeOwned + JsonSchema + Send + 'static,
     A: Serialize + JsonSchema + 'static,
 {
     let status = if method == Method::POST { StatusCode::CREATED } else { StatusCode::OK };
-    let whole: Arc<Handle> = Arc::new(move |tx, call, body| {
-        let body = serde_json::from_value(body).map_err(|e| crate::error::Error::Internal(e.to_string()))?;
-        serde_json::to_value(handle(tx, call, body)?).map_err(|e| crate::error::Error::Internal(e.to_string()))
+    let whole: Arc<Handle> = Arc::new(move |bytes| {
+        let body: B = read(bytes)?;
+        Ok(Box::new(move |tx, call| {
+            serde_json::to_value(handle(tx, call, body)?).map_err(|e| crate::error::Error::Internal(e.to_string()))
+        }))
     });
     Route { handle: Some(whole), ..described::<B, A>(method, path, summary, status) }
 }
@@ -89,7 +94,6 @@ where
     Route {
         body: |generator| (B::schema_name() != Empty::schema_name()).then(|| generator.subschema_for::<B>()),
         answer: |generator| generator.subschema_for::<A>(),
-        check: |body| serde_path_to_error::deserialize::<_, B>(body).map(drop),
         handle: None,
         query: &[],
         pages: false,
@@ -116,7 +120,7 @@ pub(super) fn post<B, A>(
     handle: fn(&mut Tx<'_>, &Call, B) -> Result<A>,
 ) -> Route
 where
-    B: DeserializeOwned + JsonSchema + 'static,
+    B: DeserializeOwned + JsonSchema + Send + 'static,
     A: Serialize + JsonSchema + 'static,
 {
     new(Method::POST, path, summary, handle)
@@ -129,7 +133,7 @@ pub(super) fn put<B, A>(
     handle: fn(&mut Tx<'_>, &Call, B) -> Result<A>,
 ) -> Route
 where
-    B: DeserializeOwned + JsonSchema + 'static,
+    B: DeserializeOwned + JsonSchema + Send + 'static,
     A: Serialize + JsonSchema + 'static,
 {
     new(Method::PUT, path, summary, handle)
@@ -174,24 +178,21 @@ impl Route {
         let (server, route) = (server.clone(), Arc::new(self));
         on(filter, move |path: Path, request: Request| answer(server.clone(), route.clone(), path, request))
     }
+}
 
-    /// The body as JSON, known to be of the right shape. An absent one is an empty object.
-    pub(super) fn parse(&self, bytes: &[u8]) -> std::result::Result<Value, Problem> {
-        let body =
-            if bytes.is_empty() { Ok(Value::Object(serde_json::Map::new())) } else { serde_json::from_slice(bytes) };
-        let body: Value = body.map_err(|e| Problem::new(StatusCode::BAD_REQUEST, "json", e.to_string()))?;
-        match (self.check)(&body) {
-            // serde would take a list as an object's fields in their order.
-            _ if !body.is_object() => {
-                Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", "an object is needed").field("body"))
-            }
-            Ok(()) => Ok(body),
-            Err(misfit) => {
-                let (field, text) = misfit_in(&misfit);
-                Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", text).field(field))
-            }
-        }
+/// The body as what a handler takes. An absent one is an empty object. What takes its time in that is the body's to say: not for the
+/// store's thread.
+pub(super) fn read<B: DeserializeOwned>(bytes: &[u8]) -> std::result::Result<B, Problem> {
+    let body = if bytes.is_empty() { Ok(Value::Object(serde_json::Map::new())) } else { serde_json::from_slice(bytes) };
+    let body: Value = body.map_err(|e| Problem::new(StatusCode::BAD_REQUEST, "json", e.to_string()))?;
+    // serde would take a list as an object's fields in their order.
+    if !body.is_object() {
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", "an object is needed").field("body"));
     }
+    serde_path_to_error::deserialize(body).map_err(|misfit| {
+        let (field, text) = misfit_in(&misfit);
+        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", text).field(field)
+    })
 }
 
 /// The field that does not fit, and what is wrong with it.
@@ -213,15 +214,23 @@ async fn answer(server: Arc<Server>, route: Arc<Route>, path: Path, request: Req
         Ok(asked) => asked,
         Err(refusal) => return refusal,
     };
-    let body = match route.parse(&asked.body) {
-        Ok(body) => body,
-        Err(problem) => return problem.into_response(),
-    };
     let Some(handle) = route.handle.clone() else {
         return Problem::new(StatusCode::NOT_FOUND, "no_such_route", "there is nothing here").into_response();
     };
+    let work = match prepare(handle, asked.body.clone()).await {
+        Ok(work) => work,
+        Err(problem) => return problem.into_response(),
+    };
     let act = route.method != Method::GET;
-    asked.run(act, move |tx, call| Ok((route.status, handle(tx, call, body)?))).await
+    asked.run(act, move |tx, call| Ok((route.status, work(tx, call)?))).await
+}
+
+async fn prepare(handle: Arc<Handle>, body: Bytes) -> std::result::Result<Work, Problem> {
+    if body.len() < LARGE {
+        return handle(&body);
+    }
+    let prepared = tokio::task::spawn_blocking(move || handle(&body)).await;
+    prepared.unwrap_or_else(|error| Err(crate::error::Error::Internal(error.to_string()).into()))
 }
 
 #[cfg(test)]
@@ -251,5 +260,30 @@ mod tests {
             let (named, text) = misfit_in(&misfit);
             assert!(named == field && text.contains(part), "{body}: {named}: {text}");
         }
+    }
+
+    #[test]
+    fn a_policy_is_taken_apart_before_the_store_is_asked() {
+        let route = super::super::policies::routes().into_iter().find(|r| r.method == Method::PUT).unwrap();
+        let prepare = route.handle.unwrap();
+        let said = |body: &str| prepare(body.as_bytes()).err().map(|p| serde_json::to_value(p).unwrap());
+        let deep = format!(r#"{{"text": "{}"}}"#, "[".repeat(100_000));
+        for (row, body, status, field, part) in [
+            ("no JSON", "{", 400, None, "EOF"),
+            ("no object", "[]", 422, Some("body"), "an object is needed"),
+            ("no text", "{}", 422, Some("text"), "missing field `text`"),
+            ("no YAML", r#"{"text": "a: ["}"#, 422, Some("text"), "text: not a readable policy file: unclosed bracket"),
+            ("a bomb", deep.as_str(), 422, Some("text"), "nested too deeply at line 1, column "),
+            ("no policy", r#"{"text": "name: a"}"#, 422, Some("text"), "text: assign: missing"),
+        ] {
+            let problem = said(body).unwrap();
+            assert_eq!(
+                (problem["status"].as_u64(), problem["field"].as_str()),
+                (Some(status), field),
+                "{row}: {problem}"
+            );
+            assert!(problem["detail"].as_str().unwrap().contains(part), "{row}: {problem}");
+        }
+        assert!(said(r#"{"text": "name: a\nassign: all"}"#).is_none());
     }
 }

@@ -188,7 +188,8 @@ impl Site {
     }
 
     async fn policy(&self, text: &'static str) {
-        self.run(move |tx, local| policies::apply(tx, &local, text, true)).await;
+        let source = policies::Source::try_from(text.to_owned()).unwrap();
+        self.run(move |tx, local| policies::apply(tx, &local, &source, true)).await;
     }
 
     async fn allow(&self, name: &'static str) {
@@ -344,6 +345,22 @@ async fn a_login_is_proved_by_the_mail_server_and_an_unknown_client_waits() {
     let encoded = encoded.header("authorization", basic(ANN, WORD)).header("MS-ASProtocolVersion", "14.1");
     let path = format!("{}?Cmd=Provision&DeviceId=a&DeviceType=b", super::PATH);
     assert_eq!(site.send(encoded, &path, Body::from("x")).await.status(), 415);
+    site.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_policy_that_was_applied_is_not_read_again_at_a_check_in() {
+    let site = Site::new(true).await;
+    let source = policies::Source::try_from("name: p\nassign: all\ncamera: blocked\n".to_owned()).unwrap();
+    for carried_out in [false, true] {
+        let source = source.clone();
+        let known = site.run(move |tx, local| {
+            policies::apply(tx, &local, &source, carried_out)?;
+            let Ok(kept) = policies::find(tx, "p") else { return Ok(false) };
+            Ok(std::ptr::eq(&*policies::file(&kept)?, source.file()))
+        });
+        assert_eq!(known.await, carried_out);
+    }
     site.end().await;
 }
 
