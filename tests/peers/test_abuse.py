@@ -16,7 +16,7 @@ import xml.etree.ElementTree as ET
 
 import wbxml
 from apple_device import CHECK_IN, RESULT, SCEP, AppleDevice, payloads
-from harness import REQUEST_LIMIT, ServedTest, context, eventually, openssl, request, self_made
+from harness import REQUEST_LIMIT, Api, Nodes, ServedTest, context, eventually, in_background, openssl, request, self_made
 from mail_client import POLICIES, PROVISION, TYPE, MailClient, policies
 from mail_server import MailServer
 from windows_device import DM, DISCOVERY, ENROLMENT, SoapFault, WindowsDevice, local, text
@@ -224,6 +224,52 @@ class Abuse(ServedTest):
                 self.assertIn(reply.status, (200, 400, 401), reply)
                 self.assertNotIn(b"root:", reply.body)
         client.provisioned()
+
+    # The admin API
+
+    def preview(self, api, text):
+        """Shows what a policy would change; it must be refused."""
+        status, answer = api.call("PUT", "policies/abused", {"text": text})
+        self.assertEqual((status, answer.get("field")), (422, "text"), answer)
+        return answer["detail"]
+
+    def test_policies(self):
+        api = Api(self.server, Nodes.local(self.server))
+        for piece in ("[", "{", "- ", "a: ", "{a: ", "? ", "&a [", "*a ", "'", '"', "!a ", "#\n", "---\n", "|", "x" * 100, "- a\n"):
+            with self.row(f"{piece!r} for 100 kB"):
+                self.preview(api, piece * (100_000 // len(piece)))
+        for row, text in {
+            "4 MB, nearly": "[" * 4_000_000,
+            "aliases that unfold": "a: &a [x,x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1 if n else ''},*a{n - 1 if n else ''}]\n" for n in range(30)),
+            "an alias within itself": "a: &a [*a]\n",
+            "a profile of arrays": "name: abused\nassign: all\napple: {profiles: ['" + "<array>" * 30_000 + "']}\n",
+        }.items():
+            with self.row(row):
+                self.preview(api, text)
+        self.assertIn("nested too deeply at line 1, column ", self.preview(api, "[" * 100_000))
+        self.assertEqual(api.call("PUT", "policies/other", {"text": "name: abused\nassign: all\n"})[0], 422)
+
+    def test_reading_a_policy_keeps_nobody_waiting(self):
+        """Were policies read on the store's thread, each small call would wait for as many of them as are sent at a time."""
+        local = Nodes.local(self.server)
+        costly = "name: abused\n" + "x:\n" + " x\n" * 300_000
+        refused, ended = [], []
+
+        def previews():
+            try:
+                for _ in range(6):
+                    refused.append(self.preview(Api(self.server, local), costly))
+            finally:
+                ended.append(True)
+
+        for _ in range(4):
+            in_background(previews)
+        api, answered = Api(self.server, local), 0
+        while len(ended) < 4:
+            api.done("GET", "policies/abused")
+            answered += 1
+        self.assertEqual(len(refused), 24)
+        self.assertGreater(answered, len(refused))
 
     def test_strange_words_in_the_request_line(self):
         client = MailClient(self.server, self.folder(), CAROL, WORD)
