@@ -9,16 +9,16 @@ use crate::{
     error::{Error, Result},
     ids::DeviceId,
     policy::{
-        Assign, ChannelView, Compliance, DeviceState, Difference, Effective, Part, PartId, PolicyError, PolicyFile,
-        Retry, SettingCoverage, Subject, Touched, compliance, coverage, desired, device_state, diff, difference,
-        effective, erases, of_policy,
+        Assign, ChannelView, Compliance, DeviceState, Difference, Effective, Part, PartContent, PartId, PolicyError,
+        PolicyFile, Retry, SettingCoverage, Subject, Touched, bounds, compliance, coverage, desired, device_state,
+        diff, difference, effective, erases, of_policy,
     },
     registry::{Channel, Device, groups::Group},
     store::{Record, Tx},
 };
 use serde::{Deserialize, Serialize};
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{Arc, LazyLock, Mutex},
 };
 
@@ -192,6 +192,27 @@ pub fn each_device(tx: &mut Tx<'_>, mut visit: impl FnMut(&mut Tx<'_>, &Device) 
     }
 }
 
+/// Raw profiles that were found good, by their parts' hashes. Emptied when it has grown to this many.
+static GOOD: LazyLock<Mutex<HashSet<String>>> = LazyLock::new(Mutex::default);
+const REMEMBERED_GOOD: usize = 4096;
+
+/// Whether a part may be sent: [`bounds::check`]. A raw profile is read for that (some milliseconds where it is large), and this is
+/// asked on the store's thread for each device: content that was found good is known by its hash from then on.
+pub fn may_be_sent(part: &Part) -> std::result::Result<(), bounds::Refused> {
+    let costly = matches!(part.content, PartContent::AppleProfile { .. });
+    if costly && GOOD.lock().is_ok_and(|good| good.contains(&part.hash)) {
+        return Ok(());
+    }
+    bounds::check(&part.content)?;
+    if costly && let Ok(mut good) = GOOD.lock() {
+        if good.len() >= REMEMBERED_GOOD {
+            good.clear();
+        }
+        good.insert(part.hash.clone());
+    }
+    Ok(())
+}
+
 /// All policies of the tenant, read once for all devices of a call.
 pub struct Assigned(Vec<Arc<PolicyFile>>);
 
@@ -283,4 +304,33 @@ pub fn devices_of(tx: &mut Tx<'_>, policies: &[Policy]) -> Result<Vec<u64>> {
         Ok(())
     })?;
     Ok(counts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn profile(kind: &str) -> Part {
+        let bytes = format!(
+            "<plist version=\"1.0\"><dict><key>PayloadType</key><string>Configuration</string><key>PayloadUUID</key><string>u</string>\
+             <key>PayloadIdentifier</key><string>com.example.a</string><key>PayloadContent</key><array><dict>\
+             <key>PayloadType</key><string>{kind}</string></dict></array></dict></plist>"
+        );
+        let identifier = "com.example.a".to_owned();
+        Part {
+            id: PartId::Profile(identifier.clone()),
+            hash: format!("of {kind}"),
+            settings: Vec::new(),
+            content: PartContent::AppleProfile { identifier, bytes: bytes.into_bytes() },
+        }
+    }
+
+    #[test]
+    fn a_profile_that_acts_is_refused_each_time() {
+        for _ in 0..2 {
+            assert_eq!(may_be_sent(&profile("com.apple.wifi.managed")), Ok(()));
+            let refused = may_be_sent(&profile("com.apple.mdm")).unwrap_err();
+            assert!(refused.to_string().contains("com.apple.mdm is refused"), "{refused}");
+        }
+    }
 }

@@ -130,7 +130,7 @@ fn prepare_part(tx: &mut Tx<'_>, device: &Device, command: &Command) -> Result<P
     }
     crate::queue::save(tx, &sent)?;
     // Checked when it was applied, and again now: nothing that acts leaves as a setting.
-    if let Err(refused) = bounds::check(&now_wanted.content) {
+    if let Err(refused) = policies::may_be_sent(now_wanted) {
         return Ok(Prepared::Unsupported(refused.to_string()));
     }
     match &now_wanted.content {

@@ -200,7 +200,7 @@ fn prepare_part(
             // The hash of what is really sent is what the answer will be about.
             part.hash.clone_from(&wanted.hash);
             // Checked when it was applied, and again now: nothing that acts leaves as a setting.
-            bounds::check(&wanted.content).map_err(|refused| refused.to_string())?;
+            policies::may_be_sent(wanted).map_err(|refused| refused.to_string())?;
             Some(match part.next {
                 Next::Add => Op::add(name, node.path, node.format, node.data),
                 _ => Op::replace(name, node.path, node.format, node.data),
