@@ -59,9 +59,10 @@ struct Value {
 }
 
 fn set(tx: &mut Tx<'_>, call: &Call, body: Value) -> Result<SettingView> {
+    let set = settings::set(tx, &call.actor, call.named("key")?, &body.value)?;
     if call.named("key")? == "net.trusted_proxies" {
         // A server that cannot read the list does not start, and then nobody could set it right.
         TrustedProxies::parse(&body.value).map_err(|text| Error::invalid("value", text))?;
     }
-    Ok(settings::set(tx, &call.actor, call.named("key")?, &body.value)?.into())
+    Ok(set.into())
 }
