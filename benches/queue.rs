@@ -8,11 +8,11 @@
 
 use lanyard::{
     admins::Actor,
-    clock::{self, Timestamp},
+    clock,
     ids::{DeviceId, EnrolmentId},
-    queue::{self, Action, Outcome, Talk},
+    queue::{self, Act, Outcome, Talk},
     registry::{Channel, Device, Enrolment, EnrolmentState, Ownership, Platform, presence::Presence},
-    store::{Changes, Engine, Fault, Options, Postgres, Sled, Store, Writes},
+    store::{Changes, Engine, Fault, Moment, Options, Postgres, Reader, Sled, Store, Writes},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -41,7 +41,10 @@ fn main() {
     runtime.block_on(async {
         let folder = format!("/var/tmp/lanyard-bench-queue-{}", std::process::id());
         let sled = |name: &str| -> Box<dyn Engine> {
-            Box::new(Sled::open(&Path::new(&folder).join(name), clock::system()).unwrap())
+            let at = Path::new(&folder).join(name);
+            std::fs::create_dir_all(&at).unwrap();
+            let rise = Arc::new(lanyard::kinds::rise);
+            Box::new(Sled::open(&at.join("store"), &at.join("store.mark"), clock::system(), rise).unwrap())
         };
         let (rate, written) = ours(sled("ours"), time).await;
         let single = bare(sled("single"), SINGLE, time).await;
@@ -118,18 +121,21 @@ struct Counting {
     bytes: Arc<AtomicU64>,
 }
 
-impl Engine for Counting {
-    fn begin(&mut self) -> Result<Timestamp, Fault> {
-        self.inner.begin()
-    }
-    fn changes(&mut self) -> Result<Changes, Fault> {
-        self.inner.changes()
-    }
+impl Reader for Counting {
     fn get(&mut self, key: &str) -> Result<Option<Vec<u8>>, Fault> {
         self.inner.get(key)
     }
     fn scan(&mut self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<(String, Vec<u8>)>, Fault> {
         self.inner.scan(prefix, after, limit)
+    }
+}
+
+impl Engine for Counting {
+    fn begin(&mut self) -> Result<Moment, Fault> {
+        self.inner.begin()
+    }
+    fn changes(&mut self) -> Result<Changes, Fault> {
+        self.inner.changes()
     }
     fn commit(&mut self, writes: &Writes, changes: &Changes) -> Result<(), Fault> {
         let bytes: usize = writes.iter().map(|(key, value)| key.len() + value.as_ref().map_or(0, Vec::len)).sum();
@@ -147,7 +153,7 @@ async fn ours(inner: Box<dyn Engine>, time: Duration) -> (f64, Written) {
     let (records, bytes) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     let engine = Box::new(Counting { inner, records: records.clone(), bytes: bytes.clone() });
     let presence = Arc::new(Presence::new(engine.shared()));
-    let fill = Box::new(|bytes: &mut [u8]| openssl::rand::rand_bytes(bytes).unwrap());
+    let fill = Arc::new(|bytes: &mut [u8]| openssl::rand::rand_bytes(bytes).unwrap());
     let store = Store::start(engine, Options { node: "bench".into(), fill, observer: presence });
     let devices = store.run(|tx| (0..CALLERS).map(|_| add_device(tx)).collect::<Result<Vec<_>, _>>()).await.unwrap();
     records.store(0, Relaxed);
@@ -165,18 +171,8 @@ async fn ours(inner: Box<dyn Engine>, time: Duration) -> (f64, Written) {
 fn add_device(tx: &mut lanyard::store::Tx<'_>) -> lanyard::error::Result<(DeviceId, EnrolmentId)> {
     let mut device = Device::new(tx.new_id(), "u@example.org", Ownership::Corporate, Platform::Ios, tx.now());
     let enrolment = tx.new_id();
-    device.enrolments.push(Enrolment {
-        id: enrolment,
-        channel: Channel::Apple,
-        identity: device.id.to_string(),
-        state: EnrolmentState::Enrolled,
-        certificate: None,
-        renewed: None,
-        created: tx.now(),
-        last_seen: None,
-        push: None,
-        channel_state: BTreeMap::new(),
-    });
+    let (identity, enrolled) = (device.id.to_string(), EnrolmentState::Enrolled);
+    device.enrolments.push(Enrolment::new(enrolment, Channel::Apple, &identity, enrolled, tx.now()));
     tx.put(&device)?;
     Ok((device.id, enrolment))
 }
@@ -188,7 +184,7 @@ async fn one_device(store: Store, id: DeviceId, enrolment: EnrolmentId, end: Ins
             let actor =
                 Actor { id: "bench".into(), name: "bench".into(), newcomer_until: None, sponsors: BTreeSet::new() };
             let mut device = tx.get::<Device>(id)?.unwrap();
-            queue::ask(tx, &actor, &mut device, Action::Sync, &lanyard::channel::support)
+            queue::ask(tx, &actor, &mut device, Act::Sync, &lanyard::channel::support)
         });
         let asked = asked.await.unwrap().id;
         let sent = store.run(move |tx| {
@@ -240,7 +236,7 @@ async fn one_caller(jobs: SyncSender<Call>, number: usize, load: Load, end: Inst
 fn write(mut engine: Box<dyn Engine>, waiting: &Receiver<Call>) {
     while let Ok(first) = waiting.recv() {
         let batch: Vec<Call> = std::iter::once(first).chain(waiting.try_iter().take(BATCH - 1)).collect();
-        let _: Timestamp = engine.begin().unwrap();
+        let _: Moment = engine.begin().unwrap();
         let mut told = Vec::new();
         let mut writes = BTreeMap::new();
         for (own, answer) in batch {

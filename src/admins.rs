@@ -2,20 +2,19 @@
 
 use crate::{
     audit,
-    clock::Timestamp,
+    clock::{Steady, Timestamp},
     error::{Error, Result},
-    ids::{TokenId, digest, hex},
+    ids::{TokenId, digest, hex, hexed},
+    notices,
     registry::Device,
     settings,
-    store::{Record, Tx},
+    store::{Belief, Found, Kind, Record, Tx},
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeSet, time::Duration};
 
 /// The administrator of the server's own machine: one person per store, a token of its own on each node.
 pub const LOCAL: &str = "local";
-/// A jump of the clock by more than this between two looks is reported and not counted.
-const JUMP: Duration = Duration::from_secs(3600);
 /// What is made this long after the store, while no device is enrolled, counts at once.
 const FIRST: Duration = Duration::from_secs(3600);
 
@@ -30,14 +29,15 @@ pub struct Admin {
     pub created: Timestamp,
     /// By whom (an admin id).
     pub made_by: String,
-    /// The counted time at which the wait began; `None` for those who never had to wait.
-    since: Option<i64>,
+    /// When the wait began; `None` for those who never had to wait.
+    since: Option<Steady>,
     removed: Option<Timestamp>,
 }
 
 /// A bearer token, kept as its digest.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Token {
+    #[serde(with = "hexed")]
     digest: String,
     /// Its public id.
     pub id: TokenId,
@@ -48,19 +48,20 @@ pub struct Token {
     /// By whom (an admin id); nobody for a node's own.
     #[serde(default)]
     made_by: Option<String>,
-    since: Option<i64>,
+    since: Option<Steady>,
     revoked: Option<Timestamp>,
     /// Good from loopback of this node only.
     pub node: Option<String>,
 }
 
-/// The birth of the store, and the clock's jumps.
+/// When the store was made.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Counting {
-    born: Timestamp,
-    seen: Timestamp,
-    skipped: i64,
+struct Born {
+    at: Steady,
 }
+
+/// What this file keeps in the store.
+pub(crate) const KINDS: [Kind; 3] = [Kind::of::<Admin>(), Kind::of::<Token>(), Kind::of::<Born>()];
 
 impl Record for Admin {
     const KIND: &'static str = "admin";
@@ -74,8 +75,8 @@ impl Record for Token {
         self.digest.clone()
     }
 }
-impl Record for Counting {
-    const KIND: &'static str = "counting";
+impl Record for Born {
+    const KIND: &'static str = "born";
     fn key(&self) -> String {
         String::new()
     }
@@ -118,70 +119,72 @@ pub struct TokenView {
     pub created: Timestamp,
 }
 
-fn counting(tx: &mut Tx<'_>) -> Result<Counting> {
-    let now = tx.now();
-    Ok(tx.get::<Counting>("")?.unwrap_or(Counting { born: now, seen: now, skipped: 0 }))
-}
-
-/// Looks at the clock: to be called at start and every minute, so that a jump is seen as one.
+/// Looks at the clock: to be called at start and every minute, so that a jump is seen, told, and believed or doubted.
 pub fn look_at_clock(tx: &mut Tx<'_>) -> Result<()> {
-    let mut counting = counting(tx)?;
-    let gap = tx.now().since(counting.seen);
-    if gap > JUMP {
-        counting.skipped = counting.skipped.saturating_add(i64::try_from(gap.as_millis()).unwrap_or(i64::MAX));
-        audit::note(
-            tx,
-            "system",
-            "clock.jump",
-            "clock",
-            "not counted",
-            &format!("{} s between two looks", gap.as_secs()),
-        )?;
-        tracing::warn!(
-            seconds = gap.as_secs(),
-            "the clock went on by over an hour between two looks; not counted towards waits"
-        );
+    let moment = tx.moment();
+    let Some(belief) = tx.get::<Belief>("")? else { return Ok(tx.put(&Belief::begin(moment))?) };
+    let (looked, found) = belief.look(moment);
+    if looked != belief {
+        tx.put(&looked)?;
     }
-    counting.seen = tx.now();
-    Ok(tx.put(&counting)?)
+    let (moved, outcome, text) = match found {
+        Found::Well => return Ok(()),
+        Found::Moved(by) => (by, "believed", "waits count what has passed, not this"),
+        Found::Doubted(by) => {
+            (by, "doubted", "nothing expires and nothing is issued for an hour, or until `lanyard clock accept`")
+        }
+        Found::Believed(by) => (by, "believed", "it has lasted for an hour"),
+    };
+    let detail = format!(
+        "the clock shows {} s {} than before; {text}",
+        moved.abs() / 1000,
+        if moved < 0 { "less" } else { "more" }
+    );
+    tracing::warn!(seconds = moved / 1000, outcome, "the clock jumped: {text}");
+    notices::tell(tx, "clock.jumped", "clock", &detail)?;
+    audit::note(tx, "system", "clock.jump", "clock", outcome, &detail)
 }
 
-/// The time that counts towards a newcomer's wait, in milliseconds: jumps left out.
-pub fn counted(tx: &mut Tx<'_>) -> Result<i64> {
-    let c = counting(tx)?;
-    let gap = tx.now().since(c.seen);
-    let jump = if gap > JUMP { i64::try_from(gap.as_millis()).unwrap_or(i64::MAX) } else { 0 };
-    Ok(tx.now().0.saturating_sub(c.skipped).saturating_sub(jump))
+/// The administrator of the server's own machine says that the clock is right though it jumped.
+pub fn accept_clock(tx: &mut Tx<'_>, actor: &Actor) -> Result<()> {
+    if actor.id != LOCAL {
+        return Err(Error::forbidden(
+            "local_only",
+            "only local, on the server's own machine, can say that its clock is right",
+        ));
+    }
+    let belief = Belief::begin(tx.moment());
+    tx.put(&belief)?;
+    audit::note(tx, &actor.id, "clock.accepted", "clock", "ok", &tx.moment().wall.to_string())
 }
 
-/// What is left of a wait that began at the counted time `since`.
-pub fn left_to_wait(tx: &mut Tx<'_>, since: i64, wait: Duration) -> Result<Duration> {
-    let waited = Duration::from_millis(u64::try_from(counted(tx)?.saturating_sub(since)).unwrap_or(0));
-    Ok(wait.saturating_sub(waited))
+/// What is left of a wait that began at `since`.
+pub fn left_to_wait(tx: &Tx<'_>, since: Steady, wait: Duration) -> Duration {
+    wait.saturating_sub(tx.steady().since(since))
 }
 
 /// Whether the store is in its first hour with no device enrolled: what is made now need not wait.
 pub fn first_hour(tx: &mut Tx<'_>) -> Result<bool> {
-    let born = counting(tx)?.born;
-    Ok(tx.now().since(born) < FIRST && tx.scan::<Device>("", None, 1)?.is_empty())
+    let born = tx.get::<Born>("")?.map_or(tx.steady(), |born| born.at);
+    Ok(tx.steady().since(born) < FIRST && tx.scan::<Device>("", None, 1)?.is_empty())
 }
 
-fn waiting_until(tx: &mut Tx<'_>, since: Option<i64>) -> Result<Option<Timestamp>> {
+fn waiting_until(tx: &mut Tx<'_>, since: Option<Steady>) -> Result<Option<Timestamp>> {
     let Some(since) = since else { return Ok(None) };
     let wait = settings::newcomer(tx)?;
-    let left = left_to_wait(tx, since, wait)?;
+    let left = left_to_wait(tx, since, wait);
     Ok((!left.is_zero()).then(|| tx.now().plus(left)))
 }
 
-fn begin_wait(tx: &mut Tx<'_>) -> Result<Option<i64>> {
-    if first_hour(tx)? { Ok(None) } else { counted(tx).map(Some) }
+fn begin_wait(tx: &mut Tx<'_>) -> Result<Option<Steady>> {
+    if first_hour(tx)? { Ok(None) } else { Ok(Some(tx.steady())) }
 }
 
 /// Makes sure that `local` exists and that this node's token opens it. To be called at each start.
 pub fn ensure_local(tx: &mut Tx<'_>, secret: &str) -> Result<()> {
-    if tx.get::<Counting>("")?.is_none() {
-        let counting = counting(tx)?;
-        tx.put(&counting)?;
+    if tx.get::<Born>("")?.is_none() {
+        let at = tx.steady();
+        tx.put(&Born { at })?;
     }
     look_at_clock(tx)?;
     let (now, node) = (tx.now(), tx.node().to_string());

@@ -8,6 +8,7 @@ mod audit;
 mod breaker;
 mod ca;
 mod call;
+mod clock;
 mod commands;
 mod devices;
 mod groups;
@@ -21,6 +22,8 @@ mod push_cert;
 mod route;
 mod settings;
 mod views;
+
+pub(crate) use idempotency::KINDS;
 
 use crate::server::Server;
 use axum::Router;
@@ -49,6 +52,7 @@ fn routes() -> Vec<Route> {
         settings::routes(),
         audit::routes(),
         ca::routes(),
+        clock::routes(),
         push_cert::routes(),
     ];
     of.into_iter().flatten().collect()

@@ -6,8 +6,8 @@
 use crate::{
     clock::Timestamp,
     error::Result,
-    ids::{digest, hex},
-    store::{Record, Tx},
+    ids::{digest, hex, hexed},
+    store::{Kind, Record, Tx},
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -30,8 +30,10 @@ pub struct Entry {
     /// `ok`, `held`, `refused` …
     pub outcome: String,
     /// Salted digest of the detail; empty where there is none.
+    #[serde(with = "hexed")]
     pub detail: String,
     /// SHA-256 over the previous hash and all of the above.
+    #[serde(with = "hexed")]
     pub hash: String,
     /// What the digest is of; none where there is nothing to say, or where it was erased. No part of the chain.
     pub text: Option<Salted>,
@@ -40,6 +42,7 @@ pub struct Entry {
 /// A text that its digest does not give away.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Salted {
+    #[serde(with = "hexed")]
     salt: String,
     text: String,
 }
@@ -58,12 +61,16 @@ pub struct Head {
     /// The last entry's place.
     pub seq: u64,
     /// Its hash.
+    #[serde(with = "hexed")]
     pub hash: String,
 }
 
 fn place(node: &str, seq: u64) -> String {
     format!("{node}/{seq:016}")
 }
+
+/// What this file keeps in the store.
+pub(crate) const KINDS: [Kind; 2] = [Kind::of::<Entry>(), Kind::of::<Head>()];
 
 impl Record for Entry {
     const KIND: &'static str = "audit";
@@ -224,7 +231,7 @@ fn after(tx: &mut Tx<'_>, head: &Head) -> Result<bool> {
     Ok(tx.get::<Entry>(place(&head.node, head.seq + 1))?.is_some())
 }
 
-/// The same in one go: for tests, and for small stores.
+/// The same in one go: for a reader beside the writer.
 pub fn verify(tx: &mut Tx<'_>, known: Option<&str>) -> Result<Verdict> {
     let mut check = Check::new(known.map(str::to_string));
     loop {

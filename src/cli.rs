@@ -5,6 +5,7 @@ mod audit;
 mod breaker;
 mod ca;
 mod client;
+mod clock;
 mod commands;
 mod devices;
 mod invitations;
@@ -13,6 +14,7 @@ mod print;
 mod push_cert;
 mod settings;
 mod standing;
+mod store;
 mod wipe;
 
 use client::Client;
@@ -68,6 +70,12 @@ pub enum Verb {
     /// The device CA.
     #[command(subcommand)]
     Ca(ca::Ca),
+    /// The store of a server that is stopped.
+    #[command(subcommand)]
+    Store(store::Store),
+    /// The server's clock.
+    #[command(subcommand)]
+    Clock(clock::Clock),
 }
 
 /// Why a verb was not carried out.
@@ -129,6 +137,9 @@ pub async fn run(verb: Verb, json: bool) -> ExitCode {
 }
 
 async fn carry_out(verb: Verb) -> Done {
+    if let Verb::Store(store) = verb {
+        return store.run().await;
+    }
     let client = Client::from_environment()?;
     match verb {
         Verb::Invite(invite) => invite.run(&client).await,
@@ -148,6 +159,8 @@ async fn carry_out(verb: Verb) -> Done {
         Verb::Apple(apple) => apple.run(&client).await,
         Verb::Audit(audit) => audit.run(&client).await,
         Verb::Ca(ca) => ca.run(&client).await,
+        Verb::Clock(clock) => clock.run(&client).await,
+        Verb::Store(store) => store.run().await,
     }
 }
 

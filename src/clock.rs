@@ -1,7 +1,12 @@
-//! Time as the store counts it: milliseconds since 1970, UTC, handed in and never asked for below this.
+//! Two times, handed in and never asked for below this: the wall clock's, which people and certificates go by and which may be
+//! set wrong, and the time that has surely passed, which limits and waits go by.
 
 use serde::{Deserialize, Serialize};
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 /// A moment, in milliseconds since 1970 UTC. Prints and reads as RFC 3339 in JSON for people, as a number in records.
@@ -42,15 +47,60 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// Where the present comes from. One per process, passed in.
-pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+/// Time that has surely passed, in milliseconds: it grows by a server's uptime and never by a change of the wall clock, is kept by
+/// the store, and begins at what the wall clock showed at the store's birth. For limits, waits, leases and ids.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Steady(pub i64);
 
-/// The machine's wall clock.
+impl Steady {
+    /// That much later; saturates.
+    pub fn plus(self, by: Duration) -> Self {
+        Self(Timestamp(self.0).plus(by).0)
+    }
+    /// That much earlier; saturates.
+    pub fn minus(self, by: Duration) -> Self {
+        Self(Timestamp(self.0).minus(by).0)
+    }
+    /// The time from `earlier` to this; zero where `earlier` is later.
+    pub fn since(self, earlier: Self) -> Duration {
+        Timestamp(self.0).since(Timestamp(earlier.0))
+    }
+}
+
+/// Where the present comes from. One per process, passed in.
+#[derive(Clone)]
+pub struct Clock {
+    wall: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+    uptime: Arc<dyn Fn() -> Duration + Send + Sync>,
+}
+
+impl Clock {
+    /// A clock of these two hands.
+    pub fn new(
+        wall: impl Fn() -> Timestamp + Send + Sync + 'static,
+        uptime: impl Fn() -> Duration + Send + Sync + 'static,
+    ) -> Self {
+        Self { wall: Arc::new(wall), uptime: Arc::new(uptime) }
+    }
+    /// What the wall clock shows.
+    pub fn wall(&self) -> Timestamp {
+        (self.wall)()
+    }
+    /// Since some moment of this process's life; never runs backwards, whatever becomes of the wall clock.
+    pub fn uptime(&self) -> Duration {
+        (self.uptime)()
+    }
+}
+
+/// The machine's own.
 pub fn system() -> Clock {
-    Arc::new(|| {
+    let started = Instant::now();
+    let wall = || {
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
-    })
+    };
+    Clock::new(wall, move || started.elapsed())
 }
 
 /// A duration as the command line and settings write it: a number and `s`, `m`, `h`, `d` or `w`.

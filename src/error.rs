@@ -7,7 +7,7 @@ use crate::store::Fault;
 pub enum Error {
     /// The store is busy or away; the caller may ask again.
     #[error("{0}")]
-    Store(#[from] Fault),
+    Store(Fault),
     /// There is no such thing.
     #[error("there is no {what} {id:?}{}", near.map(|near| format!("; the nearest is {near}")).unwrap_or_default())]
     NotFound {
@@ -45,6 +45,16 @@ pub enum Error {
     /// A fault of ours.
     #[error("internal fault: {0}")]
     Internal(String),
+}
+
+/// What can be no key is the caller's text, and no fault of the store's.
+impl From<Fault> for Error {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Key => Self::invalid("name", fault.to_string()),
+            other => Self::Store(other),
+        }
+    }
 }
 
 impl Error {

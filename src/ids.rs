@@ -1,5 +1,7 @@
 //! Identifiers as types, so that a device's id is never taken for a command's. All are UUIDv7: their order is that of creation.
 
+pub mod hexed;
+
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 use uuid::Uuid;
@@ -65,12 +67,12 @@ impl FromStr for Fingerprint {
 }
 impl Serialize for Fingerprint {
     fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.collect_str(self)
+        if s.is_human_readable() { s.collect_str(self) } else { s.serialize_bytes(&self.0) }
     }
 }
 impl<'de> Deserialize<'de> for Fingerprint {
     fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        String::deserialize(d)?.parse().map_err(serde::de::Error::custom)
+        hexed::deserialize(d)?.parse().map_err(serde::de::Error::custom)
     }
 }
 

@@ -10,6 +10,7 @@ pub mod demo;
 pub mod error;
 pub mod http;
 pub mod ids;
+pub mod kinds;
 pub mod notices;
 pub mod policies;
 pub mod policy;

@@ -2,10 +2,10 @@
 //! Ids only: names of people and devices stay here.
 
 use crate::{
-    clock::Timestamp,
+    clock::{Steady, Timestamp},
     error::Result,
     settings,
-    store::{Record, Tx},
+    store::{Kind, Record, Tx},
 };
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -32,9 +32,14 @@ pub struct Notice {
     /// In words.
     pub detail: String,
     /// Not to be tried before.
-    next: Timestamp,
+    next: Steady,
+    /// Of no use after.
+    until: Steady,
     tries: u32,
 }
+
+/// What this file keeps in the store.
+pub(crate) const KINDS: [Kind; 1] = [Kind::of::<Notice>()];
 
 /// By the time they are next due: those that a receiver rejects stand in the way of no others.
 impl Record for Notice {
@@ -50,8 +55,8 @@ pub fn tell(tx: &mut Tx<'_>, event: &str, subject: impl ToString, detail: &str) 
         return Ok(());
     }
     let (event, subject, detail) = (event.to_string(), subject.to_string(), detail.to_string());
-    let (id, now) = (tx.new_id(), tx.now());
-    Ok(tx.put(&Notice { id, event, at: now, subject, detail, next: now, tries: 0 })?)
+    let (id, at, next) = (tx.new_id(), tx.now(), tx.steady());
+    Ok(tx.put(&Notice { id, event, at, subject, detail, next, until: next.plus(KEPT), tries: 0 })?)
 }
 
 /// Takes those that are due, with the address to send them to. What is not [`done`] in time is due again, later each time.
@@ -60,10 +65,10 @@ pub fn take(tx: &mut Tx<'_>, count: usize) -> Result<Option<(String, Vec<Notice>
     if waiting.is_empty() {
         return Ok(None);
     }
-    let (now, url) = (tx.now(), settings::text(tx, "notify.webhook")?);
+    let (now, url) = (tx.steady(), settings::text(tx, "notify.webhook")?);
     let mut taken = Vec::new();
     for notice in waiting {
-        if url.is_none() || now.since(notice.at) > KEPT {
+        if url.is_none() || now > notice.until {
             tx.delete(&notice);
         } else if notice.next <= now {
             let pause = LEASE.saturating_mul(1 << notice.tries.min(8)).min(MAX_PAUSE);

@@ -7,14 +7,14 @@ use crate::{
     admins::Actor,
     audit,
     error::{Error, Result},
-    ids::DeviceId,
+    ids::{DeviceId, EnrolmentId},
     policy::{
         Assign, ChannelView, Compliance, DeviceState, Difference, Effective, Part, PartContent, PartId, PolicyError,
         PolicyFile, Retry, SettingCoverage, Subject, Touched, bounds, compliance, coverage, desired, device_state,
         diff, difference, effective, erases, of_policy,
     },
-    registry::{Channel, Device, groups::Group},
-    store::{Record, Tx},
+    registry::{Device, Enrolment, groups::Group},
+    store::{Kind, Record, Tx},
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -32,6 +32,9 @@ pub struct Policy {
     /// The file, profiles inlined.
     pub text: String,
 }
+
+/// What this file keeps in the store.
+pub(crate) const KINDS: [Kind; 1] = [Kind::of::<Policy>()];
 
 impl Record for Policy {
     const KIND: &'static str = "policy";
@@ -121,35 +124,54 @@ fn remember(text: &str, file: &Arc<PolicyFile>) {
     }
 }
 
-/// Shows, and with `carry_out` makes, the change from the stored policy to this file.
-pub fn apply(tx: &mut Tx<'_>, actor: &Actor, source: &Source, carry_out: bool) -> Result<Change> {
+/// What applying this file would do. Reads every device: for a reader beside the writer.
+pub fn look(tx: &mut Tx<'_>, source: &Source) -> Result<Change> {
+    let old = tx.get::<Policy>(&source.file.name)?;
+    let revision = next_revision(old.as_ref(), source);
+    Ok(Change { revision, ..preview(tx, old.as_ref(), Some(&source.file))? })
+}
+
+/// Applies the file, which was [`look`]ed at. Refused where the policy was changed since.
+pub fn apply(tx: &mut Tx<'_>, actor: &Actor, source: &Source, seen: Change) -> Result<Change> {
     let Source { text, file: new } = source;
     let old = tx.get::<Policy>(&new.name)?;
-    let mut change = preview(tx, old.as_ref(), Some(new))?;
-    let same = old.as_ref().is_some_and(|o| o.text == *text);
-    change.revision = old.map_or(0, |o| o.revision) + u64::from(!same);
-    if carry_out && !same {
-        tx.put(&Policy { name: new.name.clone(), revision: change.revision, text: text.clone() })?;
+    if next_revision(old.as_ref(), source) != seen.revision {
+        return Err(changed(&new.name));
+    }
+    if old.is_none_or(|o| o.text != *text) {
+        tx.put(&Policy { name: new.name.clone(), revision: seen.revision, text: text.clone() })?;
         // What may be applied loses nothing when it is read again as a kept one.
         remember(text, new);
         rollout::begin(tx)?;
-        audit::note(tx, &actor.id, "policy.applied", &new.name, "ok", &change.diff)?;
+        audit::note(tx, &actor.id, "policy.applied", &new.name, "ok", &seen.diff)?;
     }
-    change.applied = carry_out;
-    Ok(change)
+    Ok(Change { applied: true, ..seen })
 }
 
-/// Shows, and with `carry_out` makes, the end of a policy.
-pub fn delete(tx: &mut Tx<'_>, actor: &Actor, name: &str, carry_out: bool) -> Result<Change> {
+fn next_revision(old: Option<&Policy>, source: &Source) -> u64 {
+    old.map_or(1, |old| old.revision + u64::from(old.text != source.text))
+}
+
+fn changed(name: &str) -> Error {
+    Error::refused("policy_changed", format!("somebody else changed policy {name:?} meanwhile: look again"))
+}
+
+/// What the end of a policy would do. Likewise.
+pub fn look_at_end(tx: &mut Tx<'_>, name: &str) -> Result<Change> {
     let old = find(tx, name)?;
-    let mut change = preview(tx, Some(&old), None)?;
-    (change.revision, change.applied) = (old.revision, carry_out);
-    if carry_out {
-        tx.delete(&old);
-        rollout::begin(tx)?;
-        audit::note(tx, &actor.id, "policy.deleted", name, "ok", "")?;
+    Ok(Change { revision: old.revision, ..preview(tx, Some(&old), None)? })
+}
+
+/// Ends a policy that was [`look_at_end`]ed.
+pub fn delete(tx: &mut Tx<'_>, actor: &Actor, name: &str, seen: Change) -> Result<Change> {
+    let old = find(tx, name)?;
+    if old.revision != seen.revision {
+        return Err(changed(name));
     }
-    Ok(change)
+    tx.delete(&old);
+    rollout::begin(tx)?;
+    audit::note(tx, &actor.id, "policy.deleted", name, "ok", "")?;
+    Ok(Change { applied: true, ..seen })
 }
 
 fn preview(tx: &mut Tx<'_>, old: Option<&Policy>, new: Option<&PolicyFile>) -> Result<Change> {
@@ -228,22 +250,17 @@ impl Assigned {
         effective(self.0.iter().map(AsRef::as_ref).filter(|f| f.assign.covers(&groups)))
     }
 
-    /// The parts that a channel must have in place on a device, and what is to be done about it.
-    pub fn due(&self, device: &Device, channel: Channel) -> (BTreeMap<PartId, Part>, Difference) {
-        let Some(of_policy) = channel.for_policy() else { return (BTreeMap::new(), Difference::default()) };
+    /// The parts that a device must have in place over an enrolment, and what is to be done about it.
+    pub fn due(&self, device: &Device, enrolment: &Enrolment) -> (BTreeMap<PartId, Part>, Difference) {
+        let Some(of_policy) = enrolment.channel.for_policy() else { return (BTreeMap::new(), Difference::default()) };
         let wanted = desired(&self.effective(device), of_policy, device.platform);
-        let none = BTreeMap::new();
-        let todo = difference(&wanted, device.applied.get(&channel).unwrap_or(&none), Retry::OnChange);
+        let todo = difference(&wanted, &enrolment.applied, Retry::OnChange);
         (wanted, todo)
     }
 
     /// Coverage of one device by everything assigned to it.
     pub fn coverage(&self, device: &Device) -> Vec<SettingCoverage> {
-        let none = BTreeMap::new();
-        let views = device.live().filter_map(|e| {
-            let channel = e.channel.for_policy()?;
-            Some(ChannelView::new(channel, device.applied.get(&e.channel).unwrap_or(&none)))
-        });
+        let views = device.live().filter_map(|e| Some(ChannelView::new(e.channel.for_policy()?, &e.applied)));
         let encrypted = device.facts.get("encrypted").and_then(|v| v.parse().ok());
         let channels = views.collect();
         coverage(&self.effective(device), &Subject { platform: device.platform, encrypted, channels })
@@ -258,8 +275,9 @@ impl Assigned {
 }
 
 /// See [`Assigned::due`].
-pub fn due(tx: &mut Tx<'_>, device: &Device, channel: Channel) -> Result<(BTreeMap<PartId, Part>, Difference)> {
-    Ok(Assigned::load(tx)?.due(device, channel))
+pub fn due(tx: &mut Tx<'_>, device: &Device, enrolment: EnrolmentId) -> Result<(BTreeMap<PartId, Part>, Difference)> {
+    let Some(enrolment) = device.enrolment(enrolment) else { return Ok(Default::default()) };
+    Ok(Assigned::load(tx)?.due(device, enrolment))
 }
 
 /// How well one policy holds on a device.
@@ -295,6 +313,9 @@ pub fn coverage_page(
 /// How many devices each policy is assigned to. Reads every device, once.
 pub fn devices_of(tx: &mut Tx<'_>, policies: &[Policy]) -> Result<Vec<u64>> {
     let files = policies.iter().map(file).collect::<Result<Vec<_>>>()?;
+    if files.is_empty() {
+        return Ok(Vec::new());
+    }
     let mut counts = vec![0; files.len()];
     each_device(tx, |_, device| {
         let groups = groups(device);

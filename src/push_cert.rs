@@ -5,9 +5,10 @@ use crate::{
     audit,
     clock::Timestamp,
     error::{Error, Result},
+    ids::hexed,
     registry::{Channel, Device},
     server::Server,
-    store::{Record, Tx},
+    store::{Kind, Record, Tx},
 };
 use lanyard_certs::pushcert::PushCertificate;
 use secrecy::ExposeSecret as _;
@@ -28,6 +29,7 @@ pub struct Kept {
     /// The topic it is for.
     pub topic: String,
     /// SHA-256 of the certificate, hexadecimal.
+    #[serde(with = "hexed")]
     pub sha256: String,
     /// Start of validity.
     pub not_before: Timestamp,
@@ -36,6 +38,7 @@ pub struct Kept {
     /// When it was set.
     pub set: Timestamp,
     /// [`Material`], sealed.
+    #[serde(with = "hexed")]
     sealed: String,
 }
 
@@ -44,6 +47,9 @@ struct Material {
     chain: Vec<String>,
     key: String,
 }
+
+/// What this file keeps in the store.
+pub(crate) const KINDS: [Kind; 2] = [Kind::of::<Placeholder>(), Kind::of::<Kept>()];
 
 impl Record for Placeholder {
     const KIND: &'static str = "apple-topic";

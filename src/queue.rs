@@ -3,12 +3,14 @@
 //! `held` → `queued` → `sent` → an end. Each step is one transaction, durable before anybody hears of it. Delivery is at least
 //! once; a repeated answer changes nothing; evidence beats every other end.
 
+pub mod act;
 pub mod command;
 pub mod ending;
 pub mod exchange;
 pub mod timers;
 
-pub use command::{Action, Command, Evidence, Scope, State};
+pub use act::{Act, Action, Scope};
+pub use command::{Command, Evidence, State};
 pub use exchange::{Outcome, Talk, note_unasked, settle, take_next};
 
 use crate::{
@@ -43,7 +45,7 @@ pub fn command(tx: &mut Tx<'_>, id: CommandId) -> Result<Command> {
 
 /// Who asks what the server asks by itself: facts and policies. Its commands are no entries of the audit log, which is of people's
 /// acts and of devices' answers to them; a fleet's change of policy would drown those.
-const SYSTEM: &str = "system";
+pub(crate) const SYSTEM: &str = "system";
 
 /// Adds a new command to its device, as it stands. Both are written.
 pub fn add(tx: &mut Tx<'_>, device: &mut Device, command: &Command) -> Result<()> {
@@ -55,7 +57,7 @@ pub fn add(tx: &mut Tx<'_>, device: &mut Device, command: &Command) -> Result<()
         return Ok(());
     }
     let outcome = if command.state == State::Held { "held" } else { "ok" };
-    let action = format!("{}.asked", command.action.as_str());
+    let action = format!("{}.asked", command.action().as_str());
     audit::note(
         tx,
         &command.asked_by,
@@ -75,7 +77,8 @@ pub fn save(tx: &mut Tx<'_>, command: &Command) -> Result<()> {
 }
 
 /// Queues something that needs no guard. What does is asked for through the breaker (`wipe::ask`, `wipe::ask_lock`).
-pub fn ask(tx: &mut Tx<'_>, actor: &Actor, device: &mut Device, action: Action, support: Ask<'_>) -> Result<Command> {
+pub fn ask(tx: &mut Tx<'_>, actor: &Actor, device: &mut Device, act: Act, support: Ask<'_>) -> Result<Command> {
+    let action = act.action();
     if action.is_guarded() {
         return Err(Error::Internal(format!("{} was asked for past the breaker", action.as_str())));
     }
@@ -83,10 +86,10 @@ pub fn ask(tx: &mut Tx<'_>, actor: &Actor, device: &mut Device, action: Action, 
     if let Support::No(why) = support(device, &carrier, action, None) {
         return Err(Error::refused("unsupported", why));
     }
-    let mut command = Command::new(tx.new_id(), device.id, &carrier, action, tx.now());
+    let mut command = Command::new(tx, device.id, &carrier, act);
     command.asked_by = actor.id.clone();
     command.requested_by = actor.name.clone();
-    command.wake_at = Some(tx.now());
+    command.wake_at = Some(tx.steady());
     add(tx, device, &command)?;
     Ok(command)
 }
@@ -103,8 +106,8 @@ pub fn carrier(device: &Device) -> Result<&Enrolment> {
 }
 
 /// Commands of the system's own making: what a channel asks a device after enrolment, and policies.
-pub fn ask_by_system(tx: &mut Tx<'_>, device: &mut Device, enrolment: &Enrolment, action: Action) -> Result<Command> {
-    let mut command = Command::new(tx.new_id(), device.id, enrolment, action, tx.now());
+pub fn ask_by_system(tx: &mut Tx<'_>, device: &mut Device, enrolment: &Enrolment, act: Act) -> Result<Command> {
+    let mut command = Command::new(tx, device.id, enrolment, act);
     command.asked_by = SYSTEM.into();
     command.requested_by = SYSTEM.into();
     add(tx, device, &command)?;
@@ -140,6 +143,6 @@ pub fn open(tx: &mut Tx<'_>, device: &Device, channel: Channel) -> Result<Vec<Co
     for id in &device.open {
         found.extend(tx.get::<Command>(id)?.filter(|c| c.channel == channel && !c.state.is_final()));
     }
-    found.sort_by_key(|c| (c.action != Action::Wipe, c.id));
+    found.sort_by_key(|c| (c.action() != Action::Wipe, c.id));
     Ok(found)
 }

@@ -12,7 +12,8 @@ pub mod invitation;
 pub mod lookup;
 pub mod presence;
 pub mod tries;
+pub mod users;
 
 pub use credential::{Credential, Standing};
-pub use device::{Channel, Device, Enrolment, EnrolmentState, Life, Ownership, Platform};
+pub use device::{Channel, Device, Enrolment, EnrolmentState, Life, MacUser, Ownership, Platform};
 pub use invitation::Invitation;

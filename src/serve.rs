@@ -3,15 +3,16 @@
 mod folder;
 mod keys;
 mod options;
+pub mod stores;
 mod tls;
 
 pub use folder::Folder;
+pub(crate) use keys::KINDS;
 pub use options::{Log, Options};
-use options::{StoreUrl, address, upstream};
+use options::{address, upstream};
 
 use crate::{
-    admins, audit, channel,
-    clock::{self, Clock},
+    admins, audit, channel, clock,
     error::Error,
     http::{
         Drain, Gate, Listener, Serving, Tls,
@@ -22,10 +23,9 @@ use crate::{
         outgoing::Outgoing,
     },
     ids::DeviceId,
-    registry::presence::Presence,
     server::{Server, background, host, strangers::Strangers},
     settings,
-    store::{Engine, Options as StoreOptions, Postgres, Sled, Store, Tx},
+    store::Tx,
 };
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -68,11 +68,11 @@ pub async fn start(options: &Options) -> Result<Running, String> {
     options.check()?;
     let folder = Folder::open(options.data.as_deref())?;
     let clock = clock::system();
-    let url = options.store.clone().unwrap_or_else(|| format!("sled:{}", folder.path("store").display()));
+    let url = stores::address(options.store.as_deref(), &folder);
     let roots = roots(options.trust.as_deref())?;
-    let (store, presence) = open_store(&url, &folder, clock.clone(), roots.clone()).await?;
+    let (store, presence) = stores::open(&url, &folder, clock.clone(), roots.clone()).await?;
     let (master_key, authority) =
-        keys::open(&store, &folder, options.master_key.as_deref(), clock().to_datetime()).await?;
+        keys::open(&store, &folder, options.master_key.as_deref(), clock.wall().to_datetime()).await?;
     folder.write("ca.pem", &authority.root_pem(), false)?;
     let token = folder.local_token()?;
     folder.warn_of_readers(options.master_key.as_deref());
@@ -100,7 +100,6 @@ pub async fn start(options: &Options) -> Result<Running, String> {
     let server = Arc::new(Server {
         store,
         presence,
-        clock,
         authority,
         master_key,
         public_url,
@@ -213,48 +212,6 @@ pub async fn run(options: Options) -> Result<(), String> {
     }
     running.stop().await;
     Ok(())
-}
-
-async fn open_store(
-    url: &str,
-    folder: &Folder,
-    clock: Clock,
-    roots: Arc<rustls::RootCertStore>,
-) -> Result<(Store, Arc<Presence>), String> {
-    let node = folder.node()?;
-    let (at, name, beside) = (url.to_string(), node.clone(), folder.clone());
-    // PostgreSQL's client blocks: not on the runtime's threads.
-    let opened = tokio::task::spawn_blocking(move || -> Result<Box<dyn Engine>, String> {
-        match StoreUrl::parse(&at)? {
-            StoreUrl::Sled(path) => open_sled(path, &beside, clock).map(|s| Box::new(s) as _),
-            StoreUrl::Postgres(url) => {
-                Postgres::open(url, &name, &roots).map(|s| Box::new(s) as _).map_err(|e| format!("store: {e}"))
-            }
-        }
-    });
-    let engine = opened.await.map_err(|e| e.to_string())??;
-    let presence = Arc::new(Presence::new(engine.shared()));
-    // A system without randomness cannot serve: better to stop than to hand out guessable secrets.
-    let fill = Box::new(|bytes: &mut [u8]| {
-        if openssl::rand::rand_bytes(bytes).is_err() {
-            std::process::abort();
-        }
-    });
-    Ok((Store::start(engine, StoreOptions { node, fill, observer: presence.clone() }), presence))
-}
-
-/// The folder is made readable by us alone, wherever it is.
-fn open_sled(path: &Path, beside: &Folder, clock: Clock) -> Result<Sled, String> {
-    folder::make(path)?;
-    Sled::open(path, clock).map_err(|fault| {
-        let text = fault.to_string();
-        // sled's own words for the lock that another process has.
-        if !text.contains("could not acquire lock") {
-            return format!("store {}: {text}", path.display());
-        }
-        let who = beside.server().map(|pid| format!(" (process {pid})")).unwrap_or_default();
-        format!("store {}: another server{who} uses it; only one can", path.display())
-    })
 }
 
 /// The roots that outgoing calls trust, besides the system's those of `--trust`.

@@ -5,12 +5,12 @@ pub mod strangers;
 mod webhook;
 
 use crate::{
-    clock::Clock,
+    clock::Timestamp,
     error::{Error, Result},
     http::{DrainSignal, client_cert_header::TrustedProxies, outgoing::Outgoing},
     ids::DeviceId,
     registry::presence::Presence,
-    store::Store,
+    store::{Fault, Store},
 };
 use lanyard_certs::{Authority, seal::MasterKey};
 use std::sync::Arc;
@@ -21,8 +21,6 @@ pub struct Server {
     pub store: Store,
     /// Devices with nothing to do.
     pub presence: Arc<Presence>,
-    /// The present.
-    pub clock: Clock,
     /// The device CA.
     pub authority: Authority,
     /// Opens what is sealed in the store.
@@ -50,6 +48,22 @@ pub struct Server {
 }
 
 impl Server {
+    /// The present, as far as the clock is believed.
+    pub fn now(&self) -> Timestamp {
+        self.store.time().now
+    }
+
+    /// The same, for what is issued or renewed: refused while the clock is doubted.
+    pub fn time_to_issue(&self) -> Result<Timestamp> {
+        let time = self.store.time();
+        if time.doubted {
+            let text =
+                "the clock moved by over a day and is not believed yet: wait for an hour, or `lanyard clock accept`";
+            return Err(Fault::Away(text.into()).into());
+        }
+        Ok(time.now)
+    }
+
     /// Seals a secret for the store, as hexadecimal text. `label` says what it is and binds it to that use.
     pub fn seal(&self, label: &str, secret: &[u8]) -> Result<String> {
         let sealed = self.master_key.seal(label, secret).map_err(|e| Error::Internal(e.to_string()))?;

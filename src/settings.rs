@@ -3,10 +3,10 @@
 use crate::{
     admins::{self, Actor},
     audit,
-    clock::{Timestamp, parse_duration},
+    clock::{Steady, Timestamp, parse_duration},
     error::{Error, Result},
     policy::nearest::nearest,
-    store::{Record, Tx},
+    store::{self, Record, Tx},
 };
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -95,9 +95,12 @@ fn http_or_none(text: &str) -> Option<&'static str> {
 struct Stored {
     key: String,
     value: String,
-    /// A loosened value and the counted time at which it was set.
-    pending: Option<(String, i64)>,
+    /// A loosened value, and when it was set.
+    pending: Option<(String, Steady)>,
 }
+
+/// What this file keeps in the store.
+pub(crate) const KINDS: [store::Kind; 1] = [store::Kind::of::<Stored>()];
 
 impl Record for Stored {
     const KIND: &'static str = "setting";
@@ -149,7 +152,7 @@ fn current(tx: &mut Tx<'_>, spec: &Spec) -> Result<Setting> {
         } else {
             newcomer(tx)?
         };
-        let left = admins::left_to_wait(tx, since, wait)?;
+        let left = admins::left_to_wait(tx, since, wait);
         if left.is_zero() {
             setting.value = value;
         } else {
@@ -197,7 +200,7 @@ pub fn set(tx: &mut Tx<'_>, actor: &Actor, key: &str, value: &str) -> Result<Set
     let now = current(tx, spec)?;
     let looser = loosens(spec, actor, &now.value, value) && !admins::first_hour(tx)?;
     let stored = if looser {
-        Stored { key: key.into(), value: now.value, pending: Some((value.into(), admins::counted(tx)?)) }
+        Stored { key: key.into(), value: now.value, pending: Some((value.into(), tx.steady())) }
     } else {
         Stored { key: key.into(), value: value.into(), pending: None }
     };

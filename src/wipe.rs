@@ -4,7 +4,8 @@
 //! person, an undo window, an emergency stop. The count and the queueing are one store operation.
 
 pub mod approvals;
-mod limits;
+pub(crate) mod limits;
+pub mod loss;
 pub mod stop;
 
 pub use approvals::{Approval, Subject};
@@ -13,10 +14,10 @@ pub use limits::Kind;
 use crate::{
     admins::Actor,
     audit,
-    clock::Timestamp,
+    clock::Steady,
     error::{Error, Result},
     queue::{
-        self, Action, Command, Scope, State,
+        self, Act, Action, Command, Scope, State,
         command::Hold,
         {Ask, Support},
     },
@@ -61,8 +62,8 @@ pub fn ask(tx: &mut Tx<'_>, actor: &Actor, device: &str, request: Request, suppo
     if let Support::No(why) = support(&device, &carrier, Action::Wipe, Some(request.scope)) {
         return Err(Error::refused("unsupported", why));
     }
-    let mut command = Command::new(tx.new_id(), device.id, &carrier, Action::Wipe, tx.now());
-    command.scope = Some(request.scope);
+    let act = Act::Wipe { scope: request.scope, pin: None };
+    let mut command = Command::new(tx, device.id, &carrier, act);
     terms(tx, &mut command, &request)?;
     let kind = if request.scope == Scope::Full { Kind::Full } else { Kind::Other };
     guarded(tx, actor, &mut device, command, kind)
@@ -76,7 +77,9 @@ fn terms(tx: &mut Tx<'_>, command: &mut Command, request: &Request) -> Result<()
     };
     check_times(delay, request.expires)?;
     command.reason.clone_from(&request.reason);
-    command.pin.clone_from(&request.pin);
+    if let Act::Wipe { pin, .. } = &mut command.act {
+        pin.clone_from(&request.pin);
+    }
     command.expires = request.expires.map(|expires| tx.now().plus(expires));
     command.delay = delay.as_secs();
     Ok(())
@@ -108,9 +111,8 @@ pub fn ask_lock(
     if let Support::No(why) = support(&device, &carrier, Action::Lock, None) {
         return Err(Error::refused("unsupported", why));
     }
-    let mut command = Command::new(tx.new_id(), device.id, &carrier, Action::Lock, tx.now());
+    let mut command = Command::new(tx, device.id, &carrier, Act::Lock { pin });
     command.reason = reason.trim().to_string();
-    command.pin = pin;
     guarded(tx, actor, &mut device, command, Kind::Other)
 }
 
@@ -159,7 +161,7 @@ fn asked_before(tx: &mut Tx<'_>, actor: &Actor, device: &mut Device, request: &R
 fn open_wipes(tx: &mut Tx<'_>, device: &Device) -> Result<Vec<Command>> {
     let mut open = Vec::new();
     for id in &device.open {
-        open.extend(tx.get::<Command>(*id)?.filter(|c| c.action == Action::Wipe));
+        open.extend(tx.get::<Command>(*id)?.filter(|c| c.action() == Action::Wipe));
     }
     Ok(open)
 }
@@ -172,7 +174,7 @@ fn ask_again(
     mut held: Command,
     request: &Request,
 ) -> Result<Command> {
-    let kind = if held.scope == Some(Scope::Full) { Kind::Full } else { Kind::Other };
+    let kind = if held.scope() == Some(Scope::Full) { Kind::Full } else { Kind::Other };
     if hindrance(tx, actor, kind)?.is_some() {
         return Ok(held);
     }
@@ -233,22 +235,22 @@ fn pass(tx: &mut Tx<'_>, device: &mut Device, command: &mut Command) -> Result<(
     if command.delay > 0 {
         command.state = State::Held;
         command.hold = Some(Hold::Delay);
-        command.release_at = Some(tx.now().plus(Duration::from_secs(command.delay)));
-        if command.action == Action::Wipe {
+        command.release_at = Some(tx.steady().plus(Duration::from_secs(command.delay)));
+        if command.action() == Action::Wipe {
             queue::ending::under(device, command);
         }
     } else {
-        to_queue(tx.now(), device, command);
+        to_queue(tx.steady(), device, command);
     }
     Ok(())
 }
 
-fn to_queue(now: Timestamp, device: &mut Device, command: &mut Command) {
+fn to_queue(now: Steady, device: &mut Device, command: &mut Command) {
     command.state = State::Queued;
     command.hold = None;
     command.release_at = None;
     command.wake_at = Some(now);
-    if command.action == Action::Wipe {
+    if command.action() == Action::Wipe {
         queue::ending::under(device, command);
     }
 }
@@ -256,7 +258,7 @@ fn to_queue(now: Timestamp, device: &mut Device, command: &mut Command) {
 /// Ends an undo window. The command is the caller's to write.
 pub(crate) fn release(tx: &mut Tx<'_>, command: &mut Command) -> Result<()> {
     let mut device = lookup::by_id(tx, command.device)?;
-    to_queue(tx.now(), &mut device, command);
+    to_queue(tx.steady(), &mut device, command);
     tx.put(&device)?;
     audit::note(tx, "system", "command.released", command.id, "ok", "its undo window ended")
 }
@@ -274,7 +276,7 @@ fn approve_command(tx: &mut Tx<'_>, id: crate::ids::CommandId) -> Result<()> {
         return audit::note(tx, "system", "command.cancelled", id, "ok", "a full wipe is under way");
     }
     // Its time was to begin with the asking, and begins with the approval.
-    let waited = tx.now().since(command.created);
+    let waited = tx.steady().since(command.asked);
     command.expires = command.expires.map(|expires| expires.plus(waited));
     pass(tx, &mut device, &mut command)?;
     queue::save(tx, &command)?;

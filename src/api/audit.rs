@@ -7,7 +7,7 @@ use super::{
     views::At,
 };
 use crate::{
-    audit::{self, Check, Printed, Verdict},
+    audit::{self, Printed, Verdict},
     error::Result,
     queue::timers,
     registry::lookup,
@@ -35,7 +35,7 @@ pub(super) fn routes() -> Vec<Route> {
     let device = &[("device", "only entries on this device, its enrolments and its commands")];
     let head = &[("head", "a hash kept elsewhere: it must occur")];
     vec![
-        get("/api/v1/audit", "What was done, by whom and when", list).paged().query(device),
+        get("/api/v1/audit", "What was done, by whom and when", list).paged().query(device).beside(),
         described::<Empty, VerdictView>(Method::GET, VERIFY, "Recompute the chains", StatusCode::OK).query(head),
     ]
 }
@@ -158,15 +158,11 @@ async fn verify(server: Arc<Server>, request: Request) -> Response {
         Err(refusal) => return refusal,
     };
     let query = match asked.admit().await {
-        Ok(query) => query,
+        Ok((_, _, query)) => query,
         Err(refusal) => return refusal,
     };
-    let mut check = Check::new(query.get("head").cloned());
-    loop {
-        check = match server.store.run(move |tx| check.step(tx)).await {
-            Ok(Ok(verdict)) => return Json(VerdictView::from(verdict)).into_response(),
-            Ok(Err(more)) => more,
-            Err(error) => return Problem::from(error).into_response(),
-        };
+    match server.store.read(move |tx| audit::verify(tx, query.get("head").map(String::as_str))).await {
+        Ok(verdict) => Json(VerdictView::from(verdict)).into_response(),
+        Err(error) => Problem::from(error).into_response(),
     }
 }

@@ -1,6 +1,10 @@
 //! A call as its handler sees it, and how an HTTP request becomes one.
 
-use super::{idempotency, problem::Problem};
+use super::{
+    idempotency,
+    problem::Problem,
+    route::{Step, Work},
+};
 use crate::{
     admins::{self, Actor},
     error::{Error, Result},
@@ -94,12 +98,45 @@ impl Asked {
         Ok(Self { server: server.clone(), parts, path, body, token, loopback })
     }
 
-    /// Authenticates alone, for a call that takes several store operations; gives its query.
-    pub(super) async fn admit(self) -> std::result::Result<BTreeMap<String, String>, Response> {
+    /// Authenticates, and reads beside the writer: in two store operations, of which only the first waits for its turn.
+    pub(super) async fn look<F>(self, work: F) -> Response
+    where
+        F: FnOnce(&mut Tx<'_>, &Call) -> Result<(StatusCode, Value)> + Send + 'static,
+    {
+        let (server, path) = (self.server.clone(), self.path.clone());
+        let (actor, unseen, query) = match self.admit().await {
+            Ok(admitted) => admitted,
+            Err(refusal) => return refusal,
+        };
+        let call = Call { server: server.clone(), actor, path, query };
+        match server.store.read(move |tx| work(tx, &call)).await {
+            Ok((status, body)) => answer(status, &body, unseen),
+            Err(error) => Problem::from(error).into_response(),
+        }
+    }
+
+    /// Looks beside the writer, and where there is then something to do, does it in an operation of its own.
+    pub(super) async fn look_and_run(self, status: StatusCode, work: Work) -> Response {
+        let (server, path) = (self.server.clone(), self.path.clone());
+        let again = (self.parts.extensions.get::<Arc<Peer>>().cloned(), self.token.clone(), self.loopback);
+        let (actor, unseen, query) = match self.admit().await {
+            Ok(admitted) => admitted,
+            Err(refusal) => return refusal,
+        };
+        let call = Call { server: server.clone(), actor, path: path.clone(), query: query.clone() };
+        match server.store.read(move |tx| work(tx, &call)).await {
+            Ok(Step::Done(body)) => answer(status, &body, unseen),
+            Ok(Step::Act(work)) => act(server, again, path, query, status, work).await,
+            Err(error) => Problem::from(error).into_response(),
+        }
+    }
+
+    /// Authenticates alone: who asks, how many requests they have not looked at, and the query.
+    pub(super) async fn admit(self) -> std::result::Result<(Actor, usize, BTreeMap<String, String>), Response> {
         let peer = self.parts.extensions.get::<Arc<Peer>>().cloned();
         let query = query(self.parts.uri.query().unwrap_or_default()).map_err(IntoResponse::into_response)?;
-        authenticate(&self.server, peer.as_deref(), self.token, self.loopback).await?;
-        Ok(query)
+        let (actor, unseen) = authenticate(&self.server, peer.as_deref(), self.token, self.loopback).await?;
+        Ok((actor, unseen, query))
     }
 
     /// Authenticates, and carries out the work, in one store operation. `act`: the call changes something, so that an
@@ -139,15 +176,46 @@ impl Asked {
     }
 }
 
-/// Whether the token is somebody's, with the answer where it is not.
+/// The second step of a call: who asks is judged again, in the operation that carries it out.
+async fn act(
+    server: Arc<Server>,
+    (peer, token, loopback): (Option<Arc<Peer>>, String, bool),
+    path: BTreeMap<String, String>,
+    query: BTreeMap<String, String>,
+    status: StatusCode,
+    work: Work,
+) -> Response {
+    let inner = server.clone();
+    let whole = move |tx: &mut Tx<'_>| {
+        let Some(actor) = admins::authenticate(tx, &token, loopback)? else { return Ok(None) };
+        let call = Call { server: inner, actor, path, query };
+        let step = work(tx, &call)?;
+        Ok(Some((step.done()?, approvals::unseen(tx, &call.actor)?)))
+    };
+    match server.store.run(whole).await {
+        Ok(Some((body, unseen))) => answer(status, &body, unseen),
+        Ok(None) => {
+            count_stranger(&server, peer.as_deref());
+            Problem::unauthenticated().into_response()
+        }
+        Err(error) => Problem::from(error).into_response(),
+    }
+}
+
+/// Whose the token is, with the answer where it is nobody's.
 async fn authenticate(
     server: &Server,
     peer: Option<&Peer>,
     token: String,
     loopback: bool,
-) -> std::result::Result<(), Response> {
-    match server.store.run(move |tx| admins::authenticate(tx, &token, loopback)).await {
-        Ok(Some(_)) => Ok(()),
+) -> std::result::Result<(Actor, usize), Response> {
+    let who = move |tx: &mut Tx<'_>| {
+        let Some(actor) = admins::authenticate(tx, &token, loopback)? else { return Ok(None) };
+        let unseen = approvals::unseen(tx, &actor)?;
+        Ok(Some((actor, unseen)))
+    };
+    match server.store.run(who).await {
+        Ok(Some(found)) => Ok(found),
         Ok(None) => {
             count_stranger(server, peer);
             Err(Problem::unauthenticated().into_response())

@@ -18,7 +18,8 @@ pub(super) fn routes() -> Vec<Route> {
     vec![
         get("/api/v1/commands", "All commands, oldest first", list)
             .paged()
-            .query(&[("device", "only those of this device, by id or name")]),
+            .query(&[("device", "only those of this device, by id or name")])
+            .beside(),
         get("/api/v1/commands/{id}", "A command", show),
         post("/api/v1/commands/{id}/cancel", "Take it back; refused where it was sent already", cancel).ok(),
     ]
@@ -29,8 +30,7 @@ fn list(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<Page<CommandView>> {
     let commands = match call.query.get("device") {
         Some(device) => {
             let device = lookup::device(tx, device)?;
-            let all = timers::of_device(tx, &device)?.into_iter();
-            all.filter(|c| after.is_none_or(|after| c.id.to_string().as_str() > after)).take(limit).collect()
+            timers::page_of_device(tx, &device, after, limit)?
         }
         None => tx.scan::<Command>("", after, limit)?,
     };

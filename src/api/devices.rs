@@ -11,7 +11,7 @@ use crate::{
     error::{Error, Result},
     ids::EnrolmentId,
     policies::Assigned,
-    queue::{self, Action, Command, Scope},
+    queue::{self, Act, Command, Scope},
     registry::{Device, access, access::Access, enrol, lookup},
     store::Tx,
     wipe,
@@ -24,7 +24,8 @@ pub(super) fn routes() -> Vec<Route> {
     vec![
         get("/api/v1/devices", "All devices", list)
             .paged()
-            .query(&[("expiring", "only those with a certificate that ends within this, such as 60d")]),
+            .query(&[("expiring", "only those with a certificate that ends within this, such as 60d")])
+            .beside(),
         get("/api/v1/devices/{id}", "A device, by id or by any name that fits one alone", show),
         post("/api/v1/devices/{id}/wipe", "Ask for a wipe; over a limit it is held for a second person", wipe),
         post("/api/v1/devices/{id}/lock", "Lock the screen", lock),
@@ -44,13 +45,8 @@ fn list(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<Page<DeviceView>> {
     let devices = tx.scan::<Device>("", after, limit)?;
     let next = devices.last().filter(|_| devices.len() == limit).map(|d| d.id.to_string());
     let assigned = Assigned::load(tx)?;
-    let mut items = Vec::new();
-    for device in &devices {
-        if within.is_none_or(|within| ends_within(tx, device, within)) {
-            items.push(DeviceView::of(tx, device, &assigned)?);
-        }
-    }
-    Ok(Page { items, next })
+    let wanted = devices.into_iter().filter(|device| within.is_none_or(|within| ends_within(tx, device, within)));
+    Ok(Page { items: DeviceView::all(tx, &wanted.collect::<Vec<_>>(), &assigned)?, next })
 }
 
 /// Whether a certificate that still binds ends soon, or has ended.
@@ -133,20 +129,20 @@ fn lock(tx: &mut Tx<'_>, call: &Call, body: Lock) -> Result<CommandView> {
 }
 
 fn clear_passcode(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<CommandView> {
-    ask(tx, call, Action::ClearPasscode)
+    ask(tx, call, Act::ClearPasscode)
 }
 
 fn restart(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<CommandView> {
-    ask(tx, call, Action::Restart)
+    ask(tx, call, Act::Restart)
 }
 
 fn sync(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<CommandView> {
-    ask(tx, call, Action::Sync)
+    ask(tx, call, Act::Sync)
 }
 
-fn ask(tx: &mut Tx<'_>, call: &Call, action: Action) -> Result<CommandView> {
+fn ask(tx: &mut Tx<'_>, call: &Call, act: Act) -> Result<CommandView> {
     let mut device = lookup::device(tx, call.named("id")?)?;
-    let command: Command = queue::ask(tx, &call.actor, &mut device, action, &channel::support)?;
+    let command: Command = queue::ask(tx, &call.actor, &mut device, act, &channel::support)?;
     CommandView::of(tx, call, &command)
 }
 

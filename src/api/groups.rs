@@ -10,10 +10,11 @@ use serde::{Deserialize, Serialize};
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
-        get("/api/v1/groups", "All groups", list).paged(),
+        get("/api/v1/groups", "All groups", list).paged().beside(),
         post("/api/v1/groups", "Make one", create),
         get("/api/v1/groups/{name}", "A group", show),
         delete("/api/v1/groups/{name}", "Remove it; its devices stay", end),
+        get("/api/v1/groups/{name}/devices", "The ids of its devices", members).paged().beside(),
         put("/api/v1/groups/{name}/devices/{id}", "Put a device in", add),
         delete("/api/v1/groups/{name}/devices/{id}", "Take a device out", remove),
     ]
@@ -24,23 +25,29 @@ pub(super) fn routes() -> Vec<Route> {
 #[schemars(rename = "Group")]
 struct GroupView {
     name: String,
-    /// Ids.
-    devices: Vec<String>,
+    /// How many devices are in it.
+    size: u64,
 }
 
 impl GroupView {
     fn of(tx: &mut Tx<'_>, name: &str) -> Result<Self> {
-        let devices = groups::members(tx, name)?.iter().map(ToString::to_string).collect();
-        Ok(Self { name: name.into(), devices })
+        Ok(Self { name: name.into(), size: groups::size(tx, name)? })
     }
 }
 
-fn list(tx: &mut Tx<'_>, _: &Call, _: Empty) -> Result<Page<GroupView>> {
+fn list(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<Page<GroupView>> {
+    let (after, limit) = call.page()?;
     let mut items = Vec::new();
-    for group in groups::list(tx)? {
+    for group in groups::page(tx, after, limit)? {
         items.push(GroupView::of(tx, &group.name)?);
     }
-    Ok(Page::whole(items))
+    Ok(Page::of(items, limit, |group| group.name.clone()))
+}
+
+fn members(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<Page<String>> {
+    let (after, limit) = call.page()?;
+    let members = groups::members(tx, call.named("name")?, after, limit)?;
+    Ok(Page::of(members.iter().map(ToString::to_string).collect(), limit, String::clone))
 }
 
 /// A group to make.
@@ -62,10 +69,9 @@ fn show(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<GroupView> {
 fn end(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<GroupView> {
     let name = call.named("name")?;
     let view = GroupView::of(tx, name)?;
-    for device in groups::members(tx, name)? {
+    for device in groups::delete(tx, &call.actor, name)? {
         rollout::nudge(tx, device)?;
     }
-    groups::delete(tx, &call.actor, name)?;
     Ok(view)
 }
 

@@ -28,6 +28,7 @@ async fn ready(State(server): State<Arc<Server>>) -> Response {
     }
     match server.store.run(crate::wipe::stop::is_on).await {
         Ok(_) => "ok\n".into_response(),
-        Err(error) => Problem::from(error).into_response(),
+        // Who asks here runs the server: what is wrong is no secret to them.
+        Err(error) => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "store_away", error.to_string()).into_response(),
     }
 }

@@ -3,10 +3,10 @@
 
 use super::{call::Call, problem::Problem};
 use crate::{
-    clock::Timestamp,
+    clock::Steady,
     error::{Error, Result},
-    ids::digest,
-    store::{Record, Tx},
+    ids::{digest, hexed},
+    store::{Kind, Record, Tx},
 };
 use axum::http::{Method, StatusCode, request::Parts};
 use serde::{Deserialize, Serialize};
@@ -21,20 +21,27 @@ const SWEEP: usize = 500;
 #[derive(Debug, Serialize, Deserialize)]
 struct Answered {
     /// Digest of person and key.
+    #[serde(with = "hexed")]
     who: String,
     /// Digest of what was asked.
+    #[serde(with = "hexed")]
     what: String,
-    at: Timestamp,
+    at: Steady,
     status: u16,
+    #[serde(with = "hexed")]
     sealed: String,
 }
 
 /// Answers by age, to remove them.
 #[derive(Debug, Serialize, Deserialize)]
 struct Age {
-    at: Timestamp,
+    at: Steady,
+    #[serde(with = "hexed")]
     who: String,
 }
+
+/// What this file keeps in the store.
+pub(crate) const KINDS: [Kind; 2] = [Kind::of::<Answered>(), Kind::of::<Age>()];
 
 impl Record for Answered {
     const KIND: &'static str = "answered";
@@ -76,7 +83,7 @@ pub(super) fn once(
     work: impl FnOnce(&mut Tx<'_>, &Call) -> Result<(StatusCode, Value)>,
 ) -> Result<(StatusCode, Value)> {
     let who = digest(format!("{}\n{}", call.actor.id, key.key).as_bytes());
-    let before = tx.get::<Answered>(&who)?.filter(|a| tx.now().since(a.at) < KEPT);
+    let before = tx.get::<Answered>(&who)?.filter(|a| tx.steady().since(a.at) < KEPT);
     if let Some(before) = before {
         if before.what != key.what {
             return Err(Error::refused("idempotency_key_reused", "the key was used for another call"));
@@ -87,7 +94,7 @@ pub(super) fn once(
     }
     let (status, body) = work(tx, call)?;
     let text = serde_json::to_vec(&body).map_err(|e| Error::Internal(e.to_string()))?;
-    let (at, sealed) = (tx.now(), call.server.seal(LABEL, &text)?);
+    let (at, sealed) = (tx.steady(), call.server.seal(LABEL, &text)?);
     tx.put(&Age { at, who: who.clone() })?;
     tx.put(&Answered { who, what: key.what.clone(), at, status: status.as_u16(), sealed })?;
     Ok((status, body))
@@ -95,7 +102,7 @@ pub(super) fn once(
 
 /// Removes answers that are older than a day; says whether there may be more.
 pub(crate) fn tidy(tx: &mut Tx<'_>) -> Result<bool> {
-    let before = tx.now().minus(KEPT);
+    let before = tx.steady().minus(KEPT);
     let old: Vec<Age> = tx.scan::<Age>("", None, SWEEP)?.into_iter().take_while(|a| a.at <= before).collect();
     for age in &old {
         if let Some(answered) = tx.get::<Answered>(&age.who)?.filter(|a| a.at <= before) {

@@ -2,7 +2,7 @@
 
 use super::{
     call::Call,
-    route::{Empty, Page, Route, delete, get, put},
+    route::{Empty, Page, Route, get, previewed},
 };
 use crate::{
     error::{Error, Result},
@@ -10,18 +10,19 @@ use crate::{
     policy::{self, DeviceState},
     store::Tx,
 };
+use axum::http::Method;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-const CARRY_OUT: &[(&str, &str)] = &[("apply", "true carries the change out; else it is only shown")];
+const NAMED: &str = "/api/v1/policies/{name}";
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
-        get("/api/v1/policies", "All policies", list).paged(),
-        get("/api/v1/policies/{name}", "A policy", show),
-        put("/api/v1/policies/{name}", "Show, and with apply=true make, a change", apply).query(CARRY_OUT),
-        delete("/api/v1/policies/{name}", "Show, and with apply=true make, its end", end).query(CARRY_OUT),
-        get("/api/v1/policies/{name}/coverage", "How well it holds, device by device", coverage).paged(),
+        get("/api/v1/policies", "All policies", list).paged().beside(),
+        get("/api/v1/policies/{name}", "A policy", show).beside(),
+        previewed(Method::PUT, NAMED, "Show, and with apply=true make, a change", look, apply),
+        previewed(Method::DELETE, NAMED, "Show, and with apply=true make, its end", look_at_end, end),
+        get("/api/v1/policies/{name}/coverage", "How well it holds, device by device", coverage).paged().beside(),
     ]
 }
 
@@ -101,24 +102,31 @@ impl From<Change> for ChangeView {
     }
 }
 
-fn apply(tx: &mut Tx<'_>, call: &Call, body: Apply) -> Result<ChangeView> {
+impl From<ChangeView> for Change {
+    fn from(view: ChangeView) -> Self {
+        let ChangeView { name, revision, applied, diff, devices } = view;
+        Self { name, revision, applied, diff, devices }
+    }
+}
+
+fn look(tx: &mut Tx<'_>, call: &Call, body: &Apply) -> Result<ChangeView> {
     let (name, asked) = (&body.text.file().name, call.named("name")?);
     if name != asked {
         return Err(Error::invalid("name", format!("the file's name is {name:?}, the address says {asked:?}")));
     }
-    Ok(policies::apply(tx, &call.actor, &body.text, carry_out(call)?)?.into())
+    Ok(policies::look(tx, &body.text)?.into())
 }
 
-fn end(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<ChangeView> {
-    Ok(policies::delete(tx, &call.actor, call.named("name")?, carry_out(call)?)?.into())
+fn apply(tx: &mut Tx<'_>, call: &Call, body: Apply, seen: ChangeView) -> Result<ChangeView> {
+    Ok(policies::apply(tx, &call.actor, &body.text, seen.into())?.into())
 }
 
-fn carry_out(call: &Call) -> Result<bool> {
-    match call.query.get("apply").map(String::as_str) {
-        None | Some("false") => Ok(false),
-        Some("true") => Ok(true),
-        Some(_) => Err(Error::invalid("apply", "true or false is needed")),
-    }
+fn look_at_end(tx: &mut Tx<'_>, call: &Call, _: &Empty) -> Result<ChangeView> {
+    Ok(policies::look_at_end(tx, call.named("name")?)?.into())
+}
+
+fn end(tx: &mut Tx<'_>, call: &Call, _: Empty, seen: ChangeView) -> Result<ChangeView> {
+    Ok(policies::delete(tx, &call.actor, call.named("name")?, seen.into())?.into())
 }
 
 /// How well a policy holds on a device.

@@ -2,7 +2,11 @@
 
 use super::call::{Asked, Call};
 use super::problem::{self, Problem};
-use crate::{error::Result, server::Server, store::Tx};
+use crate::{
+    error::{Error, Result},
+    server::Server,
+    store::Tx,
+};
 use axum::{
     extract::{RawPathParams, Request, rejection::RawPathParamsRejection},
     http::{Method, StatusCode},
@@ -16,7 +20,25 @@ use serde_json::Value;
 use std::sync::Arc;
 
 /// What a call does on the store, its body taken apart already: one thread serves every call there.
-type Work = Box<dyn FnOnce(&mut Tx<'_>, &Call) -> Result<Value> + Send>;
+pub(super) type Work = Box<dyn FnOnce(&mut Tx<'_>, &Call) -> Result<Step> + Send>;
+
+/// What came of it.
+pub(super) enum Step {
+    /// The answer.
+    Done(Value),
+    /// What is to be done now that was looked at.
+    Act(Work),
+}
+
+impl Step {
+    pub(super) fn done(self) -> Result<Value> {
+        match self {
+            Self::Done(value) => Ok(value),
+            Self::Act(_) => Err(Error::Internal("a call of one step has a second".into())),
+        }
+    }
+}
+
 type Handle = dyn Fn(&[u8]) -> std::result::Result<Work, Problem> + Send + Sync;
 /// The parts of the path in braces, unless they are no UTF-8.
 type Path = std::result::Result<RawPathParams, RawPathParamsRejection>;
@@ -36,6 +58,18 @@ pub(super) struct Route {
     pub(super) body: fn(&mut SchemaGenerator) -> Option<Schema>,
     pub(super) answer: fn(&mut SchemaGenerator) -> Schema,
     handle: Option<Arc<Handle>>,
+    looks: Looks,
+}
+
+/// What reads much does so beside the writer, so that nobody waits for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Looks {
+    /// It reads little, or reads what it then writes.
+    No,
+    /// It reads and writes nothing.
+    Only,
+    /// It reads first; what it then does, if it does anything, is another store operation.
+    First,
 }
 
 /// A body that says nothing: any of its fields is one too many.
@@ -78,11 +112,50 @@ where
     let status = if method == Method::POST { StatusCode::CREATED } else { StatusCode::OK };
     let whole: Arc<Handle> = Arc::new(move |bytes| {
         let body: B = read(bytes)?;
-        Ok(Box::new(move |tx, call| {
-            serde_json::to_value(handle(tx, call, body)?).map_err(|e| crate::error::Error::Internal(e.to_string()))
-        }))
+        Ok(Box::new(move |tx, call| json(&handle(tx, call, body)?)))
     });
     Route { handle: Some(whole), ..described::<B, A>(method, path, summary, status) }
+}
+
+fn json<A: Serialize>(answer: &A) -> Result<Step> {
+    serde_json::to_value(answer).map(Step::Done).map_err(|e| Error::Internal(e.to_string()))
+}
+
+/// A change that is shown first, and made where the query says `apply=true`: `look` reads what it would do, beside the writer;
+/// `act` does it, and is refused where that has changed meanwhile.
+pub(super) fn previewed<B, A>(
+    method: Method,
+    path: &'static str,
+    summary: &'static str,
+    look: fn(&mut Tx<'_>, &Call, &B) -> Result<A>,
+    act: fn(&mut Tx<'_>, &Call, B, A) -> Result<A>,
+) -> Route
+where
+    B: DeserializeOwned + JsonSchema + Send + 'static,
+    A: Serialize + JsonSchema + Send + 'static,
+{
+    let whole: Arc<Handle> = Arc::new(move |bytes| {
+        let body: B = read(bytes)?;
+        Ok(Box::new(move |tx, call| {
+            let carry_out = carry_out(call)?;
+            let shown = look(tx, call, &body)?;
+            if !carry_out {
+                return json(&shown);
+            }
+            Ok(Step::Act(Box::new(move |tx, call| json(&act(tx, call, body, shown)?))))
+        }))
+    });
+    let query = &[("apply", "true carries the change out; else it is only shown")];
+    let route = described::<B, A>(method, path, summary, StatusCode::OK).query(query);
+    Route { handle: Some(whole), looks: Looks::First, ..route }
+}
+
+fn carry_out(call: &Call) -> Result<bool> {
+    match call.query.get("apply").map(String::as_str) {
+        None | Some("false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(_) => Err(Error::invalid("apply", "true or false is needed")),
+    }
 }
 
 /// A row for the documentation alone: the handler stands in the router by itself.
@@ -95,6 +168,7 @@ where
         body: |generator| (B::schema_name() != Empty::schema_name()).then(|| generator.subschema_for::<B>()),
         answer: |generator| generator.subschema_for::<A>(),
         handle: None,
+        looks: Looks::No,
         query: &[],
         pages: false,
         method,
@@ -152,6 +226,12 @@ impl Route {
     /// The answer is a page of a list.
     pub(super) fn paged(mut self) -> Self {
         self.pages = true;
+        self
+    }
+
+    /// It reads many records and writes none: it stands in nobody's way.
+    pub(super) fn beside(mut self) -> Self {
+        self.looks = Looks::Only;
         self
     }
 
@@ -221,8 +301,12 @@ async fn answer(server: Arc<Server>, route: Arc<Route>, path: Path, request: Req
         Ok(work) => work,
         Err(problem) => return problem.into_response(),
     };
-    let act = route.method != Method::GET;
-    asked.run(act, move |tx, call| Ok((route.status, work(tx, call)?))).await
+    let status = route.status;
+    match (route.looks, route.method == Method::GET) {
+        (Looks::No, reads) => asked.run(!reads, move |tx, call| Ok((status, work(tx, call)?.done()?))).await,
+        (Looks::Only, _) => asked.look(move |tx, call| Ok((status, work(tx, call)?.done()?))).await,
+        (Looks::First, _) => asked.look_and_run(status, work).await,
+    }
 }
 
 async fn prepare(handle: Arc<Handle>, body: Bytes) -> std::result::Result<Work, Problem> {
@@ -230,7 +314,7 @@ async fn prepare(handle: Arc<Handle>, body: Bytes) -> std::result::Result<Work, 
         return handle(&body);
     }
     let prepared = tokio::task::spawn_blocking(move || handle(&body)).await;
-    prepared.unwrap_or_else(|error| Err(crate::error::Error::Internal(error.to_string()).into()))
+    prepared.unwrap_or_else(|error| Err(Error::Internal(error.to_string()).into()))
 }
 
 #[cfg(test)]

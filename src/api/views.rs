@@ -8,7 +8,7 @@ use crate::{
     policy::Compliance,
     queue::{self, Action, Command, Scope, State, command::Hold},
     registry::{Channel, Device, Enrolment, Ownership, Platform, device::Certificate},
-    server::background::last_seen,
+    server::background::{last_seen, seen},
     settings,
     store::Tx,
     wipe::{
@@ -105,26 +105,38 @@ impl CertificateView {
 }
 
 impl EnrolmentView {
-    fn of(tx: &mut Tx<'_>, device: &Device, enrolment: &Enrolment) -> Result<Self> {
-        Ok(Self {
+    fn of(device: &Device, enrolment: &Enrolment, seen: Option<Timestamp>) -> Self {
+        Self {
             id: enrolment.id.to_string(),
             channel: enrolment.channel,
             state: enrolment.state_within(device.life),
             identity: enrolment.identity.clone(),
             certificate: enrolment.certificate.as_ref().map(CertificateView::of),
-            last_seen: last_seen(tx, enrolment)?.map(At),
-        })
+            last_seen: seen.max(enrolment.last_seen).map(At),
+        }
     }
 }
 
 impl DeviceView {
     /// `assigned`: the policies, read once for all devices of a call.
     pub(super) fn of(tx: &mut Tx<'_>, device: &Device, assigned: &Assigned) -> Result<Self> {
-        let mut enrolments = Vec::new();
-        for enrolment in &device.enrolments {
-            enrolments.push(EnrolmentView::of(tx, device, enrolment)?);
-        }
-        Ok(Self {
+        let mut views = Self::all(tx, std::slice::from_ref(device), assigned)?;
+        views.pop().ok_or_else(|| Error::Internal("a device without a view".into()))
+    }
+
+    /// Several, with one question for when they were seen.
+    pub(super) fn all(tx: &mut Tx<'_>, devices: &[Device], assigned: &Assigned) -> Result<Vec<Self>> {
+        let seen = seen(tx, devices.iter().flat_map(|device| device.enrolments.iter().map(|e| e.id)))?;
+        let mut seen = seen.into_iter();
+        let views = devices.iter().map(|device| {
+            let of = |enrolment| EnrolmentView::of(device, enrolment, seen.next().flatten());
+            Self::with(device, device.enrolments.iter().map(of).collect(), assigned)
+        });
+        Ok(views.collect())
+    }
+
+    fn with(device: &Device, enrolments: Vec<EnrolmentView>, assigned: &Assigned) -> Self {
+        Self {
             id: device.id.to_string(),
             channel: device.channel(),
             platform: device.platform,
@@ -139,7 +151,7 @@ impl DeviceView {
             last_seen: enrolments.iter().filter_map(|e| e.last_seen).max(),
             compliance: assigned.compliance(device),
             enrolments,
-        })
+        }
     }
 }
 
@@ -193,7 +205,7 @@ struct FailureView {
 impl CommandView {
     pub(super) fn of(tx: &mut Tx<'_>, call: &Call, command: &Command) -> Result<Self> {
         let shown = call.actor.id == crate::admins::LOCAL || call.actor.id == command.asked_by;
-        let pin = match command.pin.as_ref().filter(|_| shown) {
+        let pin = match command.pin().filter(|_| shown) {
             Some(sealed) => {
                 let plain = call.server.unseal(queue::PIN, sealed)?;
                 Some(String::from_utf8(plain).map_err(|e| Error::Internal(e.to_string()))?)
@@ -212,8 +224,8 @@ impl CommandView {
             id: command.id.to_string(),
             device: command.device.to_string(),
             channel: command.channel,
-            action: command.action,
-            scope: command.scope,
+            action: command.action(),
+            scope: command.scope(),
             state: command.state,
             reason: Some(command.reason.clone()).filter(|r| !r.is_empty()),
             requested_by: command.requested_by.clone(),
@@ -242,13 +254,14 @@ fn expected_by(tx: &mut Tx<'_>, command: &Command) -> Result<Option<Timestamp>> 
         State::Queued | State::NotNow => true,
         _ => false,
     };
-    if !waits || command.action == Action::Policy && command.sent.is_some() {
+    if !waits || command.action() == Action::Policy && command.sent.is_some() {
         return Ok(None);
     }
-    if command.action.is_guarded() && stop::is_on(tx)? {
+    if command.action().is_guarded() && stop::is_on(tx)? {
         return Ok(None);
     }
-    let from = command.release_at.unwrap_or(command.created).max(command.put_off.unwrap_or_default());
+    let released = command.release_at.map_or(command.created, |at| tx.wall_of(at));
+    let from = released.max(command.put_off.unwrap_or_default());
     let Some(device) = tx.get::<Device>(command.device)? else { return Ok(None) };
     let Some(enrolment) = device.enrolment(command.enrolment) else { return Ok(None) };
     Ok(match command.channel {

@@ -1,11 +1,12 @@
 //! Apple MDM: one URL for all devices; the certificate says who asks, the body says what it is.
 //!
-//! Read on in `checkin.rs` (enrolment), `poll.rs` (commands and their results), `errand.rs` (what goes out).
+//! Read on in `checkin.rs` (enrolment), `user.rs` (a Mac's users), `poll.rs` (commands and their results), `errand.rs` (what goes out).
 
 mod checkin;
 pub(super) mod errand;
 mod poll;
 pub(super) mod push;
+mod user;
 
 use super::{identity, invitations::APPLE_PATH};
 use crate::{
@@ -71,6 +72,10 @@ impl IntoResponse for Refusal {
             }
             Self::Identity(_) => (StatusCode::FORBIDDEN, "refused\n").into_response(),
             Self::Fault(Error::Store(_)) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+            // A text that cannot be taken.
+            Self::Fault(error @ Error::Invalid { .. }) => {
+                (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response()
+            }
             Self::Fault(error) => {
                 tracing::error!(%error, "apple");
                 StatusCode::INTERNAL_SERVER_ERROR.into_response()

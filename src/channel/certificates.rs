@@ -17,7 +17,7 @@ use time::OffsetDateTime;
 /// not for the writer's thread.
 pub fn issue(server: &Server, public_key_der: &[u8], enrolment: EnrolmentId) -> Result<(Certificate, Vec<u8>)> {
     let crl = format!("{}{}", server.enrol_url, super::scep::CRL_PATH);
-    let now = (server.clock)().to_datetime();
+    let now = server.time_to_issue()?.to_datetime();
     let wanted = ClientCertificate {
         public_key_der,
         subject: &Subject::named(enrolment.to_string()),

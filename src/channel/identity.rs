@@ -2,13 +2,13 @@
 
 use crate::{
     audit,
-    clock::Timestamp,
+    clock::Steady,
     error::{Error, Result},
     http::{Peer, client_cert_header::certificate_of},
     ids::{EnrolmentId, Fingerprint},
-    registry::{Credential, Device, Standing, credential, lookup},
+    registry::{Credential, Device, Standing, credential, lookup, tries},
     server::Server,
-    store::{Record, Tx},
+    store::{Kind, Record, Tx},
 };
 use http::HeaderMap;
 use serde::{Deserialize, Serialize};
@@ -23,12 +23,15 @@ pub fn certificate(server: &Server, peer: &Peer, headers: &HeaderMap) -> Result<
 
 /// The credential behind a fingerprint and how it stands. Nothing is refused here: what a refusal looks like is the channel's.
 pub fn judge(tx: &mut Tx<'_>, shown: &Fingerprint) -> Result<(Standing, Option<Credential>, Option<Device>)> {
-    let Some(credential) = tx.get::<Credential>(shown)? else { return Ok((Standing::Unknown, None, None)) };
+    let Some(credential) = tx.get::<Credential>(shown)? else {
+        note_unknown(tx, shown)?;
+        return Ok((Standing::Unknown, None, None));
+    };
     let device = match credential.device {
         Some(id) => Some(lookup::by_id(tx, id)?),
         None => None,
     };
-    let standing = credential::judge(tx.now(), &credential, device.as_ref());
+    let standing = credential::judge(tx.time(), &credential, device.as_ref());
     Ok((standing, Some(credential), device))
 }
 
@@ -37,14 +40,34 @@ pub fn judge(tx: &mut Tx<'_>, shown: &Fingerprint) -> Result<(Standing, Option<C
 struct Refused {
     enrolment: EnrolmentId,
     ground: String,
-    at: Timestamp,
+    at: Steady,
 }
+
+/// What this file keeps in the store.
+pub(crate) const KINDS: [Kind; 1] = [Kind::of::<Refused>()];
 
 impl Record for Refused {
     const KIND: &'static str = "refused";
     fn key(&self) -> String {
         self.enrolment.to_string()
     }
+}
+
+/// Certificates of our CA that the store does not know: each is noted once an hour, and so many in all.
+const UNKNOWN: usize = 20;
+
+/// The handshake, or a proxy that we trust, found it to be of our CA, and whatever our CA issues is in the store before it is handed
+/// out: so the store is an older copy of itself, or somebody else signs with our key.
+fn note_unknown(tx: &mut Tx<'_>, shown: &Fingerprint) -> Result<()> {
+    for (who, limit) in [(format!("unknown certificate {shown}"), 1), ("unknown certificates".to_string(), UNKNOWN)] {
+        match tries::within(tx, &who, limit)? {
+            Some(tries) => tries.count(tx)?,
+            None => return Ok(()),
+        }
+    }
+    let text = "a certificate of our CA that the store does not know: is the store an older copy? (docs/backup.md)";
+    tracing::warn!(sha256 = %shown, "{text}");
+    audit::note(tx, "device", "certificate.unknown", shown, "refused", text)
 }
 
 /// One ground is noted once in this time: a refused device that asks without end must not write the log full either.
@@ -57,7 +80,7 @@ pub fn note_refusal(tx: &mut Tx<'_>, credential: &Credential, ground: &str) -> R
 
 /// The same where no certificate was shown that would lead to the enrolment.
 pub fn note_refusal_of(tx: &mut Tx<'_>, enrolment: EnrolmentId, ground: &str) -> Result<()> {
-    let at = tx.now();
+    let at = tx.steady();
     let before = tx.get::<Refused>(enrolment)?;
     if before.is_some_and(|b| b.ground == ground && at.since(b.at) < NOTED) {
         return Ok(());

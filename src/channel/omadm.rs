@@ -12,6 +12,8 @@ mod provision;
 mod rehearsal;
 mod session;
 
+pub(crate) use session::KINDS;
+
 use super::identity;
 use crate::{
     error::{Error, Result},
@@ -79,6 +81,10 @@ impl IntoResponse for Refusal {
             }
             Self::Identity(_) => (StatusCode::FORBIDDEN, "refused\n").into_response(),
             Self::Fault(Error::Store(_)) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+            // A text that cannot be taken.
+            Self::Fault(error @ Error::Invalid { .. }) => {
+                (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response()
+            }
             Self::Fault(error) => {
                 tracing::error!(%error, "omadm");
                 StatusCode::INTERNAL_SERVER_ERROR.into_response()

@@ -106,7 +106,7 @@ async fn operation(server: &Server, peer: &Peer, message: &[u8]) -> Response {
             return (StatusCode::BAD_REQUEST, "this is no SCEP message\n").into_response();
         }
     };
-    let now = (server.clock)().to_datetime();
+    let now = server.now().to_datetime();
     let asked = match envelope.open(&server.authority, now) {
         Ok(request) => request,
         Err(error) => {
@@ -129,6 +129,7 @@ async fn operation(server: &Server, peer: &Peer, message: &[u8]) -> Response {
             server.strangers.count(peer.address.ip());
             refusal(server, &asked.header, FailInfo::BadRequest)
         }
+        Err(Error::Invalid { .. }) => refusal(server, &asked.header, FailInfo::BadRequest),
         Err(Error::Store(_)) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
         Err(error) => {
             tracing::error!(%error, "SCEP");
@@ -206,7 +207,7 @@ struct List {
 /// The revocation list: signed anew when something was revoked since, and each minute, since revocations may lie ahead. Anybody may
 /// ask for it, so that it must cost little.
 async fn list(State(lists): State<Arc<Lists>>) -> Response {
-    let now = (lists.server.clock)();
+    let now = lists.server.now();
     let count = match lists.server.store.run(credential::revocations).await {
         Ok(count) => count,
         Err(_) => return StatusCode::SERVICE_UNAVAILABLE.into_response(),

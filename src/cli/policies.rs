@@ -129,9 +129,16 @@ impl Group {
         let path = |name: &str| format!("groups/{}", encode(name));
         let inside = |name: &str, device: &str| format!("{}/devices/{}", path(name), encode(device));
         Ok(match self {
-            Self::List => Outcome::list(client.list("groups").await?, &["name", "devices"]),
+            Self::List => Outcome::list(client.list("groups").await?, &["name", "size"]),
             Self::Create { name } => Outcome::record(client.post("groups", json!({"name": name})).await?),
-            Self::Show { name } => Outcome::record(client.get(&path(&name)).await?),
+            Self::Show { name } => {
+                let mut group = client.get(&path(&name)).await?;
+                let devices = client.list(&format!("{}/devices", path(&name))).await?;
+                if let Some(fields) = group.as_object_mut() {
+                    fields.insert("devices".into(), devices);
+                }
+                Outcome::record(group)
+            }
             Self::Delete { name } => Outcome::record(client.delete(&path(&name)).await?),
             Self::Add { name, device } => Outcome::record(client.put(&inside(&name, &device), json!({})).await?),
             Self::Remove { name, device } => Outcome::record(client.delete(&inside(&name, &device)).await?),

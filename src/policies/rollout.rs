@@ -6,7 +6,7 @@ use crate::{
     error::Result,
     ids::DeviceId,
     registry::Device,
-    store::{Record, Tx},
+    store::{Kind, Record, Tx},
 };
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +21,9 @@ struct Rollout {
 struct Nudge {
     device: DeviceId,
 }
+
+/// What this file keeps in the store.
+pub(crate) const KINDS: [Kind; 2] = [Kind::of::<Rollout>(), Kind::of::<Nudge>()];
 
 impl Record for Rollout {
     const KIND: &'static str = "rollout";
@@ -64,6 +67,6 @@ pub fn next(tx: &mut Tx<'_>, count: usize) -> Result<Vec<DeviceId>> {
         return Ok(Vec::new());
     }
     let assigned = Assigned::load(tx)?;
-    let has_due = |device: &&Device| device.live().any(|e| !assigned.due(device, e.channel).1.is_empty());
+    let has_due = |device: &&Device| device.live().any(|e| !assigned.due(device, e).1.is_empty());
     Ok(devices.iter().filter(has_due).map(|d| d.id).collect())
 }

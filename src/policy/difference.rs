@@ -6,23 +6,24 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::parts::{Part, PartId};
+use crate::ids::hexed;
 
 /// What became of a part that was sent. Kept in the device's record, so short.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Applied {
     /// The hash of the part as it was sent.
+    #[serde(with = "hexed")]
     pub hash: String,
     /// The device's answer.
-    #[serde(flatten)]
     pub outcome: Outcome,
-    /// When it answered.
-    #[serde(with = "time::serde::rfc3339")]
+    /// When it answered, to the second.
+    #[serde(with = "time::serde::timestamp")]
     pub at: OffsetDateTime,
 }
 
 /// A device's answer to a part. Texts are cut to [`Outcome::MAX_TEXT`] characters by the constructors.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "outcome", content = "text", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// Done, as far as the device says. On ActiveSync: acknowledged with status 1, which proves no single setting.
     Enforced,
@@ -179,11 +180,8 @@ mod tests {
         let at = OffsetDateTime::UNIX_EPOCH;
         let record = |outcome| Applied { hash: "ab".into(), outcome, at };
         for (record, json) in [
-            (record(Outcome::Enforced), r#"{"hash":"ab","outcome":"enforced","at":"1970-01-01T00:00:00Z"}"#),
-            (
-                record(Outcome::failed("a\nb")),
-                r#"{"hash":"ab","outcome":"failed","text":"a b","at":"1970-01-01T00:00:00Z"}"#,
-            ),
+            (record(Outcome::Enforced), r#"{"hash":"ab","outcome":"enforced","at":0}"#),
+            (record(Outcome::failed("a\nb")), r#"{"hash":"ab","outcome":{"failed":"a b"},"at":0}"#),
         ] {
             assert_eq!(serde_json::to_string(&record).unwrap(), json);
             assert_eq!(serde_json::from_str::<Applied>(json).unwrap(), record);

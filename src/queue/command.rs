@@ -1,62 +1,14 @@
 //! A command as it is kept.
 
+use super::act::{Act, Action, Scope};
 use crate::{
-    clock::Timestamp,
+    clock::{Steady, Timestamp},
     ids::{ApprovalId, CommandId, DeviceId, EnrolmentId},
     registry::{Channel, Enrolment},
-    store::Record,
+    store::{Kind, Record, Tx},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-/// What is to be done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Action {
-    /// Remove the organisation's data, or everything.
-    Wipe,
-    /// Lock the screen.
-    Lock,
-    /// Remove the passcode.
-    ClearPasscode,
-    /// Restart.
-    Restart,
-    /// Ask the device what it is and how it stands.
-    Sync,
-    /// Bring its settings to the policy.
-    Policy,
-}
-
-impl Action {
-    /// As it is written everywhere.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Wipe => "wipe",
-            Self::Lock => "lock",
-            Self::ClearPasscode => "clear_passcode",
-            Self::Restart => "restart",
-            Self::Sync => "sync",
-            Self::Policy => "policy",
-        }
-    }
-    /// Whether the breaker stands before it.
-    pub fn is_guarded(self) -> bool {
-        match self {
-            Self::Wipe | Self::Lock => true,
-            Self::ClearPasscode | Self::Restart | Self::Sync | Self::Policy => false,
-        }
-    }
-}
-
-/// How much a wipe removes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Scope {
-    /// What the organisation put there.
-    Selective,
-    /// Everything.
-    Full,
-}
 
 /// Where a command stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -140,8 +92,7 @@ pub struct Command {
     pub channel: Channel,
     /// The enrolment that carries it.
     pub enrolment: EnrolmentId,
-    pub action: Action,
-    pub scope: Option<Scope>,
+    pub act: Act,
     pub state: State,
     pub hold: Option<Hold>,
     pub reason: String,
@@ -151,28 +102,28 @@ pub struct Command {
     pub requested_by: String,
     pub approval: Option<ApprovalId>,
     pub created: Timestamp,
+    /// The same by the time that counts for waits.
+    pub asked: Steady,
     /// End of the undo window.
-    pub release_at: Option<Timestamp>,
+    pub release_at: Option<Steady>,
     /// The length of the undo window, in seconds, for when it begins with an approval.
     pub delay: u64,
     pub sent: Option<Timestamp>,
     pub finished: Option<Timestamp>,
     pub expires: Option<Timestamp>,
-    /// Sealed.
-    pub pin: Option<String>,
     pub evidence: Vec<Evidence>,
     pub error: Option<Failure>,
     /// The next wake-up, and how many there were.
-    pub wake_at: Option<Timestamp>,
+    pub wake_at: Option<Steady>,
     pub wakes: u32,
     /// Where several messages make one command: which is due, from 0.
     pub step: u32,
     /// When the device last said NotNow.
     pub put_off: Option<Timestamp>,
-    /// The parts of the policy that are on the way with it.
-    #[serde(default)]
-    pub parts: Vec<String>,
 }
+
+/// What this file keeps in the store.
+pub(crate) const KINDS: [Kind; 2] = [Kind::of::<Command>(), Kind::of::<OfDevice>()];
 
 impl Record for Command {
     const KIND: &'static str = "command";
@@ -202,44 +153,57 @@ impl Record for OfDevice {
 
 impl Command {
     /// A queued command on this enrolment, asked for by nobody yet.
-    pub fn new(id: CommandId, device: DeviceId, carrier: &Enrolment, action: Action, now: Timestamp) -> Self {
+    pub fn new(tx: &mut Tx<'_>, device: DeviceId, carrier: &Enrolment, act: Act) -> Self {
         Self {
-            id,
+            id: tx.new_id(),
             device,
             channel: carrier.channel,
             enrolment: carrier.id,
-            action,
-            scope: None,
+            act,
             state: State::Queued,
             hold: None,
             reason: String::new(),
             asked_by: String::new(),
             requested_by: String::new(),
             approval: None,
-            created: now,
+            created: tx.now(),
+            asked: tx.steady(),
             release_at: None,
             delay: 0,
             sent: None,
             finished: None,
             expires: None,
-            pin: None,
             evidence: Vec::new(),
             error: None,
             wake_at: None,
             wakes: 0,
             step: 0,
             put_off: None,
-            parts: Vec::new(),
         }
+    }
+
+    /// What kind of act it is.
+    pub fn action(&self) -> Action {
+        self.act.action()
+    }
+
+    /// How much a wipe removes; none of other acts.
+    pub fn scope(&self) -> Option<Scope> {
+        self.act.scope()
+    }
+
+    /// The digits that go with it, sealed.
+    pub fn pin(&self) -> Option<&String> {
+        self.act.pin()
     }
 
     /// Whether it is a wipe of this scope.
     pub fn wipes(&self, scope: Scope) -> bool {
-        self.action == Action::Wipe && self.scope == Some(scope)
+        self.scope() == Some(scope)
     }
 
     /// Whether it is a wipe that the breaker does not hold: mail is shut, other commands wait.
     pub fn is_wipe_under_way(&self) -> bool {
-        self.action == Action::Wipe && !self.state.is_final() && self.hold != Some(Hold::Breaker)
+        self.action() == Action::Wipe && !self.state.is_final() && self.hold != Some(Hold::Breaker)
     }
 }

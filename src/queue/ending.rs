@@ -3,7 +3,6 @@
 use super::{Action, Command, Scope, State, command::Failure};
 use crate::{
     audit,
-    clock::Timestamp,
     error::Result,
     ids::{EnrolmentId, Fingerprint},
     registry::{Channel, Device, Enrolment, EnrolmentState, Life, Ownership, credential, lookup},
@@ -37,7 +36,7 @@ pub(crate) fn end_on(
         command.error = None;
     }
     device.open.retain(|id| *id != command.id);
-    if command.action == Action::Wipe {
+    if command.action() == Action::Wipe {
         match end {
             State::Confirmed | State::Presumed if !had_ended => wiped(tx, device, command)?,
             State::Confirmed | State::Presumed => {}
@@ -75,13 +74,13 @@ pub(crate) fn under(device: &mut Device, wipe: &Command) {
     device.wipe = Some(wipe.id);
     device.mail_shut = Some(wipe.id);
     if wipe.state != State::Held {
-        device.life = if wipe.scope == Some(Scope::Full) { Life::Wiping } else { Life::Retiring };
+        device.life = if wipe.scope() == Some(Scope::Full) { Life::Wiping } else { Life::Retiring };
     }
 }
 
 /// The device was wiped: all its enrolments end, those too that joined it meanwhile.
 fn wiped(tx: &mut Tx<'_>, device: &mut Device, command: &Command) -> Result<()> {
-    let full = command.scope == Some(Scope::Full);
+    let full = command.scope() == Some(Scope::Full);
     let (life, state) =
         if full { (Life::Wiped, EnrolmentState::Wiped) } else { (Life::Retired, EnrolmentState::Retired) };
     let (now, carrier) = (tx.now(), command.enrolment);
@@ -95,19 +94,19 @@ fn wiped(tx: &mut Tx<'_>, device: &mut Device, command: &Command) -> Result<()> 
     device.wipe = Some(command.id);
     // By this wipe, and no more by one that was to follow it.
     device.mail_shut = device.mail_shut.map(|_| command.id);
-    let later = if full { now } else { now.plus(CHECKOUT) };
-    let mut ended: Vec<(Fingerprint, Timestamp)> = Vec::new();
+    let later = if full { Duration::ZERO } else { CHECKOUT };
+    let mut ended: Vec<(Fingerprint, Duration)> = Vec::new();
     for enrolment in device.enrolments.iter_mut().filter(|e| e.is_live() && witness != Some(e.id)) {
-        enrolment.state = state;
-        let at = if enrolment.id == carrier && enrolment.channel == Channel::Apple { later } else { now };
+        enrolment.end(state);
+        let at = if enrolment.id == carrier && enrolment.channel == Channel::Apple { later } else { Duration::ZERO };
         // A mail client whose wipe is acknowledged may ask for the answer again; a PC reports once more after unenrolment.
         let keep = enrolment.id == carrier && enrolment.channel != Channel::Apple;
         if !keep {
             ended.extend([&enrolment.certificate, &enrolment.renewed].into_iter().flatten().map(|c| (c.sha256, at)));
         }
     }
-    for (certificate, at) in ended {
-        credential::revoke(tx, &certificate, at)?;
+    for (certificate, pause) in ended {
+        credential::revoke_after(tx, &certificate, pause)?;
     }
     // What else was open can no longer be done, save by the witness.
     for id in std::mem::take(&mut device.open) {
@@ -117,7 +116,7 @@ fn wiped(tx: &mut Tx<'_>, device: &mut Device, command: &Command) -> Result<()> 
                 device.open.push(id);
                 continue;
             }
-            other.state = if other.action == Action::Wipe { State::Failed } else { State::Cancelled };
+            other.state = if other.action() == Action::Wipe { State::Failed } else { State::Cancelled };
             other.finished = Some(now);
             let text = if full { "the device was wiped" } else { "the device was retired" };
             other.error = Some(Failure { code: "device_gone".into(), text: text.into() });
@@ -150,16 +149,15 @@ pub fn left(
     {
         super::settle(tx, device, enrolment, id, super::Outcome::Done { kind, detail: detail.into() })?;
     }
-    let now = tx.now();
     let mut certificates = Vec::new();
     if let Some(gone) = device.enrolment_mut(enrolment) {
         if gone.is_live() {
-            gone.state = EnrolmentState::Retired;
+            gone.end(EnrolmentState::Retired);
         }
         certificates.extend([&gone.certificate, &gone.renewed].into_iter().flatten().map(|c| c.sha256));
     }
     for certificate in certificates {
-        credential::revoke(tx, &certificate, now)?;
+        credential::revoke(tx, &certificate)?;
     }
     audit::note(tx, "device", "enrolment.left", enrolment, "ok", kind)?;
     hand_over(tx, device, enrolment)?;
@@ -180,7 +178,7 @@ pub fn hand_over(tx: &mut Tx<'_>, device: &mut Device, gone: EnrolmentId) -> Res
         match heir {
             // What began as the organisation's device may be its user's own by now.
             Some((enrolment, channel))
-                if command.action == Action::Wipe
+                if command.action() == Action::Wipe
                     && !(command.wipes(Scope::Full) && device.ownership == Ownership::Personal) =>
             {
                 (command.enrolment, command.channel) = (enrolment, channel);
@@ -189,7 +187,7 @@ pub fn hand_over(tx: &mut Tx<'_>, device: &mut Device, gone: EnrolmentId) -> Res
                     command.state = State::Queued;
                     command.sent = None;
                     command.step = 0;
-                    command.wake_at = Some(tx.now());
+                    command.wake_at = Some(tx.steady());
                 }
                 super::save(tx, &command)?;
                 audit::note(
@@ -202,7 +200,7 @@ pub fn hand_over(tx: &mut Tx<'_>, device: &mut Device, gone: EnrolmentId) -> Res
                 )?;
             }
             _ => {
-                let wipe = command.action == Action::Wipe;
+                let wipe = command.action() == Action::Wipe;
                 let end = if wipe { State::Failed } else { State::Cancelled };
                 let text = "the device left management before this reached it";
                 command.error = Some(Failure { code: "device_left".into(), text: text.into() });

@@ -81,7 +81,7 @@ pub fn settle(
         }
         !known
     };
-    let wiped = command.action == Action::Wipe;
+    let wiped = command.action() == Action::Wipe;
     let end = match outcome {
         Outcome::Done { kind, detail } => {
             let news = evidence(kind, detail, &mut command);
@@ -107,7 +107,7 @@ pub fn settle(
         Outcome::NotNow => {
             command.put_off = Some(now);
             command.state = State::NotNow;
-            command.wake_at = Some(now.plus(std::time::Duration::from_secs(600)));
+            command.wake_at = Some(tx.steady().plus(std::time::Duration::from_secs(600)));
             super::save(tx, &command)?;
             return Ok(Some(command));
         }
@@ -152,9 +152,10 @@ pub fn take_next(tx: &mut Tx<'_>, device: &Device, enrolment: EnrolmentId, sessi
         _ => false,
     };
     let mine = open.iter().filter(|c| c.enrolment == enrolment).filter(ready);
-    let mine = mine.filter(|c| !(stopped && c.action.is_guarded())).filter(|c| !under_wipe || c.action == Action::Wipe);
+    let mine =
+        mine.filter(|c| !(stopped && c.action().is_guarded())).filter(|c| !under_wipe || c.action() == Action::Wipe);
     // A selective wipe that is in flight goes before the full one that follows it.
-    let Some(next) = mine.min_by_key(|c| (c.action != Action::Wipe, c.state != State::Sent, c.id)) else {
+    let Some(next) = mine.min_by_key(|c| (c.action() != Action::Wipe, c.state != State::Sent, c.id)) else {
         return Ok(None);
     };
     let mut next = next.clone();
@@ -163,7 +164,7 @@ pub fn take_next(tx: &mut Tx<'_>, device: &Device, enrolment: EnrolmentId, sessi
         next.sent.get_or_insert(tx.now());
         super::save(tx, &next)?;
         if next.asked_by != super::SYSTEM {
-            let outcome = next.action.as_str();
+            let outcome = next.action().as_str();
             audit::note(tx, "device", "command.sent", next.id, outcome, &format!("enrolment {enrolment}"))?;
         }
     }
@@ -183,5 +184,5 @@ fn open_wipe(tx: &mut Tx<'_>, device: &Device) -> Result<bool> {
 
 /// The open command of this kind on a channel, where there is one.
 pub fn find_open(tx: &mut Tx<'_>, device: &Device, channel: Channel, action: Action) -> Result<Option<Command>> {
-    Ok(super::open(tx, device, channel)?.into_iter().find(|c| c.action == action))
+    Ok(super::open(tx, device, channel)?.into_iter().find(|c| c.action() == action))
 }

@@ -7,11 +7,11 @@ use super::{
 };
 use crate::{
     audit,
-    clock::Timestamp,
+    clock::{Steady, Timestamp},
     error::Result,
     ids::{CommandId, DeviceId},
     registry::Device,
-    store::{Record, Tx},
+    store::{Kind, Record, Time, Tx},
 };
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -22,16 +22,49 @@ const WAKES: [Duration; 4] =
 /// Timers handled in one call at most.
 const SWEEP: usize = 200;
 
+/// When a command needs looking at next, by one of the two times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Due {
+    /// Wakes and undo windows.
+    Steady(Steady),
+    /// What expires at a time of day.
+    Wall(Timestamp),
+}
+
+impl Due {
+    const STEADY: &'static str = "s";
+    const WALL: &'static str = "w";
+
+    fn key(self) -> String {
+        match self {
+            Self::Steady(at) => format!("{}{:016x}", Self::STEADY, at.0.max(0)),
+            Self::Wall(at) => format!("{}{:016x}", Self::WALL, at.0.max(0)),
+        }
+    }
+
+    fn is_past(self, time: Time) -> bool {
+        match self {
+            Self::Steady(at) => at <= time.steady,
+            Self::Wall(at) => at <= time.now,
+        }
+    }
+}
+
+/// One for each of the two times by which a command may become due.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Timer {
-    at: Timestamp,
+    at: Due,
     command: CommandId,
 }
+
+/// What this file keeps in the store.
+pub(crate) const KINDS: [Kind; 2] = [Kind::of::<Timer>(), Kind::of::<Unsent>()];
 
 impl Record for Timer {
     const KIND: &'static str = "timer";
     fn key(&self) -> String {
-        format!("{:016x}/{}", self.at.0.max(0), self.command)
+        format!("{}/{}", self.at.key(), self.command)
     }
 }
 
@@ -49,27 +82,27 @@ impl Record for Unsent {
     }
 }
 
-fn next(command: &Command) -> Option<Timer> {
+fn next(command: &Command) -> Vec<Timer> {
     if command.state.is_final() {
-        return None;
+        return Vec::new();
     }
     let release = command.release_at.filter(|_| command.hold == Some(Hold::Delay));
     let wake = command.wake_at.filter(|_| matches!(command.state, State::Queued | State::NotNow));
-    let at = [release, wake, command.expires].into_iter().flatten().min()?;
-    Some(Timer { at, command: command.id })
+    let steady = [release, wake].into_iter().flatten().min().map(Due::Steady);
+    let due = steady.into_iter().chain(command.expires.map(Due::Wall));
+    due.map(|at| Timer { at, command: command.id }).collect()
 }
 
 fn unsent(command: &Command) -> bool {
-    command.action.is_guarded() && matches!(command.state, State::Held | State::Queued | State::NotNow)
+    command.action().is_guarded() && matches!(command.state, State::Held | State::Queued | State::NotNow)
 }
 
 /// Keeps the indexes in step with a command that is written.
 pub(super) fn reset(tx: &mut Tx<'_>, before: Option<&Command>, after: &Command) -> Result<()> {
-    let (old, new) = (before.and_then(next), next(after));
-    if let Some(timer) = old {
+    for timer in before.map(next).unwrap_or_default() {
         tx.delete(&timer);
     }
-    if let Some(timer) = new {
+    for timer in next(after) {
         tx.put(&timer)?;
     }
     match (before.is_some_and(unsent), unsent(after)) {
@@ -93,8 +126,11 @@ pub struct Wake {
 /// Does what is due by now: releases, expires, and says whom to wake. Many due: call again until none comes back.
 pub fn sweep(tx: &mut Tx<'_>) -> Result<(Vec<Wake>, bool)> {
     let mut wakes = Vec::new();
-    let now = tx.now();
-    let due: Vec<Timer> = tx.scan::<Timer>("", None, SWEEP)?.into_iter().take_while(|t| t.at <= now).collect();
+    let (now, steady, time) = (tx.now(), tx.steady(), tx.time());
+    let mut due = Vec::new();
+    for kind in [Due::STEADY, Due::WALL] {
+        due.extend(tx.scan::<Timer>(kind, None, SWEEP)?.into_iter().take_while(|timer| timer.at.is_past(time)));
+    }
     for timer in &due {
         let Some(mut command) = tx.get::<Command>(timer.command)? else {
             tx.delete(timer);
@@ -105,13 +141,13 @@ pub fn sweep(tx: &mut Tx<'_>) -> Result<(Vec<Wake>, bool)> {
             audit::note(tx, "system", "command.expired", command.id, "ok", "")?;
             continue;
         }
-        if command.hold == Some(Hold::Delay) && command.release_at.is_some_and(|at| at <= now) {
+        if command.hold == Some(Hold::Delay) && command.release_at.is_some_and(|at| at <= steady) {
             crate::wipe::release(tx, &mut command)?;
         }
-        if command.wake_at.is_some_and(|at| at <= now) {
+        if command.wake_at.is_some_and(|at| at <= steady) {
             let pause = WAKES.get(command.wakes as usize).or(WAKES.last()).copied().unwrap_or_default();
             command.wakes = command.wakes.saturating_add(1);
-            command.wake_at = Some(now.plus(pause));
+            command.wake_at = Some(steady.plus(pause));
             wakes.push(Wake { device: command.device });
         }
         if command.expires.is_some_and(|at| at <= now) {
@@ -121,14 +157,19 @@ pub fn sweep(tx: &mut Tx<'_>) -> Result<(Vec<Wake>, bool)> {
         super::save(tx, &command)?;
     }
     wakes.dedup();
-    Ok((wakes, due.len() == SWEEP))
+    Ok((wakes, due.len() >= SWEEP))
 }
 
 /// All commands of a device, ended ones too, oldest first.
 pub fn of_device(tx: &mut Tx<'_>, device: &Device) -> Result<Vec<Command>> {
-    let mut found = Vec::new();
-    for entry in tx.all::<OfDevice>(&format!("{}/", device.id))? {
-        found.extend(tx.get::<Command>(entry.command)?);
-    }
-    Ok(found)
+    page_of_device(tx, device, None, usize::MAX)
+}
+
+/// Those after the command `after`, at most `limit`.
+pub fn page_of_device(tx: &mut Tx<'_>, device: &Device, after: Option<&str>, limit: usize) -> Result<Vec<Command>> {
+    let prefix = format!("{}/", device.id);
+    let after = after.map(|after| format!("{prefix}{after}"));
+    let entries = tx.scan::<OfDevice>(&prefix, after.as_deref(), limit)?;
+    let found = tx.get_many::<Command>(entries.into_iter().map(|entry| entry.command))?;
+    Ok(found.into_iter().flatten().collect())
 }

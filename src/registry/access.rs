@@ -63,7 +63,7 @@ pub fn set(
         // To let it in is to let it hear of the wipe.
         (Access::Allow, true) => {}
         // Mail that is shut out is still told of a wipe; another channel's enrolment would not be.
-        (_, true) => refuse_under_wipe(tx, &device, |c| c.action == Action::Wipe && !c.state.is_final())?,
+        (_, true) => refuse_under_wipe(tx, &device, |c| c.action() == Action::Wipe && !c.state.is_final())?,
         (_, false) => {}
     }
     let mut freed = false;
@@ -86,6 +86,7 @@ pub fn set(
                 }
                 // It begins anew: what it acknowledged before proves nothing about what it gets from now on.
                 enrolment.channel_state.remove("provisioning");
+                enrolment.applied.clear();
                 freed = true;
             }
             (EnrolmentState::Retired | EnrolmentState::Wiped | EnrolmentState::Pending, _) => {
@@ -100,7 +101,6 @@ pub fn set(
         device.mail_shut = None;
         if freed && matches!(device.life, Life::Retired | Life::Wiped) {
             device.life = Life::Enrolled;
-            device.applied.remove(&Channel::Activesync);
         }
     }
     tx.put(&device)?;

@@ -3,13 +3,14 @@
 use super::device::{Certificate, Channel, EnrolmentState, Life, Ownership};
 use crate::{
     audit,
-    clock::Timestamp,
+    clock::{Steady, Timestamp},
     error::Result,
-    ids::{DeviceId, EnrolmentId, Fingerprint, InvitationId},
+    ids::{DeviceId, EnrolmentId, Fingerprint, InvitationId, hexed},
     registry::Device,
-    store::{Record, Tx},
+    store::{Kind, Record, Time, Tx},
 };
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// See the module.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -17,6 +18,7 @@ pub struct Credential {
     /// What it says.
     pub certificate: Certificate,
     /// The DER, to answer the same key with the same certificate.
+    #[serde(with = "hexed")]
     pub der: String,
     /// The enrolment it speaks for; made when it was issued, bound to a device at the first check-in.
     pub enrolment: EnrolmentId,
@@ -28,20 +30,28 @@ pub struct Credential {
     pub user: String,
     /// As the invitation said.
     pub ownership: Ownership,
-    /// Where it came from.
-    pub invitation: InvitationId,
+    /// Where it came from, where somebody was invited.
+    pub invitation: Option<InvitationId>,
     /// From then on it counts for nothing (may lie ahead: a retired iPhone gets ten minutes for its CheckOut).
-    pub revoked: Option<Timestamp>,
+    pub revoked: Option<Steady>,
 }
 
 /// A revoked serial number, for the revocation list.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Revocation {
     /// Serial number, hexadecimal.
+    #[serde(with = "hexed")]
     pub serial: String,
-    /// From when on.
+    /// From when on, as people read it.
     pub at: Timestamp,
+    /// From when on it counts.
+    from: Steady,
+    /// The certificate's own end: after it the list need not name it.
+    not_after: Timestamp,
 }
+
+/// What this file keeps in the store.
+pub(crate) const KINDS: [Kind; 3] = [Kind::of::<Credential>(), Kind::of::<Revocation>(), Kind::of::<Revocations>()];
 
 impl Record for Credential {
     const KIND: &'static str = "credential";
@@ -107,19 +117,19 @@ impl Standing {
 }
 
 /// Judges a certificate by the store, at its time.
-pub fn judge(now: Timestamp, credential: &Credential, device: Option<&Device>) -> Standing {
+pub fn judge(time: Time, credential: &Credential, device: Option<&Device>) -> Standing {
     let enrolment = device.and_then(|d| d.enrolment(credential.enrolment));
     let final_end = device.zip(enrolment).is_some_and(|(d, e)| {
         matches!(d.life, Life::Retired | Life::Wiped)
             && matches!(e.state, EnrolmentState::Retired | EnrolmentState::Wiped)
     });
-    if final_end && credential.revoked.is_none_or(|at| at <= now) {
+    if final_end && credential.revoked.is_none_or(|at| at <= time.steady) {
         return Standing::Ended;
     }
-    if credential.revoked.is_some_and(|at| at <= now) {
+    if credential.revoked.is_some_and(|at| at <= time.steady) {
         return Standing::Revoked;
     }
-    if credential.certificate.not_after <= now {
+    if credential.certificate.not_after <= time.now {
         return Standing::Expired;
     }
     match enrolment.map(|e| e.state) {
@@ -131,8 +141,14 @@ pub fn judge(now: Timestamp, credential: &Credential, device: Option<&Device>) -
     }
 }
 
-/// Ends a certificate from `at` on, in the list too.
-pub fn revoke(tx: &mut Tx<'_>, sha256: &Fingerprint, at: Timestamp) -> Result<()> {
+/// Ends a certificate now, in the list too.
+pub fn revoke(tx: &mut Tx<'_>, sha256: &Fingerprint) -> Result<()> {
+    revoke_after(tx, sha256, Duration::ZERO)
+}
+
+/// Ends it after so long.
+pub fn revoke_after(tx: &mut Tx<'_>, sha256: &Fingerprint, pause: Duration) -> Result<()> {
+    let at = tx.steady().plus(pause);
     let Some(mut credential) = tx.get::<Credential>(sha256)? else { return Ok(()) };
     if credential.revoked.is_some_and(|before| before <= at) {
         return Ok(());
@@ -140,7 +156,8 @@ pub fn revoke(tx: &mut Tx<'_>, sha256: &Fingerprint, at: Timestamp) -> Result<()
     credential.revoked = Some(at);
     let count = revocations(tx)?.saturating_add(1);
     tx.put(&Revocations { count })?;
-    tx.put(&Revocation { serial: credential.certificate.serial.clone(), at })?;
+    let Certificate { serial, not_after, .. } = credential.certificate.clone();
+    tx.put(&Revocation { serial, at: tx.wall_of(at), from: at, not_after })?;
     tx.put(&credential)?;
     audit::note(tx, "system", "certificate.revoked", credential.enrolment, "ok", "")
 }
@@ -152,6 +169,6 @@ pub fn revocations(tx: &mut Tx<'_>) -> Result<u64> {
 
 /// What belongs on the revocation list at this moment.
 pub fn revoked(tx: &mut Tx<'_>) -> Result<Vec<Revocation>> {
-    let now = tx.now();
-    Ok(tx.all::<Revocation>("")?.into_iter().filter(|r| r.at <= now).collect())
+    let now = tx.steady();
+    Ok(tx.all::<Revocation>("")?.into_iter().filter(|r| r.from <= now).collect())
 }

@@ -1,10 +1,10 @@
 //! A device and its enrolments, as they are kept and as the API shows them.
 
 use crate::{
-    clock::Timestamp,
-    ids::{CommandId, DeviceId, EnrolmentId, Fingerprint},
+    clock::{Steady, Timestamp},
+    ids::{CommandId, DeviceId, EnrolmentId, Fingerprint, hexed},
     policy::{Applied, PartId},
-    store::Record,
+    store::{Kind, Record},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -99,6 +99,7 @@ pub enum EnrolmentState {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Certificate {
     /// Serial number, hexadecimal.
+    #[serde(with = "hexed")]
     pub serial: String,
     /// SHA-256 of the DER.
     pub sha256: Fingerprint,
@@ -132,14 +133,35 @@ pub struct Enrolment {
     #[serde(default)]
     pub push: Option<Push>,
     /// What the channel keeps about it (sealed where secret): the mail gateway's provisioning, Apple's unlock token …
-    #[serde(default)]
+    #[serde(default, with = "hexed::map")]
     pub channel_state: BTreeMap<String, String>,
+    /// What of the policy is in place over it. A new enrolment has confirmed nothing.
+    #[serde(default)]
+    pub applied: BTreeMap<PartId, Applied>,
+    /// A Mac's users with a channel of their own, by the id they have on it.
+    #[serde(default)]
+    pub users: BTreeMap<String, MacUser>,
+}
+
+/// A user of a Mac, who is managed beside the Mac itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MacUser {
+    /// What the Mac calls them: the account's short name, or the full one where it tells no other.
+    pub name: Option<String>,
+    /// How a push reaches them.
+    pub push: Option<Push>,
+    /// What of the policy is in place for them.
+    #[serde(default)]
+    pub applied: BTreeMap<PartId, Applied>,
+    /// When they were last heard, as last written.
+    pub last_seen: Option<Timestamp>,
 }
 
 /// Where to push to wake a device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Push {
     /// The token, hexadecimal.
+    #[serde(with = "hexed")]
     pub token: String,
     /// Apple's PushMagic.
     pub magic: String,
@@ -151,6 +173,9 @@ pub struct Push {
     #[serde(default)]
     pub told: Option<Timestamp>,
 }
+
+/// Users of one Mac that are kept. A Mac says who they are, so there must be an end.
+pub const MAC_USERS: usize = 64;
 
 /// One phone, tablet or PC.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -184,16 +209,16 @@ pub struct Device {
     /// Mail is shut by a wipe that was asked for (this command), whatever its enrolments say.
     #[serde(default)]
     pub mail_shut: Option<CommandId>,
-    /// What of the policy is in place, by channel and part.
-    #[serde(default)]
-    pub applied: BTreeMap<Channel, BTreeMap<PartId, Applied>>,
     /// Facts the device told (encryption, passcode …), for compliance.
     #[serde(default)]
     pub facts: BTreeMap<String, String>,
     /// When the facts were last asked for.
     #[serde(default)]
-    pub asked: Option<Timestamp>,
+    pub asked: Option<Steady>,
 }
+
+/// What this file keeps in the store.
+pub(crate) const KINDS: [Kind; 1] = [Kind::of::<Device>()];
 
 impl Record for Device {
     const KIND: &'static str = "device";
@@ -226,7 +251,6 @@ impl Device {
             open: Vec::new(),
             wipe: None,
             mail_shut: None,
-            applied: BTreeMap::new(),
             facts: BTreeMap::new(),
             asked: None,
         }
@@ -281,6 +305,45 @@ impl Device {
 }
 
 impl Enrolment {
+    /// A new one, of which nothing more is known.
+    pub fn new(id: EnrolmentId, channel: Channel, identity: &str, state: EnrolmentState, now: Timestamp) -> Self {
+        Self {
+            id,
+            channel,
+            identity: identity.into(),
+            state,
+            certificate: None,
+            renewed: None,
+            created: now,
+            last_seen: None,
+            push: None,
+            channel_state: BTreeMap::new(),
+            applied: BTreeMap::new(),
+            users: BTreeMap::new(),
+        }
+    }
+
+    /// It binds no more. Its users cannot be reached by it either.
+    pub fn end(&mut self, state: EnrolmentState) {
+        self.state = state;
+        for user in self.users.values_mut() {
+            user.push = None;
+        }
+    }
+
+    /// Takes over what a Mac says of one of its users. What is in place for them stays. Of more than [`MAC_USERS`] the one that was
+    /// not heard for longest makes room.
+    pub fn note_user(&mut self, id: &str, name: Option<String>, push: Push, now: Timestamp) {
+        if !self.users.contains_key(id) && self.users.len() >= MAC_USERS {
+            let longest = self.users.iter().min_by_key(|(_, user)| user.last_seen).map(|(id, _)| id.clone());
+            longest.and_then(|id| self.users.remove(&id));
+        }
+        let new = MacUser { name: None, push: None, applied: BTreeMap::new(), last_seen: None };
+        let user = self.users.entry(id.into()).or_insert(new);
+        user.name = name.or(user.name.take());
+        (user.push, user.last_seen) = (Some(push), Some(now));
+    }
+
     /// Whether it still binds: a blocked or quarantined one does, an ended one does not.
     pub fn is_live(&self) -> bool {
         !matches!(self.state, EnrolmentState::Retired | EnrolmentState::Wiped | EnrolmentState::Revoked)
@@ -315,5 +378,37 @@ impl Enrolment {
     /// Whether this certificate is its own, in use or just renewed.
     pub fn is_pinned_to(&self, sha256: &Fingerprint) -> bool {
         [&self.certificate, &self.renewed].into_iter().flatten().any(|c| c.sha256 == *sha256)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    fn push(magic: &str) -> Push {
+        Push { token: "ab".into(), magic: magic.into(), topic: "t".into(), retired: false, told: None }
+    }
+
+    #[test]
+    fn of_a_macs_users_the_one_not_heard_for_longest_makes_room() {
+        let id = EnrolmentId(Uuid::nil());
+        let mut mac = Enrolment::new(id, Channel::Apple, "UDID", EnrolmentState::Enrolled, Timestamp(0));
+        for at in 0..64 {
+            mac.note_user(&format!("U{at}"), Some(format!("u{at}")), push("first"), Timestamp(at));
+        }
+        mac.users.get_mut("U0").unwrap().applied.insert(
+            PartId::Settings,
+            Applied { hash: "ab".into(), outcome: crate::policy::Outcome::Enforced, at: Timestamp(0).to_datetime() },
+        );
+        mac.note_user("U0", None, push("second"), Timestamp(100));
+        let first = &mac.users["U0"];
+        assert_eq!((first.name.as_deref(), first.applied.len()), (Some("u0"), 1), "what is not said anew stays");
+        assert_eq!((first.push.as_ref().unwrap().magic.as_str(), first.last_seen), ("second", Some(Timestamp(100))));
+        mac.note_user("U64", None, push("first"), Timestamp(101));
+        assert_eq!(mac.users.len(), MAC_USERS);
+        assert!(!mac.users.contains_key("U1") && mac.users.contains_key("U0") && mac.users.contains_key("U64"));
+        mac.end(EnrolmentState::Retired);
+        assert!(mac.users.values().all(|user| user.push.is_none()), "nobody is woken by an enrolment that has ended");
     }
 }

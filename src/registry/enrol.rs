@@ -5,7 +5,7 @@
 
 use super::{
     Channel, Credential, Device, Enrolment, EnrolmentState, Invitation, Life, Ownership, Platform, credential,
-    device::Certificate, groups, invitation::Spent, lookup, tries,
+    device::Certificate, groups, invitation::Spent, lookup, tries, users,
 };
 use crate::{
     audit,
@@ -48,7 +48,7 @@ pub fn spend(
         channel: invitation.channel,
         user: invitation.user.clone(),
         ownership: invitation.ownership,
-        invitation: id,
+        invitation: Some(id),
         revoked: None,
         certificate,
     };
@@ -73,7 +73,7 @@ pub fn renew(tx: &mut Tx<'_>, old: &Fingerprint, certificate: Certificate, der: 
     let before = tx.get::<Credential>(old)?.ok_or_else(unknown)?;
     let device = before.device.ok_or_else(unknown)?;
     let mut device = lookup::by_id(tx, device)?;
-    let standing = credential::judge(tx.now(), &before, Some(&device));
+    let standing = credential::judge(tx.time(), &before, Some(&device));
     if standing != super::Standing::Good {
         return Err(Error::forbidden("not_good", standing.ground()));
     }
@@ -84,8 +84,7 @@ pub fn renew(tx: &mut Tx<'_>, old: &Fingerprint, certificate: Certificate, der: 
     let enrolment = device.enrolment_mut(before.enrolment).ok_or_else(unknown)?;
     let unused = enrolment.renewed.replace(certificate.clone());
     if let Some(unused) = unused {
-        let now = tx.now();
-        credential::revoke(tx, &unused.sha256, now)?;
+        credential::revoke(tx, &unused.sha256)?;
     }
     let credential = Credential { certificate, der, revoked: None, ..before };
     tx.put(&credential)?;
@@ -134,23 +133,16 @@ pub fn bind(tx: &mut Tx<'_>, sha256: &Fingerprint, claim: &Claim) -> Result<(Dev
     };
     credential.device = Some(device.id);
     tx.put(&credential)?;
-    device.enrolments.push(Enrolment {
-        id: credential.enrolment,
-        channel: credential.channel,
-        identity: claim.identity.clone(),
-        state: EnrolmentState::Pending,
-        certificate: Some(credential.certificate.clone()),
-        renewed: None,
-        created: tx.now(),
-        last_seen: Some(tx.now()),
-        push: None,
-        channel_state: Default::default(),
-    });
+    let (id, now) = (credential.enrolment, tx.now());
+    let new = Enrolment::new(id, credential.channel, &claim.identity, EnrolmentState::Pending, now);
+    let certificate = Some(credential.certificate.clone());
+    device.enrolments.push(Enrolment { certificate, last_seen: Some(now), ..new });
     // One personal enrolment makes the device its user's own: what must not be erased cannot be.
     if credential.ownership == Ownership::Personal {
         make_personal(tx, &mut device)?;
     }
     lookup::claim(tx, credential.channel.as_str(), &claim.identity, device.id)?;
+    users::join(tx, &device)?;
     describe(tx, &mut device, claim)?;
     tx.put(&device)?;
     audit::note(tx, "device", "enrolment.begun", credential.enrolment, "ok", &format!("device {}", device.id))?;
@@ -230,14 +222,14 @@ pub fn complete(tx: &mut Tx<'_>, device: &mut Device, enrolment: EnrolmentId, sh
                 // One that a wipe has ended keeps its certificate for a last word; now that is over too.
                 ended.extend([&former.certificate, &former.renewed].into_iter().flatten().map(|c| c.sha256));
                 if former.is_live() {
-                    former.state = EnrolmentState::Revoked;
+                    former.end(EnrolmentState::Revoked);
                 }
             }
         }
         audit::note(tx, "device", "enrolment.complete", enrolment, "ok", &format!("device {}", device.id))?;
     }
     for certificate in ended {
-        credential::revoke(tx, &certificate, now)?;
+        credential::revoke(tx, &certificate)?;
     }
     tx.put(device)?;
     Ok(first)
@@ -272,7 +264,9 @@ fn end_of_former(
     }
     begin_anew(tx, device)?;
     device.facts.clear();
-    device.applied.remove(&channel);
+    for former in device.enrolments.iter_mut().filter(|e| e.id != new && e.channel == channel) {
+        former.applied.clear();
+    }
     device.asked = None;
     // The end of a wipe ended the enrolments that were there; this one is newer than it.
     if let Some(mine) = device.enrolment_mut(new) {
@@ -321,16 +315,15 @@ pub fn revoke(
     {
         return Err(Error::not_found("enrolment", id));
     }
-    let now = tx.now();
     let mut certificates = Vec::new();
     let mut ended = Vec::new();
     for enrolment in device.enrolments.iter_mut().filter(|e| e.is_live() && only.is_none_or(|id| id == e.id)) {
-        enrolment.state = EnrolmentState::Revoked;
+        enrolment.end(EnrolmentState::Revoked);
         certificates.extend([&enrolment.certificate, &enrolment.renewed].into_iter().flatten().map(|c| c.sha256));
         ended.push(enrolment.id);
     }
     for certificate in certificates {
-        credential::revoke(tx, &certificate, now)?;
+        credential::revoke(tx, &certificate)?;
     }
     for id in ended {
         audit::note(tx, actor, "enrolment.revoked", id, "ok", &format!("device {}: {reason}", device.id))?;
@@ -367,9 +360,6 @@ pub fn adopt_mail(tx: &mut Tx<'_>, device: &mut Device) -> Result<()> {
                 &format!("device {} joins {}", other.id, device.id),
             )?;
         }
-        if let Some(applied) = other.applied.get(&Channel::Activesync) {
-            device.applied.insert(Channel::Activesync, applied.clone());
-        }
         device.enrolments.extend(other.enrolments.iter().cloned());
         // What shut its mail keeps it shut, what it was in it stays in, and what was done to it is told of this one.
         device.mail_shut = device.mail_shut.or(other.mail_shut);
@@ -386,6 +376,7 @@ pub fn adopt_mail(tx: &mut Tx<'_>, device: &mut Device) -> Result<()> {
         if other.ownership == Ownership::Personal && invited {
             make_personal(tx, device)?;
         }
+        users::leave(tx, &other);
         tx.delete(&other);
         tx.put(device)?;
     }

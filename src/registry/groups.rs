@@ -6,7 +6,7 @@ use crate::{
     audit,
     error::{Error, Result},
     ids::DeviceId,
-    store::{Record, Tx},
+    store::{Kind, Record, Tx},
 };
 use serde::{Deserialize, Serialize};
 
@@ -17,12 +17,22 @@ pub struct Group {
     pub name: String,
 }
 
+/// How many devices are in a group. Apart from its record, whose change concerns everybody.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Size {
+    group: String,
+    size: u64,
+}
+
 /// One membership, so that a group's devices are found without reading all.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Member {
     group: String,
     device: DeviceId,
 }
+
+/// What this file keeps in the store.
+pub(crate) const KINDS: [Kind; 3] = [Kind::of::<Group>(), Kind::of::<Member>(), Kind::of::<Size>()];
 
 impl Record for Group {
     const KIND: &'static str = "group";
@@ -31,6 +41,12 @@ impl Record for Group {
     }
     fn subject(&self) -> Option<String> {
         Some("*".into())
+    }
+}
+impl Record for Size {
+    const KIND: &'static str = "group-size";
+    fn key(&self) -> String {
+        self.group.clone()
     }
 }
 impl Record for Member {
@@ -59,25 +75,39 @@ pub fn create(tx: &mut Tx<'_>, actor: &Actor, name: &str) -> Result<Group> {
     Ok(group)
 }
 
-/// All names.
-pub fn list(tx: &mut Tx<'_>) -> Result<Vec<Group>> {
-    Ok(tx.all("")?)
+/// Those after the name `after`, at most `limit`.
+pub fn page(tx: &mut Tx<'_>, after: Option<&str>, limit: usize) -> Result<Vec<Group>> {
+    Ok(tx.scan("", after, limit)?)
 }
 
-/// The ids of its devices.
-pub fn members(tx: &mut Tx<'_>, name: &str) -> Result<Vec<DeviceId>> {
+/// How many devices are in it.
+pub fn size(tx: &mut Tx<'_>, name: &str) -> Result<u64> {
     named(tx, name)?;
-    Ok(tx.all::<Member>(&format!("{name}/"))?.into_iter().map(|m| m.device).collect())
+    match tx.get::<Size>(name)? {
+        Some(size) => Ok(size.size),
+        // Of a store that did not keep it yet.
+        None => Ok(members(tx, name, None, usize::MAX)?.len() as u64),
+    }
 }
 
-/// Removes a group; its devices stay.
-pub fn delete(tx: &mut Tx<'_>, actor: &Actor, name: &str) -> Result<()> {
+/// The ids of its devices after the id `after`, at most `limit`.
+pub fn members(tx: &mut Tx<'_>, name: &str, after: Option<&str>, limit: usize) -> Result<Vec<DeviceId>> {
+    named(tx, name)?;
+    let after = after.map(|after| format!("{name}/{after}"));
+    Ok(tx.scan::<Member>(&format!("{name}/"), after.as_deref(), limit)?.into_iter().map(|m| m.device).collect())
+}
+
+/// Removes a group; its devices stay, and are named.
+pub fn delete(tx: &mut Tx<'_>, actor: &Actor, name: &str) -> Result<Vec<DeviceId>> {
     let group = named(tx, name)?;
-    for device in members(tx, name)? {
+    let devices = members(tx, name, None, usize::MAX)?;
+    for device in &devices {
         set(tx, actor, name, &device.to_string(), false)?;
     }
     tx.delete(&group);
-    audit::note(tx, &actor.id, "group.deleted", name, "ok", "")
+    tx.delete(&Size { group: name.into(), size: 0 });
+    audit::note(tx, &actor.id, "group.deleted", name, "ok", "")?;
+    Ok(devices)
 }
 
 /// Puts one device in the place of another, whose record goes. The new one's is the caller's to write.
@@ -92,7 +122,7 @@ pub(super) fn take_over(tx: &mut Tx<'_>, former: &Device, device: &mut Device) -
 
 /// Puts a device in or takes it out; says which.
 pub fn set(tx: &mut Tx<'_>, actor: &Actor, name: &str, device: &str, inside: bool) -> Result<DeviceId> {
-    named(tx, name)?;
+    let size = size(tx, name)?;
     let mut device: Device = lookup::device(tx, device)?;
     let member = Member { group: name.into(), device: device.id };
     let changed = if inside {
@@ -103,6 +133,8 @@ pub fn set(tx: &mut Tx<'_>, actor: &Actor, name: &str, device: &str, inside: boo
         device.groups.remove(name)
     };
     if changed {
+        let size = if inside { size.saturating_add(1) } else { size.saturating_sub(1) };
+        tx.put(&Size { group: name.into(), size })?;
         tx.put(&device)?;
         let action = if inside { "group.added" } else { "group.removed" };
         audit::note(tx, &actor.id, action, device.id, "ok", name)?;

@@ -12,9 +12,9 @@ use crate::{
     audit,
     clock::Timestamp,
     error::{Error, Result},
-    ids::{EnrolmentId, Fingerprint, InvitationId, digest, hex},
+    ids::{EnrolmentId, Fingerprint, InvitationId, digest, hex, hexed},
     settings,
-    store::{Record, Tx},
+    store::{Kind, Record, Tx},
 };
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -35,8 +35,11 @@ pub struct Invitation {
     pub created: Timestamp,
     pub expires: Timestamp,
     /// Digests of the secrets it is found by.
+    #[serde(with = "hexed")]
     url: String,
+    #[serde(with = "hexed")]
     code: String,
+    #[serde(with = "hexed")]
     challenge: String,
     /// The enrolment that came of it, made ahead so that every certificate of one invitation is of one enrolment.
     pub enrolment: EnrolmentId,
@@ -48,6 +51,7 @@ pub struct Invitation {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Spent {
     /// Digest of the public key.
+    #[serde(with = "hexed")]
     pub key: String,
     /// The certificate that key got.
     pub sha256: Fingerprint,
@@ -58,9 +62,13 @@ pub struct Spent {
 /// Leads from a secret's digest to its invitation.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Way {
+    #[serde(with = "hexed")]
     digest: String,
     invitation: InvitationId,
 }
+
+/// What this file keeps in the store.
+pub(crate) const KINDS: [Kind; 2] = [Kind::of::<Invitation>(), Kind::of::<Way>()];
 
 impl Record for Invitation {
     const KIND: &'static str = "invitation";

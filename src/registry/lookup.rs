@@ -3,8 +3,8 @@
 use super::{Channel, Device};
 use crate::{
     error::{Error, Result},
-    ids::{DeviceId, EnrolmentId},
-    store::{Record, Tx},
+    ids::{DeviceId, EnrolmentId, digest},
+    store::{Kind, Record, Tx},
 };
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +16,9 @@ pub struct Name {
     device: DeviceId,
 }
 
+/// What this file keeps in the store.
+pub(crate) const KINDS: [Kind; 1] = [Kind::of::<Name>()];
+
 impl Record for Name {
     const KIND: &'static str = "name";
     fn key(&self) -> String {
@@ -23,9 +26,29 @@ impl Record for Name {
     }
 }
 
-/// Names are compared without case; slashes must not end a key's part.
+/// Bytes of a name that stand in a key; a longer one ends in its digest.
+const LONGEST: usize = 400;
+
+/// A name that a device, a mail client or a person chose, as a part of a key. Names are compared without case; a slash must not end
+/// the part, and no store keeps control characters in a key.
+pub(crate) fn part(name: &str) -> String {
+    let mut part = String::new();
+    for c in name.to_lowercase().chars() {
+        match c {
+            '%' | '/' => part += &format!("%{:02x}", u32::from(c)),
+            c if c.is_control() => part += &format!("%{:02x}", u32::from(c)),
+            c => part.push(c),
+        }
+    }
+    if part.len() <= LONGEST {
+        return part;
+    }
+    let head: String = part.chars().take(LONGEST / 8).collect();
+    format!("{head}%%{}", digest(part.as_bytes()))
+}
+
 fn place(kind: &str, name: &str) -> String {
-    format!("{kind}/{}", name.to_lowercase().replace('%', "%25").replace('/', "%2f"))
+    format!("{kind}/{}", part(name))
 }
 
 /// What a name is in: one of these, or a channel's own.

@@ -36,6 +36,8 @@ pub struct Idle {
     pub channel: Channel,
     /// The device's own name in it.
     pub identity: String,
+    /// The user of the device whose channel this is; none: the device's own. Both show one certificate.
+    pub user: Option<Box<str>>,
     /// From then on the store is asked again: the certificate ends, or facts have to be asked anew.
     pub until: Timestamp,
     /// What it asked last, and the answer: devices say the same each time, but for a number.
@@ -66,7 +68,16 @@ impl Idle {
         now: Timestamp,
     ) -> Self {
         let (rehearsed, seen) = (RwLock::default(), AtomicI64::new(now.0));
-        Self { fingerprint, device, enrolment, channel, identity: identity.into(), until, rehearsed, seen }
+        Self { fingerprint, device, enrolment, channel, identity: identity.into(), user: None, until, rehearsed, seen }
+    }
+
+    /// The same of one of the device's users.
+    pub fn of_user(self, user: &str) -> Self {
+        Self { user: Some(user.into()), ..self }
+    }
+
+    fn who(&self) -> Who {
+        (self.fingerprint, self.user.clone())
     }
 }
 
@@ -80,10 +91,13 @@ pub struct Presence {
     caught_up: AtomicU64,
 }
 
+/// Whose certificate, and which user of the device.
+type Who = (Fingerprint, Option<Box<str>>);
+
 #[derive(Default)]
 struct Known {
-    idle: HashMap<Fingerprint, Arc<Idle>>,
-    of_device: HashMap<String, BTreeSet<Fingerprint>>,
+    idle: HashMap<Who, Arc<Idle>>,
+    of_device: HashMap<String, BTreeSet<Who>>,
     /// Seen and forgotten before it was written.
     left: Vec<(EnrolmentId, Timestamp)>,
 }
@@ -133,12 +147,13 @@ impl Presence {
         }
     }
 
-    /// The device behind this certificate, if nothing is due for it; notes that it was seen. `None`: ask the store.
-    pub fn idle(&self, fingerprint: &Fingerprint, now: Timestamp) -> Option<Arc<Idle>> {
+    /// The device behind this certificate, or the user of it, if nothing is due for them; notes that it was seen. `None`: ask the store.
+    pub fn idle(&self, fingerprint: &Fingerprint, user: Option<&str>, now: Timestamp) -> Option<Arc<Idle>> {
         if self.shared && !self.is_fresh() {
             return None;
         }
-        let found = self.known.read().ok()?.idle.get(fingerprint).filter(|e| now < e.until).cloned()?;
+        let who = (*fingerprint, user.map(Into::into));
+        let found = self.known.read().ok()?.idle.get(&who).filter(|e| now < e.until).cloned()?;
         found.seen.store(now.0, Ordering::Relaxed);
         Some(found)
     }
@@ -164,8 +179,8 @@ fn taken(entry: &Idle) -> Option<(EnrolmentId, Timestamp)> {
 
 impl Known {
     fn forget(&mut self, device: &str) {
-        for fingerprint in self.of_device.remove(device).unwrap_or_default() {
-            let entry = self.idle.remove(&fingerprint);
+        for who in self.of_device.remove(device).unwrap_or_default() {
+            let entry = self.idle.remove(&who);
             self.left.extend(entry.and_then(|e| taken(&e)));
         }
     }
@@ -185,8 +200,8 @@ impl Observer for Presence {
 
     fn remember(&self, what: Changed) {
         let (Ok(entry), Ok(mut known)) = (what.downcast::<Idle>(), self.known.write()) else { return };
-        known.of_device.entry(entry.device.to_string()).or_default().insert(entry.fingerprint);
-        known.idle.insert(entry.fingerprint, Arc::new(*entry));
+        known.of_device.entry(entry.device.to_string()).or_default().insert(entry.who());
+        known.idle.insert(entry.who(), Arc::new(*entry));
     }
 
     fn caught_up(&self, at: Instant) {
@@ -219,7 +234,7 @@ mod tests {
         for byte in [1, 2, 3] {
             presence.remember(Box::new(entry(byte)));
         }
-        let idle = |byte: u8, at: i64| presence.idle(&Fingerprint([byte; 32]), Timestamp(at)).is_some();
+        let idle = |byte: u8, at: i64| presence.idle(&Fingerprint([byte; 32]), None, Timestamp(at)).is_some();
         assert!(idle(1, 5) && idle(2, 6) && !idle(9, 5) && !idle(1, 1000), "known, unknown, and past its time");
         presence.changed(&[entry(1).device.to_string()].into());
         assert!(!idle(1, 7) && idle(2, 8));
@@ -229,6 +244,18 @@ mod tests {
         assert_eq!(presence.take_seen(), []);
         presence.changed(&["*".to_string()].into());
         assert!(!idle(2, 9) && !idle(3, 9));
+    }
+
+    #[test]
+    fn a_devices_users_are_remembered_beside_it_and_forgotten_with_it() {
+        let presence = Presence::new(false);
+        presence.remember(Box::new(entry(1)));
+        let idle = |user: Option<&str>| presence.idle(&Fingerprint([1; 32]), user, Timestamp(1)).is_some();
+        assert!(idle(None) && !idle(Some("U1")));
+        presence.remember(Box::new(entry(1).of_user("U1")));
+        assert!(idle(None) && idle(Some("U1")) && !idle(Some("U2")));
+        presence.changed(&[entry(1).device.to_string()].into());
+        assert!(!idle(None) && !idle(Some("U1")));
     }
 
     #[tokio::test]
@@ -253,7 +280,7 @@ mod tests {
         let presence = Presence::new(true);
         presence.remember(Box::new(entry(1)));
         presence.caught_up(Instant::now());
-        let idle = || presence.idle(&Fingerprint([1; 32]), Timestamp(1)).is_some();
+        let idle = || presence.idle(&Fingerprint([1; 32]), None, Timestamp(1)).is_some();
         assert!(idle());
         std::thread::sleep(FRESH + Duration::from_millis(50));
         assert!(!idle());

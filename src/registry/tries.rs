@@ -1,9 +1,9 @@
 //! How often somebody tried something within the last hour: wrong codes of a user or an address, new mail clients of one login.
 
 use crate::{
-    clock::Timestamp,
+    clock::Steady,
     error::Result,
-    store::{Record, Tx},
+    store::{Kind, Record, Tx},
 };
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -16,8 +16,11 @@ const SWEEP: usize = 500;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Tries {
     who: String,
-    at: Vec<Timestamp>,
+    at: Vec<Steady>,
 }
+
+/// What this file keeps in the store.
+pub(crate) const KINDS: [Kind; 1] = [Kind::of::<Tries>()];
 
 impl Record for Tries {
     const KIND: &'static str = "tries";
@@ -33,7 +36,7 @@ fn key(who: &str) -> String {
 
 /// What this somebody tried in the last hour, where one more try is within the limit.
 pub fn within(tx: &mut Tx<'_>, who: &str, limit: usize) -> Result<Option<Tries>> {
-    let hour_ago = tx.now().minus(HOUR);
+    let hour_ago = tx.steady().minus(HOUR);
     let mut tries = tx.get::<Tries>(key(who))?.unwrap_or_else(|| Tries { who: who.into(), at: Vec::new() });
     tries.at.retain(|at| *at > hour_ago);
     Ok((tries.at.len() < limit).then_some(tries))
@@ -42,7 +45,7 @@ pub fn within(tx: &mut Tx<'_>, who: &str, limit: usize) -> Result<Option<Tries>>
 impl Tries {
     /// Counts one more.
     pub fn count(mut self, tx: &mut Tx<'_>) -> Result<()> {
-        self.at.push(tx.now());
+        self.at.push(tx.steady());
         tx.put(&self)?;
         Ok(())
     }
@@ -50,7 +53,7 @@ impl Tries {
 
 /// Removes what counts no more, among the records after one of them. Answers where to go on, if there is more.
 pub fn forget(tx: &mut Tx<'_>, after: Option<&str>) -> Result<Option<String>> {
-    let hour_ago = tx.now().minus(HOUR);
+    let hour_ago = tx.steady().minus(HOUR);
     let page = tx.scan::<Tries>("", after, SWEEP)?;
     for old in page.iter().filter(|tries| tries.at.iter().all(|at| *at <= hour_ago)) {
         tx.delete(old);

@@ -2,8 +2,8 @@
 
 use super::Folder;
 use crate::{
-    ids::{hex, unhex},
-    store::{Record, Store, Tx},
+    ids::{hex, hexed, unhex},
+    store::{Kind, Record, Store, Tx},
 };
 use lanyard_certs::{Authority, ca::Material, seal::MasterKey};
 use secrecy::ExposeSecret;
@@ -12,15 +12,21 @@ use std::path::Path;
 use time::OffsetDateTime;
 
 const LABEL: &str = "device CA";
+/// Its kind of record: there is one.
+pub(super) const CA: &str = "ca";
 
 /// The CA's keys and certificates, sealed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct SealedCa {
+    #[serde(with = "hexed")]
     sealed: String,
 }
 
+/// What this file keeps in the store.
+pub(crate) const KINDS: [Kind; 1] = [Kind::of::<SealedCa>()];
+
 impl Record for SealedCa {
-    const KIND: &'static str = "ca";
+    const KIND: &'static str = CA;
     fn key(&self) -> String {
         String::new()
     }

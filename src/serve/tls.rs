@@ -63,7 +63,7 @@ fn own(server: &Server) -> Result<(Vec<u8>, Vec<u8>), String> {
     let wanted = Wanted {
         names: &names,
         crl_url: None,
-        validity: Validity::server((server.clock)().to_datetime()),
+        validity: Validity::server(server.now().to_datetime()),
         serial: Serial::random().map_err(|e| e.to_string())?,
     };
     let Identity { certificate_der, key } = server.authority.issue_server(&wanted).map_err(|e| e.to_string())?;

@@ -4,16 +4,19 @@ use super::{Server, webhook};
 use crate::{
     admins, audit,
     clock::Timestamp,
-    error::Result,
+    error::{Error, Result},
     ids::{DeviceId, EnrolmentId},
     policies::rollout,
     queue::timers::{self, Wake},
     registry::tries,
-    store::{Record, Tx},
+    store::{Fault, Kind, Record, Seldom, Tx},
     wipe::approvals,
 };
 use serde::{Deserialize, Serialize};
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 /// The change feed is read to its end within a second everywhere; then the device may come.
 const SPREAD: Duration = Duration::from_secs(2);
@@ -28,6 +31,9 @@ pub struct Seen {
     pub at: Timestamp,
 }
 
+/// What this file keeps in the store.
+pub(crate) const KINDS: [Kind; 1] = [Kind::of::<Seen>()];
+
 impl Record for Seen {
     const KIND: &'static str = "seen";
     fn key(&self) -> String {
@@ -38,6 +44,11 @@ impl Record for Seen {
 /// The later of what the device's record says and what was written since.
 pub fn last_seen(tx: &mut Tx<'_>, enrolment: &crate::registry::Enrolment) -> Result<Option<Timestamp>> {
     Ok(tx.get::<Seen>(enrolment.id)?.map(|s| s.at).max(enrolment.last_seen))
+}
+
+/// What was written of these enrolments since their devices' records, in their order.
+pub fn seen(tx: &mut Tx<'_>, enrolments: impl IntoIterator<Item = EnrolmentId>) -> Result<Vec<Option<Timestamp>>> {
+    Ok(tx.get_many::<Seen>(enrolments)?.into_iter().map(|seen| Some(seen?.at)).collect())
 }
 
 /// Writes that an enrolment was seen just now: for messages that memory does not answer.
@@ -76,12 +87,20 @@ where
 {
     let server = server.clone();
     tokio::spawn(async move {
+        let mut failures = Seldom::default();
         let mut ticks = tokio::time::interval(pause);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            if let Err(error) = work(server.clone()).await {
-                tracing::warn!(%error, "background work was put off");
+            match work(server.clone()).await {
+                Ok(()) => drop(failures.well()),
+                // The store tells of its own absence.
+                Err(Error::Store(Fault::Away(_) | Fault::Busy)) => {}
+                Err(error) => {
+                    if let Some(untold) = failures.failed(Instant::now()) {
+                        tracing::warn!(%error, untold, "background work was put off");
+                    }
+                }
             }
         }
     });

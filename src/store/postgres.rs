@@ -15,8 +15,8 @@ use self::{
     cache::{Cache, hash},
     tls::Tls,
 };
-use super::{Changes, Engine, Fault, LAYOUT, Writes, tx::EVERYTHING};
-use crate::clock::Timestamp;
+use super::{Changes, Engine, Fault, LAYOUT, Moment, Reader, Writes, tx::EVERYTHING};
+use crate::clock::{Steady, Timestamp};
 use postgres::{Client, Config, NoTls, Statement, config::SslMode};
 use rustls::RootCertStore;
 use std::{
@@ -186,8 +186,30 @@ impl Link {
     }
 }
 
+impl Reader for Postgres {
+    fn get(&mut self, key: &str) -> Result<Option<Vec<u8>>, Fault> {
+        if let Some(known) = self.cache.get(key) {
+            return Ok(known);
+        }
+        let found: Option<Vec<u8>> =
+            self.within(|link| Ok(link.client.query_opt(&link.get, &[&key])?.map(|row| row.get(0))))?;
+        self.cache.put(key.to_string(), found.clone());
+        Ok(found)
+    }
+
+    fn scan(&mut self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<(String, Vec<u8>)>, Fault> {
+        let end = format!("{prefix}\u{10ffff}");
+        let after = after.unwrap_or_default();
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.within(|link| {
+            let rows = link.client.query(&link.scan, &[&prefix, &end, &after, &limit])?;
+            Ok(rows.into_iter().map(|row| (row.get(0), row.get(1))).collect())
+        })
+    }
+}
+
 impl Engine for Postgres {
-    fn begin(&mut self) -> Result<Timestamp, Fault> {
+    fn begin(&mut self) -> Result<Moment, Fault> {
         let now: i64 = self.with(|link| {
             // In one message; what follows sees all that was committed in the turns before.
             link.client.batch_execute(&format!(
@@ -196,7 +218,7 @@ impl Engine for Postgres {
             Ok(link.client.query_one(&link.clock, &[])?.get(0))
         })?;
         self.latest = self.latest.max(Timestamp(now));
-        Ok(self.latest)
+        Ok(Moment { wall: Timestamp(now), steady: Steady(self.latest.0) })
     }
 
     fn changes(&mut self) -> Result<Changes, Fault> {
@@ -217,26 +239,6 @@ impl Engine for Postgres {
         }
         keys.unwrap_or_default().into_iter().for_each(|key| self.cache.forget(key));
         Ok(subjects.unwrap_or_default().into_iter().collect())
-    }
-
-    fn get(&mut self, key: &str) -> Result<Option<Vec<u8>>, Fault> {
-        if let Some(known) = self.cache.get(key) {
-            return Ok(known);
-        }
-        let found: Option<Vec<u8>> =
-            self.within(|link| Ok(link.client.query_opt(&link.get, &[&key])?.map(|row| row.get(0))))?;
-        self.cache.put(key.to_string(), found.clone());
-        Ok(found)
-    }
-
-    fn scan(&mut self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<(String, Vec<u8>)>, Fault> {
-        let end = format!("{prefix}\u{10ffff}");
-        let after = after.unwrap_or_default();
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        self.within(|link| {
-            let rows = link.client.query(&link.scan, &[&prefix, &end, &after, &limit])?;
-            Ok(rows.into_iter().map(|row| (row.get(0), row.get(1))).collect())
-        })
     }
 
     fn commit(&mut self, writes: &Writes, changes: &Changes) -> Result<(), Fault> {

@@ -1,15 +1,17 @@
 //! One call's view of the store: what is committed, over it the batch so far, over it the call's own writes.
 
-use super::{Changes, Engine, Fault, TENANT, Writes};
-use crate::clock::Timestamp;
+use super::{Changes, Entry, Fault, Moment, Reader, Time, Writes, codec};
+use crate::clock::{Steady, Timestamp};
 use serde::{Serialize, de::DeserializeOwned};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
 /// The change that concerns every device (a policy, a setting, the stop).
 pub(crate) const EVERYTHING: &str = "*";
+/// Bytes of a key at most: what every backend can index.
+const LONGEST_KEY: usize = 1000;
 
-/// Something kept in the store under a key of its own, as JSON behind one byte of format number.
+/// Something kept in the store under a key of its own. How its fields lie there: `store/codec.rs`.
 pub trait Record: Serialize + DeserializeOwned {
     /// The kind, first part of the key after the tenant.
     const KIND: &'static str;
@@ -25,12 +27,14 @@ pub trait Record: Serialize + DeserializeOwned {
 
 /// See the module.
 pub struct Tx<'a> {
-    pub(super) engine: &'a mut dyn Engine,
+    pub(super) below: &'a mut dyn Reader,
     pub(super) batch: &'a Writes,
     pub(super) writes: Writes,
     pub(super) changes: Changes,
     pub(super) remembered: Vec<super::Changed>,
-    pub(super) now: Timestamp,
+    pub(super) moment: Moment,
+    pub(super) time: Time,
+    pub(super) tenant: &'a str,
     pub(super) node: &'a str,
     pub(super) ids: &'a mut Ids,
 }
@@ -42,9 +46,34 @@ pub(super) struct Ids {
 }
 
 impl Tx<'_> {
-    /// The store's time at the start of the batch.
+    /// The wall clock's time at the start of the batch, as far as it is believed: for people, certificates and `expires`.
     pub fn now(&self) -> Timestamp {
-        self.now
+        self.time.now
+    }
+
+    /// What has surely passed: for limits, waits and leases.
+    pub fn steady(&self) -> Steady {
+        self.time.steady
+    }
+
+    /// Both, and whether the wall clock is doubted.
+    pub fn time(&self) -> Time {
+        self.time
+    }
+
+    /// What the clock shows, whether or not it is believed.
+    pub fn moment(&self) -> Moment {
+        self.moment
+    }
+
+    /// A moment of the steady time as people read it.
+    pub fn wall_of(&self, at: Steady) -> Timestamp {
+        Timestamp(at.0.saturating_add(self.time.now.0.saturating_sub(self.time.steady.0)))
+    }
+
+    /// Whose records these are.
+    pub fn tenant(&self) -> &str {
+        self.tenant
     }
 
     /// The name of this node, for its audit chain.
@@ -67,22 +96,36 @@ impl Tx<'_> {
         let [high, low] = self.ids.count.to_be_bytes();
         let [a, b, ..] = &mut random;
         (*a, *b) = (high, low);
-        let millis = u64::try_from(self.now.0).unwrap_or(0);
+        let millis = u64::try_from(self.time.steady.0).unwrap_or(0);
         I::from(uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid())
     }
 
-    /// The record of this kind under this key.
+    /// The record of this kind under this key. What can be no key has none.
     pub fn get<R: Record>(&mut self, key: impl ToString) -> Result<Option<R>, Fault> {
-        let key = full_key(R::KIND, &key.to_string());
-        self.raw(&key)?.map(|bytes| decode(&key, &bytes)).transpose()
+        let Ok(key) = full_key(self.tenant, R::KIND, &key.to_string()) else { return Ok(None) };
+        self.raw(&key)?.map(|bytes| read_record(&key, &bytes)).transpose()
+    }
+
+    /// The records of this kind under these keys, in their order: one question where the store is far.
+    pub fn get_many<R: Record>(
+        &mut self,
+        keys: impl IntoIterator<Item = impl ToString>,
+    ) -> Result<Vec<Option<R>>, Fault> {
+        let keys: Result<Vec<String>, Fault> =
+            keys.into_iter().map(|key| full_key(self.tenant, R::KIND, &key.to_string())).collect();
+        let keys = keys?;
+        let below = self.below.get_many(&keys)?;
+        let found = keys.iter().zip(below).map(|(key, below)| {
+            let over = self.writes.get(key).or_else(|| self.batch.get(key));
+            let bytes = over.map_or(below.as_ref(), Option::as_ref);
+            bytes.map(|bytes| read_record(key, bytes)).transpose()
+        });
+        found.collect()
     }
 
     /// Writes the record, whether or not it was there, and marks whom it concerns as changed.
     pub fn put<R: Record>(&mut self, record: &R) -> Result<(), Fault> {
-        let key = full_key(R::KIND, &record.key());
-        let mut bytes = vec![R::FORMAT];
-        serde_json::to_writer(&mut bytes, record)
-            .map_err(|e| Fault::Corrupt { key: key.clone(), why: e.to_string() })?;
+        let (key, bytes) = written(self.tenant, record)?;
         self.changes.extend(record.subject());
         self.writes.insert(key, Some(bytes));
         Ok(())
@@ -90,15 +133,16 @@ impl Tx<'_> {
 
     /// Removes the record, if it is there.
     pub fn delete<R: Record>(&mut self, record: &R) {
+        let Ok(key) = full_key(self.tenant, R::KIND, &record.key()) else { return };
         self.changes.extend(record.subject());
-        self.writes.insert(full_key(R::KIND, &record.key()), None);
+        self.writes.insert(key, None);
     }
 
     /// Records of one kind whose key begins with `prefix` and is greater than `after`, at most `limit`, by key.
     pub fn scan<R: Record>(&mut self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<R>, Fault> {
-        let full = full_key(R::KIND, prefix);
-        let after = after.map(|a| full_key(R::KIND, a));
-        self.raw_scan(&full, after.as_deref(), limit)?.iter().map(|(key, bytes)| decode(key, bytes)).collect()
+        let Ok(full) = full_key(self.tenant, R::KIND, prefix) else { return Ok(Vec::new()) };
+        let after = after.map(|after| full_key(self.tenant, R::KIND, after)).transpose()?;
+        self.raw_scan(&full, after.as_deref(), limit)?.iter().map(|(key, bytes)| read_record(key, bytes)).collect()
     }
 
     /// All of them. For kinds that stay few (policies, groups, administrators), or for a background task.
@@ -119,11 +163,11 @@ impl Tx<'_> {
     fn raw(&mut self, key: &str) -> Result<Option<Vec<u8>>, Fault> {
         match self.writes.get(key).or_else(|| self.batch.get(key)) {
             Some(value) => Ok(value.clone()),
-            None => self.engine.get(key),
+            None => self.below.get(key),
         }
     }
 
-    fn raw_scan(&mut self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<(String, Vec<u8>)>, Fault> {
+    fn raw_scan(&mut self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<Entry>, Fault> {
         let wanted = |key: &str| key.starts_with(prefix) && after.is_none_or(|a| key > a);
         let mut over: BTreeMap<String, Option<Vec<u8>>> = BTreeMap::new();
         for writes in [self.batch, &self.writes] {
@@ -133,7 +177,7 @@ impl Tx<'_> {
         // Deleted ones below may hide as many of those read: ask for that many more.
         let hidden = over.values().filter(|v| v.is_none()).count();
         let mut found: BTreeMap<_, _> = self
-            .engine
+            .below
             .scan(prefix, after, limit.saturating_add(hidden))?
             .into_iter()
             .map(|(k, v)| (k, Some(v)))
@@ -143,15 +187,22 @@ impl Tx<'_> {
     }
 }
 
-fn full_key(kind: &str, key: &str) -> String {
-    format!("{TENANT}/{kind}/{key}")
+/// Keys are text without control characters: what one backend cannot keep none is given.
+fn full_key(tenant: &str, kind: &str, key: &str) -> Result<String, Fault> {
+    if key.len() > LONGEST_KEY || key.chars().any(char::is_control) {
+        return Err(Fault::Key);
+    }
+    Ok(format!("{tenant}/{kind}/{key}"))
 }
 
-fn decode<R: Record>(key: &str, bytes: &[u8]) -> Result<R, Fault> {
-    let corrupt = |why: String| Fault::Corrupt { key: key.to_string(), why };
-    let (format, json) = bytes.split_first().ok_or_else(|| corrupt("empty".into()))?;
-    if *format == 0 || *format > R::FORMAT {
-        return Err(corrupt(format!("format {format}, this program knows {}", R::FORMAT)));
-    }
-    serde_json::from_slice(json).map_err(|e| corrupt(e.to_string()))
+/// The record in these bytes.
+pub fn read_record<R: Record>(key: &str, bytes: &[u8]) -> Result<R, Fault> {
+    codec::decode(key, R::FORMAT, bytes)
+}
+
+/// Key and bytes under which a tenant's record lies in the store.
+pub fn written<R: Record>(tenant: &str, record: &R) -> Result<Entry, Fault> {
+    let key = full_key(tenant, R::KIND, &record.key())?;
+    let bytes = codec::encode(&key, R::FORMAT, record)?;
+    Ok((key, bytes))
 }

@@ -1,21 +1,28 @@
-//! The one writer thread: gathers waiting calls, runs them in order, commits once, then answers each.
+//! The one writer thread: gathers waiting calls, runs them in order, commits once, then answers each. Between batches it reads a
+//! slice for who reads much.
 
-use super::{Changes, Engine, Fault, Tx, Writes, tx::Ids};
-use crate::{
-    clock::Timestamp,
-    error::{Error, Result},
+use super::{
+    Belief, Changes, Engine, Fault, Moment, Reader, Readers, Record, Seldom, Time, Tx, Writes,
+    beside::{Ask, Slices, Turns},
+    time::Shared,
+    tx::{self, Ids},
 };
+use crate::error::{Error, Result};
 use std::{
     any::Any,
+    collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex,
-        mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel},
     },
     thread::JoinHandle,
     time::{Duration, Instant},
 };
-use tokio::sync::oneshot;
+use tokio::{runtime::Handle, sync::oneshot};
+
+/// The one tenant of this version. Every key begins with its tenant's name.
+pub const TENANT: &str = "default";
 
 /// Calls in one commit at most: what keeps an answer from waiting for strangers too long.
 const BATCH: usize = 512;
@@ -38,7 +45,7 @@ pub trait Observer: Send + Sync {
 }
 
 /// Fills a slice with random bytes fit for secrets.
-pub type Fill = Box<dyn FnMut(&mut [u8]) + Send>;
+pub type Fill = Arc<dyn Fn(&mut [u8]) + Send + Sync>;
 
 /// How to run a store.
 pub struct Options {
@@ -83,25 +90,44 @@ where
     }
 }
 
-/// A handle on the store. Clones share it; the thread ends when the last one goes.
+/// What the writer thread is handed.
+enum Work {
+    Job(Box<dyn Job>),
+    Ask(Ask),
+}
+
+/// A handle on the store, for one tenant. Clones share it; the thread ends when the last one goes.
 #[derive(Clone)]
 pub struct Store {
-    jobs: Option<SyncSender<Box<dyn Job>>>,
+    work: Option<SyncSender<Work>>,
     thread: Arc<Mutex<Option<JoinHandle<()>>>>,
+    /// Its readers, where the engine has some of its own.
+    readers: Option<Arc<dyn Readers>>,
+    turns: Turns,
+    time: Arc<Shared>,
+    node: Arc<str>,
+    tenant: Arc<str>,
+    fill: Fill,
 }
 
 impl Store {
     /// Starts the writer thread over this backend.
     pub fn start(engine: Box<dyn Engine>, options: Options) -> Self {
-        let (jobs, waiting) = sync_channel(QUEUE);
+        let (work, waiting) = sync_channel(QUEUE);
+        let (time, node, tenant) = (Arc::new(Shared::new()), Arc::from(options.node), Arc::from(TENANT));
+        let readers = engine.readers();
         let writer = Writer {
             engine,
-            node: options.node,
+            node: Arc::clone(&node),
+            tenant: Arc::clone(&tenant),
             observer: options.observer,
-            ids: Ids { fill: options.fill, count: 0 },
+            time: time.clone(),
+            ids: Ids { fill: options.fill.clone(), count: 0 },
+            failures: Seldom::default(),
         };
         let thread = std::thread::spawn(move || writer.serve(&waiting));
-        Self { jobs: Some(jobs), thread: Arc::new(Mutex::new(Some(thread))) }
+        let thread = Arc::new(Mutex::new(Some(thread)));
+        Self { work: Some(work), thread, readers, turns: Turns::new(), time, node, tenant, fill: options.fill }
     }
 
     /// Runs a call and waits until what it wrote is on disk. `Err`: nothing of it was written, save where the store went
@@ -112,14 +138,57 @@ impl Store {
     ) -> Result<T> {
         let (reply, answer) = oneshot::channel();
         let job = Box::new(Call { work: Some(work), result: None, reply });
-        let jobs = self.jobs.as_ref().ok_or_else(|| Fault::Away("closed".into()))?;
-        jobs.try_send(job).map_err(|_| Fault::Busy)?;
+        let sender = self.work.as_ref().ok_or_else(|| Fault::Away("closed".into()))?;
+        sender.try_send(Work::Job(job)).map_err(|_| Fault::Busy)?;
         answer.await.map_err(|_| Fault::Away("the store stopped".into()))?
+    }
+
+    /// Runs a call that reads much and writes nothing, on a thread of its own beside the writer: nobody waits for it. It sees
+    /// what is committed, on PostgreSQL as of one moment, else record by record as each is when it is read.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (store, runtime) = (self.clone(), Handle::current());
+        let done = tokio::task::spawn_blocking(move || store.reading(runtime, work));
+        done.await.map_err(|error| Error::Internal(format!("a reader of the store failed: {error}")))?
+    }
+
+    fn reading<T>(&self, runtime: Handle, work: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
+        let mut reader = self.turns.paced(self.reader()?, runtime);
+        let (batch, time) = (Writes::new(), self.time.get());
+        let mut tx = Tx {
+            below: &mut reader,
+            batch: &batch,
+            writes: Writes::new(),
+            changes: Changes::new(),
+            remembered: Vec::new(),
+            moment: Moment { wall: time.now, steady: time.steady },
+            time,
+            tenant: &self.tenant,
+            node: &self.node,
+            ids: &mut Ids { fill: self.fill.clone(), count: 0 },
+        };
+        let found = work(&mut tx)?;
+        if tx.writes.is_empty() { Ok(found) } else { Err(Error::Internal("a call that only reads wrote".into())) }
+    }
+
+    fn reader(&self) -> std::result::Result<Box<dyn Reader>, Fault> {
+        if let Some(readers) = &self.readers {
+            return readers.open();
+        }
+        let sender = self.work.clone().ok_or_else(|| Fault::Away("closed".into()))?;
+        Ok(Box::new(Slices(move |ask| sender.try_send(Work::Ask(ask)).map_err(|_| Fault::Busy))))
+    }
+
+    /// The present, without asking the store: as of its last batch, and the time since.
+    pub fn time(&self) -> Time {
+        self.time.get()
     }
 
     /// Waits until every call made so far is answered and the backend closed, if this is the last handle.
     pub fn close(mut self) {
-        self.jobs = None;
+        self.work = None;
         if Arc::strong_count(&self.thread) == 1
             && let Ok(mut thread) = self.thread.lock()
             && let Some(thread) = thread.take()
@@ -131,26 +200,47 @@ impl Store {
 
 struct Writer {
     engine: Box<dyn Engine>,
-    node: String,
+    node: Arc<str>,
+    tenant: Arc<str>,
     observer: Arc<dyn Observer>,
+    time: Arc<Shared>,
     ids: Ids,
+    failures: Seldom,
 }
 
 impl Writer {
-    fn serve(mut self, waiting: &Receiver<Box<dyn Job>>) {
+    fn serve(mut self, waiting: &Receiver<Work>) {
+        let mut asks = VecDeque::new();
         loop {
-            match waiting.recv_timeout(FEED) {
+            let first = match asks.is_empty() {
+                true => waiting.recv_timeout(FEED),
+                false => waiting.try_recv().map_err(|error| match error {
+                    TryRecvError::Empty => RecvTimeoutError::Timeout,
+                    TryRecvError::Disconnected => RecvTimeoutError::Disconnected,
+                }),
+            };
+            match first {
                 Ok(first) => {
-                    let mut jobs = vec![first];
-                    jobs.extend(waiting.try_iter().take(BATCH - 1));
-                    self.batch(jobs);
+                    let mut jobs = Vec::new();
+                    for work in std::iter::once(first).chain(waiting.try_iter().take(BATCH - 1)) {
+                        match work {
+                            Work::Job(job) => jobs.push(job),
+                            Work::Ask(ask) => asks.push_back(ask),
+                        }
+                    }
+                    if !jobs.is_empty() {
+                        self.batch(jobs);
+                    }
                 }
-                Err(RecvTimeoutError::Timeout) => drop(self.follow()),
+                Err(RecvTimeoutError::Timeout) if asks.is_empty() => drop(self.follow()),
+                Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
+            }
+            if let Some(ask) = asks.pop_front() {
+                ask.answer(self.engine.as_mut());
             }
         }
     }
-
     /// Reads what other nodes changed. On failure memory grows stale by itself, and the node asks the store.
     fn follow(&mut self) -> std::result::Result<(), Fault> {
         let asked = Instant::now();
@@ -164,9 +254,16 @@ impl Writer {
 
     fn batch(&mut self, mut jobs: Vec<Box<dyn Job>>) {
         let (committed, told) = match self.attempt(&mut jobs) {
-            Ok(told) => (Ok(()), told),
+            Ok(told) => {
+                if self.failures.well() {
+                    tracing::info!("store: back");
+                }
+                (Ok(()), told)
+            }
             Err(fault) => {
-                tracing::error!(%fault, calls = jobs.len(), "store: a batch failed");
+                if let Some(untold) = self.failures.failed(Instant::now()) {
+                    tracing::error!(%fault, calls = jobs.len(), untold, "store: a batch failed");
+                }
                 (Err(fault), Vec::new())
             }
         };
@@ -180,12 +277,13 @@ impl Writer {
     }
 
     fn attempt(&mut self, jobs: &mut [Box<dyn Job>]) -> std::result::Result<Vec<(Changes, Vec<Changed>)>, Fault> {
-        let now = self.engine.begin()?;
+        let moment = self.engine.begin()?;
         // In the batch's turn: from here to its commit nobody else writes, so what calls remember now is true.
         self.follow()?;
+        let time = self.present(moment)?;
         let (mut writes, mut all, mut told) = (Writes::new(), Changes::new(), Vec::new());
         for job in jobs {
-            let (own, changes, remembered) = self.one(job.as_mut(), &writes, now);
+            let (own, changes, remembered) = self.one(job.as_mut(), &writes, moment, time);
             writes.extend(own);
             all.extend(changes.iter().cloned());
             told.push((changes, remembered));
@@ -194,14 +292,31 @@ impl Writer {
         Ok(told)
     }
 
-    fn one(&mut self, job: &mut dyn Job, batch: &Writes, now: Timestamp) -> (Writes, Changes, Vec<Changed>) {
+    /// What time it is for a batch that begins at this moment, told to those who ask no store as well.
+    fn present(&mut self, moment: Moment) -> std::result::Result<Time, Fault> {
+        let key = format!("{}/{}/", self.tenant, Belief::KIND);
+        let kept = self.engine.get(&key)?.map(|bytes| tx::read_record(&key, &bytes)).transpose()?;
+        let time = kept.unwrap_or_else(|| Belief::begin(moment)).time(moment);
+        self.time.set(time);
+        Ok(time)
+    }
+
+    fn one(
+        &mut self,
+        job: &mut dyn Job,
+        batch: &Writes,
+        moment: Moment,
+        time: Time,
+    ) -> (Writes, Changes, Vec<Changed>) {
         let mut tx = Tx {
-            engine: self.engine.as_mut(),
+            below: self.engine.as_mut(),
             batch,
             writes: Writes::new(),
             changes: Changes::new(),
             remembered: Vec::new(),
-            now,
+            moment,
+            time,
+            tenant: &self.tenant,
             node: &self.node,
             ids: &mut self.ids,
         };
@@ -210,47 +325,5 @@ impl Writer {
         } else {
             (Writes::new(), Changes::new(), Vec::new())
         }
-    }
-}
-
-/// A backend whose commits wait for a gate: how tests see that nothing leaves before its commit.
-pub struct Held {
-    inner: Box<dyn Engine>,
-    gate: Arc<Mutex<()>>,
-}
-
-impl Held {
-    /// While somebody holds `gate`, commits of `inner` wait.
-    pub fn new(inner: Box<dyn Engine>, gate: Arc<Mutex<()>>) -> Self {
-        Self { inner, gate }
-    }
-}
-
-impl Engine for Held {
-    fn begin(&mut self) -> std::result::Result<Timestamp, Fault> {
-        self.inner.begin()
-    }
-    fn changes(&mut self) -> std::result::Result<Changes, Fault> {
-        self.inner.changes()
-    }
-    fn get(&mut self, key: &str) -> std::result::Result<Option<Vec<u8>>, Fault> {
-        self.inner.get(key)
-    }
-    fn scan(
-        &mut self,
-        prefix: &str,
-        after: Option<&str>,
-        limit: usize,
-    ) -> std::result::Result<Vec<(String, Vec<u8>)>, Fault> {
-        self.inner.scan(prefix, after, limit)
-    }
-    fn commit(&mut self, writes: &Writes, changes: &Changes) -> std::result::Result<(), Fault> {
-        let held = self.gate.lock();
-        let result = self.inner.commit(writes, changes);
-        drop(held);
-        result
-    }
-    fn shared(&self) -> bool {
-        self.inner.shared()
     }
 }

@@ -5,12 +5,12 @@ use super::{approve_command, stop};
 use crate::{
     admins::{self, Actor},
     audit,
-    clock::Timestamp,
+    clock::{Steady, Timestamp},
     error::{Error, Result},
     ids::{ApprovalId, CommandId},
     notices,
     queue::{self, Command, State, command::Hold},
-    store::{Record, Tx},
+    store::{Kind, Record, Tx},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -70,6 +70,8 @@ pub struct Approval {
     /// Why it is held, in words.
     pub detail: String,
     pub created: Timestamp,
+    /// The same by the time that counts for waits.
+    asked: Steady,
     /// Who has seen it as it stands; the others are told at each of their calls.
     pub seen: BTreeSet<String>,
     /// Who has seen it before it grew: they must look again before they approve.
@@ -92,6 +94,9 @@ struct Current {
 struct Waiting {
     approval: ApprovalId,
 }
+
+/// What this file keeps in the store.
+pub(crate) const KINDS: [Kind; 3] = [Kind::of::<Approval>(), Kind::of::<Current>(), Kind::of::<Waiting>()];
 
 impl Record for Approval {
     const KIND: &'static str = "approval";
@@ -164,6 +169,7 @@ fn create(tx: &mut Tx<'_>, actor: &Actor, subject: Subject, detail: &str) -> Res
         commands: Vec::new(),
         detail: detail.into(),
         created: tx.now(),
+        asked: tx.steady(),
         seen: BTreeSet::new(),
         outdated: BTreeSet::new(),
         sponsors: actor.sponsors.clone(),
@@ -181,8 +187,8 @@ pub(super) fn hold(tx: &mut Tx<'_>, actor: &Actor, command: CommandId, why: &str
         Some(current) => tx.get::<Approval>(current.approval)?,
         None => None,
     };
-    let since = tx.now().minus(ONE_REQUEST);
-    let joined = current.filter(|a| a.stage == Stage::Waiting && a.created > since);
+    let since = tx.steady().minus(ONE_REQUEST);
+    let joined = current.filter(|a| a.stage == Stage::Waiting && a.asked > since);
     let mut approval = match joined {
         Some(approval) => approval,
         None => create(tx, actor, Subject::Commands, why)?,
@@ -248,10 +254,10 @@ pub(super) fn lapse(tx: &mut Tx<'_>, actor: &Actor, subject: &Subject) -> Result
 
 /// Ends those that nobody decided, and what they hold. To be called now and then.
 pub fn expire(tx: &mut Tx<'_>) -> Result<()> {
-    let before = tx.now().minus(LIFETIME);
+    let before = tx.steady().minus(LIFETIME);
     for waiting in tx.all::<Waiting>("")? {
         let approval = find(tx, waiting.approval)?;
-        if approval.created > before {
+        if approval.asked > before {
             continue;
         }
         end_held(tx, &approval, State::Expired)?;

@@ -1,10 +1,10 @@
 //! Counting in any 60 minutes, by person and for the tenant, under one key.
 
 use crate::{
-    clock::Timestamp,
+    clock::Steady,
     error::Result,
     settings,
-    store::{Record, Tx},
+    store::{self, Record, Tx},
 };
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -22,8 +22,11 @@ pub enum Kind {
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Acts {
-    acts: Vec<(Timestamp, String, Kind)>,
+    acts: Vec<(Steady, String, Kind)>,
 }
+
+/// What this file keeps in the store.
+pub(crate) const KINDS: [store::Kind; 1] = [store::Kind::of::<Acts>()];
 
 impl Record for Acts {
     const KIND: &'static str = "acts";
@@ -33,7 +36,7 @@ impl Record for Acts {
 }
 
 fn lately(tx: &mut Tx<'_>) -> Result<Acts> {
-    let since = tx.now().minus(WINDOW);
+    let since = tx.steady().minus(WINDOW);
     let mut acts = tx.get::<Acts>("")?.unwrap_or_default();
     acts.acts.retain(|(at, _, _)| *at > since);
     Ok(acts)
@@ -60,6 +63,6 @@ pub(super) fn over(tx: &mut Tx<'_>, person: &str, kind: Kind) -> Result<Option<S
 /// Counts one.
 pub(super) fn count(tx: &mut Tx<'_>, person: &str, kind: Kind) -> Result<()> {
     let mut acts = lately(tx)?;
-    acts.acts.push((tx.now(), person.to_string(), kind));
+    acts.acts.push((tx.steady(), person.to_string(), kind));
     Ok(tx.put(&acts)?)
 }

@@ -7,7 +7,7 @@ use crate::{
     clock::Timestamp,
     error::{Error, Result},
     queue::{self, State, timers::Unsent},
-    store::{Record, Tx},
+    store::{Kind, Record, Tx},
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -21,6 +21,9 @@ pub struct Stop {
     /// The administrator's name.
     pub by: Option<String>,
 }
+
+/// What this file keeps in the store.
+pub(crate) const KINDS: [Kind; 1] = [Kind::of::<Stop>()];
 
 impl Record for Stop {
     const KIND: &'static str = "stop";

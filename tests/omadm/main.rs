@@ -139,7 +139,6 @@ impl Bench {
         Arc::new(Server {
             store: mine.store.clone(),
             presence: Arc::new(Presence::new(false)),
-            clock: mine.clock.clone(),
             authority: Authority::open(&mine.authority.material().unwrap()).unwrap(),
             master_key: MasterKey::parse(key.trim()).unwrap(),
             public_url: mine.public_url.clone(),
@@ -229,7 +228,7 @@ async fn near_its_end(bench: &Bench, device: &str) -> Identity {
     let spki = key.public_key_to_der().unwrap();
     let look = move |tx: &mut lanyard::store::Tx<'_>| invitation::by_code(tx, &code, Channel::Omadm, Some(USER), None);
     let invitation = server.store.run(look).await.unwrap().unwrap();
-    let now = (server.clock)().to_datetime();
+    let now = server.now().to_datetime();
     let day = Duration::from_secs(86_400);
     let der = server
         .authority

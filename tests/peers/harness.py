@@ -83,6 +83,17 @@ class Server:
 
     def run(self):
         """Starts the process on its data folder."""
+        self.launch()
+        try:
+            eventually(self._ready, "the server's ready line", START_LIMIT)
+        except BaseException:
+            self.process.kill()
+            self.end()
+            raise
+        return self.opened()
+
+    def launch(self):
+        """Begins a start, and does not wait for its end."""
         command = [BINARY, "serve", "--data", self.data]
         for port in ("--device-addr", "--admin-addr"):
             if port not in self.arguments:
@@ -91,12 +102,9 @@ class Server:
         self.process = subprocess.Popen(
             [str(word) for word in self.wrap(command + self.arguments)], stdin=subprocess.DEVNULL, stderr=self.log, stdout=self.log
         )
-        try:
-            eventually(self._ready, "the server's ready line", START_LIMIT)
-        except BaseException:
-            self.process.kill()
-            self.end()
-            raise
+
+    def opened(self):
+        """Learns the addresses of a server that is ready."""
         described = self.described()
         self.device, self.public_url, self.enrol_url = (described[key] for key in ("device", "public_url", "enrol_url"))
         self.ca = self.data / "ca.pem"
@@ -120,6 +128,10 @@ class Server:
     def _ready(self):
         if self.process.poll() is not None:
             raise AssertionError(f"the server ended at once: {self.process.returncode}\n{self.output()}")
+        return self.is_ready()
+
+    def is_ready(self):
+        """Whether it has said so, and written its addresses down."""
         return any(line.startswith("ready ") for line in self.output().splitlines()) and (self.data / "server.json").exists()
 
     def output(self):

@@ -2,19 +2,21 @@
 
 use lanyard::{
     admins::{self, Actor},
-    clock::Timestamp,
+    clock::{Clock, Timestamp},
     error::Result,
     ids::{DeviceId, EnrolmentId, Fingerprint},
     queue::{Action, Command, Scope, Support},
-    registry::{Channel, Device, Enrolment, EnrolmentState, Ownership, Platform, device::Certificate, lookup},
-    store::{Engine, Held, Memory, Observer, Options, Postgres, Sled, Store, Tx},
+    registry::{
+        Channel, Credential, Device, Enrolment, EnrolmentState, Ownership, Platform, device::Certificate, lookup,
+    },
+    store::{Engine, Fault, Held, Memory, Observer, Options, Postgres, Sled, Store, Tx},
     wipe::{self, Request},
 };
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicI64, Ordering::SeqCst},
+        atomic::{AtomicI64, AtomicU64, Ordering::SeqCst},
     },
     time::Duration,
 };
@@ -28,9 +30,37 @@ impl Observer for Nobody {
     fn caught_up(&self, _: std::time::Instant) {}
 }
 
+/// Both hands of a clock, to be set. Clones are one clock.
+#[derive(Clone)]
+pub struct Hands {
+    wall: Arc<AtomicI64>,
+    uptime: Arc<AtomicU64>,
+}
+
+impl Hands {
+    pub fn new() -> Self {
+        Self { wall: Arc::new(AtomicI64::new(BEGIN)), uptime: Arc::default() }
+    }
+    pub fn clock(&self) -> Clock {
+        let Self { wall, uptime } = self.clone();
+        Clock::new(move || Timestamp(wall.load(SeqCst)), move || Duration::from_millis(uptime.load(SeqCst)))
+    }
+    /// Time goes by.
+    pub fn pass(&self, by: Duration) {
+        self.uptime.fetch_add(u64::try_from(by.as_millis()).unwrap(), SeqCst);
+        self.jump(i64::try_from(by.as_millis()).unwrap());
+    }
+    /// Somebody sets the wall clock.
+    pub fn jump(&self, milliseconds: i64) {
+        self.wall.fetch_add(milliseconds, SeqCst);
+    }
+}
+
+pub const BEGIN: i64 = 1_764_000_000_000;
+
 pub struct Fixture {
     pub store: Store,
-    pub time: Arc<AtomicI64>,
+    pub hands: Hands,
     pub gate: Arc<Mutex<()>>,
     /// PostgreSQL keeps its own time.
     pub owns_clock: bool,
@@ -46,7 +76,7 @@ impl Drop for Fixture {
 }
 
 pub fn options(node: &str) -> Options {
-    let fill = Box::new(|bytes: &mut [u8]| openssl::rand::rand_bytes(bytes).unwrap());
+    let fill = Arc::new(|bytes: &mut [u8]| openssl::rand::rand_bytes(bytes).unwrap());
     Options { node: node.into(), fill, observer: Arc::new(Nobody) }
 }
 
@@ -56,12 +86,11 @@ impl Fixture {
         owns_clock: bool,
         folder: Option<PathBuf>,
     ) -> Self {
-        let time = Arc::new(AtomicI64::new(1_764_000_000_000));
-        let shown = time.clone();
+        let hands = Hands::new();
         let gate = Arc::new(Mutex::new(()));
-        let engine = make(Arc::new(move || Timestamp(shown.load(SeqCst))));
+        let engine = make(hands.clock());
         let store = Store::start(Box::new(Held::new(engine, gate.clone())), options("node-a"));
-        Self { store, time, gate, owns_clock, folder }
+        Self { store, hands, gate, owns_clock, folder }
     }
 
     async fn begun(self) -> Option<Self> {
@@ -76,7 +105,7 @@ impl Fixture {
     pub async fn sled() -> Option<Self> {
         let folder = std::env::temp_dir().join(format!("lanyard-contract-{}", uuid::Uuid::new_v4()));
         let at = folder.clone();
-        Self::over(move |clock| Box::new(Sled::open(&at, clock).unwrap()), true, Some(folder)).begun().await
+        Self::over(move |clock| Box::new(open_sled(&at, clock).unwrap()), true, Some(folder)).begun().await
     }
 
     pub async fn postgres() -> Option<Self> {
@@ -95,7 +124,14 @@ impl Fixture {
 
     /// Lets time pass, where the clock is ours to set.
     pub fn pass(&self, by: Duration) -> bool {
-        self.time.fetch_add(i64::try_from(by.as_millis()).unwrap(), SeqCst);
+        self.hands.pass(by);
+        self.owns_clock
+    }
+
+    /// Somebody sets the wall clock, where it is ours to set, and it is looked at.
+    pub async fn jump(&self, milliseconds: i64) -> bool {
+        self.hands.jump(milliseconds);
+        self.store.run(admins::look_at_clock).await.unwrap();
         self.owns_clock
     }
 
@@ -138,6 +174,37 @@ impl Fixture {
         self.store.run(made).await.unwrap()
     }
 
+    /// A credential for the certificate of the device's first enrolment.
+    pub async fn credential(&self, device: &Device) -> Fingerprint {
+        let (id, enrolment) = (device.id, device.enrolments[0].clone());
+        let make = move |tx: &mut Tx<'_>| {
+            let credential = Credential {
+                certificate: enrolment.certificate.unwrap(),
+                der: String::new(),
+                enrolment: enrolment.id,
+                device: Some(id),
+                channel: enrolment.channel,
+                user: "nurse@example.org".into(),
+                ownership: Ownership::Corporate,
+                invitation: None,
+                revoked: None,
+            };
+            tx.put(&credential)?;
+            Ok(credential.certificate.sha256)
+        };
+        self.store.run(make).await.unwrap()
+    }
+
+    /// Until when this administrator counts for nothing; none: they count.
+    pub async fn waits_until(&self, name: &str) -> Option<Timestamp> {
+        let name = name.to_string();
+        let look = move |tx: &mut Tx<'_>| {
+            let admin = admins::list(tx)?.into_iter().find(|admin| admin.name == name).unwrap();
+            Ok(Some(admin.counts_from).filter(|from| *from > tx.now()))
+        };
+        self.store.run(look).await.unwrap()
+    }
+
     pub async fn again(&self, id: DeviceId) -> Device {
         self.store.run(move |tx| lookup::by_id(tx, id)).await.unwrap()
     }
@@ -154,6 +221,12 @@ impl Fixture {
     pub async fn command(&self, id: lanyard::ids::CommandId) -> Command {
         self.store.run(move |tx| lanyard::queue::command(tx, id)).await.unwrap()
     }
+}
+
+/// The store of this data folder.
+pub fn open_sled(folder: &Path, clock: Clock) -> std::result::Result<Sled, Fault> {
+    std::fs::create_dir_all(folder).unwrap();
+    Sled::open(&folder.join("store"), &folder.join("store.mark"), clock, Arc::new(lanyard::kinds::rise))
 }
 
 pub fn request(scope: Scope) -> Request {
@@ -177,18 +250,8 @@ pub fn device(tx: &mut Tx<'_>, identity: &str, channels: &[Channel], ownership: 
             not_after: tx.now().plus(Duration::from_secs(63_072_000)),
         };
         lookup::claim(tx, channel.as_str(), identity, device.id)?;
-        device.enrolments.push(Enrolment {
-            id,
-            channel: *channel,
-            identity: identity.into(),
-            state: EnrolmentState::Enrolled,
-            certificate: Some(certificate),
-            renewed: None,
-            created: tx.now(),
-            last_seen: None,
-            push: None,
-            channel_state: Default::default(),
-        });
+        let new = Enrolment::new(id, *channel, identity, EnrolmentState::Enrolled, tx.now());
+        device.enrolments.push(Enrolment { certificate: Some(certificate), ..new });
     }
     tx.put(&device)?;
     Ok(device)
@@ -209,4 +272,16 @@ pub async fn fresh_database(url: &str) -> String {
     })
     .await
     .unwrap()
+}
+
+/// Numbers that a seed repeats (splitmix64).
+pub struct Dice(pub u64);
+
+impl Dice {
+    pub fn below(&mut self, limit: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        usize::try_from((mixed ^ (mixed >> 31)) % limit as u64).unwrap()
+    }
 }

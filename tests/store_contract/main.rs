@@ -8,6 +8,7 @@
     unreachable_pub
 )]
 
+mod damaged;
 mod fixture;
 mod nodes;
 mod promise;
@@ -53,13 +54,21 @@ macro_rules! store_contract {
         a_checkout_confirms_a_retire,
         a_jump_of_the_clock_is_not_counted,
         a_clock_set_back_shortens_nothing,
+        a_clock_set_back_holds_no_timer_up,
+        a_clock_set_back_revives_no_certificate,
+        a_clock_years_ahead_expires_nothing_until_it_is_believed,
+        local_alone_says_that_the_clock_is_right,
         the_audit_chain_shows_what_was_altered,
         an_invitation_is_found_by_each_of_its_secrets,
         wrong_codes_are_counted,
         a_name_that_fits_two_devices_is_refused,
+        a_certificate_of_ours_that_the_store_does_not_know_is_named_once,
         a_revoked_certificate_is_listed,
         an_invitation_is_spent_once,
         enrolments_join_one_device_for_the_same_user_only,
+        a_users_devices_are_found_without_reading_all,
+        a_nul_in_any_text_harms_nobody,
+        a_device_is_enrolled_and_found_whatever_it_calls_itself,
         a_certificate_never_speaks_for_another_device,
         a_new_enrolment_takes_the_formers_place_with_an_empty_queue,
         a_wiped_pc_that_enrols_anew_confirms_its_wipe,

@@ -1,6 +1,6 @@
 //! Two nodes on one PostgreSQL database, each with its own memory of what it has read: neither may ever act on what is no longer so.
 
-use crate::fixture::{fresh_database, options};
+use crate::fixture::{Dice, fresh_database, options};
 use lanyard::store::{Postgres, Record, Store, Tx};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, sync::Arc};
@@ -31,18 +31,6 @@ async fn pair() -> Option<[Store; 2]> {
         })
     };
     Some([open("node-a").await.unwrap(), open("node-b").await.unwrap()])
-}
-
-/// Numbers that a seed repeats (splitmix64).
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((mixed ^ (mixed >> 31)) % limit as u64).unwrap()
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,25 +5,28 @@ mod breaker;
 mod commands;
 mod registry;
 mod store;
+mod texts;
 mod worst_day;
 
-pub use self::{breaker::*, commands::*, registry::*, store::*, worst_day::*};
+pub use self::{breaker::*, commands::*, registry::*, store::*, texts::*, worst_day::*};
 
 use crate::fixture::{Fixture, SECRET, able, device, request};
 use lanyard::{
     admins::{self, Actor},
     audit,
+    channel::identity,
     error::{Error, Result},
     ids::{CommandId, DeviceId, EnrolmentId, Fingerprint, InvitationId},
     notices::{self, Notice},
-    queue::{self, Action, Command, Outcome, Scope, State, Talk},
+    policies,
+    queue::{self, Act, Command, Outcome, Scope, State, Talk, timers},
     registry::{
         Channel, Credential, Device, EnrolmentState, Life, Ownership, Platform, Standing, credential,
-        device::Certificate, enrol, groups, invitation, lookup, tries,
+        device::Certificate, enrol, groups, invitation, lookup, tries, users,
     },
     settings,
     store::{Record, Tx},
-    wipe::{self, Approval, approvals, stop},
+    wipe::{self, Approval, Request, approvals, stop},
 };
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -45,6 +48,7 @@ fn note(name: &str) -> Note {
 }
 
 const HOUR: Duration = Duration::from_secs(3600);
+const HOUR_MS: i64 = 3_600_000;
 
 pub fn code<T: std::fmt::Debug>(result: Result<T>) -> &'static str {
     match result.expect_err("it should be refused") {
@@ -80,11 +84,11 @@ fn failed() -> Outcome {
     Outcome::Failed { code: "12021".into(), text: "unknown command".into() }
 }
 
-async fn ask(fixture: &Fixture, id: DeviceId, action: Action) -> Command {
+async fn ask(fixture: &Fixture, id: DeviceId, act: Act) -> Command {
     let local = fixture.local().await;
     let ask = move |tx: &mut Tx<'_>| {
         let mut device = lookup::by_id(tx, id)?;
-        queue::ask(tx, &local, &mut device, action, &able)
+        queue::ask(tx, &local, &mut device, act, &able)
     };
     fixture.store.run(ask).await.unwrap()
 }
@@ -136,7 +140,7 @@ pub async fn standing(fixture: &Fixture, sha256: Fingerprint) -> Standing {
     let judge = move |tx: &mut Tx<'_>| {
         let credential = tx.get::<Credential>(sha256)?.unwrap();
         let device = lookup::by_id(tx, credential.device.unwrap())?;
-        Ok(credential::judge(tx.now(), &credential, Some(&device)))
+        Ok(credential::judge(tx.time(), &credential, Some(&device)))
     };
     fixture.store.run(judge).await.unwrap()
 }

@@ -1,44 +1,31 @@
-//! Stores that were closed and are opened again: by an older program, or under a clock that was set back meanwhile.
+//! Stores that were closed and are opened again: by an older program, under another clock, damaged, grown, or not all there.
 
-use crate::fixture::{fresh_database, options};
+use crate::fixture::{BEGIN, Hands, fresh_database, open_sled, options};
 use lanyard::{
-    clock::{Clock, Timestamp},
-    store::{Engine, Fault, Postgres, Sled, Store},
+    clock::Timestamp,
+    store::{Engine, Fault, Postgres, Store},
 };
-use std::{
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering::SeqCst},
-    },
-    time::{Duration, Instant},
-};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
-const BEGIN: i64 = 1_764_000_000_000;
+/// A data folder that is gone afterwards.
+struct Scratch(PathBuf);
 
-fn clock() -> (Arc<AtomicI64>, Clock) {
-    let time = Arc::new(AtomicI64::new(BEGIN));
-    let shown = time.clone();
-    (time, Arc::new(move || Timestamp(shown.load(SeqCst))))
+impl Scratch {
+    fn new() -> Self {
+        Self(std::env::temp_dir().join(format!("lanyard-reopened-{}", uuid::Uuid::new_v4())))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        drop(std::fs::remove_dir_all(&self.0));
+    }
 }
 
 async fn now(engine: impl Engine + 'static) -> (Store, Timestamp) {
     let store = Store::start(Box::new(engine), options("node-a"));
     let now = store.run(|tx| Ok(tx.now())).await.unwrap();
     (store, now)
-}
-
-/// What opening says, once sled's own threads have let go of the folder.
-fn sled_once_free(folder: &Path, clock: Clock) -> Result<Sled, Fault> {
-    let begun = Instant::now();
-    loop {
-        match Sled::open(folder, clock.clone()) {
-            Err(Fault::Away(why)) if why.contains("lock") && begun.elapsed() < Duration::from_secs(10) => {
-                std::thread::sleep(Duration::from_millis(50));
-            }
-            opened => return opened,
-        }
-    }
 }
 
 fn postgres(url: &str) -> Result<Postgres, Fault> {
@@ -51,36 +38,35 @@ fn on_postgres(url: &str, statement: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn time_goes_on_from_the_highest_seen_on_sled() {
-    let folder = std::env::temp_dir().join(format!("lanyard-reopened-{}", uuid::Uuid::new_v4()));
-    let (time, clock) = clock();
-    let (store, begun) = now(Sled::open(&folder, clock.clone()).unwrap()).await;
+async fn the_time_that_has_passed_is_kept_and_a_stop_is_not_counted_on_sled() {
+    let (scratch, hands) = (Scratch::new(), Hands::new());
+    let (store, begun) = now(open_sled(&scratch.0, hands.clock()).unwrap()).await;
     assert_eq!(begun, Timestamp(BEGIN));
-    time.fetch_add(3_600_000, SeqCst);
+    hands.pass(Duration::from_secs(3600));
     store.run(lanyard::audit::checkpoint).await.unwrap();
     store.close();
-    time.store(BEGIN, SeqCst);
-    let (store, after) = now(sled_once_free(&folder, clock).unwrap()).await;
-    assert!(after >= begun.plus(Duration::from_secs(3600)), "{after}");
+    hands.jump(-7_200_000);
+    let (store, after) = now(open_sled(&scratch.0, hands.clock()).unwrap()).await;
+    assert_eq!(after, Timestamp(BEGIN - 3_600_000), "what the clock shows");
+    let steady = store.run(|tx| Ok(tx.steady().0)).await.unwrap();
+    assert_eq!(steady, BEGIN + 3_600_000, "what has passed");
     store.close();
-    std::fs::remove_dir_all(folder).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_newer_layout_is_refused_on_sled() {
-    let folder = std::env::temp_dir().join(format!("lanyard-reopened-{}", uuid::Uuid::new_v4()));
-    drop(sled_once_free(&folder, clock().1).unwrap());
+    let scratch = Scratch::new();
+    drop(open_sled(&scratch.0, Hands::new().clock()).unwrap());
     let raw = loop {
-        match sled::open(&folder) {
+        match sled::open(scratch.0.join("store")) {
             Ok(raw) => break raw,
             Err(_) => std::thread::sleep(Duration::from_millis(50)),
         }
     };
     raw.insert("!layout", "99").unwrap();
     drop(raw);
-    let refused = sled_once_free(&folder, clock().1).err().unwrap();
+    let refused = open_sled(&scratch.0, Hands::new().clock()).err().unwrap();
     assert!(matches!(refused, Fault::Newer { found: 99 }), "{refused}");
-    std::fs::remove_dir_all(folder).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

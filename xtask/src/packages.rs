@@ -33,6 +33,9 @@ pub(crate) const TEST: &[Package] = &[
     Package { name: "openssl", present: || program("openssl").is_some() },
     Package { name: "python3", present: || program("python3").is_some() },
     Package { name: "strace", present: || program("strace").is_some() },
+    // File systems whose power is cut.
+    Package { name: "e2fsprogs", present: || program("mkfs.ext4").is_some() },
+    Package { name: "mount", present: || program("losetup").is_some() },
     // Debian cuts the part out of Python that fills a virtual environment.
     Package { name: "python3-venv", present: || succeeds(Command::new("python3").args(["-c", "import ensurepip"])) },
     Package { name: "golang-go", present: || program("go").is_some() },

@@ -51,7 +51,7 @@ impl Gateway {
     /// The answer as it is; where it asks for the mail server's own key, that is fetched for the next request.
     pub(super) async fn after_refusal(&self, asked: &Asked, at: &Place, answer: Response) -> Result<Response, Refusal> {
         let (refused, answer) = asks_for_key(asked.head.version, answer).await?;
-        let now = (self.server.clock)();
+        let now = self.server.now();
         if !refused || at.foreign.as_ref().is_some_and(|before| now.since(before.at) < PAUSE) {
             return Ok(answer);
         }

@@ -70,6 +70,8 @@ impl Login {
 /// A mail user as the registry knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct User {
+    /// As the client sent it.
+    pub(super) login: String,
     /// The name.
     pub(super) name: String,
     /// It names one mailbox in the world, so that other enrolments of the same name are the same person's.
@@ -85,9 +87,9 @@ impl User {
     fn with(login: &str, domain: Option<&str>) -> Self {
         let bare = login.rsplit('\\').next().filter(|bare| !bare.is_empty()).unwrap_or(login);
         match domain {
-            _ if bare.contains('@') => Self { name: bare.into(), whole: true },
-            Some(domain) => Self { name: format!("{bare}@{domain}"), whole: true },
-            None => Self { name: login.into(), whole: false },
+            _ if bare.contains('@') => Self { login: login.into(), name: bare.into(), whole: true },
+            Some(domain) => Self { login: login.into(), name: format!("{bare}@{domain}"), whole: true },
+            None => Self { login: login.into(), name: login.into(), whole: false },
         }
     }
 
@@ -269,7 +271,8 @@ mod tests {
             ("D\\u", Some("e.org"), "u@e.org", true),
             ("\\u@e.org", Some("x.org"), "u@e.org", true),
         ] {
-            assert_eq!(User::with(login, domain), User { name: name.into(), whole }, "{login} {domain:?}");
+            let user = User { login: login.into(), name: name.into(), whole };
+            assert_eq!(User::with(login, domain), user, "{login} {domain:?}");
         }
         assert!(User::with("u", None).may_be("x@e.org") && User::with("U@e.org", None).may_be("u@E.org"));
         assert!(!User::with("u@e.org", None).may_be("x@e.org"));

@@ -121,8 +121,7 @@ fn spend(tx: &mut Tx<'_>, invitation: &Invitation, key: &str, certificate: Certi
     let found = tx.get::<Invitation>(invitation.id)?.ok_or_else(|| Error::not_found("invitation", invitation.id))?;
     let mut found = usable(tx, found)??;
     if let Some(former) = found.spent.take() {
-        let now = tx.now();
-        credential::revoke(tx, &former.sha256, now)?;
+        credential::revoke(tx, &former.sha256)?;
         tx.put(&found)?;
     }
     enrol::spend(tx, found.id, key, certificate, der).map(drop)

@@ -103,11 +103,12 @@ fn applied(tx: &mut Tx<'_>, stand: &mut Stand, held: Option<PolicyOutcome>, said
         (None, _) => Part::failed("the client did not apply it (status 3)"),
     };
     let at = tx.now().to_datetime();
-    let of_channel = stand.who.device.applied.entry(Channel::Activesync).or_default();
+    let mine = stand.who.device.enrolment_mut(stand.who.enrolment);
+    let Some(applied) = mine.map(|mine| &mut mine.applied) else { return Ok(()) };
     match &stand.kept.offered {
-        Some(hash) => drop(of_channel.insert(PartId::Document, Applied { hash: hash.clone(), outcome, at })),
+        Some(hash) => drop(applied.insert(PartId::Document, Applied { hash: hash.clone(), outcome, at })),
         // The document that restricts nothing took a former one's place.
-        None if held.is_some() => drop(of_channel.remove(&PartId::Document)),
+        None if held.is_some() => drop(applied.remove(&PartId::Document)),
         None => {}
     }
     Ok(tx.put(&stand.who.device)?)

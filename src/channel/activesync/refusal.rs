@@ -103,6 +103,10 @@ impl IntoResponse for Refusal {
             }
             Self::WrongName => plain(StatusCode::MISDIRECTED_REQUEST, "ask under the server's public name\n"),
             Self::Fault(Error::Store(_)) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+            // A text that cannot be taken.
+            Self::Fault(error @ Error::Invalid { .. }) => {
+                (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response()
+            }
             Self::Fault(error) => {
                 tracing::error!(%error, "ActiveSync");
                 StatusCode::INTERNAL_SERVER_ERROR.into_response()

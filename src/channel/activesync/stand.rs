@@ -3,7 +3,7 @@
 use super::who::Who;
 use crate::{
     error::{Error, Result},
-    ids::CommandId,
+    ids::{CommandId, EnrolmentId},
     policies,
     policy::{Part, PartId},
     queue::{self, Action, Command, Outcome, Scope, State as CommandState, Talk},
@@ -81,7 +81,7 @@ impl Stand {
         let before = Kept::of(enrolment)?;
         let kept = now(before.clone(), enrolment.state, directive.as_ref());
         let door = door(tx, &who.device, enrolment, directive.is_some())?;
-        let due = due(tx, &who.device)?;
+        let due = due(tx, &who.device, who.enrolment)?;
         Ok(Self { who, kept, before, directive, due, door })
     }
 
@@ -112,15 +112,15 @@ impl Stand {
 /// Mail has nobody to ask: that the client comes is the answer.
 fn settle_sync(tx: &mut Tx<'_>, who: &mut Who) -> Result<()> {
     let open = queue::open(tx, &who.device, Channel::Activesync)?;
-    if !open.iter().any(|c| c.action == Action::Sync && c.enrolment == who.enrolment) {
+    if !open.iter().any(|c| c.action() == Action::Sync && c.enrolment == who.enrolment) {
         return Ok(());
     }
     // A wipe goes before it, and is not to be marked as sent here.
-    if open.iter().any(|c| c.action == Action::Wipe && !c.state.is_final()) {
+    if open.iter().any(|c| c.action() == Action::Wipe && !c.state.is_final()) {
         return Ok(());
     }
     while let Some(command) = queue::take_next(tx, &who.device, who.enrolment, Talk::Continued)? {
-        let outcome = match command.action {
+        let outcome = match command.action() {
             Action::Sync => Outcome::Done { kind: "seen", detail: "the client asked for mail".into() },
             _ => Outcome::Failed { code: "unsupported".into(), text: "mail alone can do nothing but wipe".into() },
         };
@@ -135,7 +135,7 @@ fn next_wipe(tx: &mut Tx<'_>, who: &Who) -> Result<Option<Command>> {
     let ready = [CommandState::Queued, CommandState::Sent, CommandState::NotNow];
     let waiting = open
         .into_iter()
-        .filter(|c| c.action == Action::Wipe && c.enrolment == who.enrolment && ready.contains(&c.state));
+        .filter(|c| c.action() == Action::Wipe && c.enrolment == who.enrolment && ready.contains(&c.state));
     match waiting.min_by_key(|c| (c.state != CommandState::Sent, c.id)) {
         Some(wipe) if !stop::is_on(tx)? => Ok(Some(wipe)),
         _ => Ok(None),
@@ -174,7 +174,7 @@ fn now(mut kept: Kept, enrolment: EnrolmentState, directive: Option<&Command>) -
 
 /// How much a wipe takes over this channel.
 pub(super) fn scope(wipe: &Command) -> WipeScope {
-    match wipe.scope {
+    match wipe.scope() {
         Some(Scope::Full) => WipeScope::Device,
         _ => WipeScope::Account,
     }
@@ -193,8 +193,8 @@ fn door(tx: &mut Tx<'_>, device: &Device, enrolment: &Enrolment, hears_of_wipe: 
     Ok(if mine { Door::Later } else { Door::As(Access::Blocked) })
 }
 
-fn due(tx: &mut Tx<'_>, device: &Device) -> Result<Option<(Due, Option<Part>)>> {
-    let (mut wanted, todo) = policies::due(tx, device, Channel::Activesync)?;
+fn due(tx: &mut Tx<'_>, device: &Device, enrolment: EnrolmentId) -> Result<Option<(Due, Option<Part>)>> {
+    let (mut wanted, todo) = policies::due(tx, device, enrolment)?;
     let due = |revision| Due { revision: Revision(revision), demand: Demand::default() };
     Ok(match wanted.remove(&PartId::Document) {
         Some(part) => Some((due(edition(&part.hash)), Some(part))),

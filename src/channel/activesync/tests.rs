@@ -189,7 +189,11 @@ impl Site {
 
     async fn policy(&self, text: &'static str) {
         let source = policies::Source::try_from(text.to_owned()).unwrap();
-        self.run(move |tx, local| policies::apply(tx, &local, &source, true)).await;
+        self.run(move |tx, local| {
+            let seen = policies::look(tx, &source)?;
+            policies::apply(tx, &local, &source, seen)
+        })
+        .await;
     }
 
     async fn allow(&self, name: &'static str) {
@@ -355,7 +359,10 @@ async fn a_policy_that_was_applied_is_not_read_again_at_a_check_in() {
     for carried_out in [false, true] {
         let source = source.clone();
         let known = site.run(move |tx, local| {
-            policies::apply(tx, &local, &source, carried_out)?;
+            let seen = policies::look(tx, &source)?;
+            if carried_out {
+                policies::apply(tx, &local, &source, seen)?;
+            }
             let Ok(kept) = policies::find(tx, "p") else { return Ok(false) };
             Ok(std::ptr::eq(&*policies::file(&kept)?, source.file()))
         });
@@ -472,7 +479,11 @@ async fn a_change_of_policy_reaches_what_is_held() {
     assert_eq!(phone.ask(&site, "FolderSync").await, Got::Status(143));
     let document = phone.provisioned(&site).await;
     assert_eq!(text_of(&document, "AllowBluetooth").as_deref(), Some("2"), "what is dropped is sent as its default");
-    site.run(|tx, local| policies::delete(tx, &local, "p", true)).await;
+    site.run(|tx, local| {
+        let seen = policies::look_at_end(tx, "p")?;
+        policies::delete(tx, &local, "p", seen)
+    })
+    .await;
     assert_eq!(phone.ask(&site, "FolderSync").await, Got::Status(143), "restrictions are taken back");
     let document = phone.provisioned(&site).await;
     assert_eq!(text_of(&document, "DevicePasswordEnabled").as_deref(), Some("0"));
@@ -522,18 +533,10 @@ async fn a_managed_phone_that_reads_mail_is_one_device_of_one_user() {
         move |tx: &mut Tx<'_>, _: Actor| {
             let mut device = Device::new(tx.new_id(), user, Ownership::Corporate, Platform::Ios, tx.now());
             device.mail_id = Some(mail_id.into());
-            device.enrolments.push(crate::registry::Enrolment {
-                id: tx.new_id(),
-                channel: Channel::Apple,
-                identity: format!("UDID-{mail_id}"),
-                state: crate::registry::EnrolmentState::Enrolled,
-                certificate: None,
-                renewed: None,
-                created: tx.now(),
-                last_seen: None,
-                push: None,
-                channel_state: Default::default(),
-            });
+            let (id, udid) = (tx.new_id(), format!("UDID-{mail_id}"));
+            let enrolled = crate::registry::EnrolmentState::Enrolled;
+            let new = crate::registry::Enrolment::new(id, Channel::Apple, &udid, enrolled, tx.now());
+            device.enrolments.push(new);
             lookup::claim(tx, lookup::MAIL_ID, mail_id, device.id)?;
             tx.put(&device)?;
             Ok(device.id)

@@ -12,7 +12,7 @@ use crate::{
     registry::{
         Channel, Credential, Device, Enrolment, EnrolmentState, Life, Ownership, Platform, Standing,
         enrol::{self, Claim},
-        lookup, tries,
+        lookup, tries, users,
     },
     server::Server,
     settings,
@@ -114,15 +114,17 @@ fn by_certificate(
         .is_some_and(|e| e.state != EnrolmentState::Pending && e.renewed.as_ref().is_none_or(|c| c.sha256 != *shown));
     match device {
         Some(device) if settled => Ok(Ok(Who { device, enrolment: credential.enrolment })),
-        _ => begin(tx, shown, request).map(Ok),
+        _ => begin(tx, shown, user, request).map(Ok),
     }
 }
 
 /// The first request with a certificate: the enrolment is complete, and takes the place of a former one of the same name.
-fn begin(tx: &mut Tx<'_>, shown: &Fingerprint, request: &Request) -> Result<Who> {
+fn begin(tx: &mut Tx<'_>, shown: &Fingerprint, user: Option<&User>, request: &Request) -> Result<Who> {
     let (mut device, enrolment) = enrol::bind(tx, shown, &claim(request))?;
+    if let Some(user) = user {
+        users::note(tx, Channel::Activesync, &device.user, &user.login)?;
+    }
     if enrol::complete(tx, &mut device, enrolment, shown)? {
-        device.applied.remove(&Channel::Activesync);
         open_after_wipe(tx, &mut device)?;
         for former in device.enrolments.clone().iter().filter(|e| !e.is_live()) {
             ending::hand_over(tx, &mut device, former.id)?;
@@ -233,23 +235,11 @@ fn unknown(tx: &mut Tx<'_>, user: &User, request: &Request) -> Result<Who> {
             Device::new(tx.new_id(), &user.name, ownership, claim.platform, tx.now())
         }
     };
-    // What a former client of the device acknowledged, this one has not.
-    if device.live().all(|e| e.channel != Channel::Activesync) {
-        device.applied.remove(&Channel::Activesync);
-    }
-    device.enrolments.push(Enrolment {
-        id,
-        channel: Channel::Activesync,
-        identity: claim.identity.clone(),
-        state,
-        certificate: None,
-        renewed: None,
-        created: tx.now(),
-        last_seen: Some(tx.now()),
-        push: None,
-        channel_state: Default::default(),
-    });
+    let new = Enrolment::new(id, Channel::Activesync, &claim.identity, state, tx.now());
+    device.enrolments.push(Enrolment { last_seen: Some(tx.now()), ..new });
     lookup::claim(tx, Channel::Activesync.as_str(), &claim.identity, device.id)?;
+    users::join(tx, &device)?;
+    users::note(tx, Channel::Activesync, &device.user, &user.login)?;
     tx.put(&device)?;
     let detail = format!("device {}, by password", device.id);
     audit::note(

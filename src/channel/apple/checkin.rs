@@ -1,6 +1,6 @@
 //! Check-ins: how an enrolment begins, is completed, and ends by the device's own word.
 
-use super::{Answer, Refusal, admit};
+use super::{Answer, Refusal, admit, user};
 use crate::{
     error::Result,
     ids::{Fingerprint, hex},
@@ -30,7 +30,7 @@ const BOOTSTRAP_TOKEN: &str = "apple bootstrap token";
 /// One check-in, from certificate to answer.
 pub(super) async fn take(server: &Server, shown: Fingerprint, message: CheckIn) -> Answer {
     if message.channel().user.is_some() {
-        return user_channel(server, shown, &message).await;
+        return user::take(server, shown, message).await;
     }
     match message {
         CheckIn::Authenticate(said) => authenticate(server, shown, said).await,
@@ -46,14 +46,6 @@ pub(super) async fn take(server: &Server, shown: Fingerprint, message: CheckIn) 
             Err(Refusal::Unreadable("this server does not offer that"))
         }
     }
-}
-
-/// A Mac's users are heard and not managed: 410 says so at once, and their other messages change nothing.
-async fn user_channel(server: &Server, shown: Fingerprint, message: &CheckIn) -> Answer {
-    let name = message.channel().device_name().to_string();
-    server.store.run(move |tx| admit(tx, &shown, &name)).await?.map_err(Refusal::Identity)?;
-    let gone = matches!(message, CheckIn::UserAuthenticate(_));
-    Ok(if gone { StatusCode::GONE.into_response() } else { StatusCode::OK.into_response() })
 }
 
 fn platform(said: &Authenticate) -> Platform {
@@ -104,13 +96,7 @@ async fn authenticate(server: &Server, shown: Fingerprint, said: Authenticate) -
 async fn token_update(server: &Server, shown: Fingerprint, said: TokenUpdate) -> Answer {
     let name = said.channel.device_name().to_string();
     let unlock = said.unlock_token.as_ref().map(|token| server.seal(UNLOCK_TOKEN, token.expose())).transpose()?;
-    let push = Push {
-        token: hex(said.token.expose()),
-        magic: said.push_magic.expose().clone(),
-        topic: said.topic.unwrap_or_default(),
-        retired: false,
-        told: None,
-    };
+    let push = push(&said);
     let update = move |tx: &mut Tx<'_>| {
         let (credential, device) = match admit(tx, &shown, &name)? {
             Ok((credential, Some(device))) => (credential, device),
@@ -125,6 +111,17 @@ async fn token_update(server: &Server, shown: Fingerprint, said: TokenUpdate) ->
         background::wake(server, device);
     }
     Ok(StatusCode::OK.into_response())
+}
+
+/// How this wakes the device, or one of its users.
+pub(super) fn push(said: &TokenUpdate) -> Push {
+    Push {
+        token: hex(said.token.expose()),
+        magic: said.push_magic.expose().clone(),
+        topic: said.topic.clone().unwrap_or_default(),
+        retired: false,
+        told: None,
+    }
 }
 
 /// Returns the device where the enrolment is complete by this: it is woken to say what it is.

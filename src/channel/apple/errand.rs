@@ -6,8 +6,8 @@ use crate::{
     error::{Error, Result},
     policies,
     policy::{PartContent, PartId, Value, bounds},
-    queue::{self, Action, Command, Scope},
-    registry::{Channel, Device, Platform},
+    queue::{self, Act, Command, Scope},
+    registry::{Device, Platform},
     server::Server,
     store::Tx,
 };
@@ -61,16 +61,16 @@ pub(super) enum Prepared {
 
 /// How many messages a command takes.
 pub(super) fn steps(command: &Command) -> u32 {
-    match command.action {
-        Action::Sync => 2,
-        Action::Policy => u32::try_from(command.parts.len()).unwrap_or(u32::MAX),
+    match &command.act {
+        Act::Sync => 2,
+        Act::Policy { parts } => u32::try_from(parts.len()).unwrap_or(u32::MAX),
         _ => 1,
     }
 }
 
 /// The part that the command's present step is about: sign, id and the hash it was sent with.
 pub(super) fn part(command: &Command) -> Option<(char, PartId, String)> {
-    let text = command.parts.get(command.step as usize)?;
+    let text = command.act.parts().get(command.step as usize)?;
     let sign = text.chars().next()?;
     let (id, hash) = text.get(1..)?.split_once(' ').unwrap_or((text.get(1..)?, ""));
     Some((sign, PartId::from_str(id).ok()?, hash.to_string()))
@@ -78,21 +78,23 @@ pub(super) fn part(command: &Command) -> Option<(char, PartId, String)> {
 
 /// Turns the present step of a command into an errand.
 pub(super) fn prepare(tx: &mut Tx<'_>, device: &Device, command: &Command) -> Result<Prepared> {
-    let what = match (command.action, command.scope, command.step) {
-        (Action::Wipe, Some(Scope::Full), _) => What::Erase { pin: command.pin.clone() },
-        (Action::Wipe, ..) => plain(Wire::RemoveProfile(RemoveProfile { identifier: ENROLMENT_PROFILE.into() })),
-        (Action::Lock, ..) => What::Lock { pin: command.pin.clone() },
-        (Action::ClearPasscode, ..) => {
+    let what = match (&command.act, command.step) {
+        (Act::Wipe { scope: Scope::Full, pin }, _) => What::Erase { pin: pin.clone() },
+        (Act::Wipe { scope: Scope::Selective, .. }, _) => {
+            plain(Wire::RemoveProfile(RemoveProfile { identifier: ENROLMENT_PROFILE.into() }))
+        }
+        (Act::Lock { pin }, _) => What::Lock { pin: pin.clone() },
+        (Act::ClearPasscode, _) => {
             let token = device.enrolment(command.enrolment).and_then(|e| e.channel_state.get(UNLOCK_TOKEN));
             match token {
                 Some(token) => What::Clear { token: token.clone() },
                 None => return Ok(Prepared::Cannot("the device has given no unlock token".into())),
             }
         }
-        (Action::Restart, ..) => plain(Wire::RestartDevice(RestartDevice::default())),
-        (Action::Sync, _, 0) => plain(Wire::DeviceInformation(DeviceInformationQuery::all())),
-        (Action::Sync, ..) => plain(Wire::SecurityInfo),
-        (Action::Policy, ..) => return prepare_part(tx, device, command),
+        (Act::Restart, _) => plain(Wire::RestartDevice(RestartDevice::default())),
+        (Act::Sync, 0) => plain(Wire::DeviceInformation(DeviceInformationQuery::all())),
+        (Act::Sync, _) => plain(Wire::SecurityInfo),
+        (Act::Policy { .. }, _) => return prepare_part(tx, device, command),
     };
     Ok(Prepared::Go(Errand { uuid: uuid(command), what }))
 }
@@ -121,11 +123,13 @@ fn prepare_part(tx: &mut Tx<'_>, device: &Device, command: &Command) -> Result<P
         };
         return go(plain(Wire::RemoveProfile(RemoveProfile { identifier })));
     }
-    let (wanted, _) = policies::due(tx, device, Channel::Apple)?;
+    let (wanted, _) = policies::due(tx, device, command.enrolment)?;
     let Some(now_wanted) = wanted.get(&id) else { return Ok(Prepared::Skip) };
     // The hash of what is really sent is what the answer will be about.
     let mut sent = command.clone();
-    if let Some(text) = sent.parts.get_mut(command.step as usize) {
+    if let Act::Policy { parts } = &mut sent.act
+        && let Some(text) = parts.get_mut(command.step as usize)
+    {
         *text = format!("+{id} {}", now_wanted.hash);
     }
     crate::queue::save(tx, &sent)?;

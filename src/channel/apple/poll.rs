@@ -6,12 +6,11 @@ use super::{
     is_complete,
 };
 use crate::{
-    clock::Timestamp,
     error::Result,
     ids::{CommandId, Fingerprint},
     policies,
-    policy::{Applied, Outcome as Part, PartId},
-    queue::{self, Action, Command, Outcome, Scope, Talk},
+    policy::{Applied, Outcome as Part},
+    queue::{self, Act, Action, Command, Outcome, Scope, Talk},
     registry::{
         Channel, Credential, Device, Life, Platform, Standing,
         enrol::{self, Claim},
@@ -34,7 +33,7 @@ const FACTS: Duration = Duration::from_secs(7 * 86_400);
 pub(super) async fn take(server: &Server, shown: Fingerprint, report: Report) -> Answer {
     let name = report.channel.device_name();
     if report.status == Status::Idle && report.channel.user.is_none() {
-        let known = server.presence.idle(&shown, (server.clock)());
+        let known = server.presence.idle(&shown, None, server.now());
         if known.is_some_and(|idle| idle.channel == Channel::Apple && idle.identity.eq_ignore_ascii_case(name)) {
             return Ok(StatusCode::OK.into_response()); // the idle poll ends here
         }
@@ -122,9 +121,9 @@ fn remember(
 ) -> Result<()> {
     // What was put off is due again in the next session, so that one must ask the store.
     let Some(enrolment) = device.enrolment(credential.enrolment) else { return Ok(()) };
-    if session == Talk::Fresh && device.open.is_empty() {
-        let asked = device.asked.map_or(tx.now(), |at| at.plus(FACTS));
-        let until = asked.min(credential.certificate.not_after).min(credential.revoked.unwrap_or(Timestamp(i64::MAX)));
+    if session == Talk::Fresh && device.open.is_empty() && credential.revoked.is_none() {
+        let asked = device.asked.map_or(tx.now(), |at| tx.wall_of(at.plus(FACTS)));
+        let until = asked.min(credential.certificate.not_after);
         let idle = Idle::new(*shown, device.id, enrolment.id, Channel::Apple, &enrolment.identity, until, tx.now());
         tx.remember(Box::new(idle));
     }
@@ -137,36 +136,30 @@ fn ask_what_is_due(tx: &mut Tx<'_>, device: &mut Device, credential: &Credential
     if device.life != Life::Enrolled {
         return Ok(false);
     }
-    let open: Vec<Action> = queue::open(tx, device, Channel::Apple)?.into_iter().map(|c| c.action).collect();
-    let now = tx.now();
+    let open: Vec<Action> = queue::open(tx, device, Channel::Apple)?.into_iter().map(|c| c.action()).collect();
+    let now = tx.steady();
     if device.asked.is_none_or(|at| at.plus(FACTS) <= now) && !open.contains(&Action::Sync) {
-        queue::ask_by_system(tx, device, &enrolment, Action::Sync)?;
+        queue::ask_by_system(tx, device, &enrolment, Act::Sync)?;
         return Ok(true);
     }
     if open.contains(&Action::Policy) {
         return Ok(false);
     }
-    let (_, todo) = policies::due(tx, device, Channel::Apple)?;
+    let (_, todo) = policies::due(tx, device, enrolment.id)?;
     if todo.is_empty() {
         return Ok(false);
     }
-    forget(device, &todo.forget);
+    if let Some(mine) = device.enrolment_mut(enrolment.id) {
+        mine.applied.retain(|id, _| !todo.forget.contains(id));
+    }
     let install = todo.install.iter().map(|id| format!("+{id}"));
     let parts: Vec<String> = install.chain(todo.remove.iter().map(|id| format!("-{id}"))).collect();
     if parts.is_empty() {
         tx.put(device)?;
         return Ok(false);
     }
-    let mut command = queue::ask_by_system(tx, device, &enrolment, Action::Policy)?;
-    command.parts = parts;
-    queue::save(tx, &command)?;
+    queue::ask_by_system(tx, device, &enrolment, Act::Policy { parts })?;
     Ok(true)
-}
-
-fn forget(device: &mut Device, parts: &[PartId]) {
-    if let Some(applied) = device.applied.get_mut(&Channel::Apple) {
-        applied.retain(|id, _| !parts.contains(id));
-    }
 }
 
 /// What a result says of the command it names. One about a step that is past, or about nothing of ours, says nothing.
@@ -201,7 +194,7 @@ fn acknowledged(
     command: &Command,
     report: &Report,
 ) -> Result<()> {
-    match command.action {
+    match command.action() {
         Action::Sync => learn(tx, device, report)?,
         Action::Policy => applied(tx, device, command, Part::Enforced)?,
         _ => {
@@ -226,7 +219,7 @@ fn failed(
     };
     let code =
         report.errors.first().and_then(|e| e.code).map_or_else(|| report.status.name().to_string(), |c| c.to_string());
-    let outcome = match command.action {
+    let outcome = match command.action() {
         // Facts that a device does not tell are no failure, and one refused part does not keep the others back.
         Action::Sync => return step(tx, device, credential, command),
         Action::Policy => {
@@ -235,7 +228,7 @@ fn failed(
         }
         // Under the default ObliterationBehavior a Mac may answer Error and erase itself all the same; not where it did not understand.
         Action::Wipe
-            if command.scope == Some(Scope::Full)
+            if command.scope() == Some(Scope::Full)
                 && device.platform == Platform::Macos
                 && report.status == Status::Error =>
         {
@@ -256,8 +249,8 @@ fn step(tx: &mut Tx<'_>, device: &mut Device, credential: &Credential, command: 
     let outcome = if command.step + 1 < steps {
         Outcome::Step
     } else {
-        if command.action == Action::Sync {
-            device.asked = Some(tx.now());
+        if command.action() == Action::Sync {
+            device.asked = Some(tx.steady());
             tx.put(device)?;
         }
         Outcome::Done { kind: "acknowledged", detail: "Acknowledged".into() }
@@ -270,18 +263,18 @@ fn step(tx: &mut Tx<'_>, device: &mut Device, credential: &Credential, command: 
 fn applied(tx: &mut Tx<'_>, device: &mut Device, command: &Command, outcome: Part) -> Result<()> {
     let Some((sign, id, hash)) = errand::part(command) else { return Ok(()) };
     let at = tx.now().to_datetime();
-    let of_channel = device.applied.entry(Channel::Apple).or_default();
+    let Some(of_mine) = device.enrolment_mut(command.enrolment).map(|mine| &mut mine.applied) else { return Ok(()) };
     match (sign, outcome) {
         ('-', Part::Enforced) => {
-            of_channel.remove(&id);
+            of_mine.remove(&id);
         }
         ('-', Part::Failed(text) | Part::Unsupported(text)) => {
-            if let Some(kept) = of_channel.get_mut(&id) {
+            if let Some(kept) = of_mine.get_mut(&id) {
                 kept.outcome = Part::Stuck(text);
             }
         }
         (_, outcome) => {
-            of_channel.insert(id, Applied { hash, outcome, at });
+            of_mine.insert(id, Applied { hash, outcome, at });
         }
     }
     Ok(tx.put(device)?)

@@ -20,6 +20,7 @@ use crate::{
         Channel, Credential, Platform, Standing,
         enrol::{self, Claim},
         invitation::{self, WrongCode},
+        users,
     },
     server::Server,
     store::Tx,
@@ -150,7 +151,7 @@ async fn token(
         (TokenRequestKind::Recovery, _) => return Err(Refusal::Fault(FaultKind::NotSupported)),
         _ => return Err(Refusal::Fault(FaultKind::CertificateRequest)),
     };
-    let now = Timestamp::from_unix((server.clock)().unix());
+    let now = Timestamp::from_unix(server.now().unix());
     let answer = SecurityTokenResponse {
         relates_to,
         created: &now.to_string(),
@@ -200,7 +201,7 @@ async fn first(
         tracing::info!(%error, "Windows enrolment: certificate request");
         Refusal::Fault(FaultKind::CertificateRequest)
     })?;
-    let (key, address) = (hex(&csr.key_sha256), counted(server, asker.peer));
+    let (key, address, typed) = (hex(&csr.key_sha256), counted(server, asker.peer), login.user.clone());
     let known_key = key.clone();
     let look = move |tx: &mut Tx<'_>| {
         let invitation = match login.invitation(tx, address.as_deref())? {
@@ -226,6 +227,7 @@ async fn first(
             mine.channel_state.insert(provision::POLL.into(), poll.to_string());
             tx.put(&device)?;
         }
+        users::note(tx, Channel::Omadm, &credential.user, typed.trim())?;
         Ok(credential)
     };
     let credential = server.store.run(spend).await?;
@@ -265,7 +267,7 @@ async fn renew(server: &Server, asker: &Asker<'_>, request: &[u8], context: &Dev
     let Some(shown) = asker.certificate(server)? else {
         return Err(if asker.peer.asked { Refusal::Fault(FaultKind::Authentication) } else { Refusal::WrongName });
     };
-    let now = (server.clock)();
+    let now = server.now();
     let when = When::At(now.to_datetime());
     let asked = wstep::read_renewal(request, Some(&shown.der), &server.authority, when).map_err(|error| {
         tracing::info!(%error, "Windows renewal: refused");

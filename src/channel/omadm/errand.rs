@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     error::Result,
-    queue::{self, Action, Command, Outcome, Scope},
+    queue::{self, Act, Action, Command, Outcome, Scope},
     registry::{Device, Platform},
     store::Tx,
 };
@@ -34,14 +34,14 @@ const SCHEDULE: usize = 1;
 pub(super) fn prepare(tx: &mut Tx<'_>, device: &mut Device, command: &Command) -> Result<Prepared> {
     let one = |op: Op| Prepared::Go(vec![op.into()]);
     let name = op(command.id, 0);
-    Ok(match (command.action, command.scope) {
-        (Action::Wipe, Some(Scope::Full)) => one(csp::wipe(name)),
-        (Action::Wipe, _) => one(csp::unenroll(name, PROVIDER_ID)),
-        (Action::Lock, _) if device.platform == Platform::Windows => Prepared::Cannot("a PC has no RemoteLock"),
-        (Action::Lock, _) => one(csp::lock(name)),
-        (Action::ClearPasscode, _) => Prepared::Cannot("Windows has no way to clear a passcode"),
-        (Action::Restart, _) => one(csp::restart(name)),
-        (Action::Sync, _) => {
+    Ok(match &command.act {
+        Act::Wipe { scope: Scope::Full, .. } => one(csp::wipe(name)),
+        Act::Wipe { scope: Scope::Selective, .. } => one(csp::unenroll(name, PROVIDER_ID)),
+        Act::Lock { .. } if device.platform == Platform::Windows => Prepared::Cannot("a PC has no RemoteLock"),
+        Act::Lock { .. } => one(csp::lock(name)),
+        Act::ClearPasscode => Prepared::Cannot("Windows has no way to clear a passcode"),
+        Act::Restart => one(csp::restart(name)),
+        Act::Sync => {
             let mut due = vec![Op::get_all(op(command.id, FACTS), facts::nodes()).into()];
             let minutes = provision::poll(tx)?;
             if told_schedule(device, command) != Some(minutes) {
@@ -49,7 +49,7 @@ pub(super) fn prepare(tx: &mut Tx<'_>, device: &mut Device, command: &Command) -
             }
             Prepared::Go(due)
         }
-        (Action::Policy, _) => match policy::prepare(tx, device, command)? {
+        Act::Policy { .. } => match policy::prepare(tx, device, command)? {
             due if due.is_empty() => Prepared::Finished,
             due => Prepared::Go(due),
         },
@@ -68,7 +68,7 @@ pub(super) fn file(
     command: &Command,
     answers: &BTreeMap<usize, Answer>,
 ) -> Result<bool> {
-    match command.action {
+    match command.action() {
         Action::Sync => {
             synced(tx, device, command, answers)?;
             return Ok(false);
@@ -82,13 +82,13 @@ pub(super) fn file(
     // Silence confirms nothing: what was not answered is asked again in the next session.
     let Some(code) = answers.values().find_map(|answer| answer.code) else { return Ok(false) };
     let good = (200..300).contains(&code);
-    let outcome = match (command.action, command.scope) {
-        (Action::Wipe, Some(Scope::Full)) if good => Outcome::Presumed {
+    let outcome = match &command.act {
+        Act::Wipe { scope: Scope::Full, .. } if good => Outcome::Presumed {
             kind: "status",
             detail: format!("the PC accepted the reset (Status {code}); nothing can be heard from it after the deed"),
         },
         // The session is broken off and no Status comes; should one, the alert of the next session is still the proof.
-        (Action::Wipe, _) if good => return Ok(false),
+        Act::Wipe { scope: Scope::Selective, .. } if good => return Ok(false),
         _ if good => Outcome::Done { kind: "status", detail: format!("Status {code}") },
         _ => Outcome::Failed { code: code.to_string(), text: format!("the device answered Status {code}") },
     };
@@ -104,7 +104,7 @@ fn synced(tx: &mut Tx<'_>, device: &mut Device, command: &Command, answers: &BTr
         return Ok(());
     }
     let now = tx.now();
-    device.asked = Some(now);
+    device.asked = Some(tx.steady());
     let minutes = provision::poll(tx)?;
     let answered = answers.get(&SCHEDULE).is_some_and(|answer| answer.code.is_some());
     if let Some(mine) = device.enrolment_mut(command.enrolment) {
@@ -128,7 +128,7 @@ pub(super) fn unsendable(
     index: usize,
     why: &str,
 ) -> Result<()> {
-    if command.action == Action::Policy {
+    if command.action() == Action::Policy {
         return policy::unsendable(tx, device, command, index, why);
     }
     let outcome = Outcome::Failed { code: "not_sent".into(), text: why.to_owned() };

@@ -6,10 +6,11 @@
 use super::answers::{Answer, Loss, op};
 use crate::{
     error::Result,
+    ids::EnrolmentId,
     policies,
     policy::{Applied, CspFormat, Outcome, Part, PartContent, PartId, Setting, Value, bounds},
-    queue::{self, Command},
-    registry::{Channel, Device},
+    queue::{self, Act, Command},
+    registry::Device,
     store::Tx,
 };
 use lanyard_omadm::{
@@ -66,15 +67,15 @@ impl OnTheWay {
 }
 
 fn all(command: &Command) -> Vec<OnTheWay> {
-    command.parts.iter().filter_map(|text| OnTheWay::parse(text)).collect()
+    command.act.parts().iter().filter_map(|text| OnTheWay::parse(text)).collect()
 }
 
 fn save(tx: &mut Tx<'_>, command: &Command, parts: &[OnTheWay]) -> Result<()> {
     let texts: Vec<String> = parts.iter().map(OnTheWay::print).collect();
-    if texts == command.parts {
+    if texts == command.act.parts() {
         return Ok(());
     }
-    queue::save(tx, &Command { parts: texts, ..command.clone() })
+    queue::save(tx, &Command { act: Act::Policy { parts: texts }, ..command.clone() })
 }
 
 /// The parts of a new command: as many of what is due as one message holds. The rest follows with the next command.
@@ -164,14 +165,14 @@ fn node_of(id: &PartId) -> Option<String> {
 
 /// The operations that are next. What cannot be sent, or is no longer wanted, is done with here.
 pub(super) fn prepare(tx: &mut Tx<'_>, device: &mut Device, command: &Command) -> Result<Vec<Due>> {
-    let (wanted, _) = policies::due(tx, device, Channel::Omadm)?;
+    let (wanted, _) = policies::due(tx, device, command.enrolment)?;
     let (mut parts, mut due, mut refused) = (all(command), Vec::new(), false);
     for (index, part) in parts.iter_mut().enumerate() {
         match prepare_part(&wanted, part, op(command.id, index)) {
             Ok(Some(op)) => due.push(op.into()),
             Ok(None) => {}
             Err(why) => {
-                record(tx, device, part, Outcome::unsupported(&why));
+                record(tx, device, command.enrolment, part, Outcome::unsupported(&why));
                 part.next = Next::Nothing;
                 refused = true;
             }
@@ -225,14 +226,14 @@ pub(super) fn file(
     command: &Command,
     answers: &BTreeMap<usize, Answer>,
 ) -> Result<()> {
-    let (wanted, _) = policies::due(tx, device, Channel::Omadm)?;
+    let (wanted, _) = policies::due(tx, device, command.enrolment)?;
     let mut parts = all(command);
     for (index, answer) in answers {
         let Some(part) = parts.get_mut(*index) else { continue };
         let node = wanted.get(&part.id).filter(|wanted| wanted.hash == part.hash).and_then(|w| Some((w, node(w)?)));
         let (next, outcome) = answered(part, answer, node.as_ref().map(|(part, node)| (*part, node)));
         if let Some(outcome) = outcome {
-            record(tx, device, part, outcome);
+            record(tx, device, command.enrolment, part, outcome);
         }
         part.next = next;
     }
@@ -291,17 +292,17 @@ fn in_force(part: &Part, node: &Node, code: u16, value: Option<&String>) -> Outc
 }
 
 /// Notes what became of a part. The record is the caller's to write.
-fn record(tx: &mut Tx<'_>, device: &mut Device, part: &OnTheWay, outcome: Outcome) {
+fn record(tx: &mut Tx<'_>, device: &mut Device, enrolment: EnrolmentId, part: &OnTheWay, outcome: Outcome) {
     let at = tx.now().to_datetime();
-    let of_channel = device.applied.entry(Channel::Omadm).or_default();
+    let Some(applied) = device.enrolment_mut(enrolment).map(|mine| &mut mine.applied) else { return };
     match (part.next, outcome) {
         (Next::Delete, Outcome::Stuck(text) | Outcome::Unsupported(text)) => {
-            if let Some(kept) = of_channel.get_mut(&part.id) {
+            if let Some(kept) = applied.get_mut(&part.id) {
                 kept.outcome = Outcome::Stuck(text);
             }
         }
-        (Next::Delete, _) => drop(of_channel.remove(&part.id)),
-        (_, outcome) => drop(of_channel.insert(part.id.clone(), Applied { hash: part.hash.clone(), outcome, at })),
+        (Next::Delete, _) => drop(applied.remove(&part.id)),
+        (_, outcome) => drop(applied.insert(part.id.clone(), Applied { hash: part.hash.clone(), outcome, at })),
     }
 }
 
@@ -315,7 +316,7 @@ pub(super) fn unsendable(
 ) -> Result<()> {
     let mut parts = all(command);
     if let Some(part) = parts.get_mut(index) {
-        record(tx, device, part, Outcome::unsupported(why));
+        record(tx, device, command.enrolment, part, Outcome::unsupported(why));
         part.next = Next::Nothing;
         tx.put(device)?;
     }

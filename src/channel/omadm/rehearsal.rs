@@ -20,7 +20,7 @@ const LONGEST: usize = 8 * 1024;
 
 /// The answer to a message that is known but for its SessionID; `None`: it must be read.
 pub(super) fn answer(server: &Server, shown: &Fingerprint, form: ContentType, body: &[u8]) -> Option<Vec<u8>> {
-    let known = server.presence.idle(shown, (server.clock)())?;
+    let known = server.presence.idle(shown, None, server.now())?;
     let kept = known.rehearsed.read().ok()?;
     again(kept.as_ref().filter(|_| known.channel == Channel::Omadm)?, form, body)
 }

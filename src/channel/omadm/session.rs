@@ -9,14 +9,13 @@ use super::{
 };
 use crate::{
     audit,
-    clock::Timestamp,
     error::Result,
     ids::{CommandId, EnrolmentId, Fingerprint},
     policies,
-    queue::{self, Action, Command, Outcome, State, Talk, ending},
+    queue::{self, Act, Action, Command, Outcome, State, Talk, ending},
     registry::{Channel, Credential, Device, EnrolmentState, Life, Standing, enrol, presence::Idle},
     server::{Server, background},
-    store::{Record, Tx},
+    store::{Kind, Record, Tx},
     wipe::stop,
 };
 use lanyard_omadm::{
@@ -37,6 +36,9 @@ struct Kept {
     session: Session,
     answers: Answers,
 }
+
+/// What this file keeps in the store.
+pub(crate) const KINDS: [Kind; 1] = [Kind::of::<Kept>()];
 
 impl Record for Kept {
     const KIND: &'static str = "omadm-session";
@@ -72,7 +74,7 @@ pub(super) async fn take(
 /// The answer to a device that is known to have nothing due and says nothing new. Its language and model, of which it tells each time,
 /// are not read then: what changes there is learnt with the facts.
 fn idle(server: &Server, said: &Said) -> Option<(Arc<Idle>, Answer)> {
-    let known = server.presence.idle(&said.shown, (server.clock)())?;
+    let known = server.presence.idle(&said.shown, None, server.now())?;
     let same = known.identity.eq_ignore_ascii_case(&said.message.header.source.uri);
     if known.channel != Channel::Omadm || !same || said.message.header.msg_id != 1 {
         return None;
@@ -142,7 +144,7 @@ fn exchange(tx: &mut Tx<'_>, said: &Said) -> Result<Exchanged> {
 
 /// Whether the emergency stop is on and something that it is about has been sent to this enrolment.
 fn holds_back(tx: &mut Tx<'_>, device: &Device, enrolment: EnrolmentId) -> Result<bool> {
-    let sent = |c: &Command| c.enrolment == enrolment && c.action.is_guarded() && c.state == State::Sent;
+    let sent = |c: &Command| c.enrolment == enrolment && c.action().is_guarded() && c.state == State::Sent;
     Ok(stop::is_on(tx)? && queue::open(tx, device, Channel::Omadm)?.iter().any(sent))
 }
 
@@ -241,10 +243,10 @@ impl Visit<'_, '_> {
     /// An act that was handed out in an earlier session and never answered may be done twice: that is on record.
     fn note_repeat(&mut self, command: &Command) -> Result<()> {
         let again = command.sent.is_some_and(|sent| sent < self.tx.now());
-        if !again || matches!(command.action, Action::Sync | Action::Policy) {
+        if !again || matches!(command.action(), Action::Sync | Action::Policy) {
             return Ok(());
         }
-        let (action, enrolment) = (command.action.as_str(), self.credential.enrolment);
+        let (action, enrolment) = (command.action().as_str(), self.credential.enrolment);
         audit::note(self.tx, "device", "command.repeated", command.id, action, &format!("enrolment {enrolment}"))
     }
 
@@ -255,21 +257,21 @@ impl Visit<'_, '_> {
             return Ok(false);
         }
         let open = queue::open(self.tx, &self.device, Channel::Omadm)?;
-        let is_open = |action| open.iter().any(|command: &Command| command.action == action);
-        let now = self.tx.now();
+        let is_open = |action| open.iter().any(|command: &Command| command.action() == action);
+        let now = self.tx.steady();
         let told = enrolment.channel_state.get(provision::POLL).and_then(|minutes| minutes.parse().ok());
         let stale = self.device.asked.is_none_or(|at| at.plus(FACTS) <= now) || told != Some(provision::poll(self.tx)?);
         if stale && !is_open(Action::Sync) {
-            queue::ask_by_system(self.tx, &mut self.device, &enrolment, Action::Sync)?;
+            queue::ask_by_system(self.tx, &mut self.device, &enrolment, Act::Sync)?;
             return Ok(true);
         }
         if is_open(Action::Policy) {
             return Ok(false);
         }
-        let (wanted, todo) = policies::due(self.tx, &self.device, Channel::Omadm)?;
+        let (wanted, todo) = policies::due(self.tx, &self.device, enrolment.id)?;
         if !todo.forget.is_empty() {
-            if let Some(applied) = self.device.applied.get_mut(&Channel::Omadm) {
-                applied.retain(|id, _| !todo.forget.contains(id));
+            if let Some(mine) = self.device.enrolment_mut(enrolment.id) {
+                mine.applied.retain(|id, _| !todo.forget.contains(id));
             }
             self.tx.put(&self.device)?;
         }
@@ -277,9 +279,7 @@ impl Visit<'_, '_> {
         if parts.is_empty() {
             return Ok(false);
         }
-        let mut command = queue::ask_by_system(self.tx, &mut self.device, &enrolment, Action::Policy)?;
-        command.parts = parts;
-        queue::save(self.tx, &command)?;
+        queue::ask_by_system(self.tx, &mut self.device, &enrolment, Act::Policy { parts })?;
         Ok(true)
     }
 
@@ -298,11 +298,11 @@ impl Visit<'_, '_> {
     /// Remembers the device as idle. What was put off is due again in the next session, so that one must ask the store.
     fn rest(&mut self) -> Result<()> {
         let Some(enrolment) = self.device.enrolment(self.credential.enrolment) else { return Ok(()) };
-        if !self.fresh || !self.device.open.is_empty() {
+        if !self.fresh || !self.device.open.is_empty() || self.credential.revoked.is_some() {
             return Ok(());
         }
-        let asked = self.device.asked.map_or(self.tx.now(), |at| at.plus(FACTS));
-        let ends = self.credential.revoked.unwrap_or(Timestamp(i64::MAX)).min(self.credential.certificate.not_after);
+        let asked = self.device.asked.map_or(self.tx.now(), |at| self.tx.wall_of(at.plus(FACTS)));
+        let ends = self.credential.certificate.not_after;
         let identity = &enrolment.identity;
         let idle = Idle::new(
             *self.shown,

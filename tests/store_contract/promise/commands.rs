@@ -4,10 +4,10 @@ use super::*;
 
 pub async fn a_wipe_overtakes_the_queue(fixture: Fixture) {
     let device = fixture.device("u1", &[Channel::Apple]).await;
-    let first = ask(&fixture, device.id, Action::Sync).await;
+    let first = ask(&fixture, device.id, Act::Sync).await;
     let sent = take(&fixture, device.id, Talk::Fresh).await.unwrap();
     assert_eq!(sent.id, first.id);
-    ask(&fixture, device.id, Action::Restart).await;
+    ask(&fixture, device.id, Act::Restart).await;
     let local = fixture.local().await;
     let wipe = fixture.wipe(&local, device.id, Scope::Full).await.unwrap();
     assert_eq!(take(&fixture, device.id, Talk::Fresh).await.unwrap().id, wipe.id);
@@ -70,8 +70,8 @@ pub async fn an_answer_never_asked_for_ends_nothing(fixture: Fixture) {
 
 pub async fn a_command_is_repeated_until_it_is_answered(fixture: Fixture) {
     let device = fixture.device("u1", &[Channel::Apple]).await;
-    let sync = ask(&fixture, device.id, Action::Sync).await;
-    ask(&fixture, device.id, Action::Restart).await;
+    let sync = ask(&fixture, device.id, Act::Sync).await;
+    ask(&fixture, device.id, Act::Restart).await;
     for _ in 0..3 {
         assert_eq!(take(&fixture, device.id, Talk::Fresh).await.unwrap().id, sync.id);
     }
@@ -81,7 +81,7 @@ pub async fn a_command_is_repeated_until_it_is_answered(fixture: Fixture) {
 
 pub async fn what_was_put_off_is_asked_again_in_the_next_session(fixture: Fixture) {
     let device = fixture.device("u1", &[Channel::Apple]).await;
-    let sync = ask(&fixture, device.id, Action::Sync).await;
+    let sync = ask(&fixture, device.id, Act::Sync).await;
     take(&fixture, device.id, Talk::Fresh).await.unwrap();
     settle(&fixture, device.id, sync.id, Outcome::NotNow).await;
     assert_eq!(take(&fixture, device.id, Talk::Continued).await.map(|c| c.id), None, "else the session never ends");

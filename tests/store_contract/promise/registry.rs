@@ -73,41 +73,39 @@ pub async fn a_name_that_fits_two_devices_is_refused(fixture: Fixture) {
     let group = move |tx: &mut Tx<'_>| {
         groups::create(tx, &local, "ward 3")?;
         groups::set(tx, &local, "ward 3", &one.id.to_string(), true)?;
-        groups::members(tx, "ward 3")
+        groups::members(tx, "ward 3", None, 100)
     };
     assert_eq!(fixture.store.run(group).await.unwrap(), [one.id]);
+}
+
+pub async fn a_certificate_of_ours_that_the_store_does_not_know_is_named_once(fixture: Fixture) {
+    for shown in [1, 1, 2, 1] {
+        let judge = move |tx: &mut Tx<'_>| identity::judge(tx, &Fingerprint([shown; 32]));
+        assert_eq!(fixture.store.run(judge).await.unwrap().0, Standing::Unknown);
+    }
+    let log = fixture.store.run(|tx| audit::list(tx, None, 1000)).await.unwrap();
+    let named: Vec<String> =
+        log.into_iter().filter(|e| e.entry.action == "certificate.unknown").map(|e| e.entry.subject).collect();
+    assert_eq!(named, [1, 2].map(|byte| Fingerprint([byte; 32]).to_string()));
 }
 
 pub async fn a_revoked_certificate_is_listed(fixture: Fixture) {
     let device = fixture.device("u1", &[Channel::Apple]).await;
     let local = fixture.local().await;
-    let enrolment = device.enrolments[0].clone();
-    let certificate = enrolment.certificate.unwrap();
-    let (serial, id) = (certificate.serial.clone(), device.id);
-    let make = move |tx: &mut Tx<'_>| {
-        let credential = credential::Credential {
-            certificate,
-            der: String::new(),
-            enrolment: enrolment.id,
-            device: Some(id),
-            channel: Channel::Apple,
-            user: "nurse@example.org".into(),
-            ownership: Ownership::Corporate,
-            invitation: tx.new_id(),
-            revoked: None,
-        };
-        tx.put(&credential)?;
-        let good = credential::judge(tx.now(), &credential, Some(&lookup::by_id(tx, id)?));
-        Ok((good, credential.certificate.sha256))
+    let sha256 = fixture.credential(&device).await;
+    let (serial, id) = (device.enrolments[0].certificate.clone().unwrap().serial, device.id);
+    let judge = move |tx: &mut Tx<'_>| {
+        let credential = tx.get::<Credential>(sha256)?.unwrap();
+        Ok(credential::judge(tx.time(), &credential, Some(&lookup::by_id(tx, id)?)))
     };
-    let (good, sha256) = fixture.store.run(make).await.unwrap();
+    let good = fixture.store.run(judge).await.unwrap();
     assert_eq!(good, credential::Standing::Good);
     let wipe = fixture.wipe(&local, device.id, Scope::Full).await.unwrap();
     take(&fixture, device.id, Talk::Fresh).await.unwrap();
     settle(&fixture, device.id, wipe.id, done()).await;
     let judge = move |tx: &mut Tx<'_>| {
         let credential = tx.get::<credential::Credential>(sha256)?.unwrap();
-        let standing = credential::judge(tx.now(), &credential, Some(&lookup::by_id(tx, id)?));
+        let standing = credential::judge(tx.time(), &credential, Some(&lookup::by_id(tx, id)?));
         Ok((standing, credential::revoked(tx)?))
     };
     let (standing, revoked) = fixture.store.run(judge).await.unwrap();
@@ -148,6 +146,37 @@ pub async fn enrolments_join_one_device_for_the_same_user_only(fixture: Fixture)
     assert!(thief != phone && copy != phone, "a name is a claim");
     assert_eq!(fixture.again(phone).await.enrolments.len(), 2);
     assert!(fixture.again(phone).await.enrolments.iter().all(|e| e.state == EnrolmentState::Enrolled));
+}
+
+pub async fn a_users_devices_are_found_without_reading_all(fixture: Fixture) {
+    let (mail, ..) = enrolled(&fixture, Channel::Activesync, "Ann@example.org", claim("appl1")).await;
+    let (pc, ..) = enrolled(&fixture, Channel::Omadm, "ann@EXAMPLE.org", claim("PC-1")).await;
+    let (other, ..) = enrolled(&fixture, Channel::Omadm, "ann@example.org/x", claim("PC-2")).await;
+    let devices = async |name: &'static str| fixture.store.run(|tx| users::devices(tx, name)).await.unwrap();
+    assert_eq!(devices("ANN@example.org").await, [mail, pc]);
+    assert_eq!(devices("ann@example.org/x").await, [other]);
+    assert_eq!(devices("ann@example").await, []);
+    let called = |tx: &mut Tx<'_>| {
+        users::note(tx, Channel::Activesync, "ann@example.org", "EXAMPLE\\ann")?;
+        users::note(tx, Channel::Activesync, "ann@example.org", "EXAMPLE\\ann")?;
+        for n in 0..100 {
+            users::note(tx, Channel::Omadm, "ann@example.org", &format!("ann{n}"))?;
+        }
+        users::of(tx, "ANN@example.org")
+    };
+    let ann = fixture.store.run(called).await.unwrap().unwrap();
+    assert_eq!(ann.name, "Ann@example.org", "as first written");
+    assert_eq!(ann.names[&Channel::Activesync].iter().collect::<Vec<_>>(), ["EXAMPLE\\ann"]);
+    assert_eq!(ann.names[&Channel::Omadm].len(), 16, "there is an end to what a device can make up");
+    // The phone tells the mail client's name: what was a device of its own joins it.
+    let (phone, ..) = enrolled(&fixture, Channel::Apple, "ann@example.org", claim("UDID-1")).await;
+    let adopt = move |tx: &mut Tx<'_>| {
+        let mut device = lookup::by_id(tx, phone)?;
+        device.mail_id = Some("APPL1".into());
+        enrol::adopt_mail(tx, &mut device)
+    };
+    fixture.store.run(adopt).await.unwrap();
+    assert_eq!(devices("ann@example.org").await, [pc, phone]);
 }
 
 pub async fn a_certificate_never_speaks_for_another_device(fixture: Fixture) {

@@ -102,23 +102,82 @@ pub async fn a_jump_of_the_clock_is_not_counted(fixture: Fixture) {
     fixture.device("u1", &[Channel::Apple]).await;
     let eve = fixture.second("eve").await;
     assert!(eve.newcomer_until.is_some());
-    if fixture.pass(30 * HOUR) {
-        let local = fixture.local().await;
-        let all = fixture.store.run(admins::list).await.unwrap();
-        let eve = all.iter().find(|a| a.name == "eve").unwrap();
-        assert!(eve.counts_from > eve.created.plus(30 * HOUR), "{eve:?} as {} sees it", local.name);
-        fixture.live_through(25 * HOUR).await;
-        let all = fixture.store.run(admins::list).await.unwrap();
+    for hours in [20, 30, 24 * 1095] {
+        if !fixture.jump(hours * HOUR_MS).await {
+            return;
+        }
         let now = fixture.store.run(|tx| Ok(tx.now())).await.unwrap();
-        assert!(all.iter().find(|a| a.name == "eve").unwrap().counts_from <= now);
+        let until = fixture.waits_until("eve").await.unwrap();
+        assert!(until > now.plus(23 * HOUR), "{hours} hours ahead: {until}");
+        fixture.jump(-hours * HOUR_MS).await;
     }
+    fixture.live_through(25 * HOUR).await;
+    assert_eq!(fixture.waits_until("eve").await, None);
 }
 
 pub async fn a_clock_set_back_shortens_nothing(fixture: Fixture) {
-    let before = fixture.store.run(|tx| Ok(tx.now())).await.unwrap();
-    fixture.time.fetch_sub(7_200_000, std::sync::atomic::Ordering::SeqCst);
-    let after = fixture.store.run(|tx| Ok(tx.now())).await.unwrap();
-    assert!(after >= before);
+    let times = |tx: &mut Tx<'_>| Ok((tx.now(), tx.steady()));
+    let (now, steady) = fixture.store.run(times).await.unwrap();
+    fixture.hands.jump(-2 * HOUR_MS);
+    let (later, steadily) = fixture.store.run(times).await.unwrap();
+    assert!(steadily >= steady);
+    assert!(!fixture.owns_clock || later < now, "people see what the clock shows");
+}
+
+pub async fn a_clock_set_back_holds_no_timer_up(fixture: Fixture) {
+    let device = fixture.device("u1", &[Channel::Apple]).await;
+    let local = fixture.local().await;
+    fixture.jump(2 * HOUR_MS).await;
+    fixture.wipe(&local, device.id, Scope::Full).await.unwrap();
+    assert_eq!(fixture.store.run(timers::sweep).await.unwrap().0.len(), 1, "the first wake");
+    fixture.jump(-2 * HOUR_MS).await;
+    if fixture.pass(Duration::from_secs(11)) {
+        assert_eq!(fixture.store.run(timers::sweep).await.unwrap().0.len(), 1, "the second, ten seconds later");
+    }
+}
+
+pub async fn a_clock_set_back_revives_no_certificate(fixture: Fixture) {
+    let device = fixture.device("u1", &[Channel::Apple]).await;
+    let sha256 = fixture.credential(&device).await;
+    let revoke = move |tx: &mut Tx<'_>| credential::revoke(tx, &sha256);
+    fixture.store.run(revoke).await.unwrap();
+    fixture.jump(-20 * HOUR_MS).await;
+    let judge = move |tx: &mut Tx<'_>| {
+        let credential = tx.get::<Credential>(sha256)?.unwrap();
+        Ok((credential::judge(tx.time(), &credential, None), credential::revoked(tx)?.len()))
+    };
+    assert_eq!(fixture.store.run(judge).await.unwrap(), (Standing::Revoked, 1));
+}
+
+pub async fn a_clock_years_ahead_expires_nothing_until_it_is_believed(fixture: Fixture) {
+    let device = fixture.device("u1", &[Channel::Apple]).await;
+    let local = fixture.local().await;
+    let wanted = Request { expires: Some(48 * HOUR), ..request(Scope::Full) };
+    let wipe = fixture.wipe_with(&local, device.id, wanted).await.unwrap();
+    if !fixture.jump(24 * 1095 * HOUR_MS).await {
+        return;
+    }
+    let swept = async || {
+        fixture.store.run(timers::sweep).await.unwrap();
+        (fixture.command(wipe.id).await.state, fixture.store.time().doubted)
+    };
+    assert_eq!(swept().await, (State::Queued, true));
+    fixture.live_through(Duration::from_secs(3000)).await;
+    assert_eq!(swept().await, (State::Queued, true));
+    fixture.live_through(Duration::from_secs(700)).await;
+    assert_eq!(swept().await, (State::Expired, false), "it lasted for an hour");
+}
+
+pub async fn local_alone_says_that_the_clock_is_right(fixture: Fixture) {
+    let eve = fixture.second("eve").await;
+    let local = fixture.local().await;
+    fixture.jump(24 * 1095 * HOUR_MS).await;
+    let accept = |who: Actor| fixture.store.run(move |tx| admins::accept_clock(tx, &who));
+    let refused = accept(eve).await.unwrap_err();
+    assert!(matches!(refused, Error::Forbidden { code: "local_only", .. }), "{refused}");
+    accept(local).await.unwrap();
+    fixture.store.run(|_| Ok(())).await.unwrap();
+    assert!(!fixture.store.time().doubted);
 }
 
 pub async fn the_audit_chain_shows_what_was_altered(fixture: Fixture) {

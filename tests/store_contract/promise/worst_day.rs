@@ -8,7 +8,7 @@ use lanyard::{
     admins::{self, Actor},
     error::Result,
     ids::{ApprovalId, CommandId, DeviceId, EnrolmentId, Fingerprint},
-    queue::{self, Action, Command, Outcome, Scope, State, Talk},
+    queue::{self, Act, Command, Outcome, Scope, State, Talk},
     registry::{Channel, Device, EnrolmentState, Life, Ownership, Standing, access, enrol, groups, invitation, lookup},
     store::Tx,
     wipe::{self, approvals, stop},
@@ -247,7 +247,7 @@ pub async fn a_device_that_turns_personal_is_not_erased(fixture: Fixture) {
     begun(&fixture, Channel::Apple, Ownership::Personal, claim("UDID-1")).await;
     let ended = fixture.command(full.id).await;
     assert_eq!((ended.state, ended.error.unwrap().code.as_str()), (State::Failed, "personal"));
-    assert_eq!(take(&fixture, device, Talk::Fresh).await.map(|c| c.action), None);
+    assert_eq!(take(&fixture, device, Talk::Fresh).await.map(|c| c.action()), None);
     assert_eq!(code(fixture.wipe(&local, device, Scope::Full).await), "personal");
 }
 
@@ -268,7 +268,7 @@ pub async fn a_mail_device_brings_along_what_it_was(fixture: Fixture) {
         let mut device = lookup::by_id(tx, phone)?;
         device.mail_id = Some("MAIL1".into());
         enrol::adopt_mail(tx, &mut device)?;
-        Ok((groups::members(tx, "ward")?, queue::timers::of_device(tx, &device)?))
+        Ok((groups::members(tx, "ward", None, 100)?, queue::timers::of_device(tx, &device)?))
     };
     let (members, commands) = fixture.store.run(tell).await.unwrap();
     assert_eq!(members, [phone]);
@@ -297,11 +297,11 @@ pub async fn a_wiped_pcs_old_certificate_stays_ended_when_it_is_back(fixture: Fi
 
 pub async fn nothing_guarded_passes_the_breaker_by(fixture: Fixture) {
     let (device, local) = (fixture.device("u1", &[Channel::Apple]).await, fixture.local().await);
-    for action in [Action::Wipe, Action::Lock] {
-        let (id, local) = (device.id, local.clone());
+    for act in [Act::Wipe { scope: Scope::Selective, pin: None }, Act::Lock { pin: None }] {
+        let (id, local, action) = (device.id, local.clone(), act.action());
         let ask = move |tx: &mut Tx<'_>| {
             let mut device = lookup::by_id(tx, id)?;
-            queue::ask(tx, &local, &mut device, action, &able)
+            queue::ask(tx, &local, &mut device, act, &able)
         };
         assert!(fixture.store.run(ask).await.is_err(), "{action:?}");
     }
@@ -332,7 +332,7 @@ pub async fn whose_word_counts_says_how(fixture: Fixture) {
         wipe::Request { reason: "stolen".into(), pin: Some("his".into()), expires: Some(HOUR), ..request(Scope::Full) };
     let passed = fixture.wipe_with(&bob, device.id, mine).await.unwrap();
     assert_eq!((passed.id, passed.state, passed.delay), (held.id, State::Queued, 0));
-    assert_eq!((passed.reason.as_str(), passed.pin.as_deref()), ("stolen", Some("his")));
+    assert_eq!((passed.reason.as_str(), passed.pin().map(String::as_str)), ("stolen", Some("his")));
     assert!(passed.expires.is_some());
     let never = wipe::Request { delay: Some(HOUR), expires: Some(HOUR), ..request(Scope::Full) };
     let other = fixture.device("u2", &[Channel::Apple]).await;

@@ -1,0 +1,18 @@
+//! `lanyard clock`.
+
+use super::{Done, Outcome, client::Client};
+use serde_json::json;
+
+/// The server's clock.
+#[derive(clap::Subcommand)]
+pub enum Clock {
+    /// It is right though it jumped; for local alone, on the server's own machine.
+    Accept,
+}
+
+impl Clock {
+    pub(super) async fn run(self, client: &Client) -> Done {
+        let Self::Accept = self;
+        Ok(Outcome::record(client.post("clock", json!({})).await?))
+    }
+}

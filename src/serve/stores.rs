@@ -1,0 +1,140 @@
+//! The store of a data folder: opened to serve from, looked at while no server runs, and taken as it is after a loss.
+
+use super::{Folder, folder, keys, options::StoreUrl};
+use crate::{
+    clock::Clock,
+    error::Result as Done,
+    kinds,
+    registry::presence::Presence,
+    store::{Checked, Engine, Fault, Options, Postgres, Sled, Store, TENANT},
+    wipe::loss,
+};
+use rustls::RootCertStore;
+use std::{path::Path, sync::Arc};
+
+/// In the data folder: what was last said to be in the store.
+const MARK: &str = "store.mark";
+/// sled's own words for the lock that another process has.
+const LOCKED: &str = "could not acquire lock";
+
+/// The address of the store where nothing else is said.
+pub fn address(given: Option<&str>, folder: &Folder) -> String {
+    given.map_or_else(|| format!("sled:{}", folder.path("store").display()), str::to_string)
+}
+
+/// Opens it to serve from, with the memory that is told of its changes.
+pub(super) async fn open(
+    url: &str,
+    folder: &Folder,
+    clock: Clock,
+    roots: Arc<RootCertStore>,
+) -> Result<(Store, Arc<Presence>), String> {
+    let node = folder.node()?;
+    let (at, name, beside) = (url.to_string(), node.clone(), folder.clone());
+    // PostgreSQL's client blocks: not on the runtime's threads.
+    let engine = blocking(move || -> Result<Box<dyn Engine>, String> {
+        match StoreUrl::parse(&at)? {
+            StoreUrl::Sled(path) => {
+                folder::make(path)?;
+                let opened = Sled::open(path, &beside.path(MARK), clock, Arc::new(kinds::rise));
+                opened.map(|s| Box::new(s) as _).map_err(|fault| words(path, &beside, &fault))
+            }
+            StoreUrl::Postgres(url) => {
+                Postgres::open(url, &name, &roots).map(|s| Box::new(s) as _).map_err(|e| format!("store: {e}"))
+            }
+        }
+    });
+    let engine = engine.await?;
+    let presence = Arc::new(Presence::new(engine.shared()));
+    Ok((start(engine, node, presence.clone()), presence))
+}
+
+fn start(engine: Box<dyn Engine>, node: String, observer: Arc<Presence>) -> Store {
+    // A system without randomness cannot serve: better to stop than to hand out guessable secrets.
+    let fill = Arc::new(|bytes: &mut [u8]| {
+        if openssl::rand::rand_bytes(bytes).is_err() {
+            std::process::abort();
+        }
+    });
+    Store::start(engine, Options { node, fill, observer })
+}
+
+/// What is in the store, and whether that is what was acknowledged. For a server that is stopped.
+pub async fn check(url: &str, folder: &Folder) -> Result<Checked, String> {
+    let (at, beside) = (url.to_string(), folder.clone());
+    blocking(move || match StoreUrl::parse(&at)? {
+        StoreUrl::Sled(path) => Sled::check(path, &beside.path(MARK)).map_err(|fault| words(path, &beside, &fault)),
+        StoreUrl::Postgres(_) => Err("PostgreSQL checks its own pages (data_checksums, pg_amcheck)".into()),
+    })
+    .await
+}
+
+/// Takes the store as it is, up to this commit, with the emergency stop on and everything unsent held; says how much that is.
+pub async fn accept_loss(url: &str, folder: &Folder, commit: u64, clock: Clock) -> Result<usize, String> {
+    let checked = check(url, folder).await?;
+    if checked.ok {
+        return Err("nothing is missing: there is no loss to accept".into());
+    }
+    let (at, beside, node) = (url.to_string(), folder.clone(), folder.node()?);
+    let engine = blocking(move || match StoreUrl::parse(&at)? {
+        StoreUrl::Sled(path) => has_ca(path)
+            .and_then(|()| Sled::accept(path, &beside.path(MARK), commit, clock, Arc::new(kinds::rise)))
+            .map_err(|fault| words(path, &beside, &fault)),
+        StoreUrl::Postgres(_) => Err("PostgreSQL: nothing was lost that this program could know of".to_string()),
+    });
+    let store = start(Box::new(engine.await?), node, Arc::new(Presence::new(false)));
+    let held: Done<usize> = store.run(move |tx| loss::accept(tx, &checked, commit)).await;
+    blocking(move || {
+        store.close();
+        Ok(())
+    })
+    .await?;
+    held.map_err(|e| e.to_string())
+}
+
+/// One record under its key, as JSON.
+pub async fn show(url: &str, folder: &Folder, key: &str) -> Result<serde_json::Value, String> {
+    let (at, beside, key) = (url.to_string(), folder.clone(), key.to_string());
+    blocking(move || match StoreUrl::parse(&at)? {
+        StoreUrl::Sled(path) => {
+            let found = Sled::peek(path, &key).map_err(|fault| words(path, &beside, &fault))?;
+            let bytes = found.map_err(|near| no_such(&key, &near))?;
+            let record = kinds::show(&key, &bytes).map_err(|e| e.to_string())?;
+            Ok(serde_json::json!({"key": key, "bytes": bytes.len(), "record": record}))
+        }
+        StoreUrl::Postgres(_) => Err("records are shown of an embedded store alone".into()),
+    })
+    .await
+}
+
+/// Whether a store holds what all devices are known by: one that lost it must not be gone on with, or a new CA would be made.
+fn has_ca(path: &Path) -> Result<(), Fault> {
+    let key = format!("{TENANT}/{}/", keys::CA);
+    if Sled::peek(path, &key)?.is_ok_and(|bytes| kinds::show(&key, &bytes).is_ok()) {
+        return Ok(());
+    }
+    let text = "the device CA is not in it, so no device could be known again: put a backup back";
+    Err(Fault::Refused(format!("store {}: {text}", path.display())))
+}
+
+fn no_such(key: &str, near: &[String]) -> String {
+    match near {
+        [] => format!("there is no record {key:?}; a key is tenant/kind/name, such as default/device/ID"),
+        near => format!("there is no record {key:?}; there are {}", near.join(", ")),
+    }
+}
+
+/// Waits for work that blocks.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, String> + Send + 'static) -> Result<T, String> {
+    tokio::task::spawn_blocking(work).await.map_err(|e| e.to_string())?
+}
+
+/// What went wrong, for the operator.
+fn words(path: &Path, beside: &Folder, fault: &Fault) -> String {
+    let text = fault.to_string();
+    if !text.contains(LOCKED) {
+        return text;
+    }
+    let who = beside.server().map(|pid| format!(" (process {pid})")).unwrap_or_default();
+    format!("store {}: another server{who} uses it; only one can", path.display())
+}

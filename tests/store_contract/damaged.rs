@@ -1,0 +1,224 @@
+//! The embedded store after harm at rest: bytes changed, files cut, emptied and removed, the whole exchanged. Either all is there,
+//! or the start is refused with words that name the store.
+
+use crate::fixture::{Dice, Hands, open_sled, options};
+use lanyard::{
+    error::Result,
+    store::{Fault, Record, Sled, Store, Tx},
+};
+use serde::{Deserialize, Serialize};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Thing {
+    name: String,
+    text: String,
+}
+impl Record for Thing {
+    const KIND: &'static str = "test-thing";
+    fn key(&self) -> String {
+        self.name.clone()
+    }
+}
+
+struct Scratch(PathBuf);
+impl Scratch {
+    fn new() -> Self {
+        let path = std::env::temp_dir().join(format!("lanyard-damaged-{}", uuid::Uuid::new_v4()));
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+    fn data(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        drop(fs::remove_dir_all(&self.0));
+    }
+}
+
+/// A store of some hundred records, short and long, each written more than once.
+async fn fill(folder: &Path, rounds: usize) {
+    let store = Store::start(Box::new(open_sled(folder, Hands::new().clock()).unwrap()), options("node-a"));
+    for round in 0..rounds {
+        for batch in 0..10 {
+            let write = move |tx: &mut Tx<'_>| -> Result<()> {
+                for number in 0..40 {
+                    let length = if number == 7 { 30_000 } else { 100 + number };
+                    let text = format!("{round}").repeat(length);
+                    tx.put(&Thing { name: format!("{batch}/{number}"), text })?;
+                }
+                Ok(())
+            };
+            store.run(write).await.unwrap();
+        }
+    }
+    store.close();
+}
+
+async fn things(engine: Sled) -> Result<Vec<Thing>> {
+    let store = Store::start(Box::new(engine), options("node-a"));
+    let found = store.run(|tx| Ok(tx.all::<Thing>("")?)).await;
+    store.close();
+    found
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let (path, name) = entry.map(|e| (e.path(), e.file_name())).unwrap();
+        match path.is_dir() {
+            true => copy(&path, &to.join(name)),
+            false => assert!(fs::copy(&path, to.join(name)).is_ok()),
+        }
+    }
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
+    }
+    found.sort();
+    found
+}
+
+/// Does one harm, and says which.
+fn harm(data: &Path, dice: &mut Dice) -> String {
+    let files = files(data);
+    let path = files[dice.below(files.len())].clone();
+    let name = path.strip_prefix(data).unwrap().display().to_string();
+    let mut bytes = fs::read(&path).unwrap();
+    let at = dice.below(bytes.len().max(1));
+    match dice.below(8) {
+        0 => {
+            fs::remove_file(&path).unwrap();
+            return format!("{name} removed");
+        }
+        1 => bytes.clear(),
+        2 => bytes.truncate(at),
+        3 => bytes.iter_mut().skip(at).take(512).for_each(|b| *b = 0),
+        4 => bytes.iter_mut().skip(at).take(64).for_each(|b| *b = !*b),
+        _ => {
+            if let Some(byte) = bytes.get_mut(at) {
+                *byte ^= 1 << dice.below(8);
+            }
+        }
+    }
+    fs::write(&path, &bytes).unwrap();
+    format!("{name} at {at} of {}", bytes.len())
+}
+
+fn is_named(fault: &Fault, folder: &Path) -> bool {
+    let text = fault.to_string();
+    let said = ["gone", "damaged", "behind", "another store"].iter().any(|word| text.contains(word));
+    text.contains(&folder.join("store").display().to_string()) && said
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_harmed_store_is_whole_or_refused_by_name() {
+    let seed = std::env::var("LANYARD_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(14);
+    let rounds = std::env::var("LANYARD_DAMAGES").ok().and_then(|s| s.parse().ok()).unwrap_or(60);
+    println!("LANYARD_SEED={seed} LANYARD_DAMAGES={rounds}");
+    let scratch = Scratch::new();
+    let whole = scratch.data("whole");
+    fill(&whole, 3).await;
+    let wanted = things(open_sled(&whole, Hands::new().clock()).unwrap()).await.unwrap();
+    assert_eq!(wanted.len(), 400);
+    let (mut dice, mut opened) = (Dice(seed), 0);
+    for round in 0..rounds {
+        let data = scratch.data(&format!("copy-{round}"));
+        copy(&whole, &data);
+        let done = harm(&data, &mut dice);
+        match open_sled(&data, Hands::new().clock()) {
+            Ok(engine) => {
+                let found = things(engine).await.unwrap_or_else(|e| panic!("round {round}, {done}: {e}"));
+                assert!(found == wanted, "round {round}, {done}: {} of {} records", found.len(), wanted.len());
+                opened += 1;
+            }
+            Err(fault) => assert!(is_named(&fault, &data), "round {round}, {done}: {fault}"),
+        }
+        fs::remove_dir_all(data).unwrap();
+    }
+    println!("{opened} of {rounds} opened whole, the rest was refused");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_snapshot_costs_nothing() {
+    let scratch = Scratch::new();
+    let data = scratch.data("data");
+    fill(&data, 3).await;
+    // Opened once more it writes a snapshot of its log.
+    let wanted = things(open_sled(&data, Hands::new().clock()).unwrap()).await.unwrap();
+    let snapshots = files(&data.join("store")).into_iter().filter(|path| path.display().to_string().contains("/snap."));
+    let snapshots: Vec<PathBuf> = snapshots.collect();
+    assert!(!snapshots.is_empty());
+    for snapshot in snapshots {
+        let mut bytes = fs::read(&snapshot).unwrap();
+        bytes[20] ^= 1;
+        fs::write(&snapshot, &bytes).unwrap();
+    }
+    assert_eq!(things(open_sled(&data, Hands::new().clock()).unwrap()).await.unwrap(), wanted);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_older_copy_and_another_store_are_refused_by_name() {
+    let scratch = Scratch::new();
+    let [older, data, other] = ["older", "data", "other"].map(|name| scratch.data(name));
+    fill(&data, 1).await;
+    copy(&data, &older);
+    fill(&data, 1).await;
+    fill(&other, 3).await;
+    for (row, from, word) in [("an older copy", &older, "behind"), ("another's", &other, "another store")] {
+        fs::remove_dir_all(data.join("store")).unwrap();
+        copy(&from.join("store"), &data.join("store"));
+        let refused = open_sled(&data, Hands::new().clock()).err().unwrap().to_string();
+        assert!(refused.contains(word), "{row}: {refused}");
+    }
+    fs::remove_dir_all(data.join("store")).unwrap();
+    let refused = open_sled(&data, Hands::new().clock()).err().unwrap().to_string();
+    assert!(refused.contains("gone") && !data.join("store/db").exists(), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_loss_is_accepted_by_its_commit_alone() {
+    let scratch = Scratch::new();
+    let [older, data] = ["older", "data"].map(|name| scratch.data(name));
+    fill(&data, 1).await;
+    copy(&data, &older);
+    fill(&data, 1).await;
+    fs::remove_dir_all(data.join("store")).unwrap();
+    copy(&older.join("store"), &data.join("store"));
+    let (store, mark) = (data.join("store"), data.join("store.mark"));
+    let checked = Sled::check(&store, &mark).unwrap();
+    let (commit, expected) = (checked.commit.unwrap(), checked.expected.unwrap());
+    assert!(!checked.ok && commit < expected && checked.why.unwrap().starts_with("behind"));
+    let accept = |commit| Sled::accept(&store, &mark, commit, Hands::new().clock(), Arc::new(lanyard::kinds::rise));
+    assert!(accept(commit + 1).is_err());
+    let found = things(accept(commit).unwrap()).await.unwrap();
+    assert_eq!(found.len(), 400);
+    assert!(Sled::check(&store, &mark).unwrap().ok);
+    assert_eq!(things(open_sled(&data, Hands::new().clock()).unwrap()).await.unwrap(), found);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_value_goes_to_a_file_of_its_own_and_the_file_is_written_anew_when_it_has_grown() {
+    let scratch = Scratch::new();
+    let data = scratch.data("data");
+    fill(&data, 160).await;
+    assert_eq!(fs::read_dir(data.join("store/blobs")).unwrap().count(), 0, "blobs are never synced");
+    let size = || fs::metadata(data.join("store/db")).unwrap().len();
+    let before = size();
+    let found = things(open_sled(&data, Hands::new().clock()).unwrap()).await.unwrap();
+    assert_eq!(found.len(), 400);
+    assert!(found.iter().all(|thing| thing.text.starts_with("159")));
+    println!("{before} bytes before, {} after", size());
+    assert!(size() < before);
+    assert_eq!(fs::read_dir(data.join("store/blobs")).unwrap().count(), 0);
+}
