@@ -142,7 +142,7 @@ pub fn look_at_clock(tx: &mut Tx<'_>) -> Result<()> {
     );
     tracing::warn!(seconds = moved / 1000, outcome, "the clock jumped: {text}");
     notices::tell(tx, "clock.jumped", "clock", &detail)?;
-    audit::note(tx, "system", "clock.jump", "clock", outcome, &detail)
+    audit::Event::of("system", "clock.jump", "clock").outcome(outcome).detail(&detail).note(tx)
 }
 
 /// The administrator of the server's own machine says that the clock is right though it jumped.
@@ -155,7 +155,7 @@ pub fn accept_clock(tx: &mut Tx<'_>, actor: &Actor) -> Result<()> {
     }
     let belief = Belief::begin(tx.moment());
     tx.put(&belief)?;
-    audit::note(tx, &actor.id, "clock.accepted", "clock", "ok", &tx.moment().wall.to_string())
+    audit::Event::of(&actor.id, "clock.accepted", "clock").detail(tx.moment().wall.to_string()).note(tx)
 }
 
 /// What is left of a wait that began at `since`.
@@ -191,7 +191,7 @@ pub fn ensure_local(tx: &mut Tx<'_>, secret: &str) -> Result<()> {
     if tx.get::<Admin>(LOCAL)?.is_none() {
         let made_by = LOCAL.to_string();
         tx.put(&Admin { id: LOCAL.into(), name: LOCAL.into(), created: now, made_by, since: None, removed: None })?;
-        audit::note(tx, "system", "admin.made", LOCAL, "ok", "")?;
+        audit::Event::of("system", "admin.made", LOCAL).note(tx)?;
     }
     let digest = digest(secret.as_bytes());
     if tx.get::<Token>(&digest)?.is_none() {
@@ -251,7 +251,7 @@ pub fn add(tx: &mut Tx<'_>, actor: &Actor, name: &str) -> Result<AdminView> {
     let id = tx.new_id::<TokenId>().to_string();
     let admin = Admin { id, name: name.into(), created: tx.now(), made_by: actor.id.clone(), since, removed: None };
     tx.put(&admin)?;
-    audit::note(tx, &actor.id, "admin.made", &admin.id, "ok", name)?;
+    audit::Event::of(&actor.id, "admin.made", &admin.id).detail(name).note(tx)?;
     view(tx, &admin)
 }
 
@@ -284,7 +284,7 @@ pub fn remove(tx: &mut Tx<'_>, actor: &str, id: &str) -> Result<()> {
     let mut admin = find(tx, id)?;
     admin.removed = Some(tx.now());
     tx.put(&admin)?;
-    audit::note(tx, actor, "admin.removed", &admin.id, "ok", &admin.name)
+    audit::Event::of(actor, "admin.removed", &admin.id).detail(&admin.name).note(tx)
 }
 
 /// Makes a token for an administrator (by id or name; the asker's own where none is named) and returns it with its secret.
@@ -303,7 +303,7 @@ pub fn create_token(tx: &mut Tx<'_>, actor: &Actor, admin: Option<&str>) -> Resu
     let created = tx.now();
     let made_by = Some(actor.id.clone());
     tx.put(&Token { digest, id, admin: admin.id.clone(), created, made_by, since, revoked: None, node: None })?;
-    audit::note(tx, &actor.id, "token.made", id, "ok", &admin.id)?;
+    audit::Event::of(&actor.id, "token.made", id).detail(&admin.id).note(tx)?;
     Ok((TokenView { id, admin: admin.name, created }, secret))
 }
 
@@ -326,7 +326,7 @@ pub fn revoke_token(tx: &mut Tx<'_>, actor: &Actor, id: TokenId) -> Result<()> {
     }
     token.revoked = Some(tx.now());
     tx.put(&token)?;
-    audit::note(tx, &actor.id, "token.revoked", id, "ok", "")
+    audit::Event::of(&actor.id, "token.revoked", id).note(tx)
 }
 
 /// The name of an administrator, removed ones too; the id itself for what is no person (`system`).

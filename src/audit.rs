@@ -6,11 +6,12 @@
 use crate::{
     clock::Timestamp,
     error::Result,
-    ids::{digest, hex, hexed},
+    ids::{DeviceId, EnrolmentId, digest, hex, hexed, packed},
     store::{Kind, Record, Tx},
 };
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use uuid::Uuid;
 
 /// One entry of a node's chain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,10 +23,12 @@ pub struct Entry {
     /// When, by the store's time.
     pub time: Timestamp,
     /// Who: an administrator's id, `device`, `system` or `stranger`.
+    #[serde(with = "packed")]
     pub actor: String,
     /// What: `wipe.asked`, `enrolment.refused` …
     pub action: String,
     /// On what: an id.
+    #[serde(with = "packed")]
     pub subject: String,
     /// `ok`, `held`, `refused` …
     pub outcome: String,
@@ -37,6 +40,9 @@ pub struct Entry {
     pub hash: String,
     /// What the digest is of; none where there is nothing to say, or where it was erased. No part of the chain.
     pub text: Option<Salted>,
+    /// The device that it concerns.
+    #[serde(default)]
+    pub device: Option<DeviceId>,
 }
 
 /// A text that its digest does not give away.
@@ -44,6 +50,7 @@ pub struct Entry {
 pub struct Salted {
     #[serde(with = "hexed")]
     salt: String,
+    #[serde(with = "packed")]
     text: String,
 }
 
@@ -70,12 +77,51 @@ fn place(node: &str, seq: u64) -> String {
 }
 
 /// What this file keeps in the store.
-pub(crate) const KINDS: [Kind; 2] = [Kind::of::<Entry>(), Kind::of::<Head>()];
+pub(crate) const KINDS: [Kind; 3] = [Kind::of::<Entry>(), Kind::of::<Head>(), Kind::of::<Of>()];
 
 impl Record for Entry {
     const KIND: &'static str = "audit";
     fn key(&self) -> String {
         place(&self.node, self.seq)
+    }
+    fn lean(&self) -> Option<Self> {
+        let mut lean = Self { node: String::new(), seq: 0, ..self.clone() };
+        // One that is not its text's is kept, so that the chain shows it.
+        if self.text.as_ref().is_some_and(|text| text.digest() == self.detail) {
+            lean.detail.clear();
+        }
+        Some(lean)
+    }
+    fn whole(mut self, rest: &str) -> Option<Self> {
+        let (node, seq) = rest.rsplit_once('/')?;
+        (self.node, self.seq) = (node.into(), seq.parse().ok()?);
+        if let Some(text) = self.text.as_ref().filter(|_| self.detail.is_empty()) {
+            self.detail = text.digest();
+        }
+        Some(self)
+    }
+}
+/// Leads from a device, or from an enrolment that was not bound to one yet, to the entries that concern it.
+#[derive(Debug, Serialize, Deserialize)]
+struct Of {
+    /// Its id, short.
+    of: String,
+    node: String,
+    seq: u64,
+}
+
+impl Record for Of {
+    const KIND: &'static str = "audit-of";
+    fn key(&self) -> String {
+        format!("{}/{}", self.of, place(&self.node, self.seq))
+    }
+    fn lean(&self) -> Option<Self> {
+        Some(Self { of: String::new(), node: String::new(), seq: 0 })
+    }
+    fn whole(self, rest: &str) -> Option<Self> {
+        let (of, place) = rest.split_once('/')?;
+        let (node, seq) = place.rsplit_once('/')?;
+        Some(Self { of: of.into(), node: node.into(), seq: seq.parse().ok()? })
     }
 }
 impl Record for Head {
@@ -89,10 +135,12 @@ impl Entry {
     fn seal(&mut self, previous: &str) {
         let time = self.time.0.to_string();
         let seq = self.seq.to_string();
+        let device = self.device.map(|device| device.to_string());
         let parts =
             [previous, &self.node, &seq, &time, &self.actor, &self.action, &self.subject, &self.outcome, &self.detail];
         // Lengths in front of the parts: no two entries run together to the same bytes.
-        let bytes: Vec<u8> = parts.iter().flat_map(|p| format!("{}:{p}", p.len()).into_bytes()).collect();
+        let bytes: Vec<u8> =
+            parts.into_iter().chain(device.as_deref()).flat_map(|p| format!("{}:{p}", p.len()).into_bytes()).collect();
         self.hash = digest(&bytes);
     }
 }
@@ -106,42 +154,81 @@ pub struct Printed {
     pub detail: Option<String>,
 }
 
-/// Appends to this node's chain.
-pub fn note(
-    tx: &mut Tx<'_>,
-    actor: &str,
-    action: &str,
-    subject: impl ToString,
-    outcome: &str,
-    detail: &str,
-) -> Result<()> {
-    let node = tx.node().to_string();
-    let head = tx.get::<Head>(&node)?.unwrap_or(Head { node: node.clone(), seq: 0, hash: String::new() });
-    let seq = head.seq + 1;
-    let text = (!detail.is_empty()).then(|| Salted { salt: hex(&tx.random::<16>()), text: detail.to_string() });
-    let mut entry = Entry {
-        node: node.clone(),
-        seq,
-        time: tx.now(),
-        actor: actor.to_string(),
-        action: action.to_string(),
-        subject: subject.to_string(),
-        outcome: outcome.to_string(),
-        detail: text.as_ref().map(Salted::digest).unwrap_or_default(),
-        hash: String::new(),
-        text,
-    };
-    entry.seal(&head.hash);
-    tx.put(&Head { node, seq, hash: entry.hash.clone() })?;
-    tx.put(&entry)?;
-    Ok(())
+impl From<Entry> for Printed {
+    fn from(entry: Entry) -> Self {
+        Self { detail: entry.text.as_ref().map(|t| t.text.clone()), entry }
+    }
+}
+
+/// Something to note: who did what on what.
+#[derive(Debug)]
+pub struct Event {
+    actor: String,
+    action: String,
+    subject: String,
+    device: Option<DeviceId>,
+    enrolment: Option<EnrolmentId>,
+    outcome: String,
+    detail: String,
+}
+
+impl Event {
+    /// What happened, with the outcome `ok` where nothing else is said.
+    pub fn of(actor: &str, action: &str, subject: impl ToString) -> Self {
+        let (actor, action, subject) = (actor.into(), action.into(), subject.to_string());
+        Self { actor, action, subject, device: None, enrolment: None, outcome: "ok".into(), detail: String::new() }
+    }
+
+    /// The device that it concerns: found by it, and kept when the device's record is gone.
+    pub fn on(mut self, device: DeviceId) -> Self {
+        self.device = Some(device);
+        self
+    }
+
+    /// An enrolment that may not be bound to a device yet: found by the device that it is bound to then.
+    pub fn by(mut self, enrolment: EnrolmentId) -> Self {
+        self.enrolment = Some(enrolment);
+        self
+    }
+
+    /// `held`, `refused` …
+    pub fn outcome(mut self, outcome: &str) -> Self {
+        self.outcome = outcome.into();
+        self
+    }
+
+    /// In words; what is personal belongs here alone.
+    pub fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = detail.into();
+        self
+    }
+
+    /// Appends it to this node's chain.
+    pub fn note(self, tx: &mut Tx<'_>) -> Result<()> {
+        let node = tx.node().to_string();
+        let head = tx.get::<Head>(&node)?.unwrap_or(Head { node: node.clone(), seq: 0, hash: String::new() });
+        let seq = head.seq + 1;
+        let Self { actor, action, subject, device, enrolment, outcome, detail } = self;
+        let text = (!detail.is_empty()).then(|| Salted { salt: hex(&tx.random::<16>()), text: detail });
+        let detail = text.as_ref().map(Salted::digest).unwrap_or_default();
+        let hash = String::new();
+        let time = tx.now();
+        let mut entry =
+            Entry { node: node.clone(), seq, time, actor, action, subject, outcome, detail, hash, text, device };
+        entry.seal(&head.hash);
+        if let Some(of) = device.map(DeviceId::short).or(enrolment.map(EnrolmentId::short)) {
+            tx.put(&Of { of, node: node.clone(), seq })?;
+        }
+        tx.put(&Head { node, seq, hash: entry.hash.clone() })?;
+        Ok(tx.put(&entry)?)
+    }
 }
 
 /// An entry that names the heads of all chains: it ties the nodes' chains to one another without a lock between them.
 pub fn checkpoint(tx: &mut Tx<'_>) -> Result<()> {
     let heads: Vec<String> = heads(tx)?.into_iter().map(|h| format!("{} {} {}", h.node, h.seq, h.hash)).collect();
     let node = tx.node().to_string();
-    note(tx, "system", "checkpoint", node, "ok", &heads.join("; "))
+    Event::of("system", "checkpoint", node).detail(heads.join("; ")).note(tx)
 }
 
 /// The heads of all chains.
@@ -151,11 +238,20 @@ pub fn heads(tx: &mut Tx<'_>) -> Result<Vec<Head>> {
 
 /// Entries after the place `after` (`node/seq`), at most `limit`, each with its text.
 pub fn list(tx: &mut Tx<'_>, after: Option<&str>, limit: usize) -> Result<Vec<Printed>> {
-    let entries = tx.scan::<Entry>("", after, limit)?;
-    Ok(entries
-        .into_iter()
-        .map(|entry| Printed { detail: entry.text.as_ref().map(|t| t.text.clone()), entry })
-        .collect())
+    Ok(tx.scan::<Entry>("", after, limit)?.into_iter().map(Printed::from).collect())
+}
+
+/// Those that concern a device or one of its enrolments, after the place `after`, at most `limit`.
+pub fn list_of(tx: &mut Tx<'_>, ids: &[Uuid], after: Option<&str>, limit: usize) -> Result<Vec<Printed>> {
+    let mut places = BTreeSet::new();
+    for id in ids {
+        let prefix = format!("{}/", DeviceId(*id).short());
+        let after = after.map(|after| format!("{prefix}{after}"));
+        let found = tx.scan_keys::<Of>(&prefix, after.as_deref(), limit)?;
+        places.extend(found.iter().filter_map(|key| key.strip_prefix(&prefix)).map(str::to_string));
+    }
+    let entries = tx.get_many::<Entry>(places.into_iter().take(limit))?;
+    Ok(entries.into_iter().flatten().map(Printed::from).collect())
 }
 
 /// The cursor that continues a listing after this entry.

@@ -1,6 +1,8 @@
 //! Identifiers as types, so that a device's id is never taken for a command's. All are UUIDv7: their order is that of creation.
 
 pub mod hexed;
+pub mod packed;
+mod short;
 
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
@@ -9,9 +11,32 @@ use uuid::Uuid;
 macro_rules! id {
     ($(#[$doc:meta] $name:ident),+ $(,)?) => { $(
         #[$doc]
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(transparent)]
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(pub Uuid);
+
+        impl $name {
+            /// Nobody's: stands where the record's key says which.
+            pub const NONE: Self = Self(Uuid::nil());
+
+            /// In 22 characters, for the keys of indexes; their order is that of the ids.
+            pub fn short(self) -> String { short::print(self.0) }
+
+            /// The id of such a text.
+            pub fn of_short(text: &str) -> Option<Self> { short::parse(text).map(Self) }
+        }
+        impl Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+                if self.0.is_nil() && !s.is_human_readable() { s.serialize_none() } else { self.0.serialize(s) }
+            }
+        }
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+                if d.is_human_readable() {
+                    return Uuid::deserialize(d).map(Self);
+                }
+                Ok(Self(Option::<Uuid>::deserialize(d)?.unwrap_or_default()))
+            }
+        }
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { self.0.fmt(f) }
@@ -48,6 +73,11 @@ id! {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fingerprint(pub [u8; 32]);
 
+impl Fingerprint {
+    /// No certificate's: stands where the record's key says which.
+    pub const NONE: Self = Self([0; 32]);
+}
+
 impl fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|b| write!(f, "{b:02x}"))
@@ -67,12 +97,19 @@ impl FromStr for Fingerprint {
 }
 impl Serialize for Fingerprint {
     fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        if s.is_human_readable() { s.collect_str(self) } else { s.serialize_bytes(&self.0) }
+        match self {
+            _ if s.is_human_readable() => s.collect_str(self),
+            &Self::NONE => s.serialize_bytes(&[]),
+            Self(bytes) => s.serialize_bytes(bytes),
+        }
     }
 }
 impl<'de> Deserialize<'de> for Fingerprint {
     fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        hexed::deserialize(d)?.parse().map_err(serde::de::Error::custom)
+        match hexed::deserialize(d)?.as_str() {
+            "" => Ok(Self::NONE),
+            text => text.parse().map_err(serde::de::Error::custom),
+        }
     }
 }
 

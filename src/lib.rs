@@ -17,6 +17,7 @@ pub mod policy;
 pub mod push_cert;
 pub mod queue;
 pub mod registry;
+pub mod retention;
 pub mod serve;
 pub mod server;
 pub mod settings;

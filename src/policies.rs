@@ -143,7 +143,7 @@ pub fn apply(tx: &mut Tx<'_>, actor: &Actor, source: &Source, seen: Change) -> R
         // What may be applied loses nothing when it is read again as a kept one.
         remember(text, new);
         rollout::begin(tx)?;
-        audit::note(tx, &actor.id, "policy.applied", &new.name, "ok", &seen.diff)?;
+        audit::Event::of(&actor.id, "policy.applied", &new.name).detail(&seen.diff).note(tx)?;
     }
     Ok(Change { applied: true, ..seen })
 }
@@ -170,7 +170,7 @@ pub fn delete(tx: &mut Tx<'_>, actor: &Actor, name: &str, seen: Change) -> Resul
     }
     tx.delete(&old);
     rollout::begin(tx)?;
-    audit::note(tx, &actor.id, "policy.deleted", name, "ok", "")?;
+    audit::Event::of(&actor.id, "policy.deleted", name).note(tx)?;
     Ok(Change { applied: true, ..seen })
 }
 

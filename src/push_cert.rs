@@ -142,7 +142,7 @@ pub fn set(tx: &mut Tx<'_>, actor: &Actor, kept: Kept) -> Result<Kept> {
     }
     let kept = Kept { set: tx.now(), ..kept };
     tx.put(&kept)?;
-    audit::note(tx, &actor.id, "push_cert.set", &kept.topic, "ok", &kept.sha256)?;
+    audit::Event::of(&actor.id, "push_cert.set", &kept.topic).detail(&kept.sha256).note(tx)?;
     Ok(kept)
 }
 

@@ -58,14 +58,11 @@ pub fn add(tx: &mut Tx<'_>, device: &mut Device, command: &Command) -> Result<()
     }
     let outcome = if command.state == State::Held { "held" } else { "ok" };
     let action = format!("{}.asked", command.action().as_str());
-    audit::note(
-        tx,
-        &command.asked_by,
-        &action,
-        command.id,
-        outcome,
-        format!("device {}: {}", device.id, command.reason).trim_end_matches(": "),
-    )
+    audit::Event::of(&command.asked_by, &action, command.id)
+        .on(device.id)
+        .outcome(outcome)
+        .detail(&command.reason)
+        .note(tx)
 }
 
 /// Writes a command and when it next needs looking at. Marks its device as changed.
@@ -130,7 +127,7 @@ pub fn cancel(tx: &mut Tx<'_>, actor: &Actor, id: CommandId, open_mail: bool) ->
         ended => return Err(Error::refused("ended", format!("it has ended: {}", ended.as_str()))),
     }
     ending::end(tx, &mut found, State::Cancelled, open_mail)?;
-    audit::note(tx, &actor.id, "command.cancelled", id, "ok", "")?;
+    audit::Event::of(&actor.id, "command.cancelled", id).on(found.device).note(tx)?;
     if let Some(approval) = found.approval {
         wipe::approvals::close_if_empty(tx, actor, approval)?;
     }

@@ -2,6 +2,7 @@
 
 pub mod background;
 pub mod strangers;
+mod tidying;
 mod webhook;
 
 use crate::{

@@ -43,7 +43,7 @@ struct Spec {
 
 const NONE: &str = "none";
 
-const SPECS: [Spec; 16] = [
+const SPECS: [Spec; 18] = [
     Spec { key: "wipe.full.per_admin", default: "10", kind: Kind::Count(0), guard: Guard::MoreIsLooser },
     Spec { key: "wipe.full.per_tenant", default: "20", kind: Kind::Count(0), guard: Guard::MoreIsLooser },
     Spec { key: "wipe.other.per_admin", default: "100", kind: Kind::Count(0), guard: Guard::MoreIsLooser },
@@ -76,6 +76,9 @@ const SPECS: [Spec; 16] = [
     Spec { key: "net.trusted_proxies", default: NONE, kind: Kind::Text(any), guard: Guard::AnyChangeIsLooser },
     Spec { key: "limit.connections_per_address", default: "1000", kind: Kind::Count(0), guard: Guard::None },
     Spec { key: "limit.wrong_codes_per_hour", default: "10", kind: Kind::Count(1), guard: Guard::MoreIsLooser },
+    // Who shortens them wants something forgotten.
+    Spec { key: "keep.commands", default: "400d", kind: Kind::Span("7d", "3650d"), guard: Guard::LessIsLooser },
+    Spec { key: "keep.system", default: "30d", kind: Kind::Span("7d", "3650d"), guard: Guard::LessIsLooser },
     // The webhook tells administrators of held wipes: to silence it weakens the guard.
     Spec { key: "notify.webhook", default: NONE, kind: Kind::Text(http_or_none), guard: Guard::AnyChangeIsLooser },
 ];
@@ -205,7 +208,10 @@ pub fn set(tx: &mut Tx<'_>, actor: &Actor, key: &str, value: &str) -> Result<Set
         Stored { key: key.into(), value: value.into(), pending: None }
     };
     tx.put(&stored)?;
-    audit::note(tx, &actor.id, "setting.set", key, if looser { "pending" } else { "ok" }, value)?;
+    audit::Event::of(&actor.id, "setting.set", key)
+        .outcome(if looser { "pending" } else { "ok" })
+        .detail(value)
+        .note(tx)?;
     show(tx, key)
 }
 

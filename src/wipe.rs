@@ -185,7 +185,7 @@ fn ask_again(
         // Nothing of what the other chose holds: an undo window of weeks, or a PIN that they know.
         (held.asked_by, held.requested_by) = (actor.id.clone(), actor.name.clone());
         terms(tx, &mut held, request)?;
-        audit::note(tx, &actor.id, "wipe.asked", held.id, "ok", &format!("device {}: {}", device.id, held.reason))?;
+        audit::Event::of(&actor.id, "wipe.asked", held.id).on(device.id).detail(&held.reason).note(tx)?;
     }
     pass(tx, device, &mut held)?;
     queue::save(tx, &held)?;
@@ -229,7 +229,10 @@ fn pass(tx: &mut Tx<'_>, device: &mut Device, command: &mut Command) -> Result<(
         let replaced = |c: &Command| c.id != command.id && c.is_wipe_under_way() && c.state != State::Sent;
         for mut selective in open_wipes(tx, device)?.into_iter().filter(replaced) {
             queue::ending::end_on(tx, device, &mut selective, State::Cancelled, true)?;
-            audit::note(tx, &command.asked_by, "command.cancelled", selective.id, "ok", "replaced by a full wipe")?;
+            audit::Event::of(&command.asked_by, "command.cancelled", selective.id)
+                .on(device.id)
+                .detail("replaced by a full wipe")
+                .note(tx)?;
         }
     }
     if command.delay > 0 {
@@ -260,7 +263,10 @@ pub(crate) fn release(tx: &mut Tx<'_>, command: &mut Command) -> Result<()> {
     let mut device = lookup::by_id(tx, command.device)?;
     to_queue(tx.steady(), &mut device, command);
     tx.put(&device)?;
-    audit::note(tx, "system", "command.released", command.id, "ok", "its undo window ended")
+    audit::Event::of("system", "command.released", command.id)
+        .on(command.device)
+        .detail("its undo window ended")
+        .note(tx)
 }
 
 /// Lets pass what a second person approved: its undo window, where it has one, begins now.
@@ -273,7 +279,10 @@ fn approve_command(tx: &mut Tx<'_>, id: crate::ids::CommandId) -> Result<()> {
     let overtaken = |c: &Command| c.wipes(Scope::Full) && c.is_wipe_under_way();
     if command.wipes(Scope::Selective) && open_wipes(tx, &device)?.iter().any(overtaken) {
         queue::ending::end_on(tx, &mut device, &mut command, State::Cancelled, false)?;
-        return audit::note(tx, "system", "command.cancelled", id, "ok", "a full wipe is under way");
+        return audit::Event::of("system", "command.cancelled", id)
+            .on(device.id)
+            .detail("a full wipe is under way")
+            .note(tx);
     }
     // Its time was to begin with the asking, and begins with the approval.
     let waited = tx.steady().since(command.asked);

@@ -9,7 +9,6 @@ use super::{
 use crate::{
     audit::{self, Printed, Verdict},
     error::Result,
-    queue::timers,
     registry::lookup,
     server::Server,
     store::Tx,
@@ -22,14 +21,10 @@ use axum::{
 };
 use schemars::JsonSchema;
 use serde::Serialize;
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
+use uuid::Uuid;
 
 const VERIFY: &str = "/api/v1/audit/verify";
-/// Entries looked through for one page of a device's.
-const LOOK: usize = 20_000;
 
 pub(super) fn routes() -> Vec<Route> {
     let device = &[("device", "only entries on this device, its enrolments and its commands")];
@@ -59,6 +54,8 @@ struct EntryView {
     action: String,
     /// On what: an id.
     subject: String,
+    /// The device that it concerns; null where that is none, or not known yet.
+    device: Option<String>,
     outcome: String,
     /// In words; null where there is nothing to say, or where it was erased.
     detail: Option<String>,
@@ -75,6 +72,7 @@ impl From<Printed> for EntryView {
             actor: entry.actor,
             action: entry.action,
             subject: entry.subject,
+            device: entry.device.map(|id| id.to_string()),
             outcome: entry.outcome,
             detail,
             hash: entry.hash,
@@ -84,45 +82,23 @@ impl From<Printed> for EntryView {
 
 fn list(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<Page<EntryView>> {
     let (after, limit) = call.page()?;
-    let Some(device) = call.query.get("device") else {
-        let page = audit::list(tx, after, limit)?;
-        let next = page.last().filter(|_| page.len() == limit).map(|p| audit::cursor(&p.entry));
-        return Ok(Page { items: page.into_iter().map(EntryView::from).collect(), next });
+    let page = match call.query.get("device") {
+        Some(device) => {
+            let ids = ids_of(tx, device)?;
+            audit::list_of(tx, &ids, after, limit)?
+        }
+        None => audit::list(tx, after, limit)?,
     };
-    let names = names_of(tx, device)?;
-    let (mut items, mut next, mut after) = (Vec::new(), None, after.map(str::to_string));
-    for _ in 0..LOOK / 1000 {
-        let page = audit::list(tx, after.as_deref(), 1000)?;
-        let whole = page.len() == 1000;
-        next = None;
-        for printed in page {
-            after = Some(audit::cursor(&printed.entry));
-            if concerns(&printed, &names) {
-                items.push(EntryView::from(printed));
-                if items.len() == limit {
-                    return Ok(Page { items, next: after });
-                }
-            }
-        }
-        if !whole {
-            return Ok(Page { items, next });
-        }
-        next.clone_from(&after);
+    let next = page.last().filter(|_| page.len() == limit).map(|p| audit::cursor(&p.entry));
+    Ok(Page { items: page.into_iter().map(EntryView::from).collect(), next })
+}
+
+/// The ids under which entries are found that concern a device. Entries outlive its record: then its id alone is known.
+fn ids_of(tx: &mut Tx<'_>, device: &str) -> Result<Vec<Uuid>> {
+    match lookup::device(tx, device) {
+        Ok(device) => Ok(device.enrolments.iter().map(|e| e.id.0).chain([device.id.0]).collect()),
+        Err(error) => device.parse().map(|id| vec![id]).map_err(|_| error),
     }
-    Ok(Page { items, next })
-}
-
-/// The ids under which entries speak of a device.
-fn names_of(tx: &mut Tx<'_>, device: &str) -> Result<BTreeSet<String>> {
-    let device = lookup::device(tx, device)?;
-    let commands = timers::of_device(tx, &device)?;
-    let ids = device.enrolments.iter().map(|e| e.id.to_string()).chain(commands.iter().map(|c| c.id.to_string()));
-    Ok(ids.chain([device.id.to_string()]).collect())
-}
-
-fn concerns(printed: &Printed, names: &BTreeSet<String>) -> bool {
-    let words = printed.detail.as_deref().unwrap_or_default();
-    names.contains(&printed.entry.subject) || words.split([' ', ':', ',', ';']).any(|word| names.contains(word))
 }
 
 /// What a check of the chains found.

@@ -5,7 +5,7 @@ use crate::{
     clock::Steady,
     error::{Error, Result},
     http::{Peer, client_cert_header::certificate_of},
-    ids::{EnrolmentId, Fingerprint},
+    ids::{DeviceId, EnrolmentId, Fingerprint},
     registry::{Credential, Device, Standing, credential, lookup, tries},
     server::Server,
     store::{Kind, Record, Tx},
@@ -67,7 +67,7 @@ fn note_unknown(tx: &mut Tx<'_>, shown: &Fingerprint) -> Result<()> {
     }
     let text = "a certificate of our CA that the store does not know: is the store an older copy? (docs/backup.md)";
     tracing::warn!(sha256 = %shown, "{text}");
-    audit::note(tx, "device", "certificate.unknown", shown, "refused", text)
+    audit::Event::of("device", "certificate.unknown", shown).outcome("refused").detail(text).note(tx)
 }
 
 /// One ground is noted once in this time: a refused device that asks without end must not write the log full either.
@@ -75,16 +75,18 @@ const NOTED: Duration = Duration::from_secs(60);
 
 /// Notes the refusal of an enrolment that is known.
 pub fn note_refusal(tx: &mut Tx<'_>, credential: &Credential, ground: &str) -> Result<()> {
-    note_refusal_of(tx, credential.enrolment, ground)
+    note_refusal_of(tx, credential.device, credential.enrolment, ground)
 }
 
 /// The same where no certificate was shown that would lead to the enrolment.
-pub fn note_refusal_of(tx: &mut Tx<'_>, enrolment: EnrolmentId, ground: &str) -> Result<()> {
+pub fn note_refusal_of(tx: &mut Tx<'_>, device: Option<DeviceId>, enrolment: EnrolmentId, ground: &str) -> Result<()> {
     let at = tx.steady();
     let before = tx.get::<Refused>(enrolment)?;
     if before.is_some_and(|b| b.ground == ground && at.since(b.at) < NOTED) {
         return Ok(());
     }
     tx.put(&Refused { enrolment, ground: ground.to_string(), at })?;
-    audit::note(tx, "device", "enrolment.refused", enrolment, "refused", ground)
+    let event =
+        audit::Event::of("device", "enrolment.refused", enrolment).by(enrolment).outcome("refused").detail(ground);
+    device.into_iter().fold(event, audit::Event::on).note(tx)
 }

@@ -1,5 +1,6 @@
 //! What the records of layout 1 (JSON) have become.
 
+use crate::registry::lookup;
 use serde_json::{Map, Value, json};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
@@ -17,6 +18,16 @@ pub(super) fn rise(kind: &str, mut record: Value) -> Vec<(&'static str, Value)> 
             // Layout 1 did not keep it: such an entry stays on the list.
             set(fields, "not_after", json!(i64::MAX));
         }
+        "name" => {
+            let part = lookup::part(fields.get("name").and_then(Value::as_str).unwrap_or_default());
+            set(fields, "part", json!(part));
+        }
+        "invitation-way" => {
+            let digest: String =
+                fields.get("digest").and_then(Value::as_str).unwrap_or_default().chars().take(32).collect();
+            set(fields, "digest", json!(digest));
+            return vec![("way", record)];
+        }
         "command" => return command(record),
         "device" => return device(record),
         _ => {}
@@ -28,6 +39,7 @@ fn command(mut record: Value) -> Vec<(&'static str, Value)> {
     let mut risen = Vec::new();
     if let Some(fields) = record.as_object_mut() {
         copy(fields, "created", "asked");
+        copy(fields, "finished", "ended");
         let act = act(fields);
         set(fields, "act", act);
         let open = ["held", "queued", "sent", "not_now"].iter().any(|s| fields.get("state") == Some(&json!(s)));
@@ -65,9 +77,10 @@ fn device(mut record: Value) -> Vec<(&'static str, Value)> {
         }
     }
     let of = |name: &str| record.get(name).cloned().unwrap_or_default();
+    let part = lookup::part(record.get("user").and_then(Value::as_str).unwrap_or_default());
     // Of several devices of one user the newest one's word stands.
     let user = json!({"name": of("user"), "names": {}, "created": of("created")});
-    let theirs = json!({"user": of("user"), "device": of("id")});
+    let theirs = json!({"part": part, "device": of("id")});
     vec![("device", record), ("user", user), ("user-device", theirs)]
 }
 
@@ -90,7 +103,8 @@ fn in_place(parts: &Value) -> Value {
         };
         let at = part.get("at").and_then(Value::as_str).and_then(|at| OffsetDateTime::parse(at, &Rfc3339).ok());
         let at = at.map_or(0, OffsetDateTime::unix_timestamp);
-        (id.clone(), json!({"hash": part.get("hash"), "outcome": outcome, "at": at}))
+        let hash: String = part.get("hash").and_then(Value::as_str).unwrap_or_default().chars().take(32).collect();
+        (id.clone(), json!({"hash": hash, "outcome": outcome, "at": at}))
     });
     Value::Object(risen.collect())
 }
@@ -134,7 +148,7 @@ mod tests {
             let risen = rise("device", old);
             let [("device", device), ("user", user), ("user-device", theirs)] = &risen[..] else { panic!("{risen:?}") };
             assert_eq!(user, &json!({"name": "Ann", "names": {}, "created": 5}));
-            assert_eq!(theirs, &json!({"user": "Ann", "device": "a"}));
+            assert_eq!(theirs, &json!({"part": "ann", "device": "a"}));
             for (at, after) in device["enrolments"].as_array().unwrap().iter().enumerate() {
                 let want = if at == takes { json!({"settings": in_place}) } else { Value::Null };
                 assert_eq!(after["applied"], want, "{row}: enrolment {at}");

@@ -3,7 +3,7 @@
 use super::act::{Act, Action, Scope};
 use crate::{
     clock::{Steady, Timestamp},
-    ids::{ApprovalId, CommandId, DeviceId, EnrolmentId},
+    ids::{ApprovalId, CommandId, DeviceId, EnrolmentId, packed},
     registry::{Channel, Enrolment},
     store::{Kind, Record, Tx},
 };
@@ -97,6 +97,7 @@ pub struct Command {
     pub hold: Option<Hold>,
     pub reason: String,
     /// The administrator's id, or `system`.
+    #[serde(with = "packed")]
     pub asked_by: String,
     /// The administrator's name.
     pub requested_by: String,
@@ -120,6 +121,9 @@ pub struct Command {
     pub step: u32,
     /// When the device last said NotNow.
     pub put_off: Option<Timestamp>,
+    /// When it ended, by the time that counts for waits.
+    #[serde(default)]
+    pub ended: Option<Steady>,
 }
 
 /// What this file keeps in the store.
@@ -129,6 +133,26 @@ impl Record for Command {
     const KIND: &'static str = "command";
     fn key(&self) -> String {
         self.id.to_string()
+    }
+    fn lean(&self) -> Option<Self> {
+        let mut lean = Self { id: CommandId::NONE, ..self.clone() };
+        for evidence in lean.evidence.iter_mut().filter(|e| e.enrolment == self.enrolment) {
+            evidence.enrolment = EnrolmentId::NONE;
+        }
+        if self.requested_by == self.asked_by {
+            lean.requested_by.clear();
+        }
+        Some(lean)
+    }
+    fn whole(mut self, rest: &str) -> Option<Self> {
+        self.id = rest.parse().ok()?;
+        for evidence in self.evidence.iter_mut().filter(|e| e.enrolment == EnrolmentId::NONE) {
+            evidence.enrolment = self.enrolment;
+        }
+        if self.requested_by.is_empty() {
+            self.requested_by.clone_from(&self.asked_by);
+        }
+        Some(self)
     }
     fn subject(&self) -> Option<String> {
         Some(self.device.to_string())
@@ -147,7 +171,14 @@ pub struct OfDevice {
 impl Record for OfDevice {
     const KIND: &'static str = "device-command";
     fn key(&self) -> String {
-        format!("{}/{}", self.device, self.command)
+        format!("{}/{}", self.device.short(), self.command.short())
+    }
+    fn lean(&self) -> Option<Self> {
+        Some(Self { device: DeviceId::NONE, command: CommandId::NONE })
+    }
+    fn whole(self, rest: &str) -> Option<Self> {
+        let (device, command) = rest.split_once('/')?;
+        Some(Self { device: DeviceId::of_short(device)?, command: CommandId::of_short(command)? })
     }
 }
 
@@ -179,6 +210,7 @@ impl Command {
             wakes: 0,
             step: 0,
             put_off: None,
+            ended: None,
         }
     }
 
@@ -195,6 +227,11 @@ impl Command {
     /// The digits that go with it, sealed.
     pub fn pin(&self) -> Option<&String> {
         self.act.pin()
+    }
+
+    /// What leads to it from its device.
+    pub(crate) fn of_device(&self) -> OfDevice {
+        OfDevice { device: self.device, command: self.id }
     }
 
     /// Whether it is a wipe of this scope.

@@ -1,6 +1,6 @@
 //! How a command ends, and what its end does to the device.
 
-use super::{Action, Command, Scope, State, command::Failure};
+use super::{Act, Action, Command, Scope, State, command::Failure};
 use crate::{
     audit,
     error::Result,
@@ -31,9 +31,13 @@ pub(crate) fn end_on(
     let had_ended = matches!(command.state, State::Confirmed | State::Presumed);
     command.state = end;
     command.hold = None;
-    command.finished = Some(tx.now());
+    (command.finished, command.ended) = (Some(tx.now()), Some(tx.steady()));
     if matches!(end, State::Confirmed | State::Acknowledged) {
         command.error = None;
+    }
+    // What became of each part stands with the enrolment. One that ended otherwise may still be answered.
+    if let (State::Acknowledged, Act::Policy { parts }) = (end, &mut command.act) {
+        parts.clear();
     }
     device.open.retain(|id| *id != command.id);
     if command.action() == Action::Wipe {
@@ -117,7 +121,7 @@ fn wiped(tx: &mut Tx<'_>, device: &mut Device, command: &Command) -> Result<()> 
                 continue;
             }
             other.state = if other.action() == Action::Wipe { State::Failed } else { State::Cancelled };
-            other.finished = Some(now);
+            (other.finished, other.ended) = (Some(now), Some(tx.steady()));
             let text = if full { "the device was wiped" } else { "the device was retired" };
             other.error = Some(Failure { code: "device_gone".into(), text: text.into() });
             super::save(tx, &other)?;
@@ -159,7 +163,7 @@ pub fn left(
     for certificate in certificates {
         credential::revoke(tx, &certificate)?;
     }
-    audit::note(tx, "device", "enrolment.left", enrolment, "ok", kind)?;
+    audit::Event::of("device", "enrolment.left", enrolment).on(device.id).detail(kind).note(tx)?;
     hand_over(tx, device, enrolment)?;
     if device.life == Life::Enrolled && device.live().next().is_none() {
         device.life = Life::Retired;
@@ -190,14 +194,11 @@ pub fn hand_over(tx: &mut Tx<'_>, device: &mut Device, gone: EnrolmentId) -> Res
                     command.wake_at = Some(tx.steady());
                 }
                 super::save(tx, &command)?;
-                audit::note(
-                    tx,
-                    "system",
-                    "wipe.handed_over",
-                    id,
-                    channel.as_str(),
-                    &format!("from {gone} to {enrolment}"),
-                )?;
+                audit::Event::of("system", "wipe.handed_over", id)
+                    .on(device.id)
+                    .outcome(channel.as_str())
+                    .detail(format!("from {gone} to {enrolment}"))
+                    .note(tx)?;
             }
             _ => {
                 let wipe = command.action() == Action::Wipe;

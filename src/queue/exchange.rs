@@ -123,7 +123,7 @@ pub fn settle(
         return Ok(Some(command));
     }
     if wiped {
-        audit::note(tx, "device", "wipe.ended", id, end.as_str(), &format!("device {}", device.id))?;
+        audit::Event::of("device", "wipe.ended", id).on(device.id).outcome(end.as_str()).note(tx)?;
         notices::tell(tx, "wipe.ended", id, end.as_str())?;
     }
     ending::end_on(tx, device, &mut command, end, false)?;
@@ -136,7 +136,7 @@ pub fn note_unasked(tx: &mut Tx<'_>, enrolment: EnrolmentId, subject: impl ToStr
         Some(tries) => tries.count(tx)?,
         None => return Ok(()),
     }
-    audit::note(tx, "device", "answer.unasked", subject, "ignored", detail)
+    audit::Event::of("device", "answer.unasked", subject).by(enrolment).outcome("ignored").detail(detail).note(tx)
 }
 
 /// The command that this enrolment gets now, marked as sent. A wipe goes before all others and alone; what is in flight
@@ -165,7 +165,11 @@ pub fn take_next(tx: &mut Tx<'_>, device: &Device, enrolment: EnrolmentId, sessi
         super::save(tx, &next)?;
         if next.asked_by != super::SYSTEM {
             let outcome = next.action().as_str();
-            audit::note(tx, "device", "command.sent", next.id, outcome, &format!("enrolment {enrolment}"))?;
+            audit::Event::of("device", "command.sent", next.id)
+                .on(device.id)
+                .outcome(outcome)
+                .detail(format!("enrolment {enrolment}"))
+                .note(tx)?;
         }
     }
     Ok(Some(next))

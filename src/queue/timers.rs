@@ -8,7 +8,7 @@ use super::{
 use crate::{
     audit,
     clock::{Steady, Timestamp},
-    error::Result,
+    error::{Error, Result},
     ids::{CommandId, DeviceId},
     registry::Device,
     store::{Kind, Record, Time, Tx},
@@ -138,7 +138,7 @@ pub fn sweep(tx: &mut Tx<'_>) -> Result<(Vec<Wake>, bool)> {
         };
         if command.expires.is_some_and(|at| at <= now) && command.state != State::Sent {
             ending::end(tx, &mut command, State::Expired, true)?;
-            audit::note(tx, "system", "command.expired", command.id, "ok", "")?;
+            audit::Event::of("system", "command.expired", command.id).on(command.device).note(tx)?;
             continue;
         }
         if command.hold == Some(Hold::Delay) && command.release_at.is_some_and(|at| at <= steady) {
@@ -167,8 +167,10 @@ pub fn of_device(tx: &mut Tx<'_>, device: &Device) -> Result<Vec<Command>> {
 
 /// Those after the command `after`, at most `limit`.
 pub fn page_of_device(tx: &mut Tx<'_>, device: &Device, after: Option<&str>, limit: usize) -> Result<Vec<Command>> {
-    let prefix = format!("{}/", device.id);
-    let after = after.map(|after| format!("{prefix}{after}"));
+    let prefix = format!("{}/", device.id.short());
+    let no_page = |_| Error::invalid("after", "the `next` of the page before");
+    let after = after.map(|after| after.parse::<CommandId>()).transpose().map_err(no_page)?;
+    let after = after.map(|after| format!("{prefix}{}", after.short()));
     let entries = tx.scan::<OfDevice>(&prefix, after.as_deref(), limit)?;
     let found = tx.get_many::<Command>(entries.into_iter().map(|entry| entry.command))?;
     Ok(found.into_iter().flatten().collect())

@@ -95,7 +95,7 @@ pub fn set(
             _ => {}
         }
         enrolment.state = access.state();
-        audit::note(tx, &actor.id, access.past(), id, "ok", reason)?;
+        audit::Event::of(&actor.id, access.past(), id).on(device.id).detail(reason).note(tx)?;
     }
     if access == Access::Allow && !others {
         device.mail_shut = None;

@@ -47,7 +47,7 @@ pub struct Revocation {
     /// From when on it counts.
     from: Steady,
     /// The certificate's own end: after it the list need not name it.
-    not_after: Timestamp,
+    pub(crate) not_after: Timestamp,
 }
 
 /// What this file keeps in the store.
@@ -57,6 +57,14 @@ impl Record for Credential {
     const KIND: &'static str = "credential";
     fn key(&self) -> String {
         self.certificate.sha256.to_string()
+    }
+    fn lean(&self) -> Option<Self> {
+        let certificate = Certificate { sha256: Fingerprint::NONE, ..self.certificate.clone() };
+        Some(Self { certificate, ..self.clone() })
+    }
+    fn whole(mut self, rest: &str) -> Option<Self> {
+        self.certificate.sha256 = rest.parse().ok()?;
+        Some(self)
     }
     fn subject(&self) -> Option<String> {
         self.device.map(|d| d.to_string())
@@ -159,7 +167,8 @@ pub fn revoke_after(tx: &mut Tx<'_>, sha256: &Fingerprint, pause: Duration) -> R
     let Certificate { serial, not_after, .. } = credential.certificate.clone();
     tx.put(&Revocation { serial, at: tx.wall_of(at), from: at, not_after })?;
     tx.put(&credential)?;
-    audit::note(tx, "system", "certificate.revoked", credential.enrolment, "ok", "")
+    let event = audit::Event::of("system", "certificate.revoked", credential.enrolment);
+    credential.device.into_iter().fold(event, audit::Event::on).note(tx)
 }
 
 /// How often something was revoked so far.

@@ -2,7 +2,7 @@
 
 use crate::{
     clock::{Steady, Timestamp},
-    ids::{CommandId, DeviceId, EnrolmentId, Fingerprint, hexed},
+    ids::{CommandId, DeviceId, EnrolmentId, Fingerprint, hexed, packed},
     policy::{Applied, PartId},
     store::{Kind, Record},
 };
@@ -117,6 +117,7 @@ pub struct Enrolment {
     /// The protocol.
     pub channel: Channel,
     /// The device's own name in it, as sent.
+    #[serde(with = "packed")]
     pub identity: String,
     /// See there.
     pub state: EnrolmentState,
@@ -191,10 +192,10 @@ pub struct Device {
     pub model: Option<String>,
     pub os_version: Option<String>,
     /// The name the device's mail client goes by, where another channel told us.
-    #[serde(default)]
+    #[serde(default, with = "packed::option")]
     pub mail_id: Option<String>,
     /// The hardware's own id (Windows), for telling that a wiped PC is back.
-    #[serde(default)]
+    #[serde(default, with = "packed::option")]
     pub hardware_id: Option<String>,
     pub created: Timestamp,
     pub enrolments: Vec<Enrolment>,

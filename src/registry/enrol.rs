@@ -55,7 +55,10 @@ pub fn spend(
     invitation.spent = Some(Spent { key: key.into(), sha256: credential.certificate.sha256, at: tx.now() });
     tx.put(&invitation)?;
     tx.put(&credential)?;
-    audit::note(tx, "device", "certificate.issued", credential.enrolment, "ok", &format!("invitation {id}"))?;
+    audit::Event::of("device", "certificate.issued", credential.enrolment)
+        .by(credential.enrolment)
+        .detail(format!("invitation {id}"))
+        .note(tx)?;
     Ok(credential)
 }
 
@@ -89,7 +92,7 @@ pub fn renew(tx: &mut Tx<'_>, old: &Fingerprint, certificate: Certificate, der: 
     let credential = Credential { certificate, der, revoked: None, ..before };
     tx.put(&credential)?;
     tx.put(&device)?;
-    audit::note(tx, "device", "certificate.renewed", credential.enrolment, "ok", "")?;
+    audit::Event::of("device", "certificate.renewed", credential.enrolment).on(device.id).note(tx)?;
     Ok(credential)
 }
 
@@ -145,7 +148,7 @@ pub fn bind(tx: &mut Tx<'_>, sha256: &Fingerprint, claim: &Claim) -> Result<(Dev
     users::join(tx, &device)?;
     describe(tx, &mut device, claim)?;
     tx.put(&device)?;
-    audit::note(tx, "device", "enrolment.begun", credential.enrolment, "ok", &format!("device {}", device.id))?;
+    audit::Event::of("device", "enrolment.begun", credential.enrolment).on(device.id).note(tx)?;
     Ok((device, credential.enrolment))
 }
 
@@ -188,7 +191,11 @@ fn join(tx: &mut Tx<'_>, credential: &Credential, claim: &Claim) -> Result<Optio
             Some(device) => return Ok(Some(device)),
             None if strangers => {
                 let detail = "another user's device goes by the same name; nothing was joined";
-                audit::note(tx, "device", "device.name_taken", credential.enrolment, "noted", detail)?;
+                audit::Event::of("device", "device.name_taken", credential.enrolment)
+                    .by(credential.enrolment)
+                    .outcome("noted")
+                    .detail(detail)
+                    .note(tx)?;
             }
             None => {}
         }
@@ -226,7 +233,7 @@ pub fn complete(tx: &mut Tx<'_>, device: &mut Device, enrolment: EnrolmentId, sh
                 }
             }
         }
-        audit::note(tx, "device", "enrolment.complete", enrolment, "ok", &format!("device {}", device.id))?;
+        audit::Event::of("device", "enrolment.complete", enrolment).on(device.id).note(tx)?;
     }
     for certificate in ended {
         credential::revoke(tx, &certificate)?;
@@ -326,7 +333,7 @@ pub fn revoke(
         credential::revoke(tx, &certificate)?;
     }
     for id in ended {
-        audit::note(tx, actor, "enrolment.revoked", id, "ok", &format!("device {}: {reason}", device.id))?;
+        audit::Event::of(actor, "enrolment.revoked", id).on(device.id).detail(reason).note(tx)?;
         queue::ending::hand_over(tx, &mut device, id)?;
     }
     tx.put(&device)?;
@@ -351,14 +358,10 @@ pub fn adopt_mail(tx: &mut Tx<'_>, device: &mut Device) -> Result<()> {
                 }
             }
             lookup::claim(tx, Channel::Activesync.as_str(), &enrolment.identity, device.id)?;
-            audit::note(
-                tx,
-                "system",
-                "enrolment.joined",
-                enrolment.id,
-                "ok",
-                &format!("device {} joins {}", other.id, device.id),
-            )?;
+            audit::Event::of("system", "enrolment.joined", enrolment.id)
+                .on(device.id)
+                .detail(format!("device {} joins {}", other.id, device.id))
+                .note(tx)?;
         }
         device.enrolments.extend(other.enrolments.iter().cloned());
         // What shut its mail keeps it shut, what it was in it stays in, and what was done to it is told of this one.

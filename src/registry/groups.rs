@@ -71,7 +71,7 @@ pub fn create(tx: &mut Tx<'_>, actor: &Actor, name: &str) -> Result<Group> {
     }
     let group = Group { name: name.into() };
     tx.put(&group)?;
-    audit::note(tx, &actor.id, "group.made", name, "ok", "")?;
+    audit::Event::of(&actor.id, "group.made", name).note(tx)?;
     Ok(group)
 }
 
@@ -106,7 +106,7 @@ pub fn delete(tx: &mut Tx<'_>, actor: &Actor, name: &str) -> Result<Vec<DeviceId
     }
     tx.delete(&group);
     tx.delete(&Size { group: name.into(), size: 0 });
-    audit::note(tx, &actor.id, "group.deleted", name, "ok", "")?;
+    audit::Event::of(&actor.id, "group.deleted", name).note(tx)?;
     Ok(devices)
 }
 
@@ -137,7 +137,7 @@ pub fn set(tx: &mut Tx<'_>, actor: &Actor, name: &str, device: &str, inside: boo
         tx.put(&Size { group: name.into(), size })?;
         tx.put(&device)?;
         let action = if inside { "group.added" } else { "group.removed" };
-        audit::note(tx, &actor.id, action, device.id, "ok", name)?;
+        audit::Event::of(&actor.id, action, device.id).on(device.id).detail(name).note(tx)?;
     }
     Ok(device.id)
 }

@@ -1,7 +1,7 @@
 //! Invitations: one use, seven days, for a named user. Spent when the certificate is issued, never by looking.
 //!
-//! The `url` holds a secret of its own; people type the `code`. Both are kept as digests. The SCEP challenge is derived from
-//! the secret in the url, so that it needs no keeping either.
+//! The `url` holds a secret of its own; people type the `code`. Both are kept as digests, by which the invitation is found.
+//! The SCEP challenge is derived from the secret in the url, and stands for it.
 
 use super::{
     device::{Channel, Ownership},
@@ -34,13 +34,6 @@ pub struct Invitation {
     pub ownership: Ownership,
     pub created: Timestamp,
     pub expires: Timestamp,
-    /// Digests of the secrets it is found by.
-    #[serde(with = "hexed")]
-    url: String,
-    #[serde(with = "hexed")]
-    code: String,
-    #[serde(with = "hexed")]
-    challenge: String,
     /// The enrolment that came of it, made ahead so that every certificate of one invitation is of one enrolment.
     pub enrolment: EnrolmentId,
     /// Set when a certificate is issued: the key (digest) and the certificate.
@@ -61,10 +54,11 @@ pub struct Spent {
 
 /// Leads from a secret's digest to its invitation.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Way {
+pub struct Way {
     #[serde(with = "hexed")]
     digest: String,
-    invitation: InvitationId,
+    /// Which.
+    pub(crate) invitation: InvitationId,
 }
 
 /// What this file keeps in the store.
@@ -75,11 +69,23 @@ impl Record for Invitation {
     fn key(&self) -> String {
         self.id.to_string()
     }
+    fn lean(&self) -> Option<Self> {
+        Some(Self { id: InvitationId::NONE, ..self.clone() })
+    }
+    fn whole(self, rest: &str) -> Option<Self> {
+        Some(Self { id: rest.parse().ok()?, ..self })
+    }
 }
 impl Record for Way {
-    const KIND: &'static str = "invitation-way";
+    const KIND: &'static str = "way";
     fn key(&self) -> String {
         self.digest.clone()
+    }
+    fn lean(&self) -> Option<Self> {
+        Some(Self { digest: String::new(), ..*self })
+    }
+    fn whole(self, rest: &str) -> Option<Self> {
+        Some(Self { digest: rest.into(), ..self })
     }
 }
 
@@ -115,7 +121,10 @@ pub fn normal(code: &str) -> String {
 }
 
 fn way(kind: &str, secret: &str) -> String {
-    digest(format!("{kind} {secret}").as_bytes())
+    let mut digest = digest(format!("{kind} {secret}").as_bytes());
+    // 128 bits: nobody finds another secret of the same.
+    digest.truncate(32);
+    digest
 }
 
 /// A user's name as it is kept: no blanks around it, and not empty. Case is kept, and ignored when comparing.
@@ -152,17 +161,14 @@ pub fn create(
         ownership,
         created: tx.now(),
         expires: tx.now().plus(lifetime),
-        url: way("url", &key),
-        code: way("code", &normal(&code)),
-        challenge: way("challenge", &challenge(&key)),
         enrolment: tx.new_id(),
         spent: None,
     };
-    for digest in [&invitation.url, &invitation.code, &invitation.challenge] {
-        tx.put(&Way { digest: digest.clone(), invitation: invitation.id })?;
+    for digest in [way("code", &normal(&code)), way("challenge", &challenge(&key))] {
+        tx.put(&Way { digest, invitation: invitation.id })?;
     }
     tx.put(&invitation)?;
-    audit::note(tx, &actor.id, "invitation.made", invitation.id, "ok", &invitation.user)?;
+    audit::Event::of(&actor.id, "invitation.made", invitation.id).detail(&invitation.user).note(tx)?;
     Ok(Made { invitation, key, code })
 }
 
@@ -175,7 +181,7 @@ fn by(tx: &mut Tx<'_>, kind: &str, secret: &str) -> Result<Option<Invitation>> {
 
 /// The invitation whose url ends with this; spent and expired ones too.
 pub fn by_url(tx: &mut Tx<'_>, key: &str) -> Result<Option<Invitation>> {
-    by(tx, "url", key)
+    by_challenge(tx, &challenge(key))
 }
 
 /// The invitation with this SCEP challenge; spent and expired ones too.

@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Name {
     kind: String,
-    name: String,
+    /// The name as a part of the key.
+    part: String,
     device: DeviceId,
 }
 
@@ -22,7 +23,15 @@ pub(crate) const KINDS: [Kind; 1] = [Kind::of::<Name>()];
 impl Record for Name {
     const KIND: &'static str = "name";
     fn key(&self) -> String {
-        format!("{}/{}", place(&self.kind, &self.name), self.device)
+        format!("{}/{}/{}", self.kind, self.part, self.device.short())
+    }
+    fn lean(&self) -> Option<Self> {
+        Some(Self { kind: String::new(), part: String::new(), device: DeviceId::NONE })
+    }
+    fn whole(self, rest: &str) -> Option<Self> {
+        let (kind, rest) = rest.split_once('/')?;
+        let (part, device) = rest.split_once('/')?;
+        Some(Self { kind: kind.into(), part: part.into(), device: DeviceId::of_short(device)? })
     }
 }
 
@@ -63,7 +72,7 @@ pub const NAMED: &str = "named";
 /// Notes that the device goes by this name.
 pub fn claim(tx: &mut Tx<'_>, kind: &str, name: &str, device: DeviceId) -> Result<()> {
     if !name.is_empty() && name.len() <= 512 {
-        tx.put(&Name { kind: kind.into(), name: name.into(), device })?;
+        tx.put(&Name { kind: kind.into(), part: part(name), device })?;
     }
     Ok(())
 }

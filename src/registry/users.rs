@@ -27,8 +27,15 @@ pub struct User {
 /// Leads from a user to a device of theirs.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct OfUser {
-    user: String,
+    /// The user's name as a part of the key.
+    part: String,
     device: DeviceId,
+}
+
+impl OfUser {
+    fn of(device: &Device) -> Self {
+        Self { part: part(&device.user), device: device.id }
+    }
 }
 
 /// What this file keeps in the store.
@@ -43,7 +50,14 @@ impl Record for User {
 impl Record for OfUser {
     const KIND: &'static str = "user-device";
     fn key(&self) -> String {
-        format!("{}/{}", part(&self.user), self.device)
+        format!("{}/{}", self.part, self.device.short())
+    }
+    fn lean(&self) -> Option<Self> {
+        Some(Self { part: String::new(), device: DeviceId::NONE })
+    }
+    fn whole(self, rest: &str) -> Option<Self> {
+        let (part, device) = rest.split_once('/')?;
+        Some(Self { part: part.into(), device: DeviceId::of_short(device)? })
     }
 }
 
@@ -75,7 +89,7 @@ pub fn join(tx: &mut Tx<'_>, device: &Device) -> Result<()> {
     if of(tx, &device.user)?.is_none() {
         tx.put(&new(&device.user, tx.now()))?;
     }
-    let theirs = OfUser { user: device.user.clone(), device: device.id };
+    let theirs = OfUser::of(device);
     if tx.get::<OfUser>(theirs.key())?.is_none() {
         tx.put(&theirs)?;
     }
@@ -84,7 +98,7 @@ pub fn join(tx: &mut Tx<'_>, device: &Device) -> Result<()> {
 
 /// The device's record goes.
 pub(super) fn leave(tx: &mut Tx<'_>, device: &Device) {
-    tx.delete(&OfUser { user: device.user.clone(), device: device.id });
+    tx.delete(&OfUser::of(device));
 }
 
 fn new(name: &str, created: Timestamp) -> User {

@@ -1,6 +1,6 @@
 //! What goes on by itself: timers, wakes, sights written in batches, looks at the clock, checkpoints of the audit log.
 
-use super::{Server, webhook};
+use super::{Server, tidying, webhook};
 use crate::{
     admins, audit,
     clock::Timestamp,
@@ -39,6 +39,12 @@ impl Record for Seen {
     fn key(&self) -> String {
         self.enrolment.to_string()
     }
+    fn lean(&self) -> Option<Self> {
+        Some(Self { enrolment: EnrolmentId::NONE, at: self.at })
+    }
+    fn whole(self, rest: &str) -> Option<Self> {
+        Some(Self { enrolment: rest.parse().ok()?, at: self.at })
+    }
 }
 
 /// The later of what the device's record says and what was written since.
@@ -62,6 +68,7 @@ pub fn start(server: &Arc<Server>) {
     every(server, Duration::from_secs(1), |server| async move { sweep(&server).await });
     every(server, Duration::from_secs(1), |server| async move { webhook::send(&server).await });
     every(server, Duration::from_secs(20), |server| async move { write_seen(&server).await });
+    tidying::start(server);
     every(server, Duration::from_secs(60), |server| async move {
         server.strangers.write(&server.store).await?;
         server.store.run(admins::look_at_clock).await

@@ -30,7 +30,10 @@ impl Strangers {
         let write = move |tx: &mut crate::store::Tx<'_>| {
             for (address, count) in &counts {
                 let subject = address.map_or_else(|| "others".to_string(), |a| a.to_string());
-                audit::note(tx, "stranger", "stranger.refused", subject, "refused", &count.to_string())?;
+                audit::Event::of("stranger", "stranger.refused", subject)
+                    .outcome("refused")
+                    .detail(count.to_string())
+                    .note(tx)?;
             }
             Ok(())
         };

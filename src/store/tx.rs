@@ -19,6 +19,14 @@ pub trait Record: Serialize + DeserializeOwned {
     const FORMAT: u8 = 1;
     /// The rest of the key.
     fn key(&self) -> String;
+    /// The record without what its key says, as it lies in the store. `None`: as it is.
+    fn lean(&self) -> Option<Self> {
+        None
+    }
+    /// The whole of it again, by the rest of its key. `None`: that is no key of this kind.
+    fn whole(self, _rest: &str) -> Option<Self> {
+        Some(self)
+    }
     /// Whom a change concerns: a device's id, or [`EVERYTHING`].
     fn subject(&self) -> Option<String> {
         None
@@ -145,6 +153,20 @@ impl Tx<'_> {
         self.raw_scan(&full, after.as_deref(), limit)?.iter().map(|(key, bytes)| read_record(key, bytes)).collect()
     }
 
+    /// The keys alone, for kinds whose keys say all.
+    pub fn scan_keys<R: Record>(
+        &mut self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<String>, Fault> {
+        let kind = full_key(self.tenant, R::KIND, "")?;
+        let Ok(full) = full_key(self.tenant, R::KIND, prefix) else { return Ok(Vec::new()) };
+        let after = after.map(|after| full_key(self.tenant, R::KIND, after)).transpose()?;
+        let found = self.raw_scan(&full, after.as_deref(), limit)?;
+        Ok(found.iter().filter_map(|(key, _)| key.strip_prefix(&kind)).map(str::to_string).collect())
+    }
+
     /// All of them. For kinds that stay few (policies, groups, administrators), or for a background task.
     pub fn all<R: Record>(&mut self, prefix: &str) -> Result<Vec<R>, Fault> {
         self.scan(prefix, None, usize::MAX)
@@ -197,12 +219,14 @@ fn full_key(tenant: &str, kind: &str, key: &str) -> Result<String, Fault> {
 
 /// The record in these bytes.
 pub fn read_record<R: Record>(key: &str, bytes: &[u8]) -> Result<R, Fault> {
-    codec::decode(key, R::FORMAT, bytes)
+    let rest = key.splitn(3, '/').nth(2).unwrap_or_default();
+    let lean: R = codec::decode(key, R::FORMAT, bytes)?;
+    lean.whole(rest).ok_or_else(|| Fault::Corrupt { key: key.into(), why: "its key does not fit its kind".into() })
 }
 
 /// Key and bytes under which a tenant's record lies in the store.
 pub fn written<R: Record>(tenant: &str, record: &R) -> Result<Entry, Fault> {
     let key = full_key(tenant, R::KIND, &record.key())?;
-    let bytes = codec::encode(&key, R::FORMAT, record)?;
+    let bytes = codec::encode(&key, R::FORMAT, record.lean().as_ref().unwrap_or(record))?;
     Ok((key, bytes))
 }

@@ -71,7 +71,7 @@ pub struct Approval {
     pub detail: String,
     pub created: Timestamp,
     /// The same by the time that counts for waits.
-    asked: Steady,
+    pub asked: Steady,
     /// Who has seen it as it stands; the others are told at each of their calls.
     pub seen: BTreeSet<String>,
     /// Who has seen it before it grew: they must look again before they approve.
@@ -176,7 +176,7 @@ fn create(tx: &mut Tx<'_>, actor: &Actor, subject: Subject, detail: &str) -> Res
     };
     tx.put(&approval)?;
     tx.put(&Waiting { approval: approval.id })?;
-    audit::note(tx, &actor.id, "approval.asked", approval.id, "waiting", detail)?;
+    audit::Event::of(&actor.id, "approval.asked", approval.id).outcome("waiting").detail(detail).note(tx)?;
     notices::tell(tx, "approval.waiting", approval.id, detail)?;
     Ok(approval)
 }
@@ -221,7 +221,7 @@ fn decide(tx: &mut Tx<'_>, actor: &Actor, mut approval: Approval, stage: Stage) 
     tx.put(&approval)?;
     tx.delete(&Waiting { approval: approval.id });
     let outcome = if stage == Stage::Approved { "approved" } else { "rejected" };
-    audit::note(tx, &actor.id, "approval.decided", approval.id, outcome, "")?;
+    audit::Event::of(&actor.id, "approval.decided", approval.id).outcome(outcome).note(tx)?;
     Ok(approval)
 }
 
@@ -263,7 +263,7 @@ pub fn expire(tx: &mut Tx<'_>) -> Result<()> {
         end_held(tx, &approval, State::Expired)?;
         tx.put(&Approval { stage: Stage::Expired, ..approval })?;
         tx.delete(&waiting);
-        audit::note(tx, "system", "approval.decided", waiting.approval, "expired", "")?;
+        audit::Event::of("system", "approval.decided", waiting.approval).outcome("expired").note(tx)?;
     }
     Ok(())
 }

@@ -41,7 +41,7 @@ pub fn accept(tx: &mut Tx<'_>, checked: &Checked, commit: u64) -> Result<usize> 
         checked.damaged.len(),
         damaged.join(" "),
     );
-    audit::note(tx, LOCAL, "store.loss_accepted", "store", "ok", &detail)?;
+    audit::Event::of(LOCAL, "store.loss_accepted", "store").detail(&detail).note(tx)?;
     Ok(held)
 }
 

@@ -51,7 +51,7 @@ pub fn set(tx: &mut Tx<'_>, actor: &Actor, cancel_all: bool) -> Result<(Stop, us
     if !stop.on {
         stop = Stop { on: true, since: Some(tx.now()), by: Some(actor.name.clone()) };
         tx.put(&stop)?;
-        audit::note(tx, &actor.id, "stop.on", "stop", "ok", "")?;
+        audit::Event::of(&actor.id, "stop.on", "stop").note(tx)?;
         // Asked about a former stop; this one is another.
         approvals::lapse(tx, actor, &Subject::StopOff)?;
     }
@@ -61,7 +61,10 @@ pub fn set(tx: &mut Tx<'_>, actor: &Actor, cancel_all: bool) -> Result<(Stop, us
         for unsent in tx.all::<Unsent>("")? {
             let mut command = queue::command(tx, unsent.command)?;
             queue::ending::end(tx, &mut command, State::Cancelled, true)?;
-            audit::note(tx, &actor.id, "command.cancelled", command.id, "ok", "emergency stop")?;
+            audit::Event::of(&actor.id, "command.cancelled", command.id)
+                .on(command.device)
+                .detail("emergency stop")
+                .note(tx)?;
             approvals.extend(command.approval);
             cancelled += 1;
         }
@@ -83,5 +86,5 @@ pub fn ask_off(tx: &mut Tx<'_>, actor: &Actor) -> Result<Approval> {
 /// Lifts it, once a second person agreed.
 pub(super) fn lift(tx: &mut Tx<'_>, actor: &str) -> Result<()> {
     tx.put(&Stop::default())?;
-    audit::note(tx, actor, "stop.off", "stop", "ok", "")
+    audit::Event::of(actor, "stop.off", "stop").note(tx)
 }

@@ -10,6 +10,7 @@
 )]
 
 mod client;
+mod sizes;
 
 use axum::{body::Body, http::Request};
 use client::{DM, FIRST, Identity, LEAVING, Reply, SOAP, To};

@@ -95,6 +95,7 @@ macro_rules! store_contract {
         a_sent_full_wipe_is_not_handed_to_mail_once_the_phone_is_personal,
         mail_is_shut_by_the_wipe_that_ended_it,
         a_rejected_notice_silences_no_other,
+        a_store_is_of_one_size_after_thirty_days_and_after_ninety,
     } };
 }
 

@@ -36,6 +36,8 @@ pub(crate) const TEST: &[Package] = &[
     // File systems whose power is cut.
     Package { name: "e2fsprogs", present: || program("mkfs.ext4").is_some() },
     Package { name: "mount", present: || program("losetup").is_some() },
+    // Clocks that are set wrong.
+    Package { name: "libfaketime", present: faketime },
     // Debian cuts the part out of Python that fills a virtual environment.
     Package { name: "python3-venv", present: || succeeds(Command::new("python3").args(["-c", "import ensurepip"])) },
     Package { name: "golang-go", present: || program("go").is_some() },
@@ -102,6 +104,11 @@ fn package_lists_are_there() -> bool {
 }
 
 /// Whether the C compiler finds a header, wherever the system keeps it.
+fn faketime() -> bool {
+    let Ok(folders) = fs::read_dir("/usr/lib") else { return false };
+    folders.flatten().any(|folder| folder.path().join("faketime/libfaketimeMT.so.1").is_file())
+}
+
 fn header(name: &str) -> bool {
     let source = format!("echo '#include <{name}>' | cc -E -x c - $(pkg-config --cflags-only-I openssl 2>/dev/null)");
     succeeds(Command::new("sh").args(["-c", &source]))

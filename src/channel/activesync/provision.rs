@@ -36,7 +36,11 @@ pub(super) fn take(
         if matches!(message, Message::WipeAck { .. }) && stand.kept.unproved != stand.kept.told {
             stand.kept.unproved = stand.kept.told;
             let id = stand.who.enrolment;
-            audit::note(tx, "stranger", "answer.unproved", id, "ignored", "a wipe's acknowledgement without a login")?;
+            audit::Event::of("stranger", "answer.unproved", id)
+                .on(stand.who.device.id)
+                .outcome("ignored")
+                .detail("a wipe's acknowledgement without a login")
+                .note(tx)?;
         }
         message = Message::Empty;
     } else if let Some(said) = &body.device_information {
@@ -54,14 +58,11 @@ pub(super) fn take(
             Output::Erased(scope) | Output::StrayWipeAck(scope) => erased(tx, stand, scope)?,
             Output::WipeFailed(_) => {
                 let told = stand.kept.told.map(|id| id.to_string()).unwrap_or_default();
-                audit::note(
-                    tx,
-                    "device",
-                    "wipe.declined",
-                    told,
-                    "pending",
-                    "the client answered status 2; it is told again",
-                )?;
+                audit::Event::of("device", "wipe.declined", told)
+                    .on(stand.who.device.id)
+                    .outcome("pending")
+                    .detail("the client answered status 2; it is told again")
+                    .note(tx)?;
             }
         }
     }

@@ -210,7 +210,7 @@ fn by_login(
         Some(_) if !asker.proved => Ok(Err(Refusal::NoLogin)),
         Some(_) if !asker.asked => Ok(Err(Refusal::WrongName)),
         Some(ground) => {
-            identity::note_refusal_of(tx, id, ground)?;
+            identity::note_refusal_of(tx, Some(device.id), id, ground)?;
             Ok(Err(Refusal::Denied))
         }
     }
@@ -242,14 +242,11 @@ fn unknown(tx: &mut Tx<'_>, user: &User, request: &Request) -> Result<Who> {
     users::note(tx, Channel::Activesync, &device.user, &user.login)?;
     tx.put(&device)?;
     let detail = format!("device {}, by password", device.id);
-    audit::note(
-        tx,
-        "device",
-        "enrolment.complete",
-        id,
-        device.enrolment(id).map_or("", |e| e.state_within(device.life)),
-        &detail,
-    )?;
+    audit::Event::of("device", "enrolment.complete", id)
+        .on(device.id)
+        .outcome(device.enrolment(id).map_or("", |e| e.state_within(device.life)))
+        .detail(&detail)
+        .note(tx)?;
     Ok(Who { device, enrolment: id })
 }
 
@@ -260,7 +257,7 @@ fn join(tx: &mut Tx<'_>, user: &User, identity: &str, id: EnrolmentId) -> Result
     let others = lookup::claimants(tx, Channel::Activesync.as_str(), identity)?;
     if found.iter().chain(&others).any(|device| !same_user(device)) {
         let detail = "another user's device goes by the same name; nothing was joined";
-        audit::note(tx, "device", "device.name_taken", id, "noted", detail)?;
+        audit::Event::of("device", "device.name_taken", id).by(id).outcome("noted").detail(detail).note(tx)?;
     }
     let mut joins = found.into_iter().filter(|d| user.whole && same_user(d) && d.live().next().is_some());
     Ok(joins.find(|d| !matches!(d.life, Life::Retired | Life::Wiped)))

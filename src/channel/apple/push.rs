@@ -137,5 +137,5 @@ fn retire(tx: &mut Tx<'_>, device: DeviceId, enrolment: EnrolmentId, token: &str
     }
     push.retired = true;
     tx.put(&device)?;
-    crate::audit::note(tx, "system", "push.retired", enrolment, "ok", &format!("device {}", device.id))
+    crate::audit::Event::of("system", "push.retired", enrolment).on(device.id).note(tx)
 }

@@ -93,7 +93,7 @@ mod tests {
         };
         let running = serve::start(&options).await.unwrap();
         let make = |tx: &mut Tx<'_>| {
-            let (id, not_after) = (EnrolmentId(Uuid::nil()), Timestamp(i64::MAX));
+            let (id, not_after) = (EnrolmentId(Uuid::from_u128(1)), Timestamp(i64::MAX));
             let certificate = Certificate { serial: "01".into(), sha256: SHOWN, not_before: tx.now(), not_after };
             let mut device = Device::new(device(), "ann", Ownership::Corporate, Platform::Macos, tx.now());
             device.enrolments.push(Enrolment::new(id, Channel::Apple, "MAC", EnrolmentState::Enrolled, tx.now()));
@@ -116,7 +116,7 @@ mod tests {
     }
 
     fn device() -> DeviceId {
-        DeviceId(Uuid::nil())
+        DeviceId(Uuid::from_u128(2))
     }
 
     async fn users(server: &Server) -> BTreeMap<String, MacUser> {

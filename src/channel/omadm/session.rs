@@ -247,7 +247,11 @@ impl Visit<'_, '_> {
             return Ok(());
         }
         let (action, enrolment) = (command.action().as_str(), self.credential.enrolment);
-        audit::note(self.tx, "device", "command.repeated", command.id, action, &format!("enrolment {enrolment}"))
+        audit::Event::of("device", "command.repeated", command.id)
+            .on(command.device)
+            .outcome(action)
+            .detail(format!("enrolment {enrolment}"))
+            .note(self.tx)
     }
 
     /// Queues what nobody had to ask for. True where something was queued.

@@ -48,7 +48,7 @@ fn calls() -> Vec<(&'static str, Call)> {
         ("a page of the log", call(|tx, _, text| audit::list(tx, Some(text), 10).map(drop))),
         ("a page of approvals", call(|tx, local, text| approvals::list(tx, local, Some(text), 10).map(drop))),
         ("a known head", call(|tx, _, text| audit::verify(tx, Some(text)).map(drop))),
-        ("an entry", call(|tx, _, text| audit::note(tx, text, text, text, text, text))),
+        ("an entry", call(|tx, _, text| audit::Event::of(text, text, text).outcome(text).detail(text).note(tx))),
         ("a notice", call(|tx, _, text| notices::tell(tx, text, text, text))),
         ("a policy", call(|tx, _, text| policies::find(tx, text).map(drop))),
         ("a policy's end", call(|tx, _, text| policies::look_at_end(tx, text).map(drop))),

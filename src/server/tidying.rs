@@ -1,0 +1,46 @@
+//! Walks over what may be over and has it forgotten: some records every few seconds, beside the writer, and round again.
+
+use super::{Server, background::every};
+use crate::{
+    error::Result,
+    queue::Command,
+    registry::{
+        credential::Revocation,
+        invitation::{Invitation, Way},
+    },
+    retention::{self, Ends},
+    wipe::Approval,
+};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+/// Between two steps: some four million records of each kind in a day.
+const PAUSE: Duration = Duration::from_secs(10);
+
+pub(super) fn start(server: &Arc<Server>) {
+    walk::<Command>(server);
+    walk::<Invitation>(server);
+    walk::<Way>(server);
+    walk::<Approval>(server);
+    walk::<Revocation>(server);
+}
+
+fn walk<R: Ends + 'static>(server: &Arc<Server>) {
+    let place = Arc::new(Mutex::new(None));
+    every(server, PAUSE, move |server| step::<R>(server, place.clone()));
+}
+
+/// The next records; `place` is where the walk has come to.
+async fn step<R: Ends + 'static>(server: Arc<Server>, place: Arc<Mutex<Option<String>>>) -> Result<()> {
+    let after = place.lock().map(|place| place.clone()).unwrap_or_default();
+    let (over, next) = server.store.read(move |tx| retention::look::<R>(tx, after.as_deref())).await?;
+    if !over.is_empty() {
+        server.store.run(move |tx| retention::forget::<R>(tx, &over)).await?;
+    }
+    if let Ok(mut place) = place.lock() {
+        *place = next;
+    }
+    Ok(())
+}

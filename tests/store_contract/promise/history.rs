@@ -1,0 +1,103 @@
+//! History ends: what is over is forgotten after its time, and a store does not grow by the days alone.
+
+use super::*;
+use lanyard::{
+    queue::Action,
+    registry::{
+        credential::Revocation,
+        invitation::{Invitation, Way},
+    },
+    retention::{self, Ends},
+};
+use std::collections::BTreeMap;
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// One round over all that may be over.
+async fn tidy(fixture: &Fixture) {
+    walk::<Command>(fixture).await;
+    walk::<Invitation>(fixture).await;
+    walk::<Way>(fixture).await;
+    walk::<Approval>(fixture).await;
+    walk::<Revocation>(fixture).await;
+}
+
+async fn walk<R: Ends + 'static>(fixture: &Fixture) {
+    let mut after = None;
+    loop {
+        let from: Option<String> = after.take();
+        let (over, next) = fixture.store.read(move |tx| retention::look::<R>(tx, from.as_deref())).await.unwrap();
+        fixture.store.run(move |tx| retention::forget::<R>(tx, &over)).await.unwrap();
+        let Some(next) = next else { return };
+        after = Some(next);
+    }
+}
+
+/// A day of a small fleet: facts asked for, restarts, a lock, an invitation that nobody uses, a request that is rejected; and once
+/// a month a retire.
+async fn a_day(fixture: &Fixture, day: u32, devices: &[DeviceId]) {
+    let local = fixture.local().await;
+    for id in devices {
+        for act in [Act::Sync, Act::Restart] {
+            let asked = ask(fixture, *id, act).await;
+            take(fixture, *id, Talk::Fresh).await.unwrap();
+            settle(fixture, *id, asked.id, done()).await;
+        }
+    }
+    let (actor, id) = (local.clone(), devices[0]);
+    let lock = move |tx: &mut Tx<'_>| wipe::ask_lock(tx, &actor, &id.to_string(), "daily", None, &able);
+    let lock = fixture.store.run(lock).await.unwrap();
+    take(fixture, id, Talk::Fresh).await.unwrap();
+    settle(fixture, id, lock.id, done()).await;
+    let invite = move |tx: &mut Tx<'_>| {
+        invitation::create(tx, &local, Channel::Apple, "new@example.org", Ownership::Corporate, None).map(drop)
+    };
+    fixture.store.run(invite).await.unwrap();
+    if day.is_multiple_of(30) {
+        let local = fixture.local().await;
+        let leaver = fixture.device(&format!("leaver {day}"), &[Channel::Apple]).await;
+        fixture.wipe(&local, leaver.id, Scope::Selective).await.unwrap();
+    }
+}
+
+/// Records by kind, those left out that stay as long as the audit log.
+async fn counted(fixture: &Fixture) -> BTreeMap<&'static str, usize> {
+    let count = |tx: &mut Tx<'_>| {
+        let commands = tx.all::<Command>("")?.into_iter().filter(|c| c.action() != Action::Wipe).count();
+        let counts = [
+            ("command", commands),
+            ("invitation", tx.all::<Invitation>("")?.len()),
+            ("way", tx.all::<Way>("")?.len()),
+            ("approval", tx.all::<Approval>("")?.len()),
+        ];
+        Ok(BTreeMap::from(counts))
+    };
+    fixture.store.run(count).await.unwrap()
+}
+
+pub async fn a_store_is_of_one_size_after_thirty_days_and_after_ninety(fixture: Fixture) {
+    let local = fixture.local().await;
+    let keep = move |tx: &mut Tx<'_>| settings::set(tx, &local, "keep.commands", "30d").map(drop);
+    fixture.store.run(keep).await.unwrap();
+    let mut devices = Vec::new();
+    for number in 0..3 {
+        devices.push(fixture.device(&format!("u{number}"), &[Channel::Apple]).await.id);
+    }
+    let mut sizes = Vec::new();
+    for day in 0..150 {
+        if [70, 130].contains(&day) {
+            sizes.push(counted(&fixture).await);
+        }
+        a_day(&fixture, day, &devices).await;
+        if !fixture.pass(DAY) {
+            return;
+        }
+        fixture.store.run(admins::look_at_clock).await.unwrap();
+        tidy(&fixture).await;
+    }
+    assert_eq!(sizes[0], sizes[1]);
+    assert!(sizes[0]["command"] > 3 * 30, "what is younger is kept: {sizes:?}");
+    let wipes = |tx: &mut Tx<'_>| Ok(tx.all::<Command>("")?.into_iter().filter(|c| c.action() == Action::Wipe).count());
+    assert_eq!(fixture.store.run(wipes).await.unwrap(), 5, "wipes stay");
+    assert!(fixture.store.run(|tx| audit::verify(tx, None)).await.unwrap().ok);
+}
