@@ -60,9 +60,13 @@ fn main() {
             psql(&base, &format!("create database {database}"));
             let url = format!("{}/{database}", base.rsplit_once('/').unwrap().0);
             let roots = Arc::new(rustls::RootCertStore::empty());
-            tokio::task::spawn_blocking(move || Box::new(Postgres::open(&url, "bench", &roots).unwrap()) as _)
-                .await
-                .unwrap()
+            let mark = std::env::temp_dir().join(&database);
+            tokio::task::spawn_blocking(move || {
+                let rise = Arc::new(lanyard::kinds::rise);
+                Box::new(Postgres::open(&url, "bench", &roots, &mark, rise).unwrap()) as _
+            })
+            .await
+            .unwrap()
         };
         let (rate, written) = ours(open("ours").await, time).await;
         let single = bare(open("single").await, SINGLE, time).await;

@@ -209,9 +209,17 @@ pub async fn run(options: Options) -> Result<(), String> {
         _ = terminate.recv() => {}
         _ = hang_up.recv() => {}
         _ = tokio::signal::ctrl_c() => {}
+        () = store_is_dead(&running.server) => return Err("the store's thread has ended: start the server anew".into()),
     }
     running.stop().await;
     Ok(())
+}
+
+/// A server without its store answers nothing: better to end, so that whoever supervises it starts it anew.
+async fn store_is_dead(server: &Server) {
+    while !server.store.is_dead() {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
 }
 
 /// The roots that outgoing calls trust, besides the system's those of `--trust`.

@@ -29,6 +29,7 @@ pub use postgres::Postgres;
 pub use seldom::Seldom;
 pub use sled::{Checked, Rise, Sled};
 pub use time::{Belief, Found, Time};
+pub(crate) use tx::{DISTRUSTED, EVERYTHING};
 pub use tx::{Record, Tx, read_record, written};
 pub use writer::{Changed, Fill, Observer, Options, Store, TENANT};
 

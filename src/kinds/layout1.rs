@@ -103,8 +103,7 @@ fn in_place(parts: &Value) -> Value {
         };
         let at = part.get("at").and_then(Value::as_str).and_then(|at| OffsetDateTime::parse(at, &Rfc3339).ok());
         let at = at.map_or(0, OffsetDateTime::unix_timestamp);
-        let hash: String = part.get("hash").and_then(Value::as_str).unwrap_or_default().chars().take(32).collect();
-        (id.clone(), json!({"hash": hash, "outcome": outcome, "at": at}))
+        (id.clone(), json!({"hash": part.get("hash"), "outcome": outcome, "at": at}))
     });
     Value::Object(risen.collect())
 }

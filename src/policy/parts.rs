@@ -142,8 +142,7 @@ impl PartContent {
                 elements.iter().fold(framed, |framed, (name, value)| framed.field(name).field(value))
             }
         };
-        // 128 bits: enough to tell contents apart, and a device's record holds one for each part.
-        openssl::sha::sha256(&framed.0).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+        openssl::sha::sha256(&framed.0).iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
 
@@ -290,7 +289,7 @@ mod tests {
             |text: &str| desired(&effective([&PolicyFile::parse(text).unwrap()]), Channel::Activesync, Platform::Other);
         let hash = |text: &str| parts(text)[&PartId::Document].hash.clone();
         let first = hash("name: a\nassign: all\npasscode: {min_length: 8}\n");
-        assert_eq!(first.len(), 32);
+        assert_eq!(first.len(), 64);
         assert_eq!(first, hash("name: b\nassign: [x]\npasscode: {required: true, min_length: 8}\n"));
         assert_ne!(first, hash("name: a\nassign: all\npasscode: {min_length: 9}\n"));
         assert_ne!(first, hash("name: a\nassign: all\npasscode: {min_length: 8}\nactivesync: {AllowWiFi: 1}\n"));

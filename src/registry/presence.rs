@@ -8,7 +8,7 @@ use super::Channel;
 use crate::{
     clock::Timestamp,
     ids::{DeviceId, EnrolmentId, Fingerprint},
-    store::{Changed, Observer},
+    store::{Changed, DISTRUSTED, EVERYTHING, Observer},
 };
 use std::{
     collections::{BTreeSet, HashMap},
@@ -22,6 +22,10 @@ use tokio::sync::Notify;
 
 /// Older news than this count for nothing where other nodes write too.
 const FRESH: Duration = Duration::from_secs(1);
+
+/// Over so long all who wait are woken where nobody knows what changed, in as many steps: they all ask the store.
+const SPREAD: Duration = Duration::from_secs(3);
+const STEPS: u32 = 30;
 
 /// A device that polled and had nothing due.
 #[derive(Debug)]
@@ -120,7 +124,8 @@ impl Presence {
     }
 
     /// Told whenever something about the device changes, on this node or another (then within the feed's quarter of a second).
-    /// What concerns every device (a policy, a setting) is not told: nobody shall ask the store in thousands at once.
+    /// What concerns every device (a policy, a setting) is not told: nobody shall ask the store in thousands at once. Where news
+    /// may have been missed all are told, one after another over some seconds.
     /// Hold it while asking the store, and wait after: `notified()` made before the question misses nothing.
     pub fn watch(&self, device: DeviceId) -> Arc<Notify> {
         let Ok(mut waiting) = self.waiting.write() else { return Arc::default() };
@@ -137,6 +142,9 @@ impl Presence {
     }
 
     fn tell(&self, subjects: &BTreeSet<String>) {
+        if subjects.contains(DISTRUSTED) {
+            self.tell_all();
+        }
         let Ok(mut waiting) = self.waiting.write() else { return };
         for subject in subjects {
             match waiting.get(subject).map(Weak::upgrade) {
@@ -145,6 +153,21 @@ impl Presence {
                 None => {}
             }
         }
+    }
+
+    /// The writer goes on meanwhile. Whoever begins to wait from now on asks the store first.
+    fn tell_all(&self) {
+        let Ok(waiting) = self.waiting.read() else { return };
+        let all: Vec<Weak<Notify>> = waiting.values().cloned().collect();
+        if all.is_empty() {
+            return;
+        }
+        std::thread::spawn(move || {
+            for some in all.chunks(all.len().div_ceil(STEPS as usize)) {
+                some.iter().filter_map(Weak::upgrade).for_each(|who| who.notify_waiters());
+                std::thread::sleep(SPREAD / STEPS);
+            }
+        });
     }
 
     /// The device behind this certificate, or the user of it, if nothing is due for them; notes that it was seen. `None`: ask the store.
@@ -190,7 +213,7 @@ impl Observer for Presence {
     fn changed(&self, subjects: &BTreeSet<String>) {
         self.tell(subjects);
         let Ok(mut known) = self.known.write() else { return };
-        if subjects.contains("*") {
+        if subjects.contains(EVERYTHING) || subjects.contains(DISTRUSTED) {
             let all: Vec<String> = known.of_device.keys().cloned().collect();
             all.iter().for_each(|device| known.forget(device));
         } else {
@@ -273,6 +296,23 @@ mod tests {
         }
         presence.changed(&[mine.to_string()].into());
         assert!(presence.waiting.read().unwrap().is_empty(), "nobody waits any more");
+    }
+
+    #[tokio::test]
+    async fn all_who_wait_are_woken_where_news_may_have_been_missed() {
+        let presence = Presence::new(true);
+        let watches: Vec<_> = (0..100).map(|byte| presence.watch(entry(byte).device)).collect();
+        let mut news: Vec<_> = watches.iter().map(|watch| Box::pin(watch.notified())).collect();
+        for one in &mut news {
+            assert!(!one.as_mut().enable(), "nothing yet");
+        }
+        presence.remember(Box::new(entry(1)));
+        presence.changed(&[DISTRUSTED.to_string()].into());
+        presence.caught_up(Instant::now());
+        assert!(presence.idle(&Fingerprint([1; 32]), None, Timestamp(1)).is_none(), "and nothing is remembered");
+        for (number, one) in news.into_iter().enumerate() {
+            assert!(tokio::time::timeout(SPREAD * 5, one).await.is_ok(), "{number}");
+        }
     }
 
     #[test]

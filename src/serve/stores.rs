@@ -4,6 +4,7 @@ use super::{Folder, folder, keys, options::StoreUrl};
 use crate::{
     clock::Clock,
     error::Result as Done,
+    http::connector::trusted_roots,
     kinds,
     registry::presence::Presence,
     store::{Checked, Engine, Fault, Options, Postgres, Sled, Store, TENANT},
@@ -40,7 +41,8 @@ pub(super) async fn open(
                 opened.map(|s| Box::new(s) as _).map_err(|fault| words(path, &beside, &fault))
             }
             StoreUrl::Postgres(url) => {
-                Postgres::open(url, &name, &roots).map(|s| Box::new(s) as _).map_err(|e| format!("store: {e}"))
+                let opened = Postgres::open(url, &name, &roots, &beside.path(MARK), Arc::new(kinds::rise));
+                opened.map(|s| Box::new(s) as _).map_err(|e| format!("store: {e}"))
             }
         }
     });
@@ -64,7 +66,9 @@ pub async fn check(url: &str, folder: &Folder) -> Result<Checked, String> {
     let (at, beside) = (url.to_string(), folder.clone());
     blocking(move || match StoreUrl::parse(&at)? {
         StoreUrl::Sled(path) => Sled::check(path, &beside.path(MARK)).map_err(|fault| words(path, &beside, &fault)),
-        StoreUrl::Postgres(_) => Err("PostgreSQL checks its own pages (data_checksums, pg_amcheck)".into()),
+        StoreUrl::Postgres(url) => {
+            Postgres::check(url, &roots()?, &beside.path(MARK)).map_err(|e| format!("store: {e}"))
+        }
     })
     .await
 }
@@ -76,13 +80,24 @@ pub async fn accept_loss(url: &str, folder: &Folder, commit: u64, clock: Clock) 
         return Err("nothing is missing: there is no loss to accept".into());
     }
     let (at, beside, node) = (url.to_string(), folder.clone(), folder.node()?);
-    let engine = blocking(move || match StoreUrl::parse(&at)? {
-        StoreUrl::Sled(path) => has_ca(path)
-            .and_then(|()| Sled::accept(path, &beside.path(MARK), commit, clock, Arc::new(kinds::rise)))
-            .map_err(|fault| words(path, &beside, &fault)),
-        StoreUrl::Postgres(_) => Err("PostgreSQL: nothing was lost that this program could know of".to_string()),
+    let name = node.clone();
+    let engine = blocking(move || -> Result<Box<dyn Engine>, String> {
+        let (mark, rise) = (beside.path(MARK), Arc::new(kinds::rise));
+        match StoreUrl::parse(&at)? {
+            StoreUrl::Sled(path) => {
+                let opened = has_ca(path).and_then(|()| Sled::accept(path, &mark, commit, clock, rise));
+                opened.map(|s| Box::new(s) as _).map_err(|fault| words(path, &beside, &fault))
+            }
+            StoreUrl::Postgres(url) => {
+                let roots = roots()?;
+                let opened = Postgres::peek(url, &roots, &ca_key())
+                    .and_then(|found| is_ca(found).map_err(Fault::Refused))
+                    .and_then(|()| Postgres::accept(url, &name, &roots, &mark, commit, rise));
+                opened.map(|s| Box::new(s) as _).map_err(|e| format!("store: {e}"))
+            }
+        }
     });
-    let store = start(Box::new(engine.await?), node, Arc::new(Presence::new(false)));
+    let store = start(engine.await?, node, Arc::new(Presence::new(false)));
     let held: Done<usize> = store.run(move |tx| loss::accept(tx, &checked, commit)).await;
     blocking(move || {
         store.close();
@@ -98,23 +113,38 @@ pub async fn show(url: &str, folder: &Folder, key: &str) -> Result<serde_json::V
     blocking(move || match StoreUrl::parse(&at)? {
         StoreUrl::Sled(path) => {
             let found = Sled::peek(path, &key).map_err(|fault| words(path, &beside, &fault))?;
-            let bytes = found.map_err(|near| no_such(&key, &near))?;
-            let record = kinds::show(&key, &bytes).map_err(|e| e.to_string())?;
-            Ok(serde_json::json!({"key": key, "bytes": bytes.len(), "record": record}))
+            shown(&key, &found.map_err(|near| no_such(&key, &near))?)
         }
-        StoreUrl::Postgres(_) => Err("records are shown of an embedded store alone".into()),
+        StoreUrl::Postgres(url) => {
+            let found = Postgres::peek(url, &roots()?, &key).map_err(|e| format!("store: {e}"))?;
+            shown(&key, &found.map_err(|near| no_such(&key, &near))?)
+        }
     })
     .await
 }
 
+fn shown(key: &str, bytes: &[u8]) -> Result<serde_json::Value, String> {
+    let record = kinds::show(key, bytes).map_err(|e| e.to_string())?;
+    Ok(serde_json::json!({"key": key, "bytes": bytes.len(), "record": record}))
+}
+
+/// The system's, for verbs that know no `--trust`.
+fn roots() -> Result<Arc<RootCertStore>, String> {
+    trusted_roots(&[]).map_err(|e| e.to_string())
+}
+
 /// Whether a store holds what all devices are known by: one that lost it must not be gone on with, or a new CA would be made.
 fn has_ca(path: &Path) -> Result<(), Fault> {
-    let key = format!("{TENANT}/{}/", keys::CA);
-    if Sled::peek(path, &key)?.is_ok_and(|bytes| kinds::show(&key, &bytes).is_ok()) {
-        return Ok(());
-    }
-    let text = "the device CA is not in it, so no device could be known again: put a backup back";
-    Err(Fault::Refused(format!("store {}: {text}", path.display())))
+    is_ca(Sled::peek(path, &ca_key())?).map_err(|text| Fault::Refused(format!("store {}: {text}", path.display())))
+}
+
+fn ca_key() -> String {
+    format!("{TENANT}/{}/", keys::CA)
+}
+
+fn is_ca(found: Result<Vec<u8>, Vec<String>>) -> Result<(), String> {
+    let whole = found.is_ok_and(|bytes| kinds::show(&ca_key(), &bytes).is_ok());
+    whole.then_some(()).ok_or("the device CA is not in it, so no device could be known again: put a backup back".into())
 }
 
 fn no_such(key: &str, near: &[String]) -> String {

@@ -2,187 +2,323 @@
 //!
 //! Batches take turns by one advisory lock, held for the length of a transaction; PostgreSQL releases it after the commit is
 //! visible. A node that stops in its turn is ended by the server (`idle_in_transaction_session_timeout`), so that it holds
-//! up the others for ten seconds at most. The change feed is read by snapshot, so it stays right if turns are ever split.
+//! up the others for some seconds at most. A batch is three messages: the turn with the clock and the feed, what is read, and what
+//! is written with the end. The change feed is read by snapshot, so it stays right if turns are ever split.
 //!
 //! What was read or written is kept in memory ([`Cache`]): each batch writes to the feed which keys it wrote, and a batch begins by
 //! reading what the feed says of others, so within its turn a node knows what of its memory is still true. Each process writes to
 //! the feed under a name of its own; a lock on the node's name keeps two of one node apart, whose audit chains would run together.
 
 mod cache;
+mod check;
+mod layout;
+mod link;
+mod mark;
+mod readers;
+mod session;
+mod time;
 mod tls;
 
 use self::{
-    cache::{Cache, hash},
+    cache::Cache,
+    link::{Batch, Link, News, Unwritten},
+    mark::{Mark, Note},
+    readers::{Pool, Source},
+    session::{Failure, Purpose, Session},
+    time::{Beside, Hands, Shown},
     tls::Tls,
 };
-use super::{Changes, Engine, Fault, LAYOUT, Moment, Reader, Writes, tx::EVERYTHING};
-use crate::clock::{Steady, Timestamp};
-use postgres::{Client, Config, NoTls, Statement, config::SslMode};
+use super::{Changes, Checked, DISTRUSTED, Engine, Fault, LAYOUT, Moment, Reader, Readers, Rise, Writes};
+use crate::clock::Steady;
 use rustls::RootCertStore;
 use std::{
+    collections::HashMap,
+    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
+use tokio_postgres::{Config, config::Host};
 
-/// The advisory lock of a store: "lanyard" in ASCII.
+/// The advisory lock of a batch: "lanyard" in ASCII.
 const TURN: i64 = 0x006c_616e_7961_7264;
+/// The one that all nodes share, and that whoever must be alone has: "nodes".
+const OTHERS: i64 = 0x006e_6f64_6573;
+/// What our sessions are called in `pg_stat_activity`.
+const APPLICATION: &str = "lanyard";
 /// The feed keeps an hour; who has not read for half of that forgets everything instead.
-const FEED_KEPT: &str = "1 hour";
 const FEED_TRUSTED: Duration = Duration::from_secs(1800);
+/// No transaction has such an id: nothing is read of the feed before it is trusted.
+const NEVER: &str = "18446744073709551615";
+/// News that were asked for with the turn and took longer are read again: their asker may have stood still.
+const PROMPT: Duration = Duration::from_millis(250);
 /// How long a node waits for its name: a former process may still be draining.
 const NAME_WAIT: Duration = Duration::from_secs(20);
-/// How often the highest time seen is written, and the feed pruned.
-const TIME_STEP: Duration = Duration::from_secs(10);
+/// How long a start waits for a database that is away.
+const START_WAIT: Duration = Duration::from_secs(60);
+/// Records asked for at once, so that each answer keeps its deadline.
+const PAGE: usize = 2000;
+/// A failure that goes on is told of so often.
+const TOLD: Duration = Duration::from_secs(60);
 
-/// Step by step from an empty database; a step once released is never edited.
-const MIGRATIONS: [&str; 1] = [r#"
-    CREATE TABLE lanyard_docs (key text COLLATE "C" PRIMARY KEY, value bytea NOT NULL);
-    CREATE TABLE lanyard_feed (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
-        at timestamptz NOT NULL DEFAULT now(), node text NOT NULL, subjects text[] NOT NULL, keys bigint[] NOT NULL);
-    CREATE INDEX lanyard_feed_xid ON lanyard_feed (xid);
-    CREATE INDEX lanyard_feed_at ON lanyard_feed (at);
-    CREATE TABLE lanyard_time (latest bigint NOT NULL);
-    INSERT INTO lanyard_time VALUES (0);
-"#];
-
-/// A connection with what is asked on it again and again.
-struct Link {
-    client: Client,
-    clock: Statement,
-    news: Statement,
-    get: Statement,
-    scan: Statement,
-    put: Statement,
-    delete: Statement,
-    tell: Statement,
-}
-
-/// See the module.
-pub struct Postgres {
+/// Where the database is, and as whom it is asked.
+struct Place {
     config: Config,
     /// None: nobody asked for it.
     tls: Option<Tls>,
     node: String,
+}
+
+/// See the module.
+pub struct Postgres {
+    place: Arc<Place>,
     /// Of this process alone: what it wrote to the feed is no news to it.
     author: String,
     link: Option<Link>,
     /// No transaction below this id was still open when the feed was last read.
     horizon: String,
-    /// When the feed was last read, by the clock that prunes it.
-    read: Option<Timestamp>,
+    /// When that was; none on a new connection.
+    read: Option<Steady>,
     cache: Cache,
-    latest: Timestamp,
-    written: Timestamp,
+    hands: Hands,
+    beside: Beside,
+    /// The store, and how far it came as far as this node knows.
+    seen: Mark,
+    note: Note,
+    turn: Option<Turn>,
+    /// Why the last batch that wrote came to nothing, and when that was last told.
+    failed: Option<(String, Instant)>,
+    /// Nobody else may come before the first batch that writes.
+    alone: bool,
+    pool: Arc<Pool>,
+}
+
+/// A batch that is open.
+struct Turn {
+    shown: Shown,
+    steady: Steady,
+    /// Number and token of the last batch.
+    commit: (i64, i64),
+    /// What the feed said when it began, until it is asked for.
+    news: Option<News>,
 }
 
 impl Postgres {
     /// Connects and brings the tables up to this program's layout. `node` must differ between nodes. With `sslmode=require` in the
-    /// address the connection is encrypted and the server must prove its name under `roots`; else it is not encrypted.
-    pub fn open(url: &str, node: &str, roots: &Arc<RootCertStore>) -> Result<Self, Fault> {
-        let mut config: Config = url.parse().map_err(|e: postgres::Error| Fault::Away(e.to_string()))?;
-        config.connect_timeout(Duration::from_secs(5)).keepalives_idle(Duration::from_secs(5));
-        config.tcp_user_timeout(Duration::from_secs(15)).application_name("lanyard");
-        let tls = (config.get_ssl_mode() == SslMode::Require).then(|| Tls::new(roots)).transpose();
-        let tls = tls.map_err(|e| Fault::Away(format!("TLS: {e}")))?;
-        let node = node.to_string();
-        let zero = Timestamp(0);
+    /// address the connection is encrypted and the server must prove its name under `roots`; else it is not encrypted. `mark` is
+    /// the file where this node notes how far it saw the store come; `rise` makes this layout's records of those of an older one.
+    pub fn open(
+        url: &str,
+        node: &str,
+        roots: &Arc<RootCertStore>,
+        mark: &Path,
+        rise: Arc<Rise>,
+    ) -> Result<Self, Fault> {
+        let place = Arc::new(Place::new(url, node, roots)?);
+        let note = Note::at(mark);
+        let marked = note.read().map_err(|why| link::refused(format!("not looked at: {why}")))?;
+        let mut session = place.reach()?;
+        let layout = layout::found(&mut session).map_err(|failure| Fault::Away(failure.words()))?;
+        match (layout, marked) {
+            (0, Some(marked)) => {
+                let words = format!("empty: this node belongs to store {}, at commit {}", marked.store, marked.commit);
+                return Err(link::refused(words));
+            }
+            (layout, Some(_)) if layout < LAYOUT => {
+                return Err(link::refused("behind: it has the layout of a former version"));
+            }
+            (layout, _) if layout < LAYOUT => layout::bring_up(&mut session, rise.as_ref())?,
+            _ => {}
+        }
+        drop(session);
+        Self::over(place, note, marked, false)
+    }
+
+    /// What is there, and whether it is what this node saw.
+    pub fn check(url: &str, roots: &Arc<RootCertStore>, mark: &Path) -> Result<Checked, Fault> {
+        check::check(&Place::new(url, "", roots)?, &Note::at(mark))
+    }
+
+    /// The record under this key; where there is none, some keys that begin alike.
+    pub fn peek(url: &str, roots: &Arc<RootCertStore>, key: &str) -> Result<Result<Vec<u8>, Vec<String>>, Fault> {
+        check::peek(&Place::new(url, "", roots)?, key)
+    }
+
+    /// Opens a store that is not what this node saw: what is there, up to `commit`, counts from now on, for all nodes. Refused where
+    /// its last commit is another one, or while other nodes are connected; none can come before the first batch that writes.
+    pub fn accept(
+        url: &str,
+        node: &str,
+        roots: &Arc<RootCertStore>,
+        mark: &Path,
+        commit: u64,
+        rise: Arc<Rise>,
+    ) -> Result<Self, Fault> {
+        let place = Arc::new(Place::new(url, node, roots)?);
+        let note = Note::at(mark);
+        let found = check::accept(&place, &note, commit, rise.as_ref())?;
+        Self::over(place, note, Some(found), true)
+    }
+
+    fn over(place: Arc<Place>, note: Note, marked: Option<Mark>, alone: bool) -> Result<Self, Fault> {
+        let link = take_name(&place, marked, alone)?;
         let mut store = Self {
-            config,
-            tls,
-            node,
             author: uuid::Uuid::new_v4().to_string(),
-            link: None,
-            horizon: "0".into(),
+            seen: link.found,
+            link: Some(link),
+            horizon: NEVER.into(),
             read: None,
             cache: Cache::default(),
-            latest: zero,
-            written: zero,
+            hands: Hands::default(),
+            beside: Beside::default(),
+            note,
+            turn: None,
+            failed: None,
+            alone,
+            pool: Pool::new(Arc::clone(&place)),
+            place,
         };
-        store.migrate()?;
-        store.take_name()?;
+        match store.changes() {
+            Err(fault) => return Err(store.beside.away().err().map_or(fault, |why| Fault::Refused(why.to_string()))),
+            Ok(_) => store.read = None,
+        }
+        let seen = store.seen;
+        store.note.write(seen).map_err(|e| Fault::Refused(format!("the store's mark cannot be written: {e}")))?;
         Ok(store)
     }
 
-    /// Before anything else: the statements of a [`Link`] need the tables.
-    fn migrate(&mut self) -> Result<(), Fault> {
-        let mut client = connect(&self.config, self.tls.as_ref()).map_err(away)?;
-        let found = migrate(&mut client).map_err(away)?;
-        if found > LAYOUT { Err(Fault::Newer { found }) } else { Ok(()) }
-    }
-
-    /// Opens the connection that holds the node's name, waiting for a former process of this node to end.
-    fn take_name(&mut self) -> Result<(), Fault> {
-        let begun = Instant::now();
+    /// Runs `work` on the connection, made anew where there is none or where it turns out to have ended meanwhile.
+    fn on_link<T>(&mut self, mut work: impl FnMut(&mut Link, &str, &str) -> Result<T, Failure>) -> Result<T, Fault> {
         loop {
-            match self.with(|_| Ok(())) {
-                Err(fault) if begun.elapsed() >= NAME_WAIT => return Err(fault),
-                Err(_) => std::thread::sleep(Duration::from_millis(500)),
-                Ok(()) => return Ok(()),
+            let kept = self.link.as_ref().is_some_and(|link| !link.is_closed());
+            if !kept {
+                self.unlink();
+                let link = Link::open(&self.place, Some(self.seen), false)?;
+                self.seen = link.found;
+                self.link = Some(link);
+            }
+            let horizon = if self.read.is_some() { self.horizon.as_str() } else { NEVER };
+            let Some(link) = &mut self.link else { return Err(Fault::Busy) };
+            match work(link, horizon, &self.author) {
+                Ok(done) => return Ok(done),
+                Err(failure) => {
+                    self.failed_with(&failure);
+                    if !(kept && failure.is_end()) {
+                        return Err(failure.undone());
+                    }
+                }
             }
         }
     }
 
-    /// A connection under the node's name.
-    fn link(&self) -> Result<Link, Fault> {
-        let mut client = connect(&self.config, self.tls.as_ref()).map_err(away)?;
-        let taken = client.query_one("SELECT pg_try_advisory_lock($1)", &[&hash(&format!("node {}", self.node))]);
-        if !taken.map_err(away)?.get::<_, bool>(0) {
-            let text = format!("another process is node {}: each needs a data folder of its own (node.id)", self.node);
-            return Err(Fault::Away(text));
-        }
-        Link::prepare(client).map_err(away)
+    /// Inside a batch: a connection that broke since `begin` must not be replaced in silence.
+    fn within<T>(&mut self, work: impl FnOnce(&mut Link) -> Result<T, Failure>) -> Result<T, Fault> {
+        let Some(link) = self.link.as_mut().filter(|_| self.turn.is_some()) else { return Err(Fault::Busy) };
+        work(link).map_err(|failure| {
+            self.failed_with(&failure);
+            failure.undone()
+        })
     }
 
-    /// Runs `work` on the connection, made anew where there is none; a failure drops it, and with it what was open.
-    fn with<T>(&mut self, work: impl FnOnce(&mut Link) -> Result<T, postgres::Error>) -> Result<T, Fault> {
-        let mut link = match self.link.take().filter(|link| !link.client.is_closed()) {
-            Some(link) => link,
-            None => {
-                self.read = None;
-                self.cache.clear();
-                self.link()?
-            }
-        };
-        let done = work(&mut link).map_err(away)?;
-        self.link = Some(link);
-        Ok(done)
+    fn failed_with(&mut self, failure: &Failure) {
+        tracing::debug!(why = failure.words(), "store: an exchange with the database failed");
+        if !failure.is_plain() {
+            self.unlink();
+        }
     }
 
-    /// Like `with`, inside a batch: a connection that broke since `begin` must not be replaced in silence.
-    fn within<T>(&mut self, work: impl FnOnce(&mut Link) -> Result<T, postgres::Error>) -> Result<T, Fault> {
-        if self.link.as_ref().is_none_or(|link| link.client.is_closed()) {
-            self.link = None;
-            return Err(Fault::Away("the connection broke".into()));
+    /// The connection is of no use, and what was remembered under it may be wrong.
+    fn unlink(&mut self) {
+        if self.link.take().is_some() {
+            self.note.keep_now(self.seen);
         }
-        self.with(work)
+        self.read = None;
+        self.cache.clear();
+    }
+
+    /// What the database says of the time, and how far it has come.
+    fn look(&mut self, news: &News) -> Result<Steady, Fault> {
+        let steady = self.hands.look(news.shown, Instant::now());
+        (self.seen.commit, self.seen.token) = news.commit;
+        self.beside.look(news.shown.wall, news.asked).map_err(Fault::Away)?;
+        Ok(steady)
+    }
+
+    /// Forgets what others wrote; says what they changed.
+    fn learn(&mut self, news: News, steady: Steady) -> Changes {
+        let trusted = self.read.is_some_and(|at| steady.since(at) < FEED_TRUSTED);
+        self.horizon = news.horizon;
+        self.read = Some(steady);
+        if !trusted {
+            self.cache.clear();
+            return [DISTRUSTED.to_string()].into();
+        }
+        news.keys.into_iter().for_each(|key| self.cache.forget(key));
+        news.subjects
+    }
+
+    /// A batch that wrote came to nothing. Reads fail as well, by a probe with each, until something can be written again.
+    fn could_not_write(&mut self, failure: &Failure) {
+        let words = failure.words();
+        let told = self.failed.take().filter(|(former, at)| *former == words && at.elapsed() < TOLD).map(|(_, at)| at);
+        if told.is_none() {
+            tracing::error!(why = words, "store: the database takes no writes");
+        }
+        self.failed = Some((words, told.unwrap_or_else(Instant::now)));
     }
 }
 
-impl Link {
-    fn prepare(mut client: Client) -> Result<Self, postgres::Error> {
-        Ok(Self {
-            clock: client.prepare(
-                "SELECT greatest((extract(epoch FROM clock_timestamp()) * 1000)::bigint, latest) FROM lanyard_time",
-            )?,
-            // All in one statement, hence of one snapshot.
-            news: client.prepare(
-                "WITH news AS (SELECT subjects, keys FROM lanyard_feed WHERE xid >= $1::text::xid8 AND node <> $2) \
-                 SELECT pg_snapshot_xmin(pg_current_snapshot())::text, (extract(epoch FROM now()) * 1000)::bigint, \
-                 (SELECT array_agg(DISTINCT subject) FROM news, unnest(subjects) AS subject), \
-                 (SELECT array_agg(DISTINCT key) FROM news, unnest(keys) AS key)",
-            )?,
-            get: client.prepare("SELECT value FROM lanyard_docs WHERE key = $1")?,
-            scan: client.prepare(
-                "SELECT key, value FROM lanyard_docs WHERE key >= $1 AND key < $2 AND key > $3 ORDER BY key LIMIT $4",
-            )?,
-            put: client.prepare(
-                "INSERT INTO lanyard_docs SELECT * FROM unnest($1::text[], $2::bytea[]) \
-                 ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-            )?,
-            delete: client.prepare("DELETE FROM lanyard_docs WHERE key = ANY($1)")?,
-            tell: client.prepare("INSERT INTO lanyard_feed (node, subjects, keys) VALUES ($1, $2, $3)")?,
-            client,
-        })
+impl Place {
+    fn new(url: &str, node: &str, roots: &Arc<RootCertStore>) -> Result<Self, Fault> {
+        let config = session::config(url).map_err(Fault::Refused)?;
+        let tls = session::is_encrypted(&config).then(|| Tls::new(roots)).transpose();
+        Ok(Self { config, tls: tls.map_err(|e| Fault::Refused(format!("TLS: {e}")))?, node: node.into() })
+    }
+
+    /// A first connection, which may have to wait for a database that starts as well.
+    fn reach(&self) -> Result<Session, Fault> {
+        let begun = Instant::now();
+        let mut told = false;
+        loop {
+            match Session::open(self, Purpose::Migration) {
+                Ok(mut session) => {
+                    link::whole_session(self, &mut session)?;
+                    return Ok(session);
+                }
+                Err(failure) if failure.is_lasting() => return Err(Fault::Refused(self.named(&failure))),
+                Err(failure) if begun.elapsed() >= START_WAIT => {
+                    let minute = format!("{}; tried for {} s", self.named(&failure), START_WAIT.as_secs());
+                    return Err(Fault::Refused(minute));
+                }
+                Err(failure) => {
+                    if !std::mem::replace(&mut told, true) {
+                        tracing::warn!(why = failure.words(), "the database is away: trying again for a minute");
+                    }
+                    std::thread::sleep(Duration::from_secs(1));
+                }
+            }
+        }
+    }
+
+    /// The cause first, then where.
+    fn named(&self, failure: &Failure) -> String {
+        let hosts = self.config.get_hosts().iter().map(|host| match host {
+            Host::Tcp(name) => name.clone(),
+            Host::Unix(path) => path.display().to_string(),
+        });
+        let (hosts, ports) = (hosts.collect::<Vec<_>>().join(","), self.config.get_ports());
+        let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
+        format!("{} (the database at {hosts}, port {})", failure.words(), ports.join(","))
+    }
+}
+
+/// The connection that holds the node's name, after a former process of this node has ended.
+fn take_name(place: &Place, marked: Option<Mark>, alone: bool) -> Result<Link, Fault> {
+    let begun = Instant::now();
+    loop {
+        match Link::open(place, marked, alone) {
+            Err(Fault::Away(_)) if begun.elapsed() < NAME_WAIT => std::thread::sleep(Duration::from_millis(500)),
+            opened => return opened,
+        }
     }
 }
 
@@ -191,139 +327,147 @@ impl Reader for Postgres {
         if let Some(known) = self.cache.get(key) {
             return Ok(known);
         }
-        let found: Option<Vec<u8>> =
-            self.within(|link| Ok(link.client.query_opt(&link.get, &[&key])?.map(|row| row.get(0))))?;
+        let found = self.within(|link| link.get(&[key]))?.pop().map(|(_, value)| value);
         self.cache.put(key.to_string(), found.clone());
         Ok(found)
     }
 
+    fn get_many(&mut self, keys: &[String]) -> Result<Vec<Option<Vec<u8>>>, Fault> {
+        let mut known: HashMap<&str, Option<Vec<u8>>> =
+            keys.iter().filter_map(|key| Some((key.as_str(), self.cache.get(key)?))).collect();
+        let unknown: Vec<&str> = keys.iter().map(String::as_str).filter(|key| !known.contains_key(key)).collect();
+        for page in unknown.chunks(PAGE) {
+            let mut found: HashMap<String, Vec<u8>> = self.within(|link| link.get(page))?.into_iter().collect();
+            for key in page {
+                let value = found.remove(*key);
+                self.cache.put((*key).to_string(), value.clone());
+                known.insert(key, value);
+            }
+        }
+        Ok(keys.iter().map(|key| known.get(key.as_str()).cloned().flatten()).collect())
+    }
+
     fn scan(&mut self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<(String, Vec<u8>)>, Fault> {
-        let end = format!("{prefix}\u{10ffff}");
-        let after = after.unwrap_or_default();
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        self.within(|link| {
-            let rows = link.client.query(&link.scan, &[&prefix, &end, &after, &limit])?;
-            Ok(rows.into_iter().map(|row| (row.get(0), row.get(1))).collect())
-        })
+        let (mut after, mut all) = (after.unwrap_or_default().to_string(), Vec::new());
+        while all.len() < limit {
+            let wanted = PAGE.min(limit - all.len());
+            let count = i64::try_from(wanted).unwrap_or(i64::MAX);
+            let page = self.within(|link| link.scan(prefix, &after, count))?;
+            let whole = page.len() < wanted;
+            all.extend(page);
+            if whole {
+                break;
+            }
+            after = all.last().map(|(key, _)| key.clone()).unwrap_or(after);
+        }
+        Ok(all)
     }
 }
 
 impl Engine for Postgres {
     fn begin(&mut self) -> Result<Moment, Fault> {
-        let now: i64 = self.with(|link| {
-            // In one message; what follows sees all that was committed in the turns before.
-            link.client.batch_execute(&format!(
-                "ROLLBACK; BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock({TURN})"
-            ))?;
-            Ok(link.client.query_one(&link.clock, &[])?.get(0))
-        })?;
-        self.latest = self.latest.max(Timestamp(now));
-        Ok(Moment { wall: Timestamp(now), steady: Steady(self.latest.0) })
+        self.turn = None;
+        let news = self.on_link(Link::begin)?;
+        let steady = match self.look(&news) {
+            Ok(steady) => steady,
+            Err(fault) => {
+                drop(self.on_link(|link, _, _| link.roll_back()));
+                return Err(fault);
+            }
+        };
+        let (shown, commit) = (news.shown, news.commit);
+        self.turn = Some(Turn { shown, steady, commit, news: Some(news) });
+        Ok(Moment { wall: shown.wall, steady })
     }
 
     fn changes(&mut self) -> Result<Changes, Fault> {
-        let (horizon, author) = (self.horizon.clone(), self.author.clone());
-        let before = self.read;
-        let (next, now, subjects, keys) = self.with(|link| {
-            let row = link.client.query_one(&link.news, &[&horizon, &author])?;
-            let (subjects, keys): (Option<Vec<String>>, Option<Vec<i64>>) = (row.get(2), row.get(3));
-            Ok((row.get::<_, String>(0), Timestamp(row.get(1)), subjects, keys))
-        })?;
-        // By the database's clock: this machine's may have stood still, and a new connection knows of nothing.
-        let trusted = self.read.is_some() && before.is_some_and(|at| now.since(at) < FEED_TRUSTED);
-        self.horizon = next;
-        self.read = Some(now);
-        if !trusted {
-            self.cache.clear();
-            return Ok([EVERYTHING.to_string()].into());
+        let prompt = |news: &News| news.asked.elapsed() < PROMPT;
+        match self.turn.as_mut().map(|turn| (turn.steady, turn.news.take())) {
+            Some((steady, Some(news))) if prompt(&news) => Ok(self.learn(news, steady)),
+            Some((_, Some(_))) => {
+                let (horizon, author) = (self.horizon.clone(), self.author.clone());
+                let horizon = if self.read.is_some() { horizon } else { NEVER.into() };
+                let news = self.within(|link| link.news(&horizon, &author))?;
+                let steady = self.look(&news)?;
+                Ok(self.learn(news, steady))
+            }
+            former => {
+                if former.is_some() {
+                    // It was not ended: something failed in it.
+                    self.turn = None;
+                    self.on_link(|link, _, _| link.roll_back())?;
+                }
+                let news = self.on_link(Link::news)?;
+                let steady = self.look(&news)?;
+                self.note.keep(self.seen);
+                Ok(self.learn(news, steady))
+            }
         }
-        keys.unwrap_or_default().into_iter().for_each(|key| self.cache.forget(key));
-        Ok(subjects.unwrap_or_default().into_iter().collect())
     }
 
     fn commit(&mut self, writes: &Writes, changes: &Changes) -> Result<(), Fault> {
-        let (mut keys, mut values, mut gone) = (Vec::new(), Vec::new(), Vec::new());
-        for (key, value) in writes {
-            match value {
-                Some(bytes) => {
-                    keys.push(key.as_str());
-                    values.push(bytes.as_slice());
-                }
-                None => gone.push(key.as_str()),
+        let (Some(turn), Some(link)) = (self.turn.take(), &mut self.link) else { return Err(Fault::Busy) };
+        let writing = !writes.is_empty() || !changes.is_empty();
+        let probe = !writing && self.failed.is_some();
+        let commit = if writing || probe { (turn.commit.0 + 1, link::rand()) } else { turn.commit };
+        let puts = writes.iter().filter_map(|(key, value)| Some((key.as_str(), value.as_deref()?))).unzip();
+        let batch = Batch {
+            puts,
+            deletes: writes.iter().filter(|(_, value)| value.is_none()).map(|(key, _)| key.as_str()).collect(),
+            subjects: changes.iter().map(String::as_str).collect(),
+            author: &self.author,
+            steady: turn.steady,
+            wall: turn.shown.wall,
+            commit,
+            note: turn.shown.is_old(),
+            probe,
+        };
+        match link.commit(&batch) {
+            Ok(()) => self.committed(writes, commit, writing || probe),
+            Err(Unwritten::Nothing(failure)) => {
+                self.failed_with(&failure);
+                self.could_not_write(&failure);
+                // Who only asked whether all is well hears what is not.
+                let why = || Fault::Away(format!("the database takes no writes: {}", failure.words()));
+                Err(if writing { Fault::Busy } else { why() })
+            }
+            Err(Unwritten::Unknown(failure)) => {
+                self.unlink();
+                self.could_not_write(&failure);
+                Err(Fault::Away(failure.words()))
             }
         }
-        let subjects: Vec<&str> = changes.iter().map(String::as_str).collect();
-        let hashes: Vec<i64> = writes.keys().map(|key| hash(key)).collect();
-        let (author, latest) = (self.author.clone(), self.latest);
-        let tick = latest.since(self.written) >= TIME_STEP;
-        let done = self.within(|link| {
-            let client = &mut link.client;
-            if !keys.is_empty() {
-                client.execute(&link.put, &[&keys, &values])?;
-            }
-            if !gone.is_empty() {
-                client.execute(&link.delete, &[&gone])?;
-            }
-            if !subjects.is_empty() || !hashes.is_empty() {
-                client.execute(&link.tell, &[&author, &subjects, &hashes])?;
-            }
-            if tick {
-                client.execute("UPDATE lanyard_time SET latest = greatest(latest, $1)", &[&latest.0])?;
-                client.execute(&format!("DELETE FROM lanyard_feed WHERE at < now() - interval '{FEED_KEPT}'"), &[])?;
-            }
-            client.batch_execute("COMMIT")
-        });
-        if done.is_err() {
-            // Nobody knows whether it was committed.
-            self.cache.clear();
-            return done;
-        }
-        writes.iter().for_each(|(key, value)| self.cache.put(key.clone(), value.clone()));
-        if tick {
-            self.written = latest;
-        }
-        Ok(())
     }
 
     fn shared(&self) -> bool {
         true
     }
-}
 
-fn migrate(client: &mut Client) -> Result<u32, postgres::Error> {
-    let mut step = client.transaction()?;
-    step.execute("SELECT pg_advisory_xact_lock($1)", &[&TURN])?;
-    step.batch_execute("CREATE TABLE IF NOT EXISTS lanyard_layout (layout integer NOT NULL)")?;
-    let found = step.query_opt("SELECT max(layout) FROM lanyard_layout", &[])?;
-    let found = u32::try_from(found.and_then(|row| row.get::<_, Option<i32>>(0)).unwrap_or(0)).unwrap_or(0);
-    for migration in MIGRATIONS.iter().skip(found as usize) {
-        step.batch_execute(migration)?;
+    fn readers(&self) -> Option<Arc<dyn Readers>> {
+        Some(Arc::new(Source(Arc::clone(&self.pool))))
     }
-    if found < LAYOUT {
-        let layout = i32::try_from(LAYOUT).unwrap_or(i32::MAX);
-        step.execute("INSERT INTO lanyard_layout VALUES ($1)", &[&layout])?;
+}
+
+impl Postgres {
+    fn committed(&mut self, writes: &Writes, commit: (i64, i64), wrote: bool) -> Result<(), Fault> {
+        writes.iter().for_each(|(key, value)| self.cache.put(key.clone(), value.clone()));
+        (self.seen.commit, self.seen.token) = commit;
+        self.note.keep(self.seen);
+        if wrote {
+            if self.failed.take().is_some() {
+                tracing::info!("store: the database takes writes again");
+            }
+            if std::mem::take(&mut self.alone) {
+                self.on_link(|link, _, _| link.let_others_in())?;
+            }
+        }
+        Ok(())
     }
-    step.commit()?;
-    Ok(found)
 }
 
-fn connect(config: &Config, tls: Option<&Tls>) -> Result<Client, postgres::Error> {
-    // A node reads the feed four times a second: a session that is idle (from PostgreSQL 14 on that can be told) or whose
-    // network is gone is a dead one, and must not keep the node's name.
-    let mut client = match tls {
-        Some(tls) => config.connect(tls.clone())?,
-        None => config.connect(NoTls)?,
-    };
-    client.batch_execute(
-        "SET synchronous_commit = on; SET lock_timeout = '20s'; SET statement_timeout = '30s'; \
-         SET idle_in_transaction_session_timeout = '10s'; SET client_min_messages = error; \
-         SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3; \
-         SELECT set_config(name, '10s', false) FROM pg_settings WHERE name = 'idle_session_timeout'",
-    )?;
-    Ok(client)
-}
-
-fn away(error: postgres::Error) -> Fault {
-    let below = std::error::Error::source(&error).map(|source| format!("{error}: {source}"));
-    Fault::Away(error.as_db_error().map_or_else(|| below.unwrap_or(error.to_string()), |db| db.message().to_string()))
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        // Without it the note is some seconds old.
+        self.note.keep_now(self.seen);
+    }
 }

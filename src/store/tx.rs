@@ -8,6 +8,8 @@ use uuid::Uuid;
 
 /// The change that concerns every device (a policy, a setting, the stop).
 pub(crate) const EVERYTHING: &str = "*";
+/// Nobody knows what changed: the feed was not read for too long, or comes from a new connection.
+pub(crate) const DISTRUSTED: &str = "?";
 /// Bytes of a key at most: what every backend can index.
 const LONGEST_KEY: usize = 1000;
 

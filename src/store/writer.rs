@@ -186,6 +186,11 @@ impl Store {
         self.time.get()
     }
 
+    /// Whether the writer thread is no more, by a fault of ours or of a backend's: nothing will ever be answered again.
+    pub fn is_dead(&self) -> bool {
+        self.thread.lock().is_ok_and(|thread| thread.as_ref().is_none_or(JoinHandle::is_finished))
+    }
+
     /// Waits until every call made so far is answered and the backend closed, if this is the last handle.
     pub fn close(mut self) {
         self.work = None;

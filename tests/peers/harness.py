@@ -200,9 +200,10 @@ class Server:
 
 
 class Nodes:
-    """Two servers side by side on one PostgreSQL database, under one master key. Ended and removed with the test."""
+    """Servers side by side on one PostgreSQL database, under one master key. Ended and removed with the test. `through` names the
+    ports by which they reach it, where that is not its own."""
 
-    def __init__(self, test, *arguments):
+    def __init__(self, test, *arguments, count=2, through=()):
         base = os.environ.get("LANYARD_TEST_POSTGRES")
         if not base:
             if os.environ.get("LANYARD_REQUIRE_PEERS"):
@@ -218,10 +219,22 @@ class Nodes:
         key.write_bytes(openssl("rand", "-base64", "32"))
         self.arguments = ["--store", self.store, "--master-key", key, *arguments]
         self.servers = []
-        for _ in range(2):
-            server = Server(list(self.arguments)).start()
+        ports = list(through) or [None] * count
+        for port in ports:
+            server = Server(["--store", self.by(port), *self.arguments[2:]]).start()
             test.addCleanup(server.stop)
             self.servers.append(server)
+
+    def by(self, port):
+        """The store's address, by another port."""
+        parts = urllib.parse.urlsplit(self.store)
+        return self.store if port is None else self.store.replace(f":{parts.port}/", f":{port}/")
+
+    @staticmethod
+    def database():
+        """Host and port of the database server; the test is skipped by the first `Nodes` where there is none."""
+        parts = urllib.parse.urlsplit(os.environ.get("LANYARD_TEST_POSTGRES", "postgres://127.0.0.1:5432/none"))
+        return parts.hostname, parts.port or 5432
 
     @staticmethod
     def local(server):
@@ -312,12 +325,12 @@ def openssl(*words, stdin=None):
     return tool(["openssl", *words], stdin=stdin)
 
 
-def tool(words, stdin=None, environment=None, folder=None, seconds=REQUEST_LIMIT):
+def tool(words, stdin=None, environment=None, folder=None, seconds=REQUEST_LIMIT, user=None):
     """What a program prints on stdout; an `AssertionError` with all it said where it fails."""
     words = [str(word) for word in words]
     done = subprocess.run(
         words, input=stdin if stdin is not None else b"", capture_output=True, timeout=seconds, check=False,
-        env={**os.environ, **(environment or {})}, cwd=folder,
+        env={**os.environ, **(environment or {})}, cwd=folder, user=user,
     )
     if done.returncode != 0:
         raise AssertionError(

@@ -114,12 +114,10 @@ impl Fixture {
             return None;
         };
         let url = fresh_database(&url).await;
-        let engine = tokio::task::spawn_blocking(move || {
-            Postgres::open(&url, "node-a", &Arc::new(rustls::RootCertStore::empty())).unwrap()
-        })
-        .await
-        .unwrap();
-        Self::over(move |_| Box::new(engine), false, None).begun().await
+        let folder = std::env::temp_dir().join(format!("lanyard-contract-{}", uuid::Uuid::new_v4()));
+        let at = folder.clone();
+        let engine = tokio::task::spawn_blocking(move || open_postgres(&url, "node-a", &at).unwrap()).await.unwrap();
+        Self::over(move |_| Box::new(engine), false, Some(folder)).begun().await
     }
 
     /// Lets time pass, where the clock is ours to set.
@@ -229,6 +227,13 @@ pub fn open_sled(folder: &Path, clock: Clock) -> std::result::Result<Sled, Fault
     Sled::open(&folder.join("store"), &folder.join("store.mark"), clock, Arc::new(lanyard::kinds::rise))
 }
 
+/// A node with this data folder on this database.
+pub fn open_postgres(url: &str, node: &str, folder: &Path) -> std::result::Result<Postgres, Fault> {
+    std::fs::create_dir_all(folder).unwrap();
+    let (roots, rise) = (Arc::new(rustls::RootCertStore::empty()), Arc::new(lanyard::kinds::rise));
+    Postgres::open(url, node, &roots, &folder.join("store.mark"), rise)
+}
+
 pub fn request(scope: Scope) -> Request {
     Request { scope, reason: "lost".into(), pin: None, delay: None, expires: None }
 }
@@ -259,19 +264,20 @@ pub fn device(tx: &mut Tx<'_>, identity: &str, channels: &[Channel], ownership: 
 
 pub async fn fresh_database(url: &str) -> String {
     let url = url.to_string();
+    tokio::task::spawn_blocking(move || new_database(&url)).await.unwrap()
+}
+
+/// Likewise, where a thread may block.
+pub fn new_database(url: &str) -> String {
     let name = format!("lanyard_{}", uuid::Uuid::new_v4().simple());
-    tokio::task::spawn_blocking(move || {
-        let config: postgres::Config = url.parse().unwrap();
-        let mut client = config.connect(postgres::NoTls).unwrap();
-        client.batch_execute(&format!("CREATE DATABASE {name}")).unwrap();
-        // The last path element of the address is the database.
-        let (head, tail) = url.split_once('?').map_or((url.as_str(), ""), |(h, t)| (h, t));
-        let at = head.rfind('/').unwrap();
-        let query = if tail.is_empty() { String::new() } else { format!("?{tail}") };
-        format!("{}/{name}{query}", &head[..at])
-    })
-    .await
-    .unwrap()
+    let config: postgres::Config = url.parse().unwrap();
+    let mut client = config.connect(postgres::NoTls).unwrap();
+    client.batch_execute(&format!("CREATE DATABASE {name}")).unwrap();
+    // The last path element of the address is the database.
+    let (head, tail) = url.split_once('?').map_or((url, ""), |(h, t)| (h, t));
+    let at = head.rfind('/').unwrap();
+    let query = if tail.is_empty() { String::new() } else { format!("?{tail}") };
+    format!("{}/{name}{query}", &head[..at])
 }
 
 /// Numbers that a seed repeats (splitmix64).

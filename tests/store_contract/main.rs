@@ -9,6 +9,7 @@
 )]
 
 mod damaged;
+mod databases;
 mod fixture;
 mod nodes;
 mod promise;

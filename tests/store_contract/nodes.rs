@@ -1,9 +1,9 @@
 //! Two nodes on one PostgreSQL database, each with its own memory of what it has read: neither may ever act on what is no longer so.
 
-use crate::fixture::{Dice, fresh_database, options};
-use lanyard::store::{Postgres, Record, Store, Tx};
+use crate::fixture::{Dice, fresh_database, open_postgres, options};
+use lanyard::store::{Record, Store, Tx};
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Count {
@@ -26,7 +26,9 @@ async fn pair() -> Option<[Store; 2]> {
     let open = |node: &'static str| {
         let url = url.clone();
         tokio::task::spawn_blocking(move || {
-            let engine = Postgres::open(&url, node, &Arc::new(rustls::RootCertStore::empty())).unwrap();
+            let folder = std::env::temp_dir().join(format!("lanyard-{node}-{}", uuid::Uuid::new_v4()));
+            let engine = open_postgres(&url, node, &folder).unwrap();
+            std::fs::remove_dir_all(folder).unwrap();
             Store::start(Box::new(engine), options(node))
         })
     };

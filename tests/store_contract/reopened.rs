@@ -1,11 +1,11 @@
 //! Stores that were closed and are opened again: by an older program, under another clock, damaged, grown, or not all there.
 
-use crate::fixture::{BEGIN, Hands, fresh_database, open_sled, options};
+use crate::fixture::{BEGIN, Hands, open_sled, options};
 use lanyard::{
     clock::Timestamp,
-    store::{Engine, Fault, Postgres, Store},
+    store::{Engine, Fault, Store},
 };
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 /// A data folder that is gone afterwards.
 struct Scratch(PathBuf);
@@ -26,15 +26,6 @@ async fn now(engine: impl Engine + 'static) -> (Store, Timestamp) {
     let store = Store::start(Box::new(engine), options("node-a"));
     let now = store.run(|tx| Ok(tx.now())).await.unwrap();
     (store, now)
-}
-
-fn postgres(url: &str) -> Result<Postgres, Fault> {
-    Postgres::open(url, "node-a", &Arc::new(rustls::RootCertStore::empty()))
-}
-
-fn on_postgres(url: &str, statement: &str) {
-    let mut client = url.parse::<postgres::Config>().unwrap().connect(postgres::NoTls).unwrap();
-    client.batch_execute(statement).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -66,25 +57,5 @@ async fn a_newer_layout_is_refused_on_sled() {
     raw.insert("!layout", "99").unwrap();
     drop(raw);
     let refused = open_sled(&scratch.0, Hands::new().clock()).err().unwrap();
-    assert!(matches!(refused, Fault::Newer { found: 99 }), "{refused}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn time_goes_on_and_a_newer_layout_is_refused_on_postgres() {
-    let Ok(url) = std::env::var("LANYARD_TEST_POSTGRES") else {
-        eprintln!("skipped: no LANYARD_TEST_POSTGRES (cargo xtask test sets one up)");
-        return;
-    };
-    let url = fresh_database(&url).await;
-    let opened = |url: String| tokio::task::spawn_blocking(move || postgres(&url));
-    let (store, begun) = now(opened(url.clone()).await.unwrap().unwrap()).await;
-    let later = begun.plus(Duration::from_secs(3600));
-    let (at, statement) = (url.clone(), format!("UPDATE lanyard_time SET latest = {}", later.0));
-    tokio::task::spawn_blocking(move || on_postgres(&at, &statement)).await.unwrap();
-    let again = store.run(|tx| Ok(tx.now())).await.unwrap();
-    assert!(again >= later, "another node has seen a later time: {again}");
-    let at = url.clone();
-    tokio::task::spawn_blocking(move || on_postgres(&at, "INSERT INTO lanyard_layout VALUES (99)")).await.unwrap();
-    let refused = opened(url).await.unwrap().err().unwrap();
     assert!(matches!(refused, Fault::Newer { found: 99 }), "{refused}");
 }

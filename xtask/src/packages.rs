@@ -27,6 +27,11 @@ pub(crate) const BUILD: &[Package] = &[
 /// The independent programs that the tests talk to.
 pub(crate) const TEST: &[Package] = &[
     Package { name: "postgresql", present: || crate::postgres::programs().is_some() },
+    Package {
+        name: "pgbouncer",
+        present: || Path::new("/usr/sbin/pgbouncer").is_file() || program("pgbouncer").is_some(),
+    },
+    Package { name: "faketime", present: || program("faketime").is_some() },
     Package { name: "scep", present: || program("scepclient").is_some() },
     Package { name: "libwbxml2-utils", present: || program("wbxml2xml").is_some() },
     Package { name: "nghttp2-server", present: || program("nghttpd").is_some() },

@@ -28,16 +28,18 @@ pub(super) fn is_store(folder: &Path) -> bool {
 }
 
 /// Ends an exchange that was interrupted, and removes the snapshot that a start on a full disk left half written: with it there sled
-/// would never open again.
-pub(super) fn tidy(folder: &Path) -> io::Result<()> {
-    let (new, old) = (beside(folder, NEW), beside(folder, OLD));
-    if old.exists() && !is_store(folder) {
+/// would never open again. `keeps` are names under which a former store is kept.
+pub(super) fn tidy(folder: &Path, keeps: &str) -> io::Result<()> {
+    let new = beside(folder, NEW);
+    let former = [OLD, keeps].map(|name| beside(folder, name)).into_iter().find(|former| is_store(former));
+    // Between its two steps the complete copy is still there, and nothing in the store's own place.
+    if let Some(former) = former.filter(|_| new.exists() && !is_store(folder)) {
         remove(folder)?;
-        fs::rename(&old, folder)?;
+        fs::rename(former, folder)?;
         mark::sync_folder(folder)?;
     }
-    remove(&new)?;
-    remove(&old)?;
+    abandon(folder)?;
+    remove(&beside(folder, OLD))?;
     let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
     for entry in entries {
         let path = entry?.path();
@@ -57,9 +59,15 @@ pub(super) fn fresh(folder: &Path) -> io::Result<PathBuf> {
     Ok(new)
 }
 
-/// Puts the complete copy in the folder's place; where that was is kept under `keep`, or removed.
+/// The copy came to nothing.
+pub(super) fn abandon(folder: &Path) -> io::Result<()> {
+    remove(&beside(folder, NEW))
+}
+
+/// Puts the complete copy in the folder's place; what was there is kept under `keep`, or removed.
 pub(super) fn exchange(folder: &Path, keep: Option<&str>) -> io::Result<()> {
-    let (new, old) = (beside(folder, NEW), beside(folder, OLD));
+    let (new, old) = (beside(folder, NEW), beside(folder, keep.unwrap_or(OLD)));
+    remove(&old)?;
     for entry in fs::read_dir(&new)? {
         fs::File::open(entry?.path())?.sync_all()?;
     }
@@ -67,13 +75,8 @@ pub(super) fn exchange(folder: &Path, keep: Option<&str>) -> io::Result<()> {
     fs::rename(folder, &old)?;
     fs::rename(&new, folder)?;
     mark::sync_folder(folder)?;
-    match keep {
-        Some(name) => {
-            let kept = beside(folder, name);
-            remove(&kept)?;
-            fs::rename(&old, kept)?;
-        }
-        None => remove(&old)?,
+    if keep.is_none() {
+        remove(&old)?;
     }
     mark::sync_folder(folder)
 }
@@ -189,21 +192,31 @@ mod tests {
         for (row, before, want) in [
             ("while copying", vec![("store/db", "1"), ("store.new/db", "half")], "1"),
             ("before the second name", vec![("store.old/db", "1"), ("store.new/db", "2")], "1"),
+            ("before the second, the former to be kept", vec![("store.layout1/db", "1"), ("store.new/db", "2")], "1"),
             ("before the old one went", vec![("store.old/db", "1"), ("store/db", "2")], "2"),
         ] {
             let scratch = Scratch::new();
             before.iter().for_each(|(name, text)| scratch.put(name, text));
-            tidy(&scratch.0.join("store")).unwrap();
+            tidy(&scratch.0.join("store"), "layout1").unwrap();
             assert_eq!(fs::read_to_string(scratch.0.join("store/db")).unwrap(), want, "{row}");
             assert_eq!(scratch.names(), ["store"], "{row}");
         }
     }
 
     #[test]
+    fn a_former_store_does_not_take_the_place_of_one_that_is_gone() {
+        let scratch = Scratch::new();
+        scratch.put("store.layout1/db", "1");
+        tidy(&scratch.0.join("store"), "layout1").unwrap();
+        assert!(!is_store(&scratch.0.join("store")));
+        assert_eq!(scratch.names(), ["store", "store.layout1"]);
+    }
+
+    #[test]
     fn half_a_snapshot_is_removed_and_a_whole_one_stays() {
         let scratch = Scratch::new();
         ["store/db", "store/snap.0A", "store/snap.0B.generating"].into_iter().for_each(|name| scratch.put(name, "x"));
-        tidy(&scratch.0.join("store")).unwrap();
+        tidy(&scratch.0.join("store"), "layout1").unwrap();
         assert!(scratch.0.join("store/snap.0A").exists());
         assert!(!scratch.0.join("store/snap.0B.generating").exists());
     }

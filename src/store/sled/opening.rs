@@ -36,7 +36,7 @@ const WAYS: &str =
 
 pub(super) fn open(place: &Place, clock: &Clock, rise: &Rise) -> Result<Disk, Fault> {
     let marked = marked(place)?;
-    folder::tidy(&place.folder).map_err(|e| place.away(e))?;
+    folder::tidy(&place.folder, KEPT).map_err(|e| place.away(e))?;
     if !folder::is_store(&place.folder) {
         return match marked.filter(|marked| marked.tally.commit > 0) {
             Some(Marked { tally, .. }) => Err(place.refused(format!(
@@ -156,6 +156,7 @@ fn shrunk(place: &Place, disk: Disk, found: &Found) -> Result<Disk, Fault> {
     });
     if let Err(fault) = copied {
         tracing::warn!(%fault, "the store's file is larger than it need be and could not be written anew");
+        folder::abandon(&place.folder).map_err(|e| place.away(e))?;
         return Ok(disk);
     }
     drop(disk);
@@ -255,7 +256,7 @@ pub(super) fn check(place: &Place) -> Result<Checked, Fault> {
 
 /// What is there counts from now on, as store `commit` of itself.
 pub(super) fn accept(place: &Place, commit: u64, clock: &Clock) -> Result<Disk, Fault> {
-    folder::tidy(&place.folder).map_err(|e| place.away(e))?;
+    folder::tidy(&place.folder, KEPT).map_err(|e| place.away(e))?;
     let marked = mark::read(&place.mark).ok().flatten();
     let db = opened(place)?;
     let (own, found) = look(place, &db)?;
