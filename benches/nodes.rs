@@ -1,7 +1,7 @@
 //! Several nodes on one PostgreSQL, at several distances from it: `cargo bench --bench nodes` with `LANYARD_TEST_POSTGRES`.
 //!
-//! 192 callers in all, spread over the nodes, each with a device of its own: a command is asked for, handed out and acknowledged,
-//! three durable calls. A distance is a round trip: a link in this process passes everything on half of it later.
+//! Each node has 192 callers, each with a device of its own: a command is asked for, handed out and acknowledged, three durable
+//! calls. A distance is a round trip: a link in this process passes everything on half of it later.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
@@ -13,7 +13,7 @@ use lanyard::{
     store::{Changes, Engine, Fault, Moment, Options, Postgres, Reader, Readers, Store, Writes},
 };
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     process::Command,
     sync::{
         Arc,
@@ -61,7 +61,7 @@ async fn row(base: &str, number: usize, distances: &[u64], time: Duration) {
         stores.push(open(format!("{head}@{address}/{database}"), format!("node-{node}"), counts.clone()).await);
     }
     let mut devices = Vec::new();
-    for caller in 0..CALLERS {
+    for caller in 0..CALLERS * stores.len() {
         let store = stores[caller % stores.len()].clone();
         devices.push((store.clone(), store.run(add_device).await.unwrap()));
     }
@@ -193,20 +193,8 @@ async fn carry(mut from: tokio::net::tcp::OwnedReadHalf, mut to: tokio::net::tcp
 fn add_device(tx: &mut lanyard::store::Tx<'_>) -> lanyard::error::Result<(DeviceId, EnrolmentId)> {
     let mut device = Device::new(tx.new_id(), "u@example.org", Ownership::Corporate, Platform::Ios, tx.now());
     let enrolment = tx.new_id();
-    device.enrolments.push(Enrolment {
-        id: enrolment,
-        channel: Channel::Apple,
-        identity: device.id.to_string(),
-        state: EnrolmentState::Enrolled,
-        certificate: None,
-        renewed: None,
-        created: tx.now(),
-        last_seen: None,
-        push: None,
-        channel_state: BTreeMap::new(),
-        applied: BTreeMap::new(),
-        users: BTreeMap::new(),
-    });
+    let (identity, enrolled) = (device.id.to_string(), EnrolmentState::Enrolled);
+    device.enrolments.push(Enrolment::new(enrolment, Channel::Apple, &identity, enrolled, tx.now()));
     tx.put(&device)?;
     Ok((device.id, enrolment))
 }

@@ -132,16 +132,21 @@ impl Record for Head {
 }
 
 impl Entry {
-    fn seal(&mut self, previous: &str) {
+    /// Its hash behind the entry with the hash `previous`.
+    fn sealed(&self, previous: &str) -> String {
         let time = self.time.0.to_string();
         let seq = self.seq.to_string();
         let device = self.device.map(|device| device.to_string());
         let parts =
             [previous, &self.node, &seq, &time, &self.actor, &self.action, &self.subject, &self.outcome, &self.detail];
         // Lengths in front of the parts: no two entries run together to the same bytes.
-        let bytes: Vec<u8> =
-            parts.into_iter().chain(device.as_deref()).flat_map(|p| format!("{}:{p}", p.len()).into_bytes()).collect();
-        self.hash = digest(&bytes);
+        let mut text = String::with_capacity(512);
+        for part in parts.into_iter().chain(device.as_deref()) {
+            text.push_str(&part.len().to_string());
+            text.push(':');
+            text.push_str(part);
+        }
+        digest(text.as_bytes())
     }
 }
 
@@ -215,7 +220,7 @@ impl Event {
         let time = tx.now();
         let mut entry =
             Entry { node: node.clone(), seq, time, actor, action, subject, outcome, detail, hash, text, device };
-        entry.seal(&head.hash);
+        entry.hash = entry.sealed(&head.hash);
         if let Some(of) = device.map(DeviceId::short).or(enrolment.map(EnrolmentId::short)) {
             tx.put(&Of { of, node: node.clone(), seq })?;
         }
@@ -339,12 +344,10 @@ pub fn verify(tx: &mut Tx<'_>, known: Option<&str>) -> Result<Verdict> {
 }
 
 fn flaw(head: &Head, entry: &Entry) -> Option<&'static str> {
-    let mut again = entry.clone();
-    again.seal(&head.hash);
     if entry.seq != head.seq + 1 {
         return Some("entries before it are missing");
     }
-    if again.hash != entry.hash {
+    if entry.sealed(&head.hash) != entry.hash {
         return Some("the hash does not fit");
     }
     let altered = entry.text.as_ref().is_some_and(|text| text.digest() != entry.detail);

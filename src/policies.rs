@@ -9,16 +9,18 @@ use crate::{
     error::{Error, Result},
     ids::{DeviceId, EnrolmentId},
     policy::{
-        Assign, ChannelView, Compliance, DeviceState, Difference, Effective, Part, PartContent, PartId, PolicyError,
-        PolicyFile, Retry, SettingCoverage, Subject, Touched, bounds, compliance, coverage, desired, device_state,
-        diff, difference, effective, erases, of_policy,
+        self, Assign, ChannelView, Compliance, DeviceState, Difference, Effective, Part, PartContent, PartId, Platform,
+        PolicyError, PolicyFile, Retry, SettingCoverage, Subject, Touched, bounds, compliance, coverage_of, desired,
+        device_state, diff, difference, effective, erases, of_policy,
     },
     registry::{Device, Enrolment, groups::Group},
     store::{Kind, Record, Tx},
 };
 use serde::{Deserialize, Serialize};
 use std::{
+    cell::RefCell,
     collections::{BTreeMap, HashMap, HashSet},
+    rc::Rc,
     sync::{Arc, LazyLock, Mutex},
 };
 
@@ -235,25 +237,53 @@ pub fn may_be_sent(part: &Part) -> std::result::Result<(), bounds::Refused> {
     Ok(())
 }
 
-/// All policies of the tenant, read once for all devices of a call.
-pub struct Assigned(Vec<Arc<PolicyFile>>);
+/// All policies of the tenant, read once for all devices of a call. What those that are alike must have is worked out once.
+pub struct Assigned {
+    files: Vec<Arc<PolicyFile>>,
+    /// By which of the files a device has.
+    merged: RefCell<HashMap<Vec<bool>, Rc<Merged>>>,
+}
+
+/// Several policies as one.
+struct Merged {
+    effective: Effective,
+    parts: RefCell<HashMap<(policy::Channel, Platform), Parts>>,
+}
+
+/// What a channel must have in place.
+type Parts = Rc<BTreeMap<PartId, Part>>;
+
+impl Merged {
+    fn desired(&self, channel: policy::Channel, platform: Platform) -> Parts {
+        let mut known = self.parts.borrow_mut();
+        known.entry((channel, platform)).or_insert_with(|| Rc::new(desired(&self.effective, channel, platform))).clone()
+    }
+}
 
 impl Assigned {
     /// Reads them.
     pub fn load(tx: &mut Tx<'_>) -> Result<Self> {
-        list(tx)?.iter().map(file).collect::<Result<_>>().map(Self)
+        let files = list(tx)?.iter().map(file).collect::<Result<_>>()?;
+        Ok(Self { files, merged: RefCell::default() })
     }
 
     /// What a device must have, of all policies assigned to it.
-    fn effective(&self, device: &Device) -> Effective {
+    fn merged(&self, device: &Device) -> Rc<Merged> {
         let groups = groups(device);
-        effective(self.0.iter().map(AsRef::as_ref).filter(|f| f.assign.covers(&groups)))
+        let has: Vec<bool> = self.files.iter().map(|file| file.assign.covers(&groups)).collect();
+        if let Some(known) = self.merged.borrow().get(&has) {
+            return known.clone();
+        }
+        let its = self.files.iter().zip(&has).filter(|(_, has)| **has).map(|(file, _)| file.as_ref());
+        let merged = Rc::new(Merged { effective: effective(its), parts: RefCell::default() });
+        self.merged.borrow_mut().insert(has, merged.clone());
+        merged
     }
 
     /// The parts that a device must have in place over an enrolment, and what is to be done about it.
-    pub fn due(&self, device: &Device, enrolment: &Enrolment) -> (BTreeMap<PartId, Part>, Difference) {
-        let Some(of_policy) = enrolment.channel.for_policy() else { return (BTreeMap::new(), Difference::default()) };
-        let wanted = desired(&self.effective(device), of_policy, device.platform);
+    pub fn due(&self, device: &Device, enrolment: &Enrolment) -> (Parts, Difference) {
+        let Some(of_policy) = enrolment.channel.for_policy() else { return Default::default() };
+        let wanted = self.merged(device).desired(of_policy, device.platform);
         let todo = difference(&wanted, &enrolment.applied, Retry::OnChange);
         (wanted, todo)
     }
@@ -263,7 +293,9 @@ impl Assigned {
         let views = device.live().filter_map(|e| Some(ChannelView::new(e.channel.for_policy()?, &e.applied)));
         let encrypted = device.facts.get("encrypted").and_then(|v| v.parse().ok());
         let channels = views.collect();
-        coverage(&self.effective(device), &Subject { platform: device.platform, encrypted, channels })
+        let (merged, platform) = (self.merged(device), device.platform);
+        let desired = |channel| merged.desired(channel, platform);
+        coverage_of(&merged.effective, &Subject { platform, encrypted, channels }, desired)
     }
 
     /// Whether a device keeps to its policies; `None` without one, and once nothing binds it any more.
@@ -277,7 +309,8 @@ impl Assigned {
 /// See [`Assigned::due`].
 pub fn due(tx: &mut Tx<'_>, device: &Device, enrolment: EnrolmentId) -> Result<(BTreeMap<PartId, Part>, Difference)> {
     let Some(enrolment) = device.enrolment(enrolment) else { return Ok(Default::default()) };
-    Ok(Assigned::load(tx)?.due(device, enrolment))
+    let (wanted, todo) = Assigned::load(tx)?.due(device, enrolment);
+    Ok((Rc::unwrap_or_clone(wanted), todo))
 }
 
 /// How well one policy holds on a device.

@@ -26,8 +26,8 @@ mod support;
 pub(crate) mod yaml;
 
 pub use coverage::{
-    ChannelView, Compliance, DeviceState, SettingCoverage, State, Subject, compliance, coverage, device_state,
-    of_policy,
+    ChannelView, Compliance, DeviceState, SettingCoverage, State, Subject, compliance, coverage, coverage_of,
+    device_state, of_policy,
 };
 pub use difference::{Applied, Difference, Outcome, Retry, difference};
 pub use effective::{Effective, Raw, effective};

@@ -45,6 +45,8 @@ const ADMIN_ADDR: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 
 const DRAIN: Duration = Duration::from_secs(9);
 /// Between two looks at the settings that listeners keep in memory.
 const LOOK: Duration = Duration::from_secs(10);
+/// Of a new CA: the first start's clock may be ahead.
+const BACKDATED: Duration = Duration::from_secs(30 * 86_400);
 const HOUR: Duration = Duration::from_secs(3600);
 /// Files kept back for the store, the log and outgoing calls.
 const RESERVE: usize = 256;
@@ -72,7 +74,7 @@ pub async fn start(options: &Options) -> Result<Running, String> {
     let roots = roots(options.trust.as_deref())?;
     let (store, presence) = stores::open(&url, &folder, clock.clone(), roots.clone()).await?;
     let (master_key, authority) =
-        keys::open(&store, &folder, options.master_key.as_deref(), clock.wall().to_datetime()).await?;
+        keys::open(&store, &folder, options.master_key.as_deref(), clock.wall().minus(BACKDATED).to_datetime()).await?;
     folder.write("ca.pem", &authority.root_pem(), false)?;
     let token = folder.local_token()?;
     folder.warn_of_readers(options.master_key.as_deref());
@@ -113,7 +115,7 @@ pub async fn start(options: &Options) -> Result<Running, String> {
         own_tls: options.tls_cert.is_none(),
         wakes,
     });
-    let own = tls::of_our_own(&server)?;
+    let own = tls::of_our_own(&server, clock)?;
     let certificate = match options.tls_cert.clone().zip(options.tls_key.clone()) {
         Some((chain, key)) => tls::of_files(&server, chain, key)?,
         None => own.clone(),
@@ -181,6 +183,7 @@ impl Running {
         }
         drop(background::write_seen(&self.server).await);
         drop(self.server.strangers.write(&self.server.store).await);
+        self.server.store.end().await;
         self.folder.withdraw();
     }
 }

@@ -63,7 +63,7 @@ const SPECS: [Spec; 18] = [
         kind: Kind::Choice(&["corporate", "personal"]),
         guard: Guard::None,
     },
-    Spec { key: "eas.domain", default: NONE, kind: Kind::Text(any), guard: Guard::None },
+    Spec { key: "eas.domain", default: NONE, kind: Kind::Text(domain), guard: Guard::None },
     Spec { key: "apple.sign_messages", default: "off", kind: Kind::Choice(&["off", "on"]), guard: Guard::None },
     // A push service or a poll that never comes holds every wipe back, and so any stop to a thief.
     Spec {
@@ -85,6 +85,10 @@ const SPECS: [Spec; 18] = [
 
 fn any(_: &str) -> Option<&'static str> {
     None
+}
+fn domain(text: &str) -> Option<&'static str> {
+    let fits = |c: char| c.is_alphanumeric() || "-.".contains(c);
+    (text.len() > 253 || text.is_empty() || !text.chars().all(fits)).then_some("a domain name or none is needed")
 }
 fn https(text: &str) -> Option<&'static str> {
     (!text.starts_with("https://")).then_some("an https:// address is needed")

@@ -23,7 +23,6 @@ use axum::{
 };
 use bytes::Bytes;
 use hyper::body::Body as _;
-use serde_json::Value;
 use std::{collections::BTreeMap, str::FromStr, sync::Arc};
 
 /// A policy with its profiles inlined is the longest body there is.
@@ -101,7 +100,7 @@ impl Asked {
     /// Authenticates, and reads beside the writer: in two store operations, of which only the first waits for its turn.
     pub(super) async fn look<F>(self, work: F) -> Response
     where
-        F: FnOnce(&mut Tx<'_>, &Call) -> Result<(StatusCode, Value)> + Send + 'static,
+        F: FnOnce(&mut Tx<'_>, &Call) -> Result<(StatusCode, Vec<u8>)> + Send + 'static,
     {
         let (server, path) = (self.server.clone(), self.path.clone());
         let (actor, unseen, query) = match self.admit().await {
@@ -110,7 +109,7 @@ impl Asked {
         };
         let call = Call { server: server.clone(), actor, path, query };
         match server.store.read(move |tx| work(tx, &call)).await {
-            Ok((status, body)) => answer(status, &body, unseen),
+            Ok((status, body)) => answer(status, body, unseen),
             Err(error) => Problem::from(error).into_response(),
         }
     }
@@ -125,7 +124,7 @@ impl Asked {
         };
         let call = Call { server: server.clone(), actor, path: path.clone(), query: query.clone() };
         match server.store.read(move |tx| work(tx, &call)).await {
-            Ok(Step::Done(body)) => answer(status, &body, unseen),
+            Ok(Step::Done(body)) => answer(status, body, unseen),
             Ok(Step::Act(work)) => act(server, again, path, query, status, work).await,
             Err(error) => Problem::from(error).into_response(),
         }
@@ -143,7 +142,7 @@ impl Asked {
     /// `Idempotency-Key` counts.
     pub(super) async fn run<F>(self, act: bool, work: F) -> Response
     where
-        F: FnOnce(&mut Tx<'_>, &Call) -> Result<(StatusCode, Value)> + Send + 'static,
+        F: FnOnce(&mut Tx<'_>, &Call) -> Result<(StatusCode, Vec<u8>)> + Send + 'static,
     {
         let server = self.server.clone();
         let peer = self.parts.extensions.get::<Arc<Peer>>().cloned();
@@ -166,7 +165,7 @@ impl Asked {
             Ok(Some((answer, approvals::unseen(tx, &call.actor)?)))
         };
         match server.store.run(whole).await {
-            Ok(Some(((status, body), unseen))) => answer(status, &body, unseen),
+            Ok(Some(((status, body), unseen))) => answer(status, body, unseen),
             Ok(None) => {
                 count_stranger(&server, peer.as_deref());
                 Problem::unauthenticated().into_response()
@@ -193,7 +192,7 @@ async fn act(
         Ok(Some((step.done()?, approvals::unseen(tx, &call.actor)?)))
     };
     match server.store.run(whole).await {
-        Ok(Some((body, unseen))) => answer(status, &body, unseen),
+        Ok(Some((body, unseen))) => answer(status, body, unseen),
         Ok(None) => {
             count_stranger(&server, peer.as_deref());
             Problem::unauthenticated().into_response()
@@ -225,8 +224,7 @@ async fn authenticate(
 }
 
 /// `Lanyard-Waiting` tells every administrator of approvals that they have not looked at.
-fn answer(status: StatusCode, body: &Value, unseen: usize) -> Response {
-    let text = serde_json::to_vec(body).unwrap_or_default();
+fn answer(status: StatusCode, text: Vec<u8>, unseen: usize) -> Response {
     let mut response = (status, [(header::CONTENT_TYPE, "application/json")], text).into_response();
     response.headers_mut().insert("lanyard-waiting", unseen.into());
     response.headers_mut().insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));

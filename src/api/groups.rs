@@ -4,7 +4,12 @@ use super::{
     call::Call,
     route::{Empty, Page, Route, delete, get, post, put},
 };
-use crate::{error::Result, policies::rollout, registry::groups, store::Tx};
+use crate::{
+    error::{Error, Result},
+    policies::rollout,
+    registry::groups,
+    store::Tx,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -38,10 +43,16 @@ impl GroupView {
 fn list(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<Page<GroupView>> {
     let (after, limit) = call.page()?;
     let mut items = Vec::new();
-    for group in groups::page(tx, after, limit)? {
-        items.push(GroupView::of(tx, &group.name)?);
+    let page = groups::page(tx, after, limit)?;
+    let next = page.last().filter(|_| page.len() == limit).map(|group| group.name.clone());
+    for group in page {
+        match GroupView::of(tx, &group.name) {
+            // Deleted while the list was read.
+            Err(Error::NotFound { .. }) => {}
+            view => items.push(view?),
+        }
     }
-    Ok(Page::of(items, limit, |group| group.name.clone()))
+    Ok(Page { items, next })
 }
 
 fn members(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<Page<String>> {

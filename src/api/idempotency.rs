@@ -10,7 +10,6 @@ use crate::{
 };
 use axum::http::{Method, StatusCode, request::Parts};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use std::time::Duration;
 
 const KEPT: Duration = Duration::from_secs(24 * 3600);
@@ -80,8 +79,8 @@ pub(super) fn once(
     tx: &mut Tx<'_>,
     call: &Call,
     key: &Key,
-    work: impl FnOnce(&mut Tx<'_>, &Call) -> Result<(StatusCode, Value)>,
-) -> Result<(StatusCode, Value)> {
+    work: impl FnOnce(&mut Tx<'_>, &Call) -> Result<(StatusCode, Vec<u8>)>,
+) -> Result<(StatusCode, Vec<u8>)> {
     let who = digest(format!("{}\n{}", call.actor.id, key.key).as_bytes());
     let before = tx.get::<Answered>(&who)?.filter(|a| tx.steady().since(a.at) < KEPT);
     if let Some(before) = before {
@@ -89,15 +88,13 @@ pub(super) fn once(
             return Err(Error::refused("idempotency_key_reused", "the key was used for another call"));
         }
         let status = StatusCode::from_u16(before.status).map_err(|e| Error::Internal(e.to_string()))?;
-        let body = call.server.unseal(LABEL, &before.sealed)?;
-        return Ok((status, serde_json::from_slice(&body).map_err(|e| Error::Internal(e.to_string()))?));
+        return Ok((status, call.server.unseal(LABEL, &before.sealed)?));
     }
-    let (status, body) = work(tx, call)?;
-    let text = serde_json::to_vec(&body).map_err(|e| Error::Internal(e.to_string()))?;
+    let (status, text) = work(tx, call)?;
     let (at, sealed) = (tx.steady(), call.server.seal(LABEL, &text)?);
     tx.put(&Age { at, who: who.clone() })?;
     tx.put(&Answered { who, what: key.what.clone(), at, status: status.as_u16(), sealed })?;
-    Ok((status, body))
+    Ok((status, text))
 }
 
 /// Removes answers that are older than a day; says whether there may be more.

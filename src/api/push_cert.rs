@@ -112,7 +112,7 @@ async fn set(server: Arc<Server>, request: Request) -> Response {
     };
     let work = move |tx: &mut Tx<'_>, call: &Call| {
         let kept = push_cert::set(tx, &call.actor, kept)?;
-        let view = serde_json::to_value(View::of(&kept, tx));
+        let view = serde_json::to_vec(&View::of(&kept, tx));
         Ok((StatusCode::OK, view.map_err(|e| crate::error::Error::Internal(e.to_string()))?))
     };
     asked.run(true, work).await

@@ -24,16 +24,16 @@ pub(super) type Work = Box<dyn FnOnce(&mut Tx<'_>, &Call) -> Result<Step> + Send
 
 /// What came of it.
 pub(super) enum Step {
-    /// The answer.
-    Done(Value),
+    /// The answer, as JSON: written where it was read, since a page of a thousand devices takes its time.
+    Done(Vec<u8>),
     /// What is to be done now that was looked at.
     Act(Work),
 }
 
 impl Step {
-    pub(super) fn done(self) -> Result<Value> {
+    pub(super) fn done(self) -> Result<Vec<u8>> {
         match self {
-            Self::Done(value) => Ok(value),
+            Self::Done(text) => Ok(text),
             Self::Act(_) => Err(Error::Internal("a call of one step has a second".into())),
         }
     }
@@ -118,7 +118,7 @@ where
 }
 
 fn json<A: Serialize>(answer: &A) -> Result<Step> {
-    serde_json::to_value(answer).map(Step::Done).map_err(|e| Error::Internal(e.to_string()))
+    serde_json::to_vec(answer).map(Step::Done).map_err(|e| Error::Internal(e.to_string()))
 }
 
 /// A change that is shown first, and made where the query says `apply=true`: `look` reads what it would do, beside the writer;

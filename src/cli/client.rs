@@ -6,9 +6,11 @@ use crate::{
     serve::Folder,
 };
 use axum::body::Body;
+use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
 use rustls::RootCertStore;
 use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 use std::{
     cell::Cell,
@@ -60,38 +62,43 @@ impl Client {
 
     /// What lies there.
     pub(super) async fn get(&self, path: &str) -> Result<Value, Failure> {
-        self.call(Method::GET, path, None).await
+        read(&self.call(Method::GET, path, None).await?)
     }
 
     /// Asks for an act.
     pub(super) async fn post(&self, path: &str, body: Value) -> Result<Value, Failure> {
-        self.call(Method::POST, path, Some(body)).await
+        read(&self.call(Method::POST, path, Some(body)).await?)
     }
 
     /// Sets something.
     pub(super) async fn put(&self, path: &str, body: Value) -> Result<Value, Failure> {
-        self.call(Method::PUT, path, Some(body)).await
+        read(&self.call(Method::PUT, path, Some(body)).await?)
     }
 
     /// Ends something.
     pub(super) async fn delete(&self, path: &str) -> Result<Value, Failure> {
-        self.call(Method::DELETE, path, None).await
+        read(&self.call(Method::DELETE, path, None).await?)
     }
 
     /// A list, all its pages joined. `path` may have a query.
     pub(super) async fn list(&self, path: &str) -> Result<Value, Failure> {
         let mark = if path.contains('?') { '&' } else { '?' };
-        let (mut items, mut after) = (Vec::new(), String::new());
+        let (mut pages, mut after) = (Vec::new(), String::new());
         loop {
-            let mut page = self.get(&format!("{path}{mark}limit=1000{after}")).await?;
-            if let Some(Value::Array(found)) = page.get_mut("items").map(Value::take) {
-                items.extend(found);
-            }
-            match page.get("next").and_then(Value::as_str) {
-                Some(next) => after = format!("&after={}", encode(next)),
-                None => return Ok(Value::Array(items)),
+            let text = self.call(Method::GET, &format!("{path}{mark}limit=1000{after}"), None).await?;
+            let End { next } = read(&text)?;
+            // Read while the next one is on its way.
+            pages.push(tokio::task::spawn_blocking(move || read::<Page>(&text)));
+            match next {
+                Some(next) => after = format!("&after={}", encode(&next)),
+                None => break,
             }
         }
+        let mut items = Vec::new();
+        for page in pages {
+            items.extend(page.await.map_err(|e| e.to_string())??.items);
+        }
+        Ok(Value::Array(items))
     }
 
     /// What lies there, asked for until there is an answer: a server that restarts or is busy ends no wait. `None`: there
@@ -116,7 +123,7 @@ impl Client {
         }
     }
 
-    async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Result<Value, Failure> {
+    async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Result<Bytes, Failure> {
         let key = uuid::Uuid::new_v4().to_string();
         let (begun, mut pause) = (Instant::now(), Duration::from_millis(200));
         for _ in 1..TRIES {
@@ -130,7 +137,7 @@ impl Client {
     }
 
     /// [`Failure::Away`]: it may be tried again. Repeating is safe: POST has its key, and PUT and DELETE say how it shall be.
-    async fn once(&self, method: &Method, path: &str, body: Option<&Value>, key: &str) -> Result<Value, Failure> {
+    async fn once(&self, method: &Method, path: &str, body: Option<&Value>, key: &str) -> Result<Bytes, Failure> {
         let request = Request::builder()
             .method(method)
             .uri(format!("{}/api/v1/{path}", self.base))
@@ -146,7 +153,7 @@ impl Client {
         let bytes = bytes.map_err(|e| Failure::Away(e.to_string()))?;
         self.tell(&parts.headers);
         if parts.status.is_success() {
-            return serde_json::from_slice(&bytes).map_err(|e| Failure::Failed(e.to_string()));
+            return Ok(bytes);
         }
         let text = self.problem(parts.status, &bytes);
         Err(if parts.status == StatusCode::SERVICE_UNAVAILABLE { Failure::Away(text) } else { Failure::Failed(text) })
@@ -176,6 +183,22 @@ impl Client {
             );
         }
     }
+}
+
+/// A page of a list.
+#[derive(Deserialize)]
+struct Page {
+    items: Vec<Value>,
+}
+
+/// Where a page ends: found without taking its items apart.
+#[derive(Deserialize)]
+struct End {
+    next: Option<String>,
+}
+
+fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, Failure> {
+    serde_json::from_slice(text).map_err(|e| Failure::Failed(e.to_string()))
 }
 
 /// `LANYARD_URL`: a name or address under https, perhaps with a path that a proxy takes away.

@@ -1,25 +1,27 @@
 //! What a verb shows: one JSON document, a table, or a record line by line.
 
 use serde_json::Value;
-use std::io::Write as _;
+use std::io::{BufWriter, Write as _};
 
 /// Prints to stdout. A reader who has gone is no fault.
 pub(super) fn show(document: &Value, columns: &[&str], json: bool) {
-    let text = if json {
-        serde_json::to_string_pretty(document).unwrap_or_default() + "\n"
-    } else {
-        match document {
-            Value::Null => return,
-            Value::Array(rows) => table(rows, columns),
-            Value::Object(_) => {
-                let mut out = String::new();
-                record(&mut out, document, 0);
-                out
-            }
-            other => word(other) + "\n",
+    let mut out = BufWriter::with_capacity(64 * 1024, std::io::stdout().lock());
+    if json {
+        drop(serde_json::to_writer_pretty(&mut out, document));
+        drop(out.write_all(b"\n").and_then(|()| out.flush()));
+        return;
+    }
+    let text = match document {
+        Value::Null => return,
+        Value::Array(rows) => table(rows, columns),
+        Value::Object(_) => {
+            let mut text = String::new();
+            record(&mut text, document, 0);
+            text
         }
+        other => word(other) + "\n",
     };
-    drop(std::io::stdout().lock().write_all(text.as_bytes()));
+    drop(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
 }
 
 fn table(rows: &[Value], columns: &[&str]) -> String {

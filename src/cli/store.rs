@@ -45,9 +45,10 @@ pub struct Where {
 }
 
 impl Where {
-    fn find(&self) -> (String, Folder) {
+    fn find(&self) -> Result<(String, Folder), Failure> {
         let folder = Folder::existing(self.data.as_deref());
-        (stores::address(self.store.as_deref(), &folder), folder)
+        folder.is_ours()?;
+        Ok((stores::address(self.store.as_deref(), &folder), folder))
     }
 }
 
@@ -55,14 +56,14 @@ impl Store {
     pub(super) async fn run(self) -> Done {
         match self {
             Self::Check(at) => {
-                let (url, folder) = at.find();
+                let (url, folder) = at.find()?;
                 let checked = stores::check(&url, &folder).await?;
                 let ok = checked.ok;
                 let document = serde_json::to_value(checked).map_err(|e| e.to_string())?;
                 Ok(Outcome::record(document).good_if(ok))
             }
             Self::AcceptLoss { at, commit, yes } => {
-                let (url, folder) = at.find();
+                let (url, folder) = at.find()?;
                 let question = "What came after that commit is lost: cancelled wipes, revoked tokens and certificates may be \
                                 alive again. Go on?";
                 if !yes && !super::confirm(question)? {
@@ -76,7 +77,7 @@ impl Store {
                 Ok(Outcome::record(serde_json::json!({"commit": commit, "held": held})))
             }
             Self::Show { at, key } => {
-                let (url, folder) = at.find();
+                let (url, folder) = at.find()?;
                 Ok(Outcome::record(stores::show(&url, &folder, &key).await?))
             }
         }

@@ -6,8 +6,8 @@ use std::fmt;
 
 /// As bytes, where the text is the hexadecimal of some.
 pub fn serialize<S: Serializer>(text: &str, serializer: S) -> Result<S::Ok, S::Error> {
-    let plain = text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-    match unhex(text).filter(|_| plain && !serializer.is_human_readable()) {
+    let plain = |text: &&str| text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    match Some(text).filter(|_| !serializer.is_human_readable()).filter(plain).and_then(unhex) {
         Some(bytes) => serializer.serialize_bytes(&bytes),
         None => serializer.serialize_str(text),
     }

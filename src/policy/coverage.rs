@@ -5,6 +5,7 @@
 //! in JSON, with the ground in `why`; but it counts as compliant, since mail alone never gives more.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use serde::{Serialize, Serializer};
 
@@ -126,8 +127,16 @@ pub enum Compliance {
 /// Every setting asked of a device: typed ones in the order of [`Setting`], then the raw parts of its channels. Raw
 /// parts for channels that it does not have are not asked of it.
 pub fn coverage(effective: &Effective, subject: &Subject<'_>) -> Vec<SettingCoverage> {
-    let parts: Vec<_> =
-        subject.channels.iter().map(|view| (view, desired(effective, view.channel, subject.platform))).collect();
+    coverage_of(effective, subject, |channel| Rc::new(desired(effective, channel, subject.platform)))
+}
+
+/// The same, where what is [`desired`] of the subject's platform over a channel was worked out before, for all that are alike.
+pub fn coverage_of(
+    effective: &Effective,
+    subject: &Subject<'_>,
+    desired: impl Fn(Channel) -> Rc<BTreeMap<PartId, Part>>,
+) -> Vec<SettingCoverage> {
+    let parts: Vec<_> = subject.channels.iter().map(|view| (view, desired(view.channel))).collect();
     let typed = effective.values().into_iter().map(|value| {
         let over = parts.iter().map(|(view, parts)| typed_row(value, effective, subject, view, parts));
         over.min_by_key(|row| row.state).unwrap_or_else(|| SettingCoverage {

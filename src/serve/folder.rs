@@ -26,6 +26,17 @@ impl Folder {
         Self(named.map_or_else(usual, Path::to_path_buf))
     }
 
+    /// Refused where the folder is another user's: what this process made there, that user's server could not write.
+    pub fn is_ours(&self) -> Result<(), String> {
+        let owner = |path: &Path| fs::metadata(path).ok().map(|m| std::os::unix::fs::MetadataExt::uid(&m));
+        match (owner(&self.0), owner(Path::new("/proc/self"))) {
+            (Some(theirs), Some(ours)) if theirs != ours => {
+                Err(format!("{} belongs to user {theirs}: say this as that user (sudo -u)", self.0.display()))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// A file in it.
     pub fn path(&self, name: &str) -> PathBuf {
         self.0.join(name)

@@ -15,6 +15,8 @@ use std::{path::Path, sync::Arc};
 
 /// In the data folder: what was last said to be in the store.
 const MARK: &str = "store.mark";
+/// In the data folder from the first start on.
+const CA: &str = "ca.pem";
 /// sled's own words for the lock that another process has.
 const LOCKED: &str = "could not acquire lock";
 
@@ -36,6 +38,9 @@ pub(super) async fn open(
     let engine = blocking(move || -> Result<Box<dyn Engine>, String> {
         match StoreUrl::parse(&at)? {
             StoreUrl::Sled(path) => {
+                if !Sled::is_there(path, &beside.path(MARK)) && beside.path(CA).exists() {
+                    return Err(gone(path, &beside));
+                }
                 folder::make(path)?;
                 let opened = Sled::open(path, &beside.path(MARK), clock, Arc::new(kinds::rise));
                 opened.map(|s| Box::new(s) as _).map_err(|fault| words(path, &beside, &fault))
@@ -92,7 +97,7 @@ pub async fn accept_loss(url: &str, folder: &Folder, commit: u64, clock: Clock) 
                 let roots = roots()?;
                 let opened = Postgres::peek(url, &roots, &ca_key())
                     .and_then(|found| is_ca(found).map_err(Fault::Refused))
-                    .and_then(|()| Postgres::accept(url, &name, &roots, &mark, commit, rise));
+                    .and_then(|()| Postgres::accept(url, &name, &roots, &mark, commit));
                 opened.map(|s| Box::new(s) as _).map_err(|e| format!("store: {e}"))
             }
         }
@@ -157,6 +162,15 @@ fn no_such(key: &str, near: &[String]) -> String {
 /// Waits for work that blocks.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, String> + Send + 'static) -> Result<T, String> {
     tokio::task::spawn_blocking(work).await.map_err(|e| e.to_string())?
+}
+
+/// Neither store nor mark, in a folder that a server had: a new CA beside the old one would be no help to any device.
+fn gone(path: &Path, folder: &Folder) -> String {
+    format!(
+        "store {}: gone, and its mark with it, though {} says that a server was here: put both back, or begin with an empty data folder",
+        path.display(),
+        folder.path(CA).display()
+    )
 }
 
 /// What went wrong, for the operator.

@@ -1,6 +1,7 @@
 //! The listeners' certificate: files that someone renews, or a leaf of our own CA, renewed here at two thirds of its life.
 
 use crate::{
+    clock::{Clock, Timestamp},
     http::{ServerCertificate, server_certificate::CertificateFiles},
     server::{Server, host},
 };
@@ -16,6 +17,13 @@ use std::{
 
 /// Two thirds of 397 days.
 const RENEW: Duration = Duration::from_secs(264 * 86_400);
+/// How often it is looked whether the clock was set.
+const MINUTE: Duration = Duration::from_secs(60);
+/// A clock that moved by more asks for another leaf.
+const MOVED: Duration = Duration::from_secs(3600);
+/// Clients' clocks may be behind ours.
+const BEHIND: time::Duration = time::Duration::days(1);
+const LIFE: time::Duration = time::Duration::days(396);
 /// How often files are looked at.
 const LOOK: Duration = Duration::from_secs(3);
 
@@ -32,26 +40,58 @@ pub(super) fn of_files(server: &Server, chain: PathBuf, key: PathBuf) -> Result<
 }
 
 /// A leaf of our own CA, kept fresh from now on. The administrators' listener has no other: `ca.pem` is its anchor.
-pub(super) fn of_our_own(server: &Arc<Server>) -> Result<Arc<ServerCertificate>, String> {
+pub(super) fn of_our_own(server: &Arc<Server>, clock: Clock) -> Result<Arc<ServerCertificate>, String> {
     let names = names(server);
-    let (chain, key) = own(server)?;
+    let (chain, key) = own(server, &clock)?;
     let certificate = ServerCertificate::from_pem(&chain, &key, &names).map_err(|e| e.to_string())?;
     let (server, kept) = (server.clone(), certificate.clone());
     tokio::spawn(async move {
+        let mut made = Made::now(&server, &clock);
         loop {
-            tokio::time::sleep(RENEW).await;
-            let swapped =
-                own(&server).and_then(|(chain, key)| kept.swap(&chain, &key, &names).map_err(|e| e.to_string()));
-            if let Err(error) = swapped {
-                tracing::error!(%error, "the server's certificate could not be renewed");
+            tokio::time::sleep(MINUTE).await;
+            if !made.is_over(Made::now(&server, &clock)) {
+                continue;
+            }
+            let renewed = own(&server, &clock);
+            match renewed.and_then(|(chain, key)| kept.swap(&chain, &key, &names).map_err(|e| e.to_string())) {
+                Ok(()) => made = Made::now(&server, &clock),
+                Err(error) => tracing::error!(%error, "the server's certificate could not be renewed"),
             }
         }
     });
     Ok(certificate)
 }
 
+/// The clocks when a leaf was made.
+#[derive(Debug, Clone, Copy)]
+struct Made {
+    uptime: Duration,
+    wall: Timestamp,
+    doubted: bool,
+}
+
+impl Made {
+    fn now(server: &Server, clock: &Clock) -> Self {
+        Self { uptime: clock.uptime(), wall: clock.wall(), doubted: server.store.time().doubted }
+    }
+
+    /// Whether another leaf is due: by its age, or since the clock was set or is believed now.
+    fn is_over(self, now: Self) -> bool {
+        let passed = now.uptime.saturating_sub(self.uptime);
+        let expected = self.wall.plus(passed);
+        let moved = expected.since(now.wall).max(now.wall.since(expected));
+        passed >= RENEW || moved > MOVED || self.doubted != now.doubted
+    }
+}
+
+/// Good by the clock as it is believed and by what it shows: administrators must come in to say which one is right.
+fn validity(believed: Timestamp, shown: Timestamp) -> Validity {
+    let (from, to) = (believed.min(shown).to_datetime(), believed.max(shown).to_datetime());
+    Validity { not_before: from - BEHIND, not_after: to + LIFE }
+}
+
 /// A new leaf with its chain and key, PEM.
-fn own(server: &Server) -> Result<(Vec<u8>, Vec<u8>), String> {
+fn own(server: &Server, clock: &Clock) -> Result<(Vec<u8>, Vec<u8>), String> {
     let mut names: Vec<AltName> = Vec::new();
     let hosts = [host(&server.public_url), host(&server.enrol_url), "localhost"].map(alt_name);
     let loopback = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)].map(AltName::Ip);
@@ -63,7 +103,7 @@ fn own(server: &Server) -> Result<(Vec<u8>, Vec<u8>), String> {
     let wanted = Wanted {
         names: &names,
         crl_url: None,
-        validity: Validity::server(server.now().to_datetime()),
+        validity: validity(server.now(), clock.wall()),
         serial: Serial::random().map_err(|e| e.to_string())?,
     };
     let Identity { certificate_der, key } = server.authority.issue_server(&wanted).map_err(|e| e.to_string())?;
@@ -76,4 +116,45 @@ fn own(server: &Server) -> Result<(Vec<u8>, Vec<u8>), String> {
 
 fn alt_name(host: &str) -> AltName {
     host.parse().map_or_else(|_| AltName::Dns(host.to_string()), AltName::Ip)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: i64 = 86_400_000;
+
+    #[test]
+    fn a_leaf_is_good_by_both_clocks() {
+        let years = 1095 * DAY;
+        for (row, believed, shown) in
+            [("right", 0, 0), ("ahead", 0, years), ("back", years, 0), ("a bit behind", 0, -1)]
+        {
+            let validity = validity(Timestamp(4 * years + believed), Timestamp(4 * years + shown));
+            for at in [believed, shown] {
+                let at = Timestamp(4 * years + at).to_datetime();
+                assert!(validity.not_before < at && at + time::Duration::days(300) < validity.not_after, "{row}");
+            }
+        }
+    }
+
+    #[test]
+    fn another_leaf_is_due_when_the_clock_was_set_or_is_believed() {
+        let made = |uptime: u64, wall: i64, doubted| Made {
+            uptime: Duration::from_secs(uptime),
+            wall: Timestamp(wall * 1000),
+            doubted,
+        };
+        let begun = made(0, 1_000_000, false);
+        for (row, now, due) in [
+            ("time goes by", made(7200, 1_007_200, false), false),
+            ("set by a minute", made(7200, 1_007_260, false), false),
+            ("set ahead", made(60, 1_010_060, false), true),
+            ("set back", made(60, 900_000, false), true),
+            ("doubted", made(60, 1_000_060, true), true),
+            ("two thirds of its life", made(264 * 86_400, 1_000_000 + 264 * 86_400, false), true),
+        ] {
+            assert_eq!(begun.is_over(now), due, "{row}");
+        }
+    }
 }

@@ -125,6 +125,8 @@ async fn sweep(server: &Server) -> Result<()> {
 }
 
 fn due(tx: &mut Tx<'_>) -> Result<(Vec<DeviceId>, bool)> {
+    // Before anything expires by it.
+    admins::look_at_clock(tx)?;
     let (wakes, more) = timers::sweep(tx)?;
     let mut devices: Vec<DeviceId> = wakes.into_iter().map(|Wake { device }| device).collect();
     devices.extend(rollout::next(tx, PACE)?);

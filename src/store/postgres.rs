@@ -87,8 +87,8 @@ pub struct Postgres {
     turn: Option<Turn>,
     /// Why the last batch that wrote came to nothing, and when that was last told.
     failed: Option<(String, Instant)>,
-    /// Nobody else may come before the first batch that writes.
-    alone: bool,
+    /// Nobody else may come before the first batch that writes; with it this epoch begins.
+    alone: Option<i64>,
     pool: Arc<Pool>,
 }
 
@@ -130,7 +130,7 @@ impl Postgres {
             _ => {}
         }
         drop(session);
-        Self::over(place, note, marked, false)
+        Self::over(place, note, marked, None)
     }
 
     /// What is there, and whether it is what this node saw.
@@ -145,22 +145,15 @@ impl Postgres {
 
     /// Opens a store that is not what this node saw: what is there, up to `commit`, counts from now on, for all nodes. Refused where
     /// its last commit is another one, or while other nodes are connected; none can come before the first batch that writes.
-    pub fn accept(
-        url: &str,
-        node: &str,
-        roots: &Arc<RootCertStore>,
-        mark: &Path,
-        commit: u64,
-        rise: Arc<Rise>,
-    ) -> Result<Self, Fault> {
+    pub fn accept(url: &str, node: &str, roots: &Arc<RootCertStore>, mark: &Path, commit: u64) -> Result<Self, Fault> {
         let place = Arc::new(Place::new(url, node, roots)?);
         let note = Note::at(mark);
-        let found = check::accept(&place, &note, commit, rise.as_ref())?;
-        Self::over(place, note, Some(found), true)
+        let (found, epoch) = check::accept(&place, &note, commit)?;
+        Self::over(place, note.hold(), Some(found), Some(epoch))
     }
 
-    fn over(place: Arc<Place>, note: Note, marked: Option<Mark>, alone: bool) -> Result<Self, Fault> {
-        let link = take_name(&place, marked, alone)?;
+    fn over(place: Arc<Place>, note: Note, marked: Option<Mark>, alone: Option<i64>) -> Result<Self, Fault> {
+        let link = take_name(&place, marked, alone.is_some())?;
         let mut store = Self {
             author: uuid::Uuid::new_v4().to_string(),
             seen: link.found,
@@ -182,7 +175,9 @@ impl Postgres {
             Ok(_) => store.read = None,
         }
         let seen = store.seen;
-        store.note.write(seen).map_err(|e| Fault::Refused(format!("the store's mark cannot be written: {e}")))?;
+        if alone.is_none() {
+            store.note.write(seen).map_err(|e| Fault::Refused(format!("the store's mark cannot be written: {e}")))?;
+        }
         Ok(store)
     }
 
@@ -421,6 +416,7 @@ impl Engine for Postgres {
             commit,
             note: turn.shown.is_old(),
             probe,
+            epoch: self.alone.filter(|_| writing),
         };
         match link.commit(&batch) {
             Ok(()) => self.committed(writes, commit, writing || probe),
@@ -457,7 +453,10 @@ impl Postgres {
             if self.failed.take().is_some() {
                 tracing::info!("store: the database takes writes again");
             }
-            if std::mem::take(&mut self.alone) {
+            if let Some(epoch) = self.alone.take() {
+                self.seen.epoch = epoch;
+                let replaced = self.note.replace(self.seen, crate::clock::system().wall());
+                replaced.map_err(|e| Fault::Away(format!("the store's mark: {e}")))?;
                 self.on_link(|link, _, _| link.let_others_in())?;
             }
         }

@@ -15,7 +15,7 @@ pub use opening::Rise;
 
 use self::{
     check::{COMMIT_KEY, Commit},
-    mark::Mark,
+    mark::{Mark, Marked},
     pieces::{Cut, Head},
 };
 use super::{Changes, Engine, Entry, Fault, Moment, Reader, Writes, tx::EVERYTHING};
@@ -72,13 +72,23 @@ struct Disk {
     /// sled 0.34.7 never calls fsync in `flush` on Linux, so this handle of its file does.
     file: File,
     commit: Commit,
-    mark: Option<Mark>,
+    mark: Marking,
+}
+
+/// Where it is said what is on disk.
+enum Marking {
+    /// Nowhere: a copy, not the store yet.
+    None,
+    /// In a new mark, with the next commit: what was accepted counts from there on, and not before.
+    Next(PathBuf),
+    /// In the mark.
+    Kept(Mark),
 }
 
 impl Disk {
     fn over(db: sled::Db, folder: &Path, commit: Commit) -> Result<Self, String> {
         let file = File::open(folder.join("db")).map_err(|e| e.to_string())?;
-        Ok(Self { db, file, commit, mark: None })
+        Ok(Self { db, file, commit, mark: Marking::None })
     }
 
     fn apply(&mut self, writes: &Writes, steady: Steady) -> Result<(), String> {
@@ -120,13 +130,18 @@ impl Disk {
     }
 
     /// All that was applied is on disk, and marked as such.
-    fn sync(&self) -> Result<(), String> {
+    fn sync(&mut self) -> Result<(), String> {
         self.db.flush().map_err(told)?;
         self.file.sync_data().map_err(|e| e.to_string())?;
+        let Commit { store, tally, .. } = self.commit;
         match &self.mark {
-            Some(mark) => mark.write(self.commit.tally).map_err(|e| format!("its mark: {e}")),
-            None => Ok(()),
+            Marking::None => return Ok(()),
+            Marking::Kept(mark) => mark.write(tally),
+            Marking::Next(path) => {
+                Mark::make(path, Marked { store, tally }).map(|mark| self.mark = Marking::Kept(mark))
+            }
         }
+        .map_err(|e| format!("its mark: {e}"))
     }
 }
 
@@ -137,6 +152,11 @@ impl Sled {
         let place = Place { folder: folder.into(), mark: mark.into() };
         let disk = opening::open(&place, &clock, rise.as_ref())?;
         Ok(Self::over(place, disk, clock, rise))
+    }
+
+    /// Whether there is anything of a store.
+    pub fn is_there(folder: &Path, mark: &Path) -> bool {
+        folder::is_store(folder) || mark.exists()
     }
 
     /// What is there, and whether it is what was acknowledged.
@@ -224,7 +244,8 @@ impl Engine for Sled {
     fn commit(&mut self, writes: &Writes, _: &Changes) -> Result<(), Fault> {
         let steady = self.steady();
         let Some(disk) = &mut self.disk else { return Err(self.place.away(&self.failed.0)) };
-        if writes.is_empty() && steady.since(disk.commit.steady) < TIME_STEP {
+        let pending = matches!(disk.mark, Marking::Next(_));
+        if writes.is_empty() && !pending && steady.since(disk.commit.steady) < TIME_STEP {
             return Ok(());
         }
         let done = disk.apply(writes, steady).and_then(|()| disk.sync());

@@ -94,6 +94,8 @@ where
 enum Work {
     Job(Box<dyn Job>),
     Ask(Ask),
+    /// Nothing more is to come.
+    End,
 }
 
 /// A handle on the store, for one tenant. Clones share it; the thread ends when the last one goes.
@@ -191,6 +193,13 @@ impl Store {
         self.thread.lock().is_ok_and(|thread| thread.as_ref().is_none_or(JoinHandle::is_finished))
     }
 
+    /// Waits until every call made so far is answered and the backend closed; later calls find it away.
+    pub async fn end(&self) {
+        let sent = self.work.as_ref().is_some_and(|work| work.try_send(Work::End).is_ok());
+        let thread = self.thread.lock().ok().and_then(|mut thread| thread.take()).filter(|_| sent);
+        drop(tokio::task::spawn_blocking(move || thread.map(JoinHandle::join)).await);
+    }
+
     /// Waits until every call made so far is answered and the backend closed, if this is the last handle.
     pub fn close(mut self) {
         self.work = None;
@@ -201,6 +210,25 @@ impl Store {
             drop(thread.join());
         }
     }
+}
+
+/// Sorts what waits, as far as it belongs into one batch.
+fn gather(waiting: impl Iterator<Item = Work>, jobs: &mut Vec<Box<dyn Job>>, asks: &mut Asks) {
+    for work in waiting.take(BATCH.saturating_sub(jobs.len())) {
+        match work {
+            Work::Job(job) => jobs.push(job),
+            Work::Ask(ask) => asks.waiting.push_back(ask),
+            Work::End => asks.end = true,
+        }
+    }
+}
+
+/// What is done between batches.
+#[derive(Default)]
+struct Asks {
+    waiting: VecDeque<Ask>,
+    /// And then nothing more.
+    end: bool,
 }
 
 struct Writer {
@@ -215,9 +243,9 @@ struct Writer {
 
 impl Writer {
     fn serve(mut self, waiting: &Receiver<Work>) {
-        let mut asks = VecDeque::new();
+        let mut asks = Asks::default();
         loop {
-            let first = match asks.is_empty() {
+            let first = match asks.waiting.is_empty() {
                 true => waiting.recv_timeout(FEED),
                 false => waiting.try_recv().map_err(|error| match error {
                     TryRecvError::Empty => RecvTimeoutError::Timeout,
@@ -227,22 +255,19 @@ impl Writer {
             match first {
                 Ok(first) => {
                     let mut jobs = Vec::new();
-                    for work in std::iter::once(first).chain(waiting.try_iter().take(BATCH - 1)) {
-                        match work {
-                            Work::Job(job) => jobs.push(job),
-                            Work::Ask(ask) => asks.push_back(ask),
-                        }
-                    }
+                    gather(std::iter::once(first).chain(waiting.try_iter()), &mut jobs, &mut asks);
                     if !jobs.is_empty() {
-                        self.batch(jobs);
+                        self.batch(jobs, waiting, &mut asks);
                     }
                 }
-                Err(RecvTimeoutError::Timeout) if asks.is_empty() => drop(self.follow()),
+                Err(RecvTimeoutError::Timeout) if asks.waiting.is_empty() => drop(self.follow()),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
-            if let Some(ask) = asks.pop_front() {
+            if let Some(ask) = asks.waiting.pop_front() {
                 ask.answer(self.engine.as_mut());
+            } else if asks.end {
+                return;
             }
         }
     }
@@ -257,8 +282,8 @@ impl Writer {
         Ok(())
     }
 
-    fn batch(&mut self, mut jobs: Vec<Box<dyn Job>>) {
-        let (committed, told) = match self.attempt(&mut jobs) {
+    fn batch(&mut self, mut jobs: Vec<Box<dyn Job>>, waiting: &Receiver<Work>, asks: &mut Asks) {
+        let (committed, told) = match self.attempt(&mut jobs, waiting, asks) {
             Ok(told) => {
                 if self.failures.well() {
                     tracing::info!("store: back");
@@ -281,10 +306,17 @@ impl Writer {
         jobs.into_iter().for_each(|job| job.finish(committed.clone()));
     }
 
-    fn attempt(&mut self, jobs: &mut [Box<dyn Job>]) -> std::result::Result<Vec<(Changes, Vec<Changed>)>, Fault> {
+    fn attempt(
+        &mut self,
+        jobs: &mut Vec<Box<dyn Job>>,
+        waiting: &Receiver<Work>,
+        asks: &mut Asks,
+    ) -> std::result::Result<Vec<(Changes, Vec<Changed>)>, Fault> {
         let moment = self.engine.begin()?;
         // In the batch's turn: from here to its commit nobody else writes, so what calls remember now is true.
         self.follow()?;
+        // Who came while the turn was another node's goes along: turns are what nodes have to share.
+        gather(waiting.try_iter(), jobs, asks);
         let time = self.present(moment)?;
         let (mut writes, mut all, mut told) = (Writes::new(), Changes::new(), Vec::new());
         for job in jobs {

@@ -269,6 +269,15 @@ class Api:
             after = f"&after={page['next']}"
 
 
+# What a wait that goes on will end at: a server that was down counts none of that time.
+WAITING = {"counts_from", "expected_by", "leaves_at"}
+
+
+def settled(record):
+    """A record as it stands over a stop of the server."""
+    return {key: value for key, value in record.items() if key not in WAITING} if isinstance(record, dict) else record
+
+
 def context(ca, identity=None):
     """TLS that trusts the server's CA alone."""
     made = ssl.create_default_context(cafile=str(ca))

@@ -83,5 +83,18 @@ class WrongClocks(unittest.TestCase):
         self.assertIsNone(self.enrolled(before), "sixty days have gone by since: it has expired")
 
 
+    def test_administrators_come_in_whatever_the_clock_said_at_the_first_start(self):
+        for days in (2, -1095):
+            with self.subTest(days=days):
+                server = Misled([])
+                server.ahead = days * DAY
+                server.start()
+                self.addCleanup(server.stop)
+                server.again(0)
+                server.verb("clock", "accept")
+                server.again(0)
+                self.assertEqual(server.verb("devices", "list"), [])
+
+
 if __name__ == "__main__":
     unittest.main()

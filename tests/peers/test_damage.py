@@ -19,7 +19,7 @@ from collections import Counter
 
 import damage
 from crowd import MAIL_PASSWORD, MAIL_USER
-from harness import BINARY, REQUEST_LIMIT, ROOT
+from harness import BINARY, REQUEST_LIMIT, ROOT, Server, settled
 from mail_server import MailServer
 from starts import PANIC, Start, everything
 from template import Template
@@ -29,14 +29,6 @@ AT_ONCE = 2
 # What nobody may make anew beside a store that is refused.
 KEYS = ("ca.pem", "master.key", "local.token", "node.id")
 CHECKED = {"ok", "store", "commit", "expected", "records", "missing", "damaged"}
-
-
-# What a wait that goes on will end at: a server that was down counts none of that time.
-WAITING = {"counts_from", "expected_by", "leaves_at"}
-
-
-def settled(record):
-    return {key: value for key, value in record.items() if key not in WAITING} if isinstance(record, dict) else record
 
 
 def differences(expected, found):
@@ -206,6 +198,21 @@ class Damaged(unittest.TestCase):
         print(f"         {dict(kept)}, {len(template.expected['commands'])} commands; {DAMAGES} damages: {dict(ways)}; "
               f"{bad} taken badly")
         self.assertEqual(dict(faults), {}, f"LANYARD_SEED={self.seed} LANYARD_DAMAGES={DAMAGES}")
+
+    def test_nothing_is_begun_anew_where_a_server_was(self):
+        server = Server([]).start()
+        self.addCleanup(lambda: server.process.poll() is None and server.process.kill())
+        server.process.terminate()
+        server.process.wait()
+        keys = {name: (server.data / name).read_bytes() for name in KEYS}
+        shutil.rmtree(server.data / "store")
+        (server.data / "store.mark").unlink()
+        server.log.close()
+        server.launch()
+        self.assertEqual(server.process.wait(20), 1)
+        self.assertRegex(server.output(), "store .*: gone, and its mark with it")
+        self.assertEqual({name: (server.data / name).read_bytes() for name in KEYS}, keys)
+        server.end()
 
     def test_a_store_is_checked_while_it_is_whole(self):
         data = self.folder / "data"

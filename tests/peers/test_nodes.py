@@ -14,7 +14,7 @@ import time
 import unittest
 
 from apple_device import AppleDevice, fleet
-from harness import BINARY, Api, Nodes, ServedTest, Server, eventually, free_port
+from harness import Api, BINARY, Nodes, ServedTest, Server, eventually, free_port, settled
 from windows_device import WindowsDevice
 from test_push import TOPIC, Apns, push_certificate
 
@@ -168,7 +168,8 @@ class Restarted(ServedTest):
     def listed(self):
         verbs = (["devices", "list"], ["commands", "list"], ["policy", "list"], ["group", "list"], ["admins", "list"],
                  ["settings", "list"], ["approvals", "list"], ["stop", "status"], ["ca", "show"])
-        return {" ".join(verb): self.server.verb(*verb) for verb in verbs}
+        found = {" ".join(verb): self.server.verb(*verb) for verb in verbs}
+        return {verb: [settled(record) for record in list_] if isinstance(list_, list) else list_ for verb, list_ in found.items()}
 
     def test_a_restart_keeps_everything(self):
         phone = AppleDevice(self.server, self.folder(), "Kept").enrol(
@@ -198,9 +199,19 @@ class Restarted(ServedTest):
             other = pathlib.Path(folder) / "other.key"
             other.write_bytes(base64.b64encode(os.urandom(32)) + b"\n")
             server = Server(["--store", f"sled:{folder}/store"]).start()
-            server.stop()
-            with self.assertRaisesRegex(AssertionError, "master key"):
+            server.process.terminate()
+            server.process.wait()
+            mark = (server.data / "store.mark").read_bytes()
+            server.end()
+            with self.assertRaisesRegex(AssertionError, "its mark .* is gone"):
                 Server(["--store", f"sled:{folder}/store", "--master-key", other]).start()
+            server = Server(["--store", f"sled:{folder}/store", "--master-key", other])
+            server.folder = pathlib.Path(folder) / "another"
+            server.data = server.folder / "data"
+            server.data.mkdir(parents=True)
+            (server.data / "store.mark").write_bytes(mark)
+            with self.assertRaisesRegex(AssertionError, "master key"):
+                server.run()
 
 
 if __name__ == "__main__":

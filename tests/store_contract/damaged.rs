@@ -187,6 +187,24 @@ async fn an_older_copy_and_another_store_are_refused_by_name() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mark_that_is_older_or_cut_short_proves_nothing() {
+    let scratch = Scratch::new();
+    let data = scratch.data("data");
+    fill(&data, 1).await;
+    let mark = data.join("store.mark");
+    let older = fs::read(&mark).unwrap();
+    fill(&data, 1).await;
+    let whole = fs::read(&mark).unwrap();
+    for (row, bytes) in [("older", &older[..]), ("cut to its first place", &whole[..4096]), ("cut", &whole[..64])] {
+        fs::write(&mark, bytes).unwrap();
+        let refused = open_sled(&data, Hands::new().clock()).err().unwrap();
+        assert!(is_named(&refused, &data), "{row}: {refused}");
+    }
+    fs::write(&mark, &whole).unwrap();
+    assert_eq!(things(open_sled(&data, Hands::new().clock()).unwrap()).await.unwrap().len(), 400);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_loss_is_accepted_by_its_commit_alone() {
     let scratch = Scratch::new();
     let [older, data] = ["older", "data"].map(|name| scratch.data(name));
@@ -201,6 +219,9 @@ async fn a_loss_is_accepted_by_its_commit_alone() {
     assert!(!checked.ok && commit < expected && checked.why.unwrap().starts_with("behind"));
     let accept = |commit| Sled::accept(&store, &mark, commit, Hands::new().clock(), Arc::new(lanyard::kinds::rise));
     assert!(accept(commit + 1).is_err());
+    drop(accept(commit).unwrap());
+    let refused = open_sled(&data, Hands::new().clock()).err().unwrap().to_string();
+    assert!(refused.contains("behind"), "cut off before anything was committed: {refused}");
     let found = things(accept(commit).unwrap()).await.unwrap();
     assert_eq!(found.len(), 400);
     assert!(Sled::check(&store, &mark).unwrap().ok);
@@ -218,7 +239,12 @@ async fn no_value_goes_to_a_file_of_its_own_and_the_file_is_written_anew_when_it
     let found = things(open_sled(&data, Hands::new().clock()).unwrap()).await.unwrap();
     assert_eq!(found.len(), 400);
     assert!(found.iter().all(|thing| thing.text.starts_with("159")));
-    println!("{before} bytes before, {} after", size());
-    assert!(size() < before);
+    let after = size();
+    println!("{before} bytes before, {after} after");
+    assert!(after < before);
+    let which = || std::os::unix::fs::MetadataExt::ino(&fs::metadata(data.join("store/db")).unwrap());
+    let fresh = which();
+    drop(open_sled(&data, Hands::new().clock()).unwrap());
+    assert_eq!(which(), fresh, "a fresh one is not written anew at each start");
     assert_eq!(fs::read_dir(data.join("store/blobs")).unwrap().count(), 0);
 }

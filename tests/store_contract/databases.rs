@@ -36,7 +36,7 @@ impl Place {
 
     fn accept(&self, node: &str, commit: u64) -> Result<Postgres, Fault> {
         let mark = self.mark(node);
-        Postgres::accept(&self.url, node, &roots(), &mark, commit, Arc::new(lanyard::kinds::rise))
+        Postgres::accept(&self.url, node, &roots(), &mark, commit)
     }
 
     fn mark(&self, node: &str) -> PathBuf {
@@ -224,7 +224,7 @@ fn an_empty_database_and_another_one_are_refused_to_a_node_that_knows_its_store(
     drop(other.open("b").unwrap());
     let words = refusal(empty.open("a"));
     assert!(words.contains("another store") && words.contains("lanyard store accept-loss"), "{words}");
-    drop(empty.accept("a", 0).unwrap());
+    write(&mut empty.accept("a", 0).unwrap(), &[("stop", "on")]).unwrap();
     drop(empty.open("a").unwrap());
 }
 
@@ -253,6 +253,9 @@ fn a_database_that_was_taken_back_is_refused_until_the_loss_is_accepted() {
     assert_eq!(shown, (false, Some(3), Some(5), 1), "{checked:?}");
     let words = refusal(place.accept("a", 4));
     assert!(words.contains("last commit is 3, not 4"), "{words}");
+    drop(place.accept("a", 3).unwrap());
+    let words = refusal(place.open("a"));
+    assert!(words.contains("behind"), "cut off before anything was committed: {words}");
     let mut accepted = place.accept("a", 3).unwrap();
     std::thread::scope(|scope| {
         let other = scope.spawn(|| read(&mut place.open("b").unwrap(), "stop"));

@@ -6,7 +6,7 @@ use super::{
     mark::{Mark, Note},
     session::{EXCHANGE, Failure, Session},
 };
-use crate::store::{Checked, Fault, LAYOUT, Rise};
+use crate::store::{Checked, Fault, LAYOUT};
 use std::time::Duration;
 
 /// Counting all records of a large store.
@@ -80,36 +80,19 @@ fn look(session: &mut Session, number: i64) -> Result<(Option<Mark>, Option<i64>
     }
 }
 
-/// A new epoch begins at what is there. An empty database becomes a new store.
-pub(super) fn accept(place: &Place, note: &Note, commit: u64, rise: &Rise) -> Result<Mark, Fault> {
+/// What is there, to be gone on with, and the epoch that begins with the first batch that writes: until then a node that saw more is
+/// refused as before.
+pub(super) fn accept(place: &Place, note: &Note, commit: u64) -> Result<(Mark, i64), Fault> {
     let mut session = place.reach()?;
-    let (found, _) = look(&mut session, 0)?;
-    let last = found.map_or(0, |found| found.commit.unsigned_abs());
+    let found = look(&mut session, 0)?.0.ok_or_else(|| refused("empty"))?;
+    let last = found.commit.unsigned_abs();
     if last != commit {
         return Err(Fault::Refused(format!(
             "the database's last commit is {last}, not {commit}: `lanyard store check` says which"
         )));
     }
-    let marked = note.read().ok().flatten();
-    if found.is_none() {
-        layout::bring_up(&mut session, rise)?;
-    }
-    let above = marked.map_or(0, |marked| marked.epoch);
-    let raised = session.each(EXCHANGE, async |client| {
-        client.batch_execute("BEGIN").await?;
-        let alone = layout::alone(client).await?;
-        if alone {
-            let raise = "UPDATE lanyard_store SET epoch = greatest(epoch, $1) + 1";
-            client.execute(raise, &[&above]).await?;
-        }
-        client.batch_execute("COMMIT").await?;
-        Ok(alone)
-    });
-    if !raised.map_err(away)? {
-        return Err(Fault::Refused("other nodes are connected to the database: stop all of them first".into()));
-    }
-    note.put_aside(crate::clock::system().wall()).map_err(|e| Fault::Refused(format!("the store's mark: {e}")))?;
-    look(&mut session, 0)?.0.ok_or_else(|| refused("empty"))
+    let above = note.read().ok().flatten().map_or(0, |marked| marked.epoch);
+    Ok((found, found.epoch.max(above) + 1))
 }
 
 /// The record under this key; where there is none, some keys that begin alike.

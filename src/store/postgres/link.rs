@@ -63,6 +63,7 @@ struct Asked {
     tell: Statement,
     note: Statement,
     prune: Statement,
+    epoch: Statement,
 }
 
 /// What the feed and the clock say.
@@ -92,6 +93,8 @@ pub(super) struct Batch<'a> {
     pub(super) note: bool,
     /// Nothing else is written: try whether something could be.
     pub(super) probe: bool,
+    /// From this batch on the store is of this epoch: a loss is accepted.
+    pub(super) epoch: Option<i64>,
 }
 
 /// Whether a commit came to something.
@@ -186,7 +189,7 @@ impl Link {
 
 impl Asked {
     async fn prepare(client: &Client) -> Result<Self, Error> {
-        let (news, get, scan, put, delete, tell, note, prune) = tokio::try_join!(
+        let (news, get, scan, put, delete, tell, note, prune, epoch) = tokio::try_join!(
             client.prepare(NEWS),
             client.prepare(GET),
             client.prepare(SCAN),
@@ -198,8 +201,9 @@ impl Asked {
             client
                 .prepare("UPDATE lanyard_time SET steady = greatest(steady, $1), noted = $2, commit = $3, token = $4"),
             client.prepare("DELETE FROM lanyard_feed WHERE at < $1"),
+            client.prepare("UPDATE lanyard_store SET epoch = $1"),
         )?;
-        Ok(Self { news, get, scan, put, delete, tell, note, prune })
+        Ok(Self { news, get, scan, put, delete, tell, note, prune, epoch })
     }
 
     /// All at once; the first failure counts.
@@ -216,15 +220,16 @@ impl Asked {
             false => Ok(()),
         };
         let (noted, (number, token)) = (told || batch.note, &batch.commit);
-        let (put, delete, tell, note, prune) = tokio::join!(
+        let (put, delete, tell, note, prune, epoch) = tokio::join!(
             biased;
             async { ask(!keys.is_empty(), &self.put, &[keys, values]).await },
             async { ask(!batch.deletes.is_empty(), &self.delete, &[&batch.deletes]).await },
             async { ask(told, &self.tell, &[number, token, &batch.steady.0, &batch.author, &batch.subjects, &hashes]).await },
             async { ask(noted, &self.note, &[&batch.steady.0, &batch.wall.0, number, token]).await },
             async { ask(batch.note, &self.prune, &[&kept]).await },
+            async { ask(batch.epoch.is_some(), &self.epoch, &[&batch.epoch]).await },
         );
-        put.and(delete).and(tell).and(note).and(prune)
+        put.and(delete).and(tell).and(note).and(prune).and(epoch)
     }
 }
 
@@ -330,7 +335,7 @@ fn take_names(session: &mut Session, node: &str, alone: bool) -> Result<(), Faul
             Err(Fault::Away(format!("another process is node {node}: each needs a data folder of its own (node.id)")))
         }
         (true, false) if alone => {
-            Err(Fault::Away("other nodes are connected to the database: stop all of them".into()))
+            Err(Fault::Refused("other nodes are connected to the database: stop all of them first".into()))
         }
         (true, false) => {
             Err(Fault::Away("another node brings the database up, or accepts a loss: wait for its end".into()))

@@ -66,11 +66,13 @@ pub(super) struct Note {
     written: Option<(Mark, Instant)>,
     /// A disk that takes nothing is told of once.
     told: bool,
+    /// A loss is about to be accepted: the former note counts until it is.
+    held: bool,
 }
 
 impl Note {
     pub(super) fn at(path: &Path) -> Self {
-        Self { path: path.into(), written: None, told: false }
+        Self { path: path.into(), written: None, told: false, held: false }
     }
 
     /// What was noted; `Err` in words where that cannot be read.
@@ -93,7 +95,7 @@ impl Note {
 
     /// Notes it at once: what comes next may be another database, or the end.
     pub(super) fn keep_now(&mut self, mark: Mark) {
-        if self.written.is_some_and(|(last, _)| last == mark) {
+        if self.held || self.written.is_some_and(|(last, _)| last == mark) {
             return;
         }
         match self.write(mark) {
@@ -106,6 +108,19 @@ impl Note {
         }
         // A full disk is not asked again at once.
         self.written = Some((mark, Instant::now()));
+    }
+
+    /// Writes nothing over the former note until [`Note::replace`].
+    pub(super) fn hold(mut self) -> Self {
+        self.held = true;
+        self
+    }
+
+    /// The loss is accepted: the former note goes aside, and this one counts.
+    pub(super) fn replace(&mut self, mark: Mark, now: Timestamp) -> io::Result<()> {
+        self.put_aside(now)?;
+        self.held = false;
+        self.write(mark)
     }
 
     /// Notes it, on disk when this returns.

@@ -108,6 +108,15 @@ pub(super) fn verdict(marked: Option<Tally>, commit: Option<&Commit>, found: &Fo
             marked.commit, own.commit
         ));
     }
+    if let Some(marked) = marked
+        && own.commit > marked.commit + 1
+    {
+        // The mark is written before the next commit begins.
+        return Some(format!(
+            "damaged: its mark is of commit {}, and its last one is {}: the mark is an older one, so nobody knows what is missing",
+            marked.commit, own.commit
+        ));
+    }
     let told = marked.filter(|marked| marked.commit == own.commit).unwrap_or(own);
     if let Some(first) = found.damaged.first() {
         return Some(format!("damaged: {} records cannot be read, the first is {first}", found.damaged.len()));
@@ -135,6 +144,13 @@ mod tests {
         for (row, marked, own, found, want) in [
             ("all well", Some(tally(5, 3, 9)), commit(tally(5, 3, 9)), found(3, 9), None),
             ("one ahead of its mark", Some(tally(4, 1, 1)), commit(tally(5, 3, 9)), found(3, 9), None),
+            (
+                "two ahead",
+                Some(tally(3, 1, 1)),
+                commit(tally(5, 3, 9)),
+                found(3, 9),
+                Some("damaged: its mark is of commit 3"),
+            ),
             ("behind", Some(tally(6, 3, 9)), commit(tally(5, 3, 9)), found(3, 9), Some("behind: commit 6")),
             ("no commit", Some(tally(5, 3, 9)), None, found(3, 9), Some("damaged: it does not say")),
             ("unreadable", Some(tally(5, 3, 9)), commit(tally(5, 3, 9)), damaged, Some("damaged: 1 records cannot")),

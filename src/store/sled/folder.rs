@@ -27,6 +27,14 @@ pub(super) fn is_store(folder: &Path) -> bool {
     fs::metadata(folder.join("db")).is_ok_and(|db| db.len() > 0)
 }
 
+/// What may not be looked at is not gone.
+pub(super) fn readable(folder: &Path) -> io::Result<()> {
+    match fs::metadata(folder.join("db")) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// Ends an exchange that was interrupted, and removes the snapshot that a start on a full disk left half written: with it there sled
 /// would never open again. `keeps` are names under which a former store is kept.
 pub(super) fn tidy(folder: &Path, keeps: &str) -> io::Result<()> {
@@ -111,9 +119,13 @@ pub(super) fn open(folder: &Path) -> Result<sled::Db, String> {
     opened
 }
 
-/// A lock and a full disk pass; what else sled says of files that were whole is damage.
+/// What passes or is the system's to mend: no memory, no right, too many files, a full disk, a read-only one, a quota (Linux, errno).
+const PASSING: [i32; 7] = [12, 13, 23, 24, 28, 30, 122];
+
+/// A lock passes, and so may what the system refuses; what else sled says of files that were whole is damage.
 pub(super) fn is_damage(text: &str) -> bool {
-    !text.contains(LOCKED) && !text.contains("os error")
+    let passing = PASSING.iter().any(|code| text.contains(&format!("(os error {code})")));
+    !text.contains(LOCKED) && !passing
 }
 
 /// A snapshot only spares sled the reading of its log: a store that does not open with a damaged one may be whole without.

@@ -78,8 +78,11 @@ pub(super) fn read(path: &Path) -> io::Result<Option<Marked>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
+    // One that was cut short may have lost the place that was written last.
+    let whole = bytes.len() as u64 == 2 * PLACE;
     let places = [bytes.get(..), bytes.get(usize::try_from(PLACE).unwrap_or(usize::MAX)..)];
-    let found = places.into_iter().flatten().filter_map(parse).max_by_key(|marked| marked.tally.commit);
+    let places = places.into_iter().flatten().filter(|_| whole);
+    let found = places.filter_map(parse).max_by_key(|marked| marked.tally.commit);
     found.map(Some).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "it cannot be read"))
 }
 
@@ -162,9 +165,12 @@ mod tests {
     fn what_is_no_mark_is_refused() {
         let folder = folder();
         let path = folder.join("store.mark");
-        for bytes in [&b""[..], b"lanyard2", &[0; 8192]] {
+        Mark::make(&path, marked(5)).unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        let long = [&whole[..], b"x"].concat();
+        for bytes in [&b""[..], b"lanyard2", &[0; 8192], &whole[..64], &whole[..4096], &whole[..8191], &long] {
             std::fs::write(&path, bytes).unwrap();
-            assert_eq!(read(&path).unwrap_err().kind(), io::ErrorKind::InvalidData);
+            assert_eq!(read(&path).unwrap_err().kind(), io::ErrorKind::InvalidData, "{} bytes", bytes.len());
         }
         std::fs::remove_dir_all(folder).unwrap();
     }

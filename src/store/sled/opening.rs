@@ -1,7 +1,7 @@
 //! From a folder and its mark to an open store, or to words that say why not.
 
 use super::{
-    Disk, Place,
+    Disk, Marking, Place,
     check::{self, Checked, Commit, Found},
     folder,
     mark::{self, Mark, Marked, Tally},
@@ -24,6 +24,9 @@ const KEPT: &str = "layout1";
 const GROWN: u64 = 250;
 /// One this small is left as it is: sled takes disk in pieces of half a megabyte.
 const SMALL: u64 = 4 << 20;
+/// How large the file was when it was last written anew. sled leaves gaps in a fresh one too: it has grown only where it is larger than
+/// that by a quarter.
+const FRESH_KEY: &[u8] = b"!fresh";
 /// Records copied in one batch.
 const COPIED: usize = 500;
 
@@ -37,6 +40,7 @@ const WAYS: &str =
 pub(super) fn open(place: &Place, clock: &Clock, rise: &Rise) -> Result<Disk, Fault> {
     let marked = marked(place)?;
     folder::tidy(&place.folder, KEPT).map_err(|e| place.away(e))?;
+    folder::readable(&place.folder).map_err(|e| place.away(e))?;
     if !folder::is_store(&place.folder) {
         return match marked.filter(|marked| marked.tally.commit > 0) {
             Some(Marked { tally, .. }) => Err(place.refused(format!(
@@ -51,7 +55,7 @@ pub(super) fn open(place: &Place, clock: &Clock, rise: &Rise) -> Result<Disk, Fa
     match (layout(place, &db)?, marked) {
         (Some(1), None) => rise_from_1(place, db, Uuid::new_v4(), clock, rise),
         (Some(1), Some(marked)) if marked.tally.commit == 0 => rise_from_1(place, db, marked.store, clock, rise),
-        (Some(1), Some(_)) => Err(place.refused(format!("behind: it has the layout of a former version: {WAYS}"))),
+        (Some(1), Some(_)) => Err(place.refused(former(place))),
         (Some(LAYOUT), None) => Err(place
             .refused(format!("its mark {} is gone, so nobody knows what is missing: {WAYS}", place.mark.display()))),
         (Some(LAYOUT), Some(marked)) => whole(place, db, marked),
@@ -62,6 +66,14 @@ pub(super) fn open(place: &Place, clock: &Clock, rise: &Rise) -> Result<Disk, Fa
         }
         (None, _) => Err(place.refused(format!("damaged: it does not say what layout it has: {WAYS}"))),
     }
+}
+
+/// A copy from before an upgrade knows nothing of the mark that came with it.
+fn former(place: &Place) -> String {
+    format!(
+        "behind: it has the layout of a former version; to go on with it put {} aside (docs/backup.md)",
+        place.mark.display()
+    )
 }
 
 fn marked(place: &Place) -> Result<Option<Marked>, Fault> {
@@ -106,7 +118,7 @@ fn begin(place: &Place, db: sled::Db, folder: &std::path::Path, store: Uuid, ste
 
 /// From here on the mark goes with each commit.
 fn mark_it(place: &Place, disk: &mut Disk) -> Result<(), Fault> {
-    disk.mark = Some(Mark::open(&place.mark, disk.commit.store).map_err(|e| place.away(e))?);
+    disk.mark = Marking::Kept(Mark::open(&place.mark, disk.commit.store).map_err(|e| place.away(e))?);
     disk.sync().map_err(|e| place.away(e))
 }
 
@@ -145,7 +157,10 @@ fn look(place: &Place, db: &sled::Db) -> Result<(Option<Commit>, Found), Fault> 
 /// sled's file only ever grows: where it has, the records are copied into a fresh one.
 fn shrunk(place: &Place, disk: Disk, found: &Found) -> Result<Disk, Fault> {
     let size = disk.db.size_on_disk().unwrap_or(0);
-    if size <= SMALL || size.saturating_mul(100) <= found.bytes.saturating_mul(GROWN) {
+    let fresh = disk.db.get(FRESH_KEY).map_err(|e| place.away(e))?;
+    let fresh = fresh.and_then(|bytes| bytes.as_ref().try_into().ok()).map_or(0, u64::from_le_bytes);
+    let grown = size.saturating_mul(100) > found.bytes.saturating_mul(GROWN) && size > fresh.saturating_add(fresh / 4);
+    if size <= SMALL || !grown {
         return Ok(disk);
     }
     let commit = disk.commit;
@@ -163,7 +178,9 @@ fn shrunk(place: &Place, disk: Disk, found: &Found) -> Result<Disk, Fault> {
     folder::exchange(&place.folder, None).map_err(|e| place.away(e))?;
     let db = opened(place)?;
     let commit = Commit::read(&db).map_err(|e| place.away(e))?.unwrap_or(commit);
-    tracing::info!(before = size, after = db.size_on_disk().unwrap_or(0), "the store's file was written anew");
+    let after = db.size_on_disk().unwrap_or(0);
+    db.insert(FRESH_KEY, &after.to_le_bytes()).map_err(|e| place.away(e))?;
+    tracing::info!(before = size, after, "the store's file was written anew");
     Disk::over(db, &place.folder, commit).map_err(|e| place.away(e))
 }
 
@@ -172,7 +189,6 @@ fn copy(place: &Place, from: &sled::Db, commit: Commit, change: &Rise) -> Result
     let new = folder::fresh(&place.folder).map_err(|e| place.away(e))?;
     let db = folder::open(&new).map_err(|e| place.away(e))?;
     let mut disk = begin(place, db, &new, commit.store, commit.steady)?;
-    disk.commit.tally.commit += commit.tally.commit;
     let mut writes: Writes = BTreeMap::new();
     for entry in from.iter() {
         let (key, bytes) = entry.map_err(|e| place.away(e))?;
@@ -186,6 +202,8 @@ fn copy(place: &Place, from: &sled::Db, commit: Commit, change: &Rise) -> Result
             disk.apply(&std::mem::take(&mut writes), commit.steady).map_err(|e| place.away(e))?;
         }
     }
+    // It ends as the commit that it is a copy of, so that the mark fits before and after the exchange.
+    disk.commit.tally.commit = commit.tally.commit.saturating_sub(1);
     disk.apply(&writes, commit.steady).and_then(|()| disk.sync()).map_err(|e| place.away(e))
 }
 
@@ -231,13 +249,21 @@ pub(super) fn check(place: &Place) -> Result<Checked, Fault> {
         return Ok(Checked { commit, ..nothing(place.named("gone: there is nothing")) });
     }
     let looked = opened(place).and_then(|db| Ok((layout(place, &db)?, look(place, &db)?)));
+    let looked = match looked {
+        Ok((Some(found), _)) if found > LAYOUT => return Err(Fault::Newer { found }),
+        looked => looked,
+    };
     let (layout, (commit, found)) = match looked {
         Ok(looked) => looked,
         Err(Fault::Refused(text)) => return Ok(nothing(text)),
         Err(fault) => return Err(fault),
     };
-    if layout == Some(1) && marked.is_none() {
-        return Err(place.refused("it has the layout of a former version: start the server, which brings it up"));
+    match (layout, marked) {
+        (Some(1), None) => {
+            return Err(place.refused("it has the layout of a former version: start the server, which brings it up"));
+        }
+        (Some(1), Some(_)) => return Ok(nothing(place.named(former(place)))),
+        _ => {}
     }
     let other = commit.filter(|own| marked.is_some_and(|m| m.store != own.store)).map(|_| "another store".to_string());
     let why = other.or(mark_why).or_else(|| check::verdict(marked.map(|m| m.tally), commit.as_ref(), &found));
@@ -254,27 +280,30 @@ pub(super) fn check(place: &Place) -> Result<Checked, Fault> {
     })
 }
 
-/// What is there counts from now on, as store `commit` of itself.
+/// What is there counts from the next commit on: one cut off before that is refused as before.
 pub(super) fn accept(place: &Place, commit: u64, clock: &Clock) -> Result<Disk, Fault> {
     folder::tidy(&place.folder, KEPT).map_err(|e| place.away(e))?;
     let marked = mark::read(&place.mark).ok().flatten();
     let db = opened(place)?;
+    match layout(place, &db)? {
+        Some(found) if found > LAYOUT => return Err(Fault::Newer { found }),
+        Some(1) => return Err(place.refused(former(place))),
+        _ => {}
+    }
     let (own, found) = look(place, &db)?;
     let last = own.map_or(0, |own| own.tally.commit);
     if last != commit {
         return Err(place.refused(format!("its last commit is {last}, not {commit}: `lanyard store check` says which")));
     }
     let store = own.map(|own| own.store).or(marked.map(|m| m.store)).unwrap_or_else(Uuid::new_v4);
-    // Whatever comes now is later than what was acknowledged and is lost.
-    let expected = marked.map_or(0, |m| m.tally.commit).max(last);
     leave_out(&db, &found).map_err(|e| place.away(e))?;
     db.insert(LAYOUT_KEY, LAYOUT.to_string().as_bytes()).map_err(|e| place.away(e))?;
+    // Whatever comes now is later than what was acknowledged and is lost.
+    let expected = marked.map_or(0, |m| m.tally.commit).max(last);
     let tally = Tally { commit: expected, count: found.count, sum: found.sum };
     let steady = own.map_or_else(|| Steady(clock.wall().0), |own| own.steady);
     let mut disk = Disk::over(db, &place.folder, Commit { store, tally, steady }).map_err(|e| place.away(e))?;
-    disk.apply(&Writes::new(), steady).and_then(|()| disk.sync()).map_err(|e| place.away(e))?;
-    Mark::make(&place.mark, Marked { store, tally: disk.commit.tally }).map_err(|e| place.away(e))?;
-    mark_it(place, &mut disk)?;
+    disk.mark = Marking::Next(place.mark.clone());
     Ok(disk)
 }
 
