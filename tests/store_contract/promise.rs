@@ -4,12 +4,13 @@
 mod breaker;
 mod commands;
 mod history;
+mod loss;
 mod registry;
 mod store;
 mod texts;
 mod worst_day;
 
-pub use self::{breaker::*, commands::*, history::*, registry::*, store::*, texts::*, worst_day::*};
+pub use self::{breaker::*, commands::*, history::*, loss::*, registry::*, store::*, texts::*, worst_day::*};
 
 use crate::fixture::{Fixture, SECRET, able, device, request};
 use lanyard::{
