@@ -56,7 +56,10 @@ async fn a_day(fixture: &Fixture, day: u32, devices: &[DeviceId]) {
     if day.is_multiple_of(30) {
         let local = fixture.local().await;
         let leaver = fixture.device(&format!("leaver {day}"), &[Channel::Apple]).await;
-        fixture.wipe(&local, leaver.id, Scope::Selective).await.unwrap();
+        let retire = fixture.wipe(&local, leaver.id, Scope::Selective).await.unwrap();
+        take(fixture, leaver.id, Talk::Fresh).await.unwrap();
+        settle(fixture, leaver.id, retire.id, done()).await;
+        assert_eq!(fixture.command(retire.id).await.state, State::Confirmed);
     }
 }
 
