@@ -97,6 +97,7 @@ macro_rules! store_contract {
         mail_is_shut_by_the_wipe_that_ended_it,
         a_rejected_notice_silences_no_other,
         a_store_is_of_one_size_after_thirty_days_and_after_ninety,
+        what_the_server_asked_by_itself_is_kept_for_a_time_of_its_own,
         an_accepted_loss_begins_with_the_stop_on_and_all_that_is_unsent_held,
     } };
 }

@@ -104,3 +104,30 @@ pub async fn a_store_is_of_one_size_after_thirty_days_and_after_ninety(fixture: 
     assert_eq!(fixture.store.run(wipes).await.unwrap(), 5, "wipes stay");
     assert!(fixture.store.run(|tx| audit::verify(tx, None)).await.unwrap().ok);
 }
+
+pub async fn what_the_server_asked_by_itself_is_kept_for_a_time_of_its_own(fixture: Fixture) {
+    let local = fixture.local().await;
+    let keep = move |tx: &mut Tx<'_>| settings::set(tx, &local, "keep.system", "7d").map(drop);
+    fixture.store.run(keep).await.unwrap();
+    let device = fixture.device("u1", &[Channel::Apple]).await.id;
+    let facts = move |tx: &mut Tx<'_>| {
+        let mut device = lookup::by_id(tx, device)?;
+        let enrolment = device.enrolments[0].clone();
+        queue::ask_by_system(tx, &mut device, &enrolment, Act::Sync)
+    };
+    let facts = fixture.store.run(facts).await.unwrap().id;
+    take(&fixture, device, Talk::Fresh).await.unwrap();
+    settle(&fixture, device, facts, done()).await;
+    let restart = ask(&fixture, device, Act::Restart).await.id;
+    take(&fixture, device, Talk::Fresh).await.unwrap();
+    settle(&fixture, device, restart, done()).await;
+    let left = async |id: CommandId| fixture.store.run(move |tx| Ok(tx.get::<Command>(id)?.is_some())).await.unwrap();
+    for (hours, want) in [(7 * 24 - 1, (true, true)), (2, (false, true))] {
+        if !fixture.pass(hours * HOUR) {
+            return;
+        }
+        fixture.store.run(admins::look_at_clock).await.unwrap();
+        tidy(&fixture).await;
+        assert_eq!((left(facts).await, left(restart).await), want, "{hours} hours later");
+    }
+}
