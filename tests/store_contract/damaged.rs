@@ -49,7 +49,8 @@ async fn fill(folder: &Path, rounds: usize) {
         for batch in 0..10 {
             let write = move |tx: &mut Tx<'_>| -> Result<()> {
                 for number in 0..40 {
-                    let length = if number == 7 { 30_000 } else { 100 + number };
+                    // One that is long, and of fewer pieces in each second round.
+                    let length = if number == 7 { 30_000 / (round % 2 + 1) } else { 100 + number };
                     let text = format!("{round}").repeat(length);
                     tx.put(&Thing { name: format!("{batch}/{number}"), text })?;
                 }
