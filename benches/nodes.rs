@@ -1,20 +1,19 @@
 //! Several nodes on one PostgreSQL, at several distances from it: `cargo bench --bench nodes` with `LANYARD_TEST_POSTGRES`.
 //!
-//! Each node has 192 callers, each with a device of its own: a command is asked for, handed out and acknowledged, three durable
-//! calls. A distance is a round trip: a link in this process passes everything on half of it later.
+//! 192 callers in all, shared out among the nodes, each with a device of its own: a command is asked for, handed out and
+//! acknowledged, three durable calls. A distance is a round trip: a link in this process passes everything on half of it later.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
+#[path = "shared/command.rs"]
+mod command;
+
+use command::{add_device, one_device, psql};
 use lanyard::{
-    admins::Actor,
-    ids::{DeviceId, EnrolmentId},
-    queue::{self, Act, Outcome, Talk},
-    registry::{Channel, Device, Enrolment, EnrolmentState, Ownership, Platform, presence::Presence},
+    registry::presence::Presence,
     store::{Changes, Engine, Fault, Moment, Options, Postgres, Reader, Readers, Store, Writes},
 };
 use std::{
-    collections::BTreeSet,
-    process::Command,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -27,25 +26,31 @@ use tokio::{
     sync::mpsc::unbounded_channel,
 };
 
+/// Callers in all, where `LANYARD_BENCH_CALLERS` does not say.
 const CALLERS: usize = 192;
 
 /// Milliseconds of a round trip, node by node.
-const TABLE: [&[u64]; 8] = [&[0], &[2], &[10], &[0, 0], &[0, 0, 0], &[2, 2, 2], &[10, 10, 10], &[0, 0, 10]];
+const TABLE: [&[u64]; 8] = [&[0], &[0, 0, 0], &[0, 0], &[2], &[10], &[2, 2, 2], &[10, 10, 10], &[0, 0, 10]];
 
 fn main() {
     let Ok(base) = std::env::var("LANYARD_TEST_POSTGRES") else {
         println!("LANYARD_TEST_POSTGRES is not set");
         return;
     };
-    let seconds = std::env::var("LANYARD_BENCH_SECONDS").ok().and_then(|s| s.parse().ok()).unwrap_or(5);
+    let time = Duration::from_secs(count("LANYARD_BENCH_SECONDS", 5) as u64);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     println!(
         "{:<16} {:>10} {:>10} {:>12} {:>12}",
         "round trip, ms", "commands/s", "batches/s", "calls/batch", "reads/batch"
     );
-    for (number, distances) in TABLE.iter().enumerate() {
-        runtime.block_on(row(&base, number, distances, Duration::from_secs(seconds)));
+    let rows = count("LANYARD_BENCH_ROWS", TABLE.len());
+    for (number, distances) in TABLE.iter().enumerate().take(rows) {
+        runtime.block_on(row(&base, number, distances, time));
     }
+}
+
+fn count(name: &str, default: usize) -> usize {
+    std::env::var(name).ok().and_then(|s| s.parse().ok()).unwrap_or(default)
 }
 
 async fn row(base: &str, number: usize, distances: &[u64], time: Duration) {
@@ -61,7 +66,7 @@ async fn row(base: &str, number: usize, distances: &[u64], time: Duration) {
         stores.push(open(format!("{head}@{address}/{database}"), format!("node-{node}"), counts.clone()).await);
     }
     let mut devices = Vec::new();
-    for caller in 0..CALLERS * stores.len() {
+    for caller in 0..count("LANYARD_BENCH_CALLERS", CALLERS) {
         let store = stores[caller % stores.len()].clone();
         devices.push((store.clone(), store.run(add_device).await.unwrap()));
     }
@@ -85,10 +90,6 @@ async fn row(base: &str, number: usize, distances: &[u64], time: Duration) {
     );
     stores.into_iter().for_each(Store::close);
     psql(base, &format!("drop database {database} with (force)"));
-}
-
-fn psql(url: &str, statement: &str) {
-    assert!(Command::new("psql").args([url, "-qc", statement]).status().unwrap().success());
 }
 
 async fn open(url: String, node: String, counts: Counts) -> Store {
@@ -188,39 +189,4 @@ async fn carry(mut from: tokio::net::tcp::OwnedReadHalf, mut to: tokio::net::tcp
             return;
         }
     }
-}
-
-fn add_device(tx: &mut lanyard::store::Tx<'_>) -> lanyard::error::Result<(DeviceId, EnrolmentId)> {
-    let mut device = Device::new(tx.new_id(), "u@example.org", Ownership::Corporate, Platform::Ios, tx.now());
-    let enrolment = tx.new_id();
-    let (identity, enrolled) = (device.id.to_string(), EnrolmentState::Enrolled);
-    device.enrolments.push(Enrolment::new(enrolment, Channel::Apple, &identity, enrolled, tx.now()));
-    tx.put(&device)?;
-    Ok((device.id, enrolment))
-}
-
-async fn one_device(store: Store, id: DeviceId, enrolment: EnrolmentId, end: Instant) -> u64 {
-    let mut done = 0;
-    while Instant::now() < end {
-        let asked = store.run(move |tx| {
-            let actor =
-                Actor { id: "bench".into(), name: "bench".into(), newcomer_until: None, sponsors: BTreeSet::new() };
-            let mut device = tx.get::<Device>(id)?.unwrap();
-            queue::ask(tx, &actor, &mut device, Act::Sync, &lanyard::channel::support)
-        });
-        let asked = asked.await.unwrap().id;
-        let sent = store.run(move |tx| {
-            let device = tx.get::<Device>(id)?.unwrap();
-            queue::take_next(tx, &device, enrolment, Talk::Fresh)
-        });
-        assert_eq!(sent.await.unwrap().map(|c| c.id), Some(asked));
-        let settled = store.run(move |tx| {
-            let mut device = tx.get::<Device>(id)?.unwrap();
-            let outcome = Outcome::Done { kind: "acknowledged", detail: "Acknowledged".into() };
-            queue::settle(tx, &mut device, enrolment, asked, outcome)
-        });
-        settled.await.unwrap().unwrap();
-        done += 1;
-    }
-    done
 }

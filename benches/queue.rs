@@ -6,18 +6,18 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
+#[path = "shared/command.rs"]
+mod command;
+
+use command::{add_device, one_device, psql};
 use lanyard::{
-    admins::Actor,
     clock,
-    ids::{DeviceId, EnrolmentId},
-    queue::{self, Act, Outcome, Talk},
-    registry::{Channel, Device, Enrolment, EnrolmentState, Ownership, Platform, presence::Presence},
+    registry::presence::Presence,
     store::{Changes, Engine, Fault, Moment, Options, Postgres, Reader, Sled, Store, Writes},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
-    process::Command,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -114,10 +114,6 @@ fn report(store: &str, ours: f64, written: Written, single: f64, same: f64) {
     );
 }
 
-fn psql(url: &str, statement: &str) {
-    assert!(Command::new("psql").args([url, "-qc", statement]).status().unwrap().success());
-}
-
 /// Counts what goes through.
 struct Counting {
     inner: Box<dyn Engine>,
@@ -170,41 +166,6 @@ async fn ours(inner: Box<dyn Engine>, time: Duration) -> (f64, Written) {
     }
     let written = Written { commands: done, records: records.load(Relaxed), bytes: bytes.load(Relaxed) };
     (done as f64 / time.as_secs_f64(), written)
-}
-
-fn add_device(tx: &mut lanyard::store::Tx<'_>) -> lanyard::error::Result<(DeviceId, EnrolmentId)> {
-    let mut device = Device::new(tx.new_id(), "u@example.org", Ownership::Corporate, Platform::Ios, tx.now());
-    let enrolment = tx.new_id();
-    let (identity, enrolled) = (device.id.to_string(), EnrolmentState::Enrolled);
-    device.enrolments.push(Enrolment::new(enrolment, Channel::Apple, &identity, enrolled, tx.now()));
-    tx.put(&device)?;
-    Ok((device.id, enrolment))
-}
-
-async fn one_device(store: Store, id: DeviceId, enrolment: EnrolmentId, end: Instant) -> u64 {
-    let mut done = 0;
-    while Instant::now() < end {
-        let asked = store.run(move |tx| {
-            let actor =
-                Actor { id: "bench".into(), name: "bench".into(), newcomer_until: None, sponsors: BTreeSet::new() };
-            let mut device = tx.get::<Device>(id)?.unwrap();
-            queue::ask(tx, &actor, &mut device, Act::Sync, &lanyard::channel::support)
-        });
-        let asked = asked.await.unwrap().id;
-        let sent = store.run(move |tx| {
-            let device = tx.get::<Device>(id)?.unwrap();
-            queue::take_next(tx, &device, enrolment, Talk::Fresh)
-        });
-        assert_eq!(sent.await.unwrap().map(|c| c.id), Some(asked));
-        let settled = store.run(move |tx| {
-            let mut device = tx.get::<Device>(id)?.unwrap();
-            let outcome = Outcome::Done { kind: "acknowledged", detail: "Acknowledged".into() };
-            queue::settle(tx, &mut device, enrolment, asked, outcome)
-        });
-        settled.await.unwrap().unwrap();
-        done += 1;
-    }
-    done
 }
 
 type Call = (Writes, oneshot::Sender<()>);

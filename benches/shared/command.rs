@@ -1,0 +1,52 @@
+//! A command's way, three durable calls, again and again: what several benches time.
+
+use lanyard::{
+    admins::Actor,
+    ids::{DeviceId, EnrolmentId},
+    queue::{self, Act, Outcome, Talk},
+    registry::{Channel, Device, Enrolment, EnrolmentState, Ownership, Platform},
+    store::{Store, Tx},
+};
+use std::{collections::BTreeSet, process::Command, time::Instant};
+
+/// One statement on the database.
+pub(crate) fn psql(url: &str, statement: &str) {
+    assert!(Command::new("psql").args([url, "-qc", statement]).status().unwrap().success());
+}
+
+/// A device that can be asked for something.
+pub(crate) fn add_device(tx: &mut Tx<'_>) -> lanyard::error::Result<(DeviceId, EnrolmentId)> {
+    let mut device = Device::new(tx.new_id(), "u@example.org", Ownership::Corporate, Platform::Ios, tx.now());
+    let enrolment = tx.new_id();
+    let (identity, enrolled) = (device.id.to_string(), EnrolmentState::Enrolled);
+    device.enrolments.push(Enrolment::new(enrolment, Channel::Apple, &identity, enrolled, tx.now()));
+    tx.put(&device)?;
+    Ok((device.id, enrolment))
+}
+
+/// Commands that one device has done until then, each asked for, handed out and acknowledged.
+pub(crate) async fn one_device(store: Store, id: DeviceId, enrolment: EnrolmentId, end: Instant) -> u64 {
+    let mut done = 0;
+    while Instant::now() < end {
+        let asked = store.run(move |tx| {
+            let actor =
+                Actor { id: "bench".into(), name: "bench".into(), newcomer_until: None, sponsors: BTreeSet::new() };
+            let mut device = tx.get::<Device>(id)?.unwrap();
+            queue::ask(tx, &actor, &mut device, Act::Sync, &lanyard::channel::support)
+        });
+        let asked = asked.await.unwrap().id;
+        let sent = store.run(move |tx| {
+            let device = tx.get::<Device>(id)?.unwrap();
+            queue::take_next(tx, &device, enrolment, Talk::Fresh)
+        });
+        assert_eq!(sent.await.unwrap().map(|c| c.id), Some(asked));
+        let settled = store.run(move |tx| {
+            let mut device = tx.get::<Device>(id)?.unwrap();
+            let outcome = Outcome::Done { kind: "acknowledged", detail: "Acknowledged".into() };
+            queue::settle(tx, &mut device, enrolment, asked, outcome)
+        });
+        settled.await.unwrap().unwrap();
+        done += 1;
+    }
+    done
+}
