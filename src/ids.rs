@@ -138,7 +138,10 @@ pub fn unhex(text: &str) -> Option<Vec<u8>> {
 
 /// SHA-256 in hexadecimal: how secrets that need only be recognised are kept.
 pub fn digest(bytes: &[u8]) -> String {
-    hex(&openssl::sha::sha256(bytes))
+    // Not `sha256`: that asks OpenSSL's providers for the algorithm anew at each call, which takes longer than the digest.
+    let mut sha = openssl::sha::Sha256::new();
+    sha.update(bytes);
+    hex(&sha.finish())
 }
 
 #[cfg(test)]

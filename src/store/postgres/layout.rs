@@ -26,10 +26,11 @@ const MIGRATIONS: [&str; 2] = [
     r#"
     ALTER TABLE lanyard_docs RENAME TO lanyard_docs_layout1;
     ALTER INDEX lanyard_docs_pkey RENAME TO lanyard_docs_layout1_pkey;
-    CREATE TABLE lanyard_docs (key text COLLATE "C" PRIMARY KEY, value bytea NOT NULL);
+    CREATE TABLE lanyard_docs (key text COLLATE "C" PRIMARY KEY, value bytea NOT NULL) WITH (fillfactor = 70);
     DROP TABLE lanyard_feed;
     CREATE TABLE lanyard_feed (commit bigint PRIMARY KEY, token bigint NOT NULL, xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
-        at bigint NOT NULL, node text NOT NULL, subjects text[] NOT NULL, keys bigint[] NOT NULL);
+        at bigint NOT NULL, node text NOT NULL, subjects text[] NOT NULL, keys bigint[] NOT NULL) WITH (toast_tuple_target = 8160);
+    ALTER TABLE lanyard_feed ALTER subjects SET STORAGE EXTERNAL, ALTER keys SET STORAGE EXTERNAL;
     CREATE INDEX lanyard_feed_xid ON lanyard_feed (xid);
     CREATE INDEX lanyard_feed_at ON lanyard_feed (at);
     ALTER TABLE lanyard_time RENAME latest TO steady;

@@ -30,8 +30,8 @@ pub(super) const SCAN: &str =
 const NEWS: &str = "WITH news AS (SELECT subjects, keys FROM lanyard_feed WHERE xid >= $1::text::xid8 AND node <> $2) \
     SELECT pg_snapshot_xmin(pg_current_snapshot())::text, (extract(epoch FROM clock_timestamp()) * 1000)::bigint, \
     t.steady, t.noted, t.commit, t.token, \
-    (SELECT array_agg(DISTINCT subject) FROM news, unnest(subjects) AS subject), \
-    (SELECT array_agg(DISTINCT key) FROM news, unnest(keys) AS key), \
+    (SELECT array_agg(subject) FROM news, unnest(subjects) AS subject), \
+    (SELECT array_agg(key) FROM news, unnest(keys) AS key), \
     current_setting('lanyard.session', true) FROM lanyard_time AS t";
 const STATE: &str = "SELECT (SELECT max(layout) FROM lanyard_layout), s.id::text, s.epoch, t.commit, \
     t.token, (SELECT token FROM lanyard_feed WHERE commit = $1) FROM lanyard_store AS s, lanyard_time AS t";
