@@ -194,18 +194,24 @@ pub fn ensure_local(tx: &mut Tx<'_>, secret: &str) -> Result<()> {
         audit::Event::of("system", "admin.made", LOCAL).note(tx)?;
     }
     let digest = digest(secret.as_bytes());
-    if tx.get::<Token>(&digest)?.is_none() {
-        let id = tx.new_id();
-        tx.put(&Token {
-            digest,
-            id,
-            admin: LOCAL.into(),
-            created: now,
-            made_by: None,
-            since: None,
-            revoked: None,
-            node: Some(node),
-        })?;
+    match tx.get::<Token>(&digest)? {
+        Some(token) if token.node.as_ref() == Some(&node) => {}
+        Some(_) => tracing::warn!(
+            "local.token is another node's and opens nothing here: node.id was deleted or copied; stop, delete local.token, and start"
+        ),
+        None => {
+            let id = tx.new_id();
+            tx.put(&Token {
+                digest,
+                id,
+                admin: LOCAL.into(),
+                created: now,
+                made_by: None,
+                since: None,
+                revoked: None,
+                node: Some(node),
+            })?;
+        }
     }
     Ok(())
 }

@@ -13,6 +13,9 @@ use std::{
 #[derive(Debug, Clone)]
 pub struct Folder(PathBuf);
 
+/// Characters of a node's name at most.
+const LONGEST_NODE: usize = 64;
+
 impl Folder {
     /// The folder named, or the usual one: `/var/lib/lanyard` for root, else `$XDG_DATA_HOME/lanyard`. Made where absent, 0700.
     pub fn open(named: Option<&Path>) -> Result<Self, String> {
@@ -83,7 +86,16 @@ impl Folder {
 
     /// This node's name, for its audit chain.
     pub fn node(&self) -> Result<String, String> {
-        self.kept("node.id", || Ok(format!("node-{}", random_hex::<6>()?)))
+        let node = self.kept("node.id", || Ok(format!("node-{}", random_hex::<6>()?)))?;
+        let fits = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        if node.len() > LONGEST_NODE || !node.chars().all(fits) {
+            let path = self.path("node.id");
+            return Err(format!(
+                "{}: no name of a node (1 to {LONGEST_NODE} letters, digits or any of -_.): put it back, or delete it with local.token",
+                path.display()
+            ));
+        }
+        Ok(node)
     }
 
     /// Says where the server is.

@@ -7,7 +7,9 @@ import subprocess
 import unittest
 
 from apple_device import AppleDevice
-from harness import BINARY, REQUEST_LIMIT, STOP_LIMIT, Api, Server, ServedTest, eventually, free_port, in_background, request
+from harness import (
+    BINARY, REQUEST_LIMIT, STOP_LIMIT, Api, Server, ServedTest, VerbFailed, eventually, free_port, in_background, request
+)
 
 
 class Verb:
@@ -201,6 +203,27 @@ class Serving(ServedTest):
                 self.assertIn(f"others on this machine can read it path={path} ", other.output())
         finally:
             other.stop()
+
+    def test_a_nodes_name_that_is_lost_or_garbled_is_told(self):
+        other = Server().start()
+        try:
+            (other.data / "node.id").unlink()
+            other.restart()
+            self.assertIn("local.token is another node's", other.output())
+            self.assertRaises(VerbFailed, other.verb, "devices", "list")
+            (other.data / "local.token").unlink()
+            other.restart()
+            self.assertNotIn("local.token is another node's", other.output())
+            other.verb("devices", "list")
+        finally:
+            other.stop()
+        data = self.folder()
+        for garbled in ("a\x00b", "two words", "x" * 65):
+            (data / "node.id").write_text(garbled)
+            code, said = Verb(self.server, "serve", "--data", data).end()
+            with self.subTest(garbled=garbled[:9]):
+                self.assertEqual(code, 1, said)
+                self.assertIn(f"{data / 'node.id'}: no name of a node", said)
 
     def test_the_client_names_what_is_wrong_with_its_variables(self):
         device = f"https://{self.server.device}"
