@@ -9,17 +9,17 @@ use crate::{
     serve,
     server::background,
     settings,
-    store::{Belief, Entry, Fault, Kind},
+    store::{Belief, Count, Counted, Entry, Fault, Kind},
     wipe::{approvals, limits, stop},
 };
 use serde_json::Value;
 
-const CLOCK: [Kind; 1] = [Kind::of::<Belief>()];
+/// What the store itself keeps.
+const STORE: [Kind; 3] = [Kind::of::<Belief>(), Kind::of::<Count>(), Kind::of::<Counted>()];
 
 /// All of them.
 fn all() -> impl Iterator<Item = Kind> {
     let lists: [&[Kind]; 24] = [
-        &CLOCK,
         &admins::KINDS,
         &api::KINDS,
         &approvals::KINDS,
@@ -41,6 +41,7 @@ fn all() -> impl Iterator<Item = Kind> {
         &serve::KINDS,
         &settings::KINDS,
         &stop::KINDS,
+        &STORE,
         &tries::KINDS,
         &users::KINDS,
     ];

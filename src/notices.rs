@@ -69,10 +69,10 @@ pub fn take(tx: &mut Tx<'_>, count: usize) -> Result<Option<(String, Vec<Notice>
     let mut taken = Vec::new();
     for notice in waiting {
         if url.is_none() || now > notice.until {
-            tx.delete(&notice);
+            tx.delete(&notice)?;
         } else if notice.next <= now {
             let pause = LEASE.saturating_mul(1 << notice.tries.min(8)).min(MAX_PAUSE);
-            tx.delete(&notice);
+            tx.delete(&notice)?;
             let later = Notice { next: now.plus(pause), tries: notice.tries.saturating_add(1), ..notice };
             tx.put(&later)?;
             taken.push(later);
@@ -82,6 +82,6 @@ pub fn take(tx: &mut Tx<'_>, count: usize) -> Result<Option<(String, Vec<Notice>
 }
 
 /// The receiver has it: this notice, as [`take`] gave it.
-pub fn done(tx: &mut Tx<'_>, notice: &Notice) {
-    tx.delete(notice);
+pub fn done(tx: &mut Tx<'_>, notice: &Notice) -> Result<()> {
+    Ok(tx.delete(notice)?)
 }

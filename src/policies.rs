@@ -11,9 +11,9 @@ use crate::{
     policy::{
         self, Assign, ChannelView, Compliance, DeviceState, Difference, Effective, Part, PartContent, PartId, Platform,
         PolicyError, PolicyFile, Retry, SettingCoverage, Subject, Touched, bounds, compliance, coverage_of, desired,
-        device_state, diff, difference, effective, erases, of_policy,
+        device_state, diff, difference, effective, of_policy,
     },
-    registry::{Device, Enrolment, groups::Group},
+    registry::{Device, Enrolment, device::Census, groups::Group},
     store::{Kind, Record, Tx},
 };
 use serde::{Deserialize, Serialize};
@@ -126,7 +126,7 @@ fn remember(text: &str, file: &Arc<PolicyFile>) {
     }
 }
 
-/// What applying this file would do. Reads every device: for a reader beside the writer.
+/// What applying this file would do.
 pub fn look(tx: &mut Tx<'_>, source: &Source) -> Result<Change> {
     let old = tx.get::<Policy>(&source.file.name)?;
     let revision = next_revision(old.as_ref(), source);
@@ -170,7 +170,7 @@ pub fn delete(tx: &mut Tx<'_>, actor: &Actor, name: &str, seen: Change) -> Resul
     if old.revision != seen.revision {
         return Err(changed(name));
     }
-    tx.delete(&old);
+    tx.delete(&old)?;
     rollout::begin(tx)?;
     audit::Event::of(&actor.id, "policy.deleted", name).note(tx)?;
     Ok(Change { applied: true, ..seen })
@@ -178,14 +178,13 @@ pub fn delete(tx: &mut Tx<'_>, actor: &Actor, name: &str, seen: Change) -> Resul
 
 fn preview(tx: &mut Tx<'_>, old: Option<&Policy>, new: Option<&PolicyFile>) -> Result<Change> {
     let old = old.map(file).transpose()?;
-    let covers = |file: Option<&PolicyFile>, device: &Device| file.is_some_and(|f| f.assign.covers(&groups(device)));
+    let covers = |file: Option<&PolicyFile>, groups: &[String]| file.is_some_and(|f| f.assign.covers(groups));
     let mut touched = Touched { devices: 0, erasing: 0 };
-    each_device(tx, |_, device| {
-        touched.devices += u64::from(covers(old.as_deref(), device) || covers(new, device));
-        let erasing = device.live().filter_map(|e| e.channel.for_policy()).any(|c| erases(c, device.platform));
-        touched.erasing += u64::from(covers(new, device) && erasing);
-        Ok(())
-    })?;
+    for (census, devices) in Census::take(tx)? {
+        let (before, after) = (covers(old.as_deref(), &census.groups), covers(new, &census.groups));
+        touched.devices += if before || after { devices } else { 0 };
+        touched.erasing += if after && census.erasing { devices } else { 0 };
+    }
     let name = new.or(old.as_deref()).map(|f| f.name.clone()).unwrap_or_default();
     let devices = touched.devices;
     let mut diff = diff(old.as_deref(), new, touched);
@@ -201,19 +200,6 @@ fn preview(tx: &mut Tx<'_>, old: Option<&Policy>, new: Option<&PolicyFile>) -> R
 
 fn groups(device: &Device) -> Vec<String> {
     device.groups.iter().cloned().collect()
-}
-
-/// Calls `visit` for each device that is still managed, in pages.
-pub fn each_device(tx: &mut Tx<'_>, mut visit: impl FnMut(&mut Tx<'_>, &Device) -> Result<()>) -> Result<()> {
-    let mut after: Option<String> = None;
-    loop {
-        let page = tx.scan::<Device>("", after.as_deref(), 1000)?;
-        let Some(last) = page.last() else { return Ok(()) };
-        after = Some(last.key());
-        for device in page.iter().filter(|d| d.live().next().is_some()) {
-            visit(tx, device)?;
-        }
-    }
 }
 
 /// Raw profiles that were found good, by their parts' hashes. Emptied when it has grown to this many.
@@ -343,21 +329,14 @@ pub fn coverage_page(
     Ok((covered.collect(), next))
 }
 
-/// How many devices each policy is assigned to. Reads every device, once.
+/// How many devices each policy is assigned to.
 pub fn devices_of(tx: &mut Tx<'_>, policies: &[Policy]) -> Result<Vec<u64>> {
-    let files = policies.iter().map(file).collect::<Result<Vec<_>>>()?;
-    if files.is_empty() {
-        return Ok(Vec::new());
-    }
-    let mut counts = vec![0; files.len()];
-    each_device(tx, |_, device| {
-        let groups = groups(device);
-        for (count, file) in counts.iter_mut().zip(&files) {
-            *count += u64::from(file.assign.covers(&groups));
-        }
-        Ok(())
-    })?;
-    Ok(counts)
+    let census = Census::take(tx)?;
+    let count = |file: Arc<PolicyFile>| {
+        let its = census.iter().filter(|(census, _)| file.assign.covers(&census.groups));
+        its.map(|(_, devices)| devices).sum()
+    };
+    policies.iter().map(|policy| Ok(count(file(policy)?))).collect()
 }
 
 #[cfg(test)]

@@ -37,8 +37,8 @@ pub trait Ends: Record {
     /// Whether it has been over for so long.
     fn is_over(&self, tx: &mut Tx<'_>, kept: Kept) -> Result<bool>;
     /// Removes it, with what leads to it.
-    fn forget(&self, tx: &mut Tx<'_>) {
-        tx.delete(self);
+    fn forget(&self, tx: &mut Tx<'_>) -> Result<()> {
+        Ok(tx.delete(self)?)
     }
 }
 
@@ -63,7 +63,7 @@ pub fn forget<R: Ends>(tx: &mut Tx<'_>, keys: &[String]) -> Result<()> {
         if let Some(record) = tx.get::<R>(key)?
             && record.is_over(tx, kept)?
         {
-            record.forget(tx);
+            record.forget(tx)?;
         }
     }
     Ok(())
@@ -75,9 +75,9 @@ impl Ends for Command {
         let ended = self.ended.filter(|_| self.state.is_final() && self.action() != Action::Wipe);
         Ok(ended.is_some_and(|ended| tx.steady().since(ended) >= keep))
     }
-    fn forget(&self, tx: &mut Tx<'_>) {
-        tx.delete(&self.of_device());
-        tx.delete(self);
+    fn forget(&self, tx: &mut Tx<'_>) -> Result<()> {
+        tx.delete(&self.of_device())?;
+        Ok(tx.delete(self)?)
     }
 }
 

@@ -23,6 +23,7 @@ use crate::{
         outgoing::Outgoing,
     },
     ids::DeviceId,
+    registry::Device,
     server::{Server, background, host, strangers::Strangers},
     settings,
     store::Tx,
@@ -79,6 +80,7 @@ pub async fn start(options: &Options) -> Result<Running, String> {
     let token = folder.local_token()?;
     folder.warn_of_readers(options.master_key.as_deref());
     store.run(move |tx| admins::ensure_local(tx, &token)).await.map_err(|e| e.to_string())?;
+    store.run(|tx| Ok(tx.count_all::<Device>()?)).await.map_err(|e| e.to_string())?;
     store.run(audit::checkpoint).await.map_err(|e| e.to_string())?;
 
     let bind = |address| Listener::bind(address).map_err(|e| format!("{address}: {e}"));

@@ -12,6 +12,7 @@
 
 mod beside;
 mod codec;
+mod counts;
 mod held;
 mod kind;
 mod memory;
@@ -22,6 +23,7 @@ mod time;
 mod tx;
 mod writer;
 
+pub use counts::{Count, Counted};
 pub use held::Held;
 pub use kind::Kind;
 pub use memory::Memory;

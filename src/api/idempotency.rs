@@ -103,9 +103,9 @@ pub(crate) fn tidy(tx: &mut Tx<'_>) -> Result<bool> {
     let old: Vec<Age> = tx.scan::<Age>("", None, SWEEP)?.into_iter().take_while(|a| a.at <= before).collect();
     for age in &old {
         if let Some(answered) = tx.get::<Answered>(&age.who)?.filter(|a| a.at <= before) {
-            tx.delete(&answered);
+            tx.delete(&answered)?;
         }
-        tx.delete(age);
+        tx.delete(age)?;
     }
     Ok(old.len() == SWEEP)
 }

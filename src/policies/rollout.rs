@@ -53,13 +53,13 @@ pub fn next(tx: &mut Tx<'_>, count: usize) -> Result<Vec<DeviceId>> {
     let mut devices = Vec::new();
     for nudge in tx.scan::<Nudge>("", None, count)? {
         devices.extend(tx.get::<Device>(nudge.device)?);
-        tx.delete(&nudge);
+        tx.delete(&nudge)?;
     }
     if let Some(rollout) = tx.get::<Rollout>("")? {
         let page = tx.scan::<Device>("", rollout.after.as_deref(), count)?;
         match page.last().filter(|_| page.len() == count) {
             Some(last) => tx.put(&Rollout { after: Some(last.key()) })?,
-            None => tx.delete(&rollout),
+            None => tx.delete(&rollout)?,
         }
         devices.extend(page);
     }

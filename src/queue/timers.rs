@@ -100,14 +100,14 @@ fn unsent(command: &Command) -> bool {
 /// Keeps the indexes in step with a command that is written.
 pub(super) fn reset(tx: &mut Tx<'_>, before: Option<&Command>, after: &Command) -> Result<()> {
     for timer in before.map(next).unwrap_or_default() {
-        tx.delete(&timer);
+        tx.delete(&timer)?;
     }
     for timer in next(after) {
         tx.put(&timer)?;
     }
     match (before.is_some_and(unsent), unsent(after)) {
         (false, true) => tx.put(&Unsent { command: after.id })?,
-        (true, false) => tx.delete(&Unsent { command: after.id }),
+        (true, false) => tx.delete(&Unsent { command: after.id })?,
         _ => {}
     }
     if before.is_none() {
@@ -133,7 +133,7 @@ pub fn sweep(tx: &mut Tx<'_>) -> Result<(Vec<Wake>, bool)> {
     }
     for timer in &due {
         let Some(mut command) = tx.get::<Command>(timer.command)? else {
-            tx.delete(timer);
+            tx.delete(timer)?;
             continue;
         };
         if command.expires.is_some_and(|at| at <= now) && command.state != State::Sent {

@@ -2,13 +2,18 @@
 
 use crate::{
     clock::{Steady, Timestamp},
+    error::Result,
     ids::{CommandId, DeviceId, EnrolmentId, Fingerprint, hexed, packed},
-    policy::{Applied, PartId},
-    store::{Kind, Record},
+    policy::{self, Applied, PartId},
+    store::{Kind, Record, Tx},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    str::FromStr,
+};
 
 /// The kind of device.
 pub use crate::policy::Platform;
@@ -228,6 +233,57 @@ impl Record for Device {
     }
     fn subject(&self) -> Option<String> {
         Some(self.id.to_string())
+    }
+    const COUNTED: bool = true;
+    fn counted(&self) -> Option<String> {
+        Census::of(self).map(|census| census.to_string())
+    }
+}
+
+/// What policies ask of how many devices: those that are alike in this are counted together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Census {
+    /// Wrong tries of its passcode, where a policy limits them, erase it ([`policy::erases`] on any of its channels).
+    pub erasing: bool,
+    /// The groups that it is in.
+    pub groups: Vec<String>,
+}
+
+impl Census {
+    /// Of a device that is still managed.
+    fn of(device: &Device) -> Option<Self> {
+        device.live().next()?;
+        let mut channels = device.live().filter_map(|e| e.channel.for_policy());
+        let erasing = channels.any(|channel| policy::erases(channel, device.platform));
+        Some(Self { erasing, groups: device.groups.iter().cloned().collect() })
+    }
+
+    /// How many devices there are of each kind.
+    pub fn take(tx: &mut Tx<'_>) -> Result<Vec<(Self, u64)>> {
+        let counts = tx.counts::<Device>()?;
+        Ok(counts.into_iter().filter_map(|(name, count)| Some((name.parse().ok()?, count))).collect())
+    }
+}
+
+/// No group's name holds a slash.
+impl fmt::Display for Census {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.erasing { "erasing" } else { "" })?;
+        self.groups.iter().try_for_each(|group| write!(f, "/{group}"))
+    }
+}
+
+impl FromStr for Census {
+    type Err = ();
+
+    fn from_str(name: &str) -> std::result::Result<Self, ()> {
+        let mut parts = name.split('/');
+        let erasing = match parts.next() {
+            Some("") => false,
+            Some("erasing") => true,
+            _ => return Err(()),
+        };
+        Ok(Self { erasing, groups: parts.map(str::to_string).collect() })
     }
 }
 

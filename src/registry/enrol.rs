@@ -369,7 +369,7 @@ pub fn adopt_mail(tx: &mut Tx<'_>, device: &mut Device) -> Result<()> {
         device.wipe = device.wipe.or(other.wipe);
         groups::take_over(tx, &other, device)?;
         for mut command in queue::timers::of_device(tx, &other)? {
-            tx.delete(&OfDevice { device: other.id, command: command.id });
+            tx.delete(&OfDevice { device: other.id, command: command.id })?;
             command.device = device.id;
             tx.put(&OfDevice { device: device.id, command: command.id })?;
             tx.put(&command)?;
@@ -379,8 +379,8 @@ pub fn adopt_mail(tx: &mut Tx<'_>, device: &mut Device) -> Result<()> {
         if other.ownership == Ownership::Personal && invited {
             make_personal(tx, device)?;
         }
-        users::leave(tx, &other);
-        tx.delete(&other);
+        users::leave(tx, &other)?;
+        tx.delete(&other)?;
         tx.put(device)?;
     }
     Ok(())

@@ -104,8 +104,8 @@ pub fn delete(tx: &mut Tx<'_>, actor: &Actor, name: &str) -> Result<Vec<DeviceId
     for device in &devices {
         set(tx, actor, name, &device.to_string(), false)?;
     }
-    tx.delete(&group);
-    tx.delete(&Size { group: name.into(), size: 0 });
+    tx.delete(&group)?;
+    tx.delete(&Size { group: name.into(), size: 0 })?;
     audit::Event::of(&actor.id, "group.deleted", name).note(tx)?;
     Ok(devices)
 }
@@ -113,7 +113,7 @@ pub fn delete(tx: &mut Tx<'_>, actor: &Actor, name: &str) -> Result<Vec<DeviceId
 /// Puts one device in the place of another, whose record goes. The new one's is the caller's to write.
 pub(super) fn take_over(tx: &mut Tx<'_>, former: &Device, device: &mut Device) -> Result<()> {
     for group in &former.groups {
-        tx.delete(&Member { group: group.clone(), device: former.id });
+        tx.delete(&Member { group: group.clone(), device: former.id })?;
         tx.put(&Member { group: group.clone(), device: device.id })?;
         device.groups.insert(group.clone());
     }
@@ -129,7 +129,7 @@ pub fn set(tx: &mut Tx<'_>, actor: &Actor, name: &str, device: &str, inside: boo
         tx.put(&member)?;
         device.groups.insert(name.into())
     } else {
-        tx.delete(&member);
+        tx.delete(&member)?;
         device.groups.remove(name)
     };
     if changed {

@@ -56,7 +56,7 @@ pub fn forget(tx: &mut Tx<'_>, after: Option<&str>) -> Result<Option<String>> {
     let hour_ago = tx.steady().minus(HOUR);
     let page = tx.scan::<Tries>("", after, SWEEP)?;
     for old in page.iter().filter(|tries| tries.at.iter().all(|at| *at <= hour_ago)) {
-        tx.delete(old);
+        tx.delete(old)?;
     }
     Ok(page.last().filter(|_| page.len() == SWEEP).map(Record::key))
 }

@@ -97,8 +97,8 @@ pub fn join(tx: &mut Tx<'_>, device: &Device) -> Result<()> {
 }
 
 /// The device's record goes.
-pub(super) fn leave(tx: &mut Tx<'_>, device: &Device) {
-    tx.delete(&OfUser::of(device));
+pub(super) fn leave(tx: &mut Tx<'_>, device: &Device) -> Result<()> {
+    Ok(tx.delete(&OfUser::of(device))?)
 }
 
 fn new(name: &str, created: Timestamp) -> User {

@@ -31,7 +31,7 @@ pub(super) async fn send(server: &Server) -> Result<()> {
         match sent {
             Ok(Ok(answer)) if answer.status().is_success() => {
                 let done = move |tx: &mut Tx<'_>| {
-                    notices::done(tx, &notice);
+                    notices::done(tx, &notice)?;
                     Ok(())
                 };
                 server.store.run(done).await?;

@@ -3,7 +3,7 @@
 use super::{Changes, Entry, Fault, Moment, Reader, Time, Writes, codec};
 use crate::clock::{Steady, Timestamp};
 use serde::{Serialize, de::DeserializeOwned};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use uuid::Uuid;
 
 /// The change that concerns every device (a policy, a setting, the stop).
@@ -29,6 +29,12 @@ pub trait Record: Serialize + DeserializeOwned {
     fn whole(self, _rest: &str) -> Option<Self> {
         Some(self)
     }
+    /// Whether [`Record::counted`] says anything.
+    const COUNTED: bool = false;
+    /// The name under which it counts as one ([`Tx::counts`]). What is counted of a kind may change with the program's layout only.
+    fn counted(&self) -> Option<String> {
+        None
+    }
     /// Whom a change concerns: a device's id, or [`EVERYTHING`].
     fn subject(&self) -> Option<String> {
         None
@@ -42,6 +48,8 @@ pub struct Tx<'a> {
     pub(super) writes: Writes,
     pub(super) changes: Changes,
     pub(super) remembered: Vec<super::Changed>,
+    /// Under which name those records count that were read or written, as they are now.
+    pub(super) counted: HashMap<String, Option<String>>,
     pub(super) moment: Moment,
     pub(super) time: Time,
     pub(super) tenant: &'a str,
@@ -113,7 +121,13 @@ impl Tx<'_> {
     /// The record of this kind under this key. What can be no key has none.
     pub fn get<R: Record>(&mut self, key: impl ToString) -> Result<Option<R>, Fault> {
         let Ok(key) = full_key(self.tenant, R::KIND, &key.to_string()) else { return Ok(None) };
-        self.raw(&key)?.map(|bytes| read_record(&key, &bytes)).transpose()
+        let found = self.raw(&key)?.map(|bytes| read_record(&key, &bytes)).transpose()?;
+        if R::COUNTED
+            && let Some(record) = &found
+        {
+            self.was_counted(&key, record);
+        }
+        Ok(found)
     }
 
     /// The records of this kind under these keys, in their order: one question where the store is far.
@@ -136,16 +150,23 @@ impl Tx<'_> {
     /// Writes the record, whether or not it was there, and marks whom it concerns as changed.
     pub fn put<R: Record>(&mut self, record: &R) -> Result<(), Fault> {
         let (key, bytes) = written(self.tenant, record)?;
+        if R::COUNTED {
+            self.count(&key, Some(record))?;
+        }
         self.changes.extend(record.subject());
         self.writes.insert(key, Some(bytes));
         Ok(())
     }
 
     /// Removes the record, if it is there.
-    pub fn delete<R: Record>(&mut self, record: &R) {
-        let Ok(key) = full_key(self.tenant, R::KIND, &record.key()) else { return };
+    pub fn delete<R: Record>(&mut self, record: &R) -> Result<(), Fault> {
+        let Ok(key) = full_key(self.tenant, R::KIND, &record.key()) else { return Ok(()) };
+        if R::COUNTED {
+            self.count::<R>(&key, None)?;
+        }
         self.changes.extend(record.subject());
         self.writes.insert(key, None);
+        Ok(())
     }
 
     /// Records of one kind whose key begins with `prefix` and is greater than `after`, at most `limit`, by key.
@@ -184,7 +205,7 @@ impl Tx<'_> {
         self.remembered.push(what);
     }
 
-    fn raw(&mut self, key: &str) -> Result<Option<Vec<u8>>, Fault> {
+    pub(super) fn raw(&mut self, key: &str) -> Result<Option<Vec<u8>>, Fault> {
         match self.writes.get(key).or_else(|| self.batch.get(key)) {
             Some(value) => Ok(value.clone()),
             None => self.below.get(key),

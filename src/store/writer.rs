@@ -10,7 +10,7 @@ use super::{
 use crate::error::{Error, Result};
 use std::{
     any::Any,
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex,
@@ -165,6 +165,7 @@ impl Store {
             writes: Writes::new(),
             changes: Changes::new(),
             remembered: Vec::new(),
+            counted: HashMap::new(),
             moment: Moment { wall: time.now, steady: time.steady },
             time,
             tenant: &self.tenant,
@@ -351,6 +352,7 @@ impl Writer {
             writes: Writes::new(),
             changes: Changes::new(),
             remembered: Vec::new(),
+            counted: HashMap::new(),
             moment,
             time,
             tenant: &self.tenant,

@@ -210,7 +210,7 @@ pub(super) fn withdraw(tx: &mut Tx<'_>, command: &Command) -> Result<()> {
     approval.commands.retain(|c| *c != command.id);
     if approval.commands.is_empty() && approval.subject == Subject::Commands {
         approval.stage = Stage::Rejected;
-        tx.delete(&Waiting { approval: id });
+        tx.delete(&Waiting { approval: id })?;
     }
     Ok(tx.put(&approval)?)
 }
@@ -219,7 +219,7 @@ fn decide(tx: &mut Tx<'_>, actor: &Actor, mut approval: Approval, stage: Stage) 
     approval.stage = stage;
     approval.decided_by = Some(actor.id.clone());
     tx.put(&approval)?;
-    tx.delete(&Waiting { approval: approval.id });
+    tx.delete(&Waiting { approval: approval.id })?;
     let outcome = if stage == Stage::Approved { "approved" } else { "rejected" };
     audit::Event::of(&actor.id, "approval.decided", approval.id).outcome(outcome).note(tx)?;
     Ok(approval)
@@ -262,7 +262,7 @@ pub fn expire(tx: &mut Tx<'_>) -> Result<()> {
         }
         end_held(tx, &approval, State::Expired)?;
         tx.put(&Approval { stage: Stage::Expired, ..approval })?;
-        tx.delete(&waiting);
+        tx.delete(&waiting)?;
         audit::Event::of("system", "approval.decided", waiting.approval).outcome("expired").note(tx)?;
     }
     Ok(())

@@ -9,10 +9,11 @@ use lanyard::{
     registry::{
         Channel, Credential, Device, Enrolment, EnrolmentState, Ownership, Platform, device::Certificate, lookup,
     },
-    store::{Engine, Fault, Held, Memory, Observer, Options, Postgres, Sled, Store, Tx},
+    store::{Engine, Fault, Held, Memory, Observer, Options, Postgres, Record, Sled, Store, Tx},
     wipe::{self, Request},
 };
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
@@ -289,5 +290,21 @@ impl Dice {
         let mut mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         usize::try_from((mixed ^ (mixed >> 31)) % limit as u64).unwrap()
+    }
+}
+
+/// Counts as they are kept, and as reading every device finds them.
+pub fn counts(tx: &mut Tx<'_>) -> Result<[BTreeMap<String, u64>; 2]> {
+    let mut found = BTreeMap::new();
+    for name in tx.all::<Device>("")?.iter().filter_map(Record::counted) {
+        *found.entry(name).or_default() += 1;
+    }
+    Ok([tx.counts::<Device>()?.into_iter().collect(), found])
+}
+
+/// Whatever a test did with its devices: they are counted as they are. A store that was made to fail says nothing.
+pub async fn counts_are_true(store: &Store) {
+    if let Ok([kept, found]) = store.run(counts).await {
+        assert_eq!(kept, found, "kept, and found");
     }
 }

@@ -22,7 +22,9 @@ macro_rules! store_contract {
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn $promise() {
             if let Some(fixture) = $open().await {
+                let store = fixture.store.clone();
                 crate::promise::$promise(fixture).await;
+                crate::fixture::counts_are_true(&store).await;
             }
         }
     )+ };
@@ -30,6 +32,8 @@ macro_rules! store_contract {
         a_refused_call_leaves_nothing_behind,
         calls_in_one_batch_see_each_other,
         a_scan_sees_what_is_not_committed_yet,
+        devices_are_counted_as_they_are_written,
+        devices_that_were_never_counted_are_counted_once,
         nothing_leaves_before_its_commit,
         a_panic_in_one_call_harms_no_other,
         a_wipe_overtakes_the_queue,

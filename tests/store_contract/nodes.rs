@@ -51,7 +51,7 @@ async fn what_one_node_writes_the_other_reads() {
             let count = Count { name: asked, value: round };
             match act {
                 0 => tx.put(&count)?,
-                1 => tx.delete(&count),
+                1 => tx.delete(&count)?,
                 _ => {}
             }
             Ok(found.map(|count| count.value))

@@ -12,7 +12,7 @@ mod worst_day;
 
 pub use self::{breaker::*, commands::*, history::*, loss::*, registry::*, store::*, texts::*, worst_day::*};
 
-use crate::fixture::{Fixture, SECRET, able, device, request};
+use crate::fixture::{Fixture, SECRET, able, counts, device, request};
 use lanyard::{
     admins::{self, Actor},
     audit,
@@ -27,11 +27,11 @@ use lanyard::{
         device::Certificate, enrol, groups, invitation, lookup, tries, users,
     },
     settings,
-    store::{Record, Tx},
+    store::{Count, Record, Tx},
     wipe::{self, Approval, Request, approvals, stop},
 };
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Note {

@@ -157,7 +157,7 @@ fn keep(tx: &mut Tx<'_>, enrolment: EnrolmentId, kept: Option<(Session, Answers)
     let enrolment = enrolment.to_string();
     match kept {
         Some((session, answers)) => tx.put(&Kept { enrolment, session, answers })?,
-        None if was_kept => tx.delete(&Kept { enrolment, ..Kept::default() }),
+        None if was_kept => tx.delete(&Kept { enrolment, ..Kept::default() })?,
         None => {}
     }
     Ok(())

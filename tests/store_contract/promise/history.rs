@@ -9,7 +9,6 @@ use lanyard::{
     },
     retention::{self, Ends},
 };
-use std::collections::BTreeMap;
 
 const DAY: Duration = Duration::from_secs(86_400);
 

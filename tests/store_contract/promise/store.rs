@@ -48,7 +48,7 @@ pub async fn a_scan_sees_what_is_not_committed_yet(fixture: Fixture) {
     fixture.store.run(seed).await.unwrap();
     let names = |notes: Vec<Note>| notes.into_iter().map(|n| n.name).collect::<String>();
     let scan = move |tx: &mut Tx<'_>| {
-        tx.delete(&note("b"));
+        tx.delete(&note("b"))?;
         tx.put(&note("bb"))?;
         let all = names(tx.all::<Note>("")?);
         let two = names(tx.scan::<Note>("", Some("a"), 2)?);
@@ -223,11 +223,82 @@ pub async fn a_rejected_notice_silences_no_other(fixture: Fixture) {
     assert_eq!(subjects(&younger), ["3", "4"], "the first three wait for their next try");
     assert!(take(3).await.unwrap().is_none());
     let done = move |tx: &mut Tx<'_>| {
-        younger.iter().chain(&first[..1]).for_each(|notice| notices::done(tx, notice));
+        younger.iter().chain(&first[..1]).try_for_each(|notice| notices::done(tx, notice))?;
         Ok(())
     };
     fixture.store.run(done).await.unwrap();
     if fixture.pass(Duration::from_secs(31)) {
         assert_eq!(subjects(&take(20).await.unwrap().unwrap()), ["1", "2"]);
+    }
+}
+
+pub async fn devices_are_counted_as_they_are_written(fixture: Fixture) {
+    let local = fixture.local().await;
+    let (mac, phone) =
+        (fixture.device("a", &[Channel::Apple]).await.id, fixture.device("b", &[Channel::Apple]).await.id);
+    let pc = fixture.device("c", &[Channel::Omadm, Channel::Activesync]).await.id;
+    let kept = async || fixture.store.run(counts).await.unwrap()[0].clone();
+    let want =
+        |counts: &[(&str, u64)]| counts.iter().map(|(name, n)| (name.to_string(), *n)).collect::<BTreeMap<_, _>>();
+    let all: u64 = kept().await.values().sum();
+    assert_eq!(all, 3);
+    let grouped = move |tx: &mut Tx<'_>| {
+        groups::create(tx, &local, "x")?;
+        groups::create(tx, &local, "y z")?;
+        // Several times in one call, through values that were read at different times.
+        groups::set(tx, &local, "x", &mac.to_string(), true)?;
+        groups::set(tx, &local, "y z", &mac.to_string(), true)?;
+        let former = lookup::by_id(tx, mac)?;
+        groups::set(tx, &local, "x", &mac.to_string(), false)?;
+        let mut changed = lookup::by_id(tx, mac)?;
+        changed.groups.clear();
+        tx.put(&changed)?;
+        tx.put(&former)?;
+        groups::set(tx, &local, "x", &phone.to_string(), true)?;
+        counts(tx)
+    };
+    let [seen, found] = fixture.store.run(grouped).await.unwrap();
+    assert_eq!(seen, found, "within the call");
+    let of = async |id| fixture.store.run(move |tx| lookup::by_id(tx, id)).await.unwrap().counted().unwrap();
+    let names = [of(mac).await, of(phone).await, of(pc).await];
+    assert!(names[0].ends_with("/x/y z") && names[1].ends_with("/x") && !names[2].contains('/'), "{names:?}");
+    assert_eq!(kept().await, want(&names.each_ref().map(|name| (name.as_str(), 1))));
+    // One whose enrolments have all ended is managed no more, and one that goes is none.
+    let ends = move |tx: &mut Tx<'_>| {
+        let mut device = lookup::by_id(tx, mac)?;
+        device.enrolments.iter_mut().for_each(|e| e.end(EnrolmentState::Retired));
+        tx.put(&device)?;
+        let gone = lookup::by_id(tx, phone)?;
+        Ok(tx.delete(&gone)?)
+    };
+    fixture.store.run(ends).await.unwrap();
+    assert_eq!(kept().await, want(&[(&names[2], 1)]));
+    // A refused call has counted nothing.
+    let refused = move |tx: &mut Tx<'_>| {
+        let device = lookup::by_id(tx, pc)?;
+        tx.delete(&device)?;
+        Err::<(), _>(Error::refused("no", "no"))
+    };
+    fixture.store.run(refused).await.unwrap_err();
+    assert_eq!(kept().await, want(&[(&names[2], 1)]));
+}
+
+pub async fn devices_that_were_never_counted_are_counted_once(fixture: Fixture) {
+    for user in ["a", "b", "c"] {
+        fixture.device(user, &[Channel::Apple]).await;
+    }
+    let forgotten = |tx: &mut Tx<'_>| {
+        for count in tx.all::<Count>("")? {
+            tx.delete(&count)?;
+        }
+        Ok(tx.counts::<Device>()?)
+    };
+    assert_eq!(fixture.store.run(forgotten).await.unwrap(), []);
+    // What is written before all are counted does not count twice.
+    fixture.device("d", &[Channel::Apple]).await;
+    for _ in 0..2 {
+        fixture.store.run(|tx| Ok(tx.count_all::<Device>()?)).await.unwrap();
+        let [kept, found] = fixture.store.run(counts).await.unwrap();
+        assert_eq!((&kept, kept.values().sum::<u64>()), (&found, 4));
     }
 }
