@@ -21,18 +21,22 @@ use uuid::Uuid;
 /// Writes records.
 pub(super) const PUT: &str = "INSERT INTO lanyard_docs SELECT * FROM unnest($1::text[], $2::bytea[]) \
     ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+/// What a batch leaves behind, in one statement: records, their going, the news for others, the time.
+const WRITE: &str = "WITH put AS (INSERT INTO lanyard_docs SELECT * FROM unnest($1::text[], $2::bytea[]) \
+    ON CONFLICT (key) DO UPDATE SET value = excluded.value), \
+    gone AS (DELETE FROM lanyard_docs WHERE key = ANY($3)), \
+    told AS (INSERT INTO lanyard_feed (commit, token, at, node, subjects, keys) VALUES ($4, $5, $6, $7, $8, $9)) \
+    UPDATE lanyard_time SET steady = greatest(steady, $6), noted = $10, commit = $4, token = $5";
 /// Reads records.
 pub(super) const GET: &str = "SELECT key, value FROM lanyard_docs WHERE key = ANY($1)";
 /// Reads what begins alike.
 pub(super) const SCAN: &str =
     "SELECT key, value FROM lanyard_docs WHERE key >= $1 AND key < $2 AND key > $3 ORDER BY key LIMIT $4";
-/// All in one statement, hence of one snapshot. The session's own name in it shows a pooler that exchanges sessions.
-const NEWS: &str = "WITH news AS (SELECT subjects, keys FROM lanyard_feed WHERE xid >= $1::text::xid8 AND node <> $2) \
-    SELECT pg_snapshot_xmin(pg_current_snapshot())::text, (extract(epoch FROM clock_timestamp()) * 1000)::bigint, \
-    t.steady, t.noted, t.commit, t.token, \
-    (SELECT array_agg(subject) FROM news, unnest(subjects) AS subject), \
-    (SELECT array_agg(key) FROM news, unnest(keys) AS key), \
-    current_setting('lanyard.session', true) FROM lanyard_time AS t";
+/// All in one statement, hence of one snapshot: a row for each batch of others, or one where there is none. The session's own name in
+/// it shows a pooler that exchanges sessions.
+const NEWS: &str = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text, (extract(epoch FROM clock_timestamp()) * 1000)::bigint, \
+    t.steady, t.noted, t.commit, t.token, f.subjects, f.keys, current_setting('lanyard.session', true) \
+    FROM lanyard_time AS t LEFT JOIN lanyard_feed AS f ON f.xid >= $1::text::xid8 AND f.node <> $2";
 const STATE: &str = "SELECT (SELECT max(layout) FROM lanyard_layout), s.id::text, s.epoch, t.commit, \
     t.token, (SELECT token FROM lanyard_feed WHERE commit = $1) FROM lanyard_store AS s, lanyard_time AS t";
 const POOLED: &str = "between this node and the database stands a pooler that exchanges sessions (pgbouncer's transaction mode): \
@@ -58,9 +62,7 @@ struct Asked {
     news: Statement,
     get: Statement,
     scan: Statement,
-    put: Statement,
-    delete: Statement,
-    tell: Statement,
+    write: Statement,
     note: Statement,
     prune: Statement,
     epoch: Statement,
@@ -129,22 +131,21 @@ impl Link {
         let (asked, news, name) = (Instant::now(), &self.asked.news, &self.name);
         let turn = format!("ROLLBACK; BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock({TURN})");
         self.session.each(EXCHANGE, async |client| {
-            let (begun, row) = tokio::join!(
+            let (begun, rows) = tokio::join!(
                 biased;
                 client.batch_execute(&turn),
-                async { client.query_one(news, &[&horizon, &author]).await },
+                async { client.query(news, &[&horizon, &author]).await },
             );
             begun?;
-            News::read(&row?, name, asked)
+            News::read(&rows?, name, asked)
         })
     }
 
     /// Reads the feed.
     pub(super) fn news(&mut self, horizon: &str, author: &str) -> Result<News, Failure> {
         let (asked, news, name) = (Instant::now(), &self.asked.news, &self.name);
-        self.session.each(EXCHANGE, async |client| {
-            News::read(&client.query_one(news, &[&horizon, &author]).await?, name, asked)
-        })
+        self.session
+            .each(EXCHANGE, async |client| News::read(&client.query(news, &[&horizon, &author]).await?, name, asked))
     }
 
     /// Gives the turn back.
@@ -189,21 +190,16 @@ impl Link {
 
 impl Asked {
     async fn prepare(client: &Client) -> Result<Self, Error> {
-        let (news, get, scan, put, delete, tell, note, prune, epoch) = tokio::try_join!(
+        let (news, get, scan, write, note, prune, epoch) = tokio::try_join!(
             client.prepare(NEWS),
             client.prepare(GET),
             client.prepare(SCAN),
-            client.prepare(PUT),
-            client.prepare("DELETE FROM lanyard_docs WHERE key = ANY($1)"),
-            client.prepare(
-                "INSERT INTO lanyard_feed (commit, token, at, node, subjects, keys) VALUES ($1, $2, $3, $4, $5, $6)"
-            ),
-            client
-                .prepare("UPDATE lanyard_time SET steady = greatest(steady, $1), noted = $2, commit = $3, token = $4"),
+            client.prepare(WRITE),
+            client.prepare("UPDATE lanyard_time SET steady = greatest(steady, $1), noted = $2"),
             client.prepare("DELETE FROM lanyard_feed WHERE at < $1"),
             client.prepare("UPDATE lanyard_store SET epoch = $1"),
         )?;
-        Ok(Self { news, get, scan, put, delete, tell, note, prune, epoch })
+        Ok(Self { news, get, scan, write, note, prune, epoch })
     }
 
     /// All at once; the first failure counts.
@@ -219,17 +215,18 @@ impl Asked {
             true => client.execute(asked, with).await.map(drop),
             false => Ok(()),
         };
-        let (noted, (number, token)) = (told || batch.note, &batch.commit);
-        let (put, delete, tell, note, prune, epoch) = tokio::join!(
+        let ((number, token), Batch { deletes, steady, author, subjects, wall, .. }) = (&batch.commit, batch);
+        let (write, note, prune, epoch) = tokio::join!(
             biased;
-            async { ask(!keys.is_empty(), &self.put, &[keys, values]).await },
-            async { ask(!batch.deletes.is_empty(), &self.delete, &[&batch.deletes]).await },
-            async { ask(told, &self.tell, &[number, token, &batch.steady.0, &batch.author, &batch.subjects, &hashes]).await },
-            async { ask(noted, &self.note, &[&batch.steady.0, &batch.wall.0, number, token]).await },
+            async {
+                ask(told, &self.write, &[keys, values, deletes, number, token, &steady.0, author, subjects, &hashes, &wall.0])
+                    .await
+            },
+            async { ask(batch.note && !told, &self.note, &[&steady.0, &wall.0]).await },
             async { ask(batch.note, &self.prune, &[&kept]).await },
             async { ask(batch.epoch.is_some(), &self.epoch, &[&batch.epoch]).await },
         );
-        put.and(delete).and(tell).and(note).and(prune).and(epoch)
+        write.and(note).and(prune).and(epoch)
     }
 }
 
@@ -239,17 +236,19 @@ pub(super) fn rand() -> i64 {
 }
 
 impl News {
-    fn read(row: &Row, name: &str, asked: Instant) -> Result<Self, Failure> {
+    fn read(rows: &[Row], name: &str, asked: Instant) -> Result<Self, Failure> {
+        let row = rows.first().ok_or_else(|| Failure::Gone("the store's time is not in it".into()))?;
         if row.get::<_, Option<&str>>(8) != Some(name) {
             return Err(Failure::Gone(POOLED.into()));
         }
-        let (subjects, keys): (Option<Vec<String>>, Option<Vec<i64>>) = (row.get(6), row.get(7));
+        let subjects = rows.iter().flat_map(|row| row.get::<_, Option<Vec<String>>>(6).unwrap_or_default());
+        let keys = rows.iter().flat_map(|row| row.get::<_, Option<Vec<i64>>>(7).unwrap_or_default());
         Ok(Self {
             horizon: row.get(0),
             shown: Shown { wall: Timestamp(row.get(1)), steady: Steady(row.get(2)), noted: Timestamp(row.get(3)) },
             commit: (row.get(4), row.get(5)),
-            subjects: subjects.unwrap_or_default().into_iter().collect(),
-            keys: keys.unwrap_or_default(),
+            subjects: subjects.collect(),
+            keys: keys.collect(),
             asked,
         })
     }
