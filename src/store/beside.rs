@@ -136,19 +136,40 @@ impl<F: Fn(Ask) -> Result<(), Fault> + Send> Reader for Slices<F> {
     }
 }
 
+/// How much less a reader is due of a processor that somebody else wants as well.
+const NICE: i32 = 10;
+/// Readers there may be at once; more wait for one to end.
+const READERS: usize = 64;
+
+/// Whoever is woken on this processor goes before the calling thread from now on: a page of a list takes milliseconds to decode.
+pub(super) fn give_way() {
+    if let Err(error) = rustix::process::nice(NICE) {
+        tracing::debug!(%error, "store: a reader gives way to nobody");
+    }
+}
+
 /// Readers decode in turns.
 #[derive(Clone)]
-pub(super) struct Turns(Arc<Semaphore>);
+pub(super) struct Turns {
+    decoding: Arc<Semaphore>,
+    places: Arc<Semaphore>,
+}
 
 impl Turns {
     pub(super) fn new() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Self(Arc::new(Semaphore::new((cores / 2).max(1))))
+        let of = |count| Arc::new(Semaphore::new(count));
+        Self { decoding: of((cores / 2).max(1)), places: of(READERS) }
+    }
+
+    /// Leave to read, until it is dropped.
+    pub(super) async fn place(&self) -> Option<OwnedSemaphorePermit> {
+        self.places.clone().acquire_owned().await.ok()
     }
 
     /// A reader that has the turn from each answer until it asks again.
     pub(super) fn paced(&self, inner: Box<dyn Reader>, runtime: Handle) -> Paced {
-        Paced { inner, turns: self.0.clone(), runtime, turn: None }
+        Paced { inner, turns: self.decoding.clone(), runtime, turn: None }
     }
 }
 

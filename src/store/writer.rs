@@ -3,7 +3,7 @@
 
 use super::{
     Belief, Changes, Engine, Fault, Moment, Reader, Readers, Record, Seldom, Time, Tx, Writes,
-    beside::{Ask, Slices, Turns},
+    beside::{self, Ask, Slices, Turns},
     time::Shared,
     tx::{self, Ids},
 };
@@ -152,8 +152,18 @@ impl Store {
         work: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let (store, runtime) = (self.clone(), Handle::current());
-        let done = tokio::task::spawn_blocking(move || store.reading(runtime, work));
-        done.await.map_err(|error| Error::Internal(format!("a reader of the store failed: {error}")))?
+        let (told, answer) = oneshot::channel();
+        let place = self.turns.place().await;
+        let reading = move || {
+            beside::give_way();
+            let found = store.reading(runtime, work);
+            drop(place);
+            // Who asked may have gone.
+            drop(told.send(found));
+        };
+        let failed = |why: String| Error::Internal(format!("a reader of the store failed: {why}"));
+        std::thread::Builder::new().name("store-reader".into()).spawn(reading).map_err(|e| failed(e.to_string()))?;
+        answer.await.map_err(|_| failed("it ended without an answer".into()))?
     }
 
     fn reading<T>(&self, runtime: Handle, work: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {

@@ -32,6 +32,7 @@ macro_rules! store_contract {
         a_refused_call_leaves_nothing_behind,
         calls_in_one_batch_see_each_other,
         a_scan_sees_what_is_not_committed_yet,
+        who_reads_much_gives_way_to_everybody_else,
         devices_are_counted_as_they_are_written,
         devices_that_were_never_counted_are_counted_once,
         nothing_leaves_before_its_commit,

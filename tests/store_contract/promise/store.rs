@@ -302,3 +302,14 @@ pub async fn devices_that_were_never_counted_are_counted_once(fixture: Fixture) 
         assert_eq!((&kept, kept.values().sum::<u64>()), (&found, 4));
     }
 }
+
+pub async fn who_reads_much_gives_way_to_everybody_else(fixture: Fixture) {
+    let nice = || rustix::process::getpriority_process(None).unwrap();
+    let reader = fixture.store.read(move |_| Ok(nice())).await.unwrap();
+    let writer = fixture.store.run(move |_| Ok(nice())).await.unwrap();
+    assert_eq!((reader, nice()), ((writer + 10).min(19), writer));
+    // A reader that fails harms nobody, and the next one is served.
+    let failed = fixture.store.read(|_| -> Result<()> { panic!("a fault of ours") }).await.unwrap_err();
+    assert!(failed.to_string().contains("ended without an answer"), "{failed}");
+    fixture.store.read(|_| Ok(())).await.unwrap();
+}
