@@ -13,7 +13,7 @@ use lanyard::{
     wipe::{self, Request},
 };
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
@@ -26,8 +26,24 @@ pub const SECRET: &str = "the token of local";
 
 struct Nobody;
 impl Observer for Nobody {
-    fn changed(&self, _: &std::collections::BTreeSet<String>) {}
+    fn changed(&self, _: &BTreeSet<String>) {}
     fn remember(&self, _: Box<dyn std::any::Any + Send>) {}
+    fn caught_up(&self, _: std::time::Instant) {}
+}
+
+/// What a store told of its commits.
+#[derive(Default)]
+pub struct Told {
+    pub subjects: Mutex<BTreeSet<String>>,
+    pub remembered: Mutex<Vec<u32>>,
+}
+impl Observer for Told {
+    fn changed(&self, subjects: &BTreeSet<String>) {
+        self.subjects.lock().unwrap().extend(subjects.iter().cloned());
+    }
+    fn remember(&self, what: Box<dyn std::any::Any + Send>) {
+        self.remembered.lock().unwrap().extend(what.downcast_ref::<u32>());
+    }
     fn caught_up(&self, _: std::time::Instant) {}
 }
 
@@ -63,6 +79,7 @@ pub struct Fixture {
     pub store: Store,
     pub hands: Hands,
     pub gate: Arc<Mutex<()>>,
+    pub told: Arc<Told>,
     /// PostgreSQL keeps its own time.
     pub owns_clock: bool,
     folder: Option<PathBuf>,
@@ -90,8 +107,10 @@ impl Fixture {
         let hands = Hands::new();
         let gate = Arc::new(Mutex::new(()));
         let engine = make(hands.clock());
-        let store = Store::start(Box::new(Held::new(engine, gate.clone())), options("node-a"));
-        Self { store, hands, gate, owns_clock, folder }
+        let told = Arc::new(Told::default());
+        let options = Options { observer: told.clone(), ..options("node-a") };
+        let store = Store::start(Box::new(Held::new(engine, gate.clone())), options);
+        Self { store, hands, gate, told, owns_clock, folder }
     }
 
     async fn begun(self) -> Option<Self> {

@@ -313,3 +313,89 @@ pub async fn who_reads_much_gives_way_to_everybody_else(fixture: Fixture) {
     assert!(failed.to_string().contains("ended without an answer"), "{failed}");
     fixture.store.read(|_| Ok(())).await.unwrap();
 }
+
+pub async fn what_has_been_counted_is_not_counted_again(fixture: Fixture) {
+    fixture.device("a", &[Channel::Apple]).await;
+    fixture.store.run(|tx| Ok(tx.count_all::<Device>()?)).await.unwrap();
+    let again = |tx: &mut Tx<'_>| -> Result<()> {
+        for count in tx.all::<Count>("")? {
+            tx.delete(&count)?;
+        }
+        tx.count_all::<Device>()?;
+        let counted = tx.counts::<Device>()?.len();
+        Err(Error::refused(if counted == 0 { "left alone" } else { "counted again" }, "nothing stays of it"))
+    };
+    assert_eq!(code(fixture.store.run(again).await), "left alone");
+}
+
+pub async fn a_page_begins_after_its_key_whatever_the_call_wrote(fixture: Fixture) {
+    let pages = |tx: &mut Tx<'_>| {
+        for name in ["a", "b", "c", "d"] {
+            tx.put(&note(name))?;
+        }
+        let mut page = |after| tx.scan_keys::<Note>("", Some(after), 2).map(|keys| keys.concat());
+        Ok([page("a")?, page("bb")?, page("d")?])
+    };
+    assert_eq!(fixture.store.run(pages).await.unwrap(), ["bc", "cd", ""], "not committed yet");
+    let pages = |tx: &mut Tx<'_>| Ok(tx.scan_keys::<Note>("", Some("b"), 9)?.concat());
+    assert_eq!(fixture.store.read(pages).await.unwrap(), "cd", "committed");
+}
+
+pub async fn ids_grow_in_the_order_in_which_they_are_made(fixture: Fixture) {
+    let make = |tx: &mut Tx<'_>| Ok((0..1000).map(|_| tx.new_id::<uuid::Uuid>()).collect::<Vec<_>>());
+    let ids = fixture.store.run(make).await.unwrap();
+    assert!(ids.is_sorted_by(|a, b| a < b), "within one millisecond too");
+}
+
+pub async fn a_key_is_of_a_thousand_bytes_at_most(fixture: Fixture) {
+    let kept = async |length: usize| {
+        let name = "k".repeat(length);
+        let write = move |tx: &mut Tx<'_>| {
+            tx.put(&note(&name))?;
+            Ok(tx.get::<Note>(&name)?.is_some())
+        };
+        fixture.store.run(write).await
+    };
+    assert!(kept(999).await.unwrap() && kept(1000).await.unwrap());
+    for length in [1001, 2000] {
+        assert_eq!(code(kept(length).await), "name", "{length}");
+    }
+    let found = fixture.store.run(|tx| Ok(tx.get::<Note>("k".repeat(1001))?)).await;
+    assert_eq!(found.unwrap(), None, "what can be no key has no record");
+}
+
+pub async fn a_call_knows_its_node_and_shows_waits_by_the_wall_clock(fixture: Fixture) {
+    fixture.jump(2 * HOUR_MS).await;
+    let look = |tx: &mut Tx<'_>| {
+        assert_eq!((tx.wall_of(tx.steady()), tx.wall_of(tx.steady().plus(HOUR))), (tx.now(), tx.now().plus(HOUR)));
+        Ok(tx.node().to_string())
+    };
+    assert_eq!(fixture.store.run(look).await.unwrap(), "node-a");
+}
+
+pub async fn whom_a_change_concerns_is_told_once_it_is_committed(fixture: Fixture) {
+    let told = |fixture: &Fixture| {
+        let subjects = fixture.told.subjects.lock().unwrap().clone();
+        let named = ["kept", "refused"].map(|name| subjects.contains(name));
+        (named, fixture.told.remembered.lock().unwrap().clone())
+    };
+    let refused = |tx: &mut Tx<'_>| -> Result<()> {
+        tx.touch("refused");
+        tx.remember(Box::new(1_u32));
+        Err(Error::refused("no", "no"))
+    };
+    fixture.store.run(refused).await.unwrap_err();
+    assert_eq!(told(&fixture), ([false, false], vec![]));
+    let kept = |tx: &mut Tx<'_>| {
+        tx.put(&note("a"))?;
+        tx.touch("kept");
+        tx.remember(Box::new(2_u32));
+        Ok(())
+    };
+    fixture.store.run(kept).await.unwrap();
+    assert_eq!(told(&fixture), ([true, false], vec![2]));
+    fixture.told.subjects.lock().unwrap().clear();
+    fixture.store.run(|tx| Ok(tx.put(&note("b"))?)).await.unwrap();
+    let subjects = fixture.told.subjects.lock().unwrap();
+    assert!(subjects.is_empty(), "a record that names nobody concerns nobody: {subjects:?}");
+}
