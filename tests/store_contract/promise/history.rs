@@ -2,15 +2,20 @@
 
 use super::*;
 use lanyard::{
+    clock::{Steady, Timestamp},
+    ids::ApprovalId,
     queue::Action,
     registry::{
         credential::Revocation,
         invitation::{Invitation, Way},
     },
     retention::{self, Ends},
+    wipe::approvals::Stage,
 };
+use std::collections::BTreeSet;
 
 const DAY: Duration = Duration::from_secs(86_400);
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// One round over all that may be over.
 async fn tidy(fixture: &Fixture) {
@@ -129,4 +134,136 @@ pub async fn what_the_server_asked_by_itself_is_kept_for_a_time_of_its_own(fixtu
         tidy(&fixture).await;
         assert_eq!((left(facts).await, left(restart).await), want, "{hours} hours later");
     }
+}
+
+async fn is_kept<R: Record>(fixture: &Fixture, key: impl ToString) -> bool {
+    let key = key.to_string();
+    fixture.store.run(move |tx| Ok(tx.get::<R>(&key)?.is_some())).await.unwrap()
+}
+
+pub async fn an_invitation_is_kept_for_its_time_and_its_ways_with_it(fixture: Fixture) {
+    let local = fixture.local().await;
+    let make = move |tx: &mut Tx<'_>| {
+        settings::set(tx, &local, "keep.commands", "30d")?;
+        invitation::create(tx, &local, Channel::Apple, "new@example.org", Ownership::Corporate, None)
+    };
+    let made = fixture.store.run(make).await.unwrap().invitation;
+    let ways = async || fixture.store.run(|tx| Ok(tx.all::<Way>("")?.len())).await.unwrap();
+    let (lasts, all) = (made.expires.since(made.created), ways().await);
+    assert!(all > 0);
+    tidy(&fixture).await;
+    assert!(is_kept::<Invitation>(&fixture, made.id).await && ways().await == all, "as good as new");
+    // A clock that nobody believes ends nothing.
+    if fixture.jump(24 * 1095 * HOUR_MS).await {
+        tidy(&fixture).await;
+        assert!(is_kept::<Invitation>(&fixture, made.id).await && ways().await == all, "the clock is doubted");
+        fixture.jump(-24 * 1095 * HOUR_MS).await;
+    }
+    for (row, by, kept) in [("a minute before", lasts + 30 * DAY - MINUTE, true), ("then", MINUTE, false)] {
+        if !fixture.pass(by) {
+            return;
+        }
+        fixture.store.run(admins::look_at_clock).await.unwrap();
+        tidy(&fixture).await;
+        assert_eq!((is_kept::<Invitation>(&fixture, made.id).await, ways().await > 0), (kept, kept), "{row}");
+    }
+}
+
+pub async fn a_certificate_stands_on_the_list_until_it_has_ended_by_itself(fixture: Fixture) {
+    let (local, device) = (fixture.local().await, fixture.device("u1", &[Channel::Apple]).await);
+    let sha256 = fixture.credential(&device).await;
+    let revoke = move |tx: &mut Tx<'_>| {
+        settings::set(tx, &local, "keep.system", "7d")?;
+        // One that ends tomorrow: its place on the list ends a week later.
+        let mut credential = tx.get::<Credential>(sha256)?.unwrap();
+        credential.certificate.not_after = tx.now().plus(DAY);
+        tx.put(&credential)?;
+        credential::revoke(tx, &sha256)?;
+        Ok(tx.all::<Revocation>("")?[0].key())
+    };
+    let key = fixture.store.run(revoke).await.unwrap();
+    tidy(&fixture).await;
+    assert!(is_kept::<Revocation>(&fixture, &key).await);
+    if fixture.jump(24 * 1095 * HOUR_MS).await {
+        tidy(&fixture).await;
+        assert!(is_kept::<Revocation>(&fixture, &key).await, "the clock is doubted");
+        fixture.jump(-24 * 1095 * HOUR_MS).await;
+    }
+    for (row, by, kept) in [("a minute before", 8 * DAY - MINUTE, true), ("then", MINUTE, false)] {
+        if !fixture.pass(by) {
+            return;
+        }
+        fixture.store.run(admins::look_at_clock).await.unwrap();
+        tidy(&fixture).await;
+        assert_eq!(is_kept::<Revocation>(&fixture, &key).await, kept, "{row}");
+    }
+}
+
+pub async fn an_approval_stays_while_it_waits_and_as_long_as_its_commands(fixture: Fixture) {
+    let local = fixture.local().await;
+    let device = fixture.device("u1", &[Channel::Apple]).await.id;
+    let wipe = fixture.wipe(&local, device, Scope::Full).await.unwrap();
+    let make = move |tx: &mut Tx<'_>| {
+        settings::set(tx, &local, "keep.commands", "30d")?;
+        let made = |commands: &[CommandId], stage| Approval {
+            id: ApprovalId::from(uuid::Uuid::nil()),
+            stage,
+            subject: approvals::Subject::Commands,
+            asked_by: "somebody".into(),
+            decided_by: None,
+            commands: commands.to_vec(),
+            detail: "why".into(),
+            created: Timestamp(0),
+            asked: Steady(0),
+            seen: BTreeSet::new(),
+            outdated: BTreeSet::new(),
+            sponsors: BTreeSet::new(),
+        };
+        let (created, asked) = (tx.now(), tx.steady());
+        let all = [
+            made(&[], Stage::Waiting),
+            made(&[], Stage::Rejected),
+            made(&[], Stage::Approved),
+            made(&[wipe.id], Stage::Approved),
+        ];
+        let all = all.map(|approval| Approval { id: tx.new_id(), created, asked, ..approval });
+        all.iter().try_for_each(|approval| tx.put(approval))?;
+        Ok(all.map(|approval| approval.id))
+    };
+    let ids = fixture.store.run(make).await.unwrap();
+    let kept = async || {
+        let mut kept = Vec::new();
+        for id in ids {
+            kept.push(is_kept::<Approval>(&fixture, id).await);
+        }
+        kept
+    };
+    tidy(&fixture).await;
+    assert_eq!(kept().await, [true; 4], "decided today");
+    for (row, by, want) in
+        [("a minute before", 30 * DAY - MINUTE, [true; 4]), ("then", MINUTE, [true, false, false, true])]
+    {
+        if !fixture.pass(by) {
+            return;
+        }
+        fixture.store.run(admins::look_at_clock).await.unwrap();
+        tidy(&fixture).await;
+        assert_eq!(kept().await, want, "{row}");
+    }
+}
+
+pub async fn what_is_over_is_found_on_every_page(fixture: Fixture) {
+    let local = fixture.local().await;
+    let make = move |tx: &mut Tx<'_>| {
+        let new = "new@example.org";
+        (0..=retention::PAGE)
+            .try_for_each(|_| invitation::create(tx, &local, Channel::Apple, new, Ownership::Corporate, None).map(drop))
+    };
+    fixture.store.run(make).await.unwrap();
+    if !fixture.pass(500 * DAY) {
+        return;
+    }
+    fixture.store.run(admins::look_at_clock).await.unwrap();
+    walk::<Invitation>(&fixture).await;
+    assert_eq!(fixture.store.run(|tx| Ok(tx.all::<Invitation>("")?.len())).await.unwrap(), 0);
 }
