@@ -205,4 +205,36 @@ mod tests {
         assert_eq!(belief.look(at(HOUR, HOUR / 2)).1, Found::Well);
         assert_eq!(belief.look(at(HOUR, -2 * HOUR)).1, Found::Moved(-2 * HOUR));
     }
+
+    #[test]
+    fn the_bounds_themselves_are_within() {
+        let belief = Belief::begin(at(0, 0));
+        for (jump, doubted) in [(DAY, false), (-DAY, false), (DAY + 1, true), (-DAY - 1, true)] {
+            assert_eq!(belief.time(at(HOUR, jump)).doubted, doubted, "{jump}");
+        }
+        for (jump, found) in [(HOUR, Found::Well), (HOUR + 1, Found::Moved(HOUR + 1)), (DAY, Found::Moved(DAY))] {
+            assert_eq!(belief.look(at(HOUR, jump)).1, found, "{jump}");
+        }
+    }
+
+    #[test]
+    fn the_belief_of_a_former_version_is_found() {
+        assert_eq!(Belief::begin(at(0, 0)).key(), "", "where released stores have it");
+    }
+
+    #[test]
+    fn between_two_batches_time_goes_on_from_the_last_one() {
+        let Some(started) = Instant::now().checked_sub(Duration::from_secs(3600)) else { return };
+        let shared = Shared { started, ..Shared::new() };
+        let set = Time { now: Timestamp(BORN + 5 * HOUR), steady: Steady(BORN), doubted: true };
+        shared.set(set);
+        let got = shared.get();
+        let passed = got.now.0 - set.now.0;
+        assert!((0..HOUR / 2).contains(&passed), "{passed}");
+        assert_eq!((got.steady.0 - BORN, got.doubted), (passed, true));
+        // A batch an hour ago: so much has passed since.
+        let shared = Shared { started, ..Shared::new() };
+        let got = shared.get();
+        assert!((HOUR..2 * HOUR).contains(&got.now.0) && got.steady.0 == got.now.0, "{got:?}");
+    }
 }

@@ -207,4 +207,42 @@ mod tests {
         assert_eq!(note.read(), Ok(None));
         fs::remove_dir_all(folder).unwrap();
     }
+
+    #[test]
+    fn the_former_note_counts_until_a_loss_is_accepted() {
+        let folder = std::env::temp_dir().join(format!("lanyard-note-{}", Uuid::new_v4()));
+        fs::create_dir(&folder).unwrap();
+        let path = folder.join("store.mark");
+        let read = |name: &str| Note::at(&folder.join(name)).read();
+        let mut note = Note::at(&path);
+        note.keep(mark(1, 1, 3));
+        assert_eq!(read("store.mark"), Ok(Some(mark(1, 1, 3))), "the first at once");
+        note.keep_now(mark(1, 1, 4));
+        assert_eq!(read("store.mark"), Ok(Some(mark(1, 1, 4))));
+        fs::remove_file(&path).unwrap();
+        note.keep_now(mark(1, 1, 4));
+        assert_eq!(read("store.mark"), Ok(None), "the same is not written again");
+        note.write(mark(1, 1, 9)).unwrap();
+        let mut holding = Note::at(&path).hold();
+        holding.keep(mark(1, 2, 5));
+        holding.keep_now(mark(1, 2, 5));
+        assert_eq!(read("store.mark"), Ok(Some(mark(1, 1, 9))), "held");
+        holding.replace(mark(1, 2, 5), Timestamp(7000)).unwrap();
+        assert_eq!(read("store.before-7"), Ok(Some(mark(1, 1, 9))), "put aside");
+        assert_eq!(read("store.mark"), Ok(Some(mark(1, 2, 5))));
+        holding.keep_now(mark(1, 2, 6));
+        assert_eq!(read("store.mark"), Ok(Some(mark(1, 2, 6))), "held no more");
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_note_that_cannot_be_had_is_not_taken_for_none() {
+        let folder = std::env::temp_dir().join(format!("lanyard-note-{}", Uuid::new_v4()));
+        fs::create_dir(&folder).unwrap();
+        assert!(Note::at(&folder).read().is_err(), "a folder in its place");
+        fs::write(folder.join("file"), "").unwrap();
+        let beneath = Note::at(&folder.join("file/store.mark"));
+        assert!(beneath.read().is_err() && beneath.put_aside(Timestamp(0)).is_err());
+        fs::remove_dir_all(folder).unwrap();
+    }
 }

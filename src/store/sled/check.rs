@@ -197,4 +197,31 @@ mod tests {
         assert_eq!(Commit::parse(&commit.to_bytes()), Some(commit));
         assert_eq!(Commit::parse(&commit.to_bytes()[..40]), None);
     }
+
+    #[test]
+    fn all_that_lies_there_is_added_up() {
+        let db = sled::Config::new().temporary(true).open().unwrap();
+        let (mut sum, mut bytes) = (0_u64, 0);
+        let mut insert = |key: &str, value: &[u8]| {
+            bytes += (key.len() + value.len()) as u64;
+            db.insert(key, value).unwrap();
+        };
+        for (key, length) in [("default/x/1", 10), ("default/x/2", 10_000), ("default/x/3", 20_000)] {
+            let pieces::Cut { head, first, more } = pieces::cut(key, &vec![7; length]).unwrap();
+            sum = sum.wrapping_add(head.checksum);
+            insert(key, &first);
+            for (number, piece) in (0..).zip(&more) {
+                insert(&pieces::place(key, number), piece);
+            }
+        }
+        insert("!commit", b"what is ours is no record");
+        let found = read(&db).unwrap();
+        assert_eq!((found.count, found.sum, found.strays), (3, sum, 0));
+        insert("default/x/4", b"no head");
+        insert(&pieces::place("default/x/1", 0), b"nobody's");
+        insert(&pieces::place("default/x/5", 0), b"nobody's");
+        let found = read(&db).unwrap();
+        assert_eq!((found.count, found.sum, found.strays, found.bytes), (3, sum, 2, bytes));
+        assert_eq!(found.damaged, ["default/x/4"]);
+    }
 }

@@ -174,4 +174,22 @@ mod tests {
         }
         std::fs::remove_dir_all(folder).unwrap();
     }
+
+    #[test]
+    fn a_mark_that_cannot_be_had_is_not_taken_for_none() {
+        let folder = folder();
+        assert!(read(&folder).is_err(), "a folder in its place");
+        std::fs::write(folder.join("file"), "").unwrap();
+        assert!(read(&folder.join("file/store.mark")).is_err());
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn the_folder_that_is_synced_is_the_files_own() {
+        let folder = folder();
+        assert!(sync_folder(&folder.join("store.mark")).is_ok());
+        assert!(sync_folder(&folder.join("gone/store.mark")).is_err());
+        assert!(sync_folder(Path::new("store.mark")).is_ok(), "in the working directory");
+        std::fs::remove_dir_all(folder).unwrap();
+    }
 }

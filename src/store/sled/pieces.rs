@@ -101,4 +101,11 @@ mod tests {
         let Cut { first, .. } = cut("default/x/1", &[7; 10]).unwrap();
         assert_eq!(joined(&db, b"default/x/2", &first).unwrap(), None, "another's value");
     }
+
+    #[test]
+    fn pieces_are_as_long_as_they_may_be() {
+        for (length, more) in [(0, 0), (PIECE - HEAD, 0), (PIECE - HEAD + 1, 1), (2 * PIECE - HEAD, 1)] {
+            assert_eq!(cut("default/x/1", &vec![7; length]).unwrap().more.len(), more, "{length}");
+        }
+    }
 }
