@@ -10,7 +10,7 @@ mod command;
 
 use command::{add_device, one_device, psql};
 use lanyard::{
-    registry::presence::Presence,
+    fleet::registry::presence::Presence,
     store::{Changes, Engine, Fault, Moment, Options, Postgres, Reader, Readers, Store, Writes},
 };
 use std::{
@@ -94,7 +94,7 @@ async fn row(base: &str, number: usize, distances: &[u64], time: Duration) {
 
 async fn open(url: String, node: String, counts: Counts) -> Store {
     tokio::task::spawn_blocking(move || {
-        let (roots, rise) = (Arc::new(rustls::RootCertStore::empty()), Arc::new(lanyard::kinds::rise));
+        let (roots, rise) = (Arc::new(rustls::RootCertStore::empty()), Arc::new(lanyard::serve::kinds::rise));
         let mark = std::env::temp_dir().join(format!("lanyard-bench-{}-{node}", uuid::Uuid::new_v4()));
         let inner = Postgres::open(&url, &node, &roots, &mark, rise).unwrap();
         drop(std::fs::remove_file(mark));

@@ -12,7 +12,7 @@ mod command;
 use command::{add_device, one_device, psql};
 use lanyard::{
     clock,
-    registry::presence::Presence,
+    fleet::registry::presence::Presence,
     store::{Changes, Engine, Fault, Moment, Options, Postgres, Reader, Sled, Store, Writes},
 };
 use std::{
@@ -43,7 +43,7 @@ fn main() {
         let sled = |name: &str| -> Box<dyn Engine> {
             let at = Path::new(&folder).join(name);
             std::fs::create_dir_all(&at).unwrap();
-            let rise = Arc::new(lanyard::kinds::rise);
+            let rise = Arc::new(lanyard::serve::kinds::rise);
             Box::new(Sled::open(&at.join("store"), &at.join("store.mark"), clock::system(), rise).unwrap())
         };
         let (rate, written) = ours(sled("ours"), time).await;
@@ -62,7 +62,7 @@ fn main() {
             let roots = Arc::new(rustls::RootCertStore::empty());
             let mark = std::env::temp_dir().join(&database);
             tokio::task::spawn_blocking(move || {
-                let rise = Arc::new(lanyard::kinds::rise);
+                let rise = Arc::new(lanyard::serve::kinds::rise);
                 Box::new(Postgres::open(&url, "bench", &roots, &mark, rise).unwrap()) as _
             })
             .await

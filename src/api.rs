@@ -4,6 +4,7 @@
 //! A call is one store operation: who asks, whether it was asked before, the act and its answer are one transaction.
 
 mod admins;
+mod asked;
 mod audit;
 mod breaker;
 mod ca;

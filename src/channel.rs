@@ -1,19 +1,21 @@
 //! Where the protocols meet the house. A channel does four things: it says what it can do on a device, it turns messages into calls on
 //! registry and queue, it encodes the next command, and it wakes the device.
 
-pub mod activesync;
 pub mod apple;
 pub mod certificates;
 #[cfg(test)]
 mod for_ever;
 pub mod identity;
 pub mod invitations;
-pub mod omadm;
+pub mod mail;
 pub mod scep;
+pub mod windows;
 
 use crate::{
-    queue::{Action, Scope, Support},
-    registry::{Channel, Device, Enrolment, Ownership, Platform},
+    fleet::{
+        queue::{Action, Scope, Support},
+        registry::{Channel, Device, Enrolment, Ownership, Platform},
+    },
     server::Server,
 };
 use lanyard_apple::{
@@ -25,8 +27,8 @@ use std::sync::Arc;
 /// All that devices and their users reach.
 pub fn router(server: &Arc<Server>) -> axum::Router {
     apple::router(server.clone())
-        .merge(omadm::router(server.clone()))
-        .merge(activesync::router(server.clone()))
+        .merge(windows::router(server.clone()))
+        .merge(mail::router(server.clone()))
         .merge(scep::router(server.clone()))
         .merge(invitations::router(server.clone()))
 }
@@ -34,7 +36,7 @@ pub fn router(server: &Arc<Server>) -> axum::Router {
 /// What the channels do by themselves: Apple devices are woken by pushes, held mail requests looked at. Ends with the runtime.
 pub fn start(server: &Arc<Server>) {
     apple::push::start(server);
-    activesync::start(server);
+    mail::start(server);
 }
 
 /// Whether, and how well, the enrolment's channel can do an action on the device.

@@ -1,6 +1,37 @@
-//! What a call on the registry, the queue or the store can answer besides success. No status codes: each channel decides on its own.
+//! What a call on the fleet or the store can answer besides success. No status codes: each channel decides on its own.
 
-use crate::store::Fault;
+/// Something that went wrong below the domain.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Fault {
+    /// More calls wait than we keep, or the batch came to nothing; nothing was done.
+    #[error("the store is busy")]
+    Busy,
+    /// The store stopped or cannot be reached; whether the call was carried out may be unknown.
+    #[error("the store is away: {0}")]
+    Away(String),
+    /// What lies in the store cannot be read.
+    #[error("the record {key} cannot be read: {why}")]
+    Corrupt {
+        /// Its key.
+        key: String,
+        /// What the decoder said.
+        why: String,
+    },
+    /// The store belongs to a newer version of the program.
+    #[error("the store has layout {found}, this program knows {known}: use the newer program")]
+    Newer {
+        /// The layout found.
+        found: u32,
+        /// The highest that is known.
+        known: u32,
+    },
+    /// What lies there is not what was acknowledged: behind, damaged, cut short, gone, or another one.
+    #[error("{0}")]
+    Refused(String),
+    /// No key of ours: it holds a control character or is too long.
+    #[error("a name holds a control character or is too long")]
+    Key,
+}
 
 /// Why a call was not carried out. Nothing of it was written.
 #[derive(Debug, Clone, thiserror::Error)]

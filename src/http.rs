@@ -4,6 +4,7 @@
 pub mod client_auth;
 pub mod client_cert_header;
 pub mod connector;
+pub mod crypto;
 pub mod drain;
 pub mod gate;
 pub mod h2;

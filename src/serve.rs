@@ -2,6 +2,7 @@
 
 mod folder;
 mod keys;
+pub mod kinds;
 mod options;
 pub mod stores;
 mod tls;
@@ -12,8 +13,9 @@ pub use options::{Log, Options};
 use options::{address, upstream};
 
 use crate::{
-    admins, audit, channel, clock,
+    channel, clock,
     error::Error,
+    fleet::{admins, audit, registry::Device, settings},
     http::{
         Drain, Gate, Listener, Serving, Tls,
         client_cert_header::TrustedProxies,
@@ -23,9 +25,7 @@ use crate::{
         outgoing::Outgoing,
     },
     ids::DeviceId,
-    registry::Device,
-    server::{Server, background, host, strangers::Strangers},
-    settings,
+    server::{Server, background, host, rounds, strangers::Strangers},
     store::Tx,
 };
 use std::{
@@ -144,7 +144,7 @@ pub async fn start(options: &Options) -> Result<Running, String> {
     tokio::spawn(admin_port.serve(serving(for_admins, crate::api::router(server.clone()))));
     channel::start(&server);
     background::start(&server);
-    background::every(&server, LOOK, move |server| {
+    rounds::every(&server, LOOK, move |server| {
         let per_address = per_address.clone();
         async move {
             let read = |tx: &mut Tx<'_>| {
@@ -155,7 +155,7 @@ pub async fn start(options: &Options) -> Result<Running, String> {
             server.proxies.replace(proxies.as_deref().unwrap_or_default()).map_err(Error::Internal)
         }
     });
-    background::every(&server, HOUR, |server| async move {
+    rounds::every(&server, HOUR, |server| async move {
         while server.store.run(crate::api::tidy).await? {}
         Ok(())
     });

@@ -1,6 +1,7 @@
 //! The running server: what every handler shares.
 
 pub mod background;
+pub mod rounds;
 pub mod strangers;
 mod tidying;
 mod webhook;
@@ -8,9 +9,9 @@ mod webhook;
 use crate::{
     clock::Timestamp,
     error::{Error, Result},
+    fleet::registry::presence::Presence,
     http::{DrainSignal, client_cert_header::TrustedProxies, outgoing::Outgoing},
     ids::DeviceId,
-    registry::presence::Presence,
     store::{Fault, Store},
 };
 use lanyard_certs::{Authority, seal::MasterKey};

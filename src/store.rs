@@ -35,42 +35,13 @@ pub(crate) use tx::{DISTRUSTED, EVERYTHING};
 pub use tx::{Record, Tx, read_record, written};
 pub use writer::{Changed, Fill, Observer, Options, Store, TENANT};
 
+pub use crate::error::Fault;
+
 use crate::clock::{Steady, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The layout of keys and records that this program writes. A store of a higher one is refused, a lower one migrated.
 pub const LAYOUT: u32 = 2;
-
-/// Something that went wrong below the domain.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum Fault {
-    /// More calls wait than we keep, or the batch came to nothing; nothing was done.
-    #[error("the store is busy")]
-    Busy,
-    /// The store stopped or cannot be reached; whether the call was carried out may be unknown.
-    #[error("the store is away: {0}")]
-    Away(String),
-    /// What lies in the store cannot be read.
-    #[error("the record {key} cannot be read: {why}")]
-    Corrupt {
-        /// Its key.
-        key: String,
-        /// What the decoder said.
-        why: String,
-    },
-    /// The store belongs to a newer version of the program.
-    #[error("the store has layout {found}, this program knows {LAYOUT}: use the newer program")]
-    Newer {
-        /// The layout found.
-        found: u32,
-    },
-    /// What lies there is not what was acknowledged: behind, damaged, cut short, gone, or another one.
-    #[error("{0}")]
-    Refused(String),
-    /// No key of ours: it holds a control character or is too long.
-    #[error("a name holds a control character or is too long")]
-    Key,
-}
 
 /// A key and its value.
 pub type Entry = (String, Vec<u8>);

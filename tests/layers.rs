@@ -1,4 +1,4 @@
-//! Who may use whom in `src/`: the `use` lines against the table in ARCHITECTURE.md.
+//! Who may use whom in `src/`: what files name against the tables in ARCHITECTURE.md, and no circle of files.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::{
@@ -6,23 +6,33 @@ use std::{
     path::Path,
 };
 
-/// Module to those it may use, from the table; rows in order, so that "all above" means something.
-fn allowed() -> BTreeMap<String, BTreeSet<String>> {
+/// A file by its place: `fleet/queue/exchange` for `src/fleet/queue/exchange.rs`.
+type Place = Vec<String>;
+
+/// What a room may use, by the room.
+type Table = BTreeMap<String, BTreeSet<String>>;
+
+/// The tables of the page: the rooms of `src/`, and those of `src/fleet/`.
+fn tables() -> [Table; 2] {
     let page = include_str!("../ARCHITECTURE.md");
     let (_, section) = page.split_once("## Layers of `src/`").unwrap();
     let (section, _) = section.split_once("\n## ").unwrap();
+    let (rooms, fleet) = section.split_once("Within `src/fleet/`").unwrap();
+    [table(rooms), table(fleet)]
+}
+
+/// Rows in order, so that "all above" means something.
+fn table(section: &str) -> Table {
     let words = |text: &str| text.split(", ").map(|w| w.trim().to_string()).collect::<Vec<_>>();
-    let mut table: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    let mut above: BTreeSet<String> = BTreeSet::new();
-    for line in section.lines().filter(|l| l.starts_with("| ") && !l.starts_with("| ---") && !l.starts_with("| module"))
-    {
+    let (mut table, mut above) = (Table::new(), BTreeSet::new());
+    let is_row = |line: &&str| line.starts_with("| ") && !line.starts_with("| ---") && !line.starts_with("| module");
+    for line in section.lines().filter(is_row) {
         let (modules, may) = line.trim_matches(['|', ' ']).split_once(" | ").unwrap();
         let modules = words(modules);
         let mut uses = BTreeSet::new();
         for word in words(may) {
             match word.as_str() {
                 "nothing of ours" => {}
-                "each other" => uses.extend(modules.iter().cloned()),
                 "all above" => uses.extend(above.iter().cloned()),
                 other => match other.strip_prefix("all above but ") {
                     Some(but) => uses.extend(above.iter().filter(|m| *m != but).cloned()),
@@ -38,44 +48,6 @@ fn allowed() -> BTreeMap<String, BTreeSet<String>> {
     table
 }
 
-/// The top-level modules that a source text names after `crate::`, tests and comments left out.
-fn used(text: &str) -> BTreeSet<String> {
-    let code: String = text
-        .split("#[cfg(test)]\nmod tests {")
-        .next()
-        .unwrap()
-        .lines()
-        .map(|line| line.split("//").next().unwrap().to_string() + "\n")
-        .collect();
-    let word = |s: &str| s.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
-    let mut found = BTreeSet::new();
-    for part in code.split("crate::").skip(1) {
-        let Some(group) = part.strip_prefix('{') else {
-            found.insert(word(part));
-            continue;
-        };
-        let (mut depth, mut item) = (1, String::new());
-        for c in group.chars() {
-            match c {
-                '{' => depth += 1,
-                '}' => depth -= 1,
-                _ => {}
-            }
-            if depth == 0 || (depth == 1 && c == ',') {
-                found.insert(word(item.trim()));
-                item.clear();
-            } else {
-                item.push(c);
-            }
-            if depth == 0 {
-                break;
-            }
-        }
-    }
-    found.remove("");
-    found
-}
-
 fn visit(folder: &Path, each: &mut impl FnMut(&Path)) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -83,30 +55,156 @@ fn visit(folder: &Path, each: &mut impl FnMut(&Path)) {
     }
 }
 
-#[test]
-fn modules_use_only_what_the_table_lets_them() {
-    let (allowed, mut wrong) = (allowed(), Vec::new());
+/// Every file, with its code: tests and comments left out.
+fn files() -> BTreeMap<Place, String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let modules: BTreeSet<&String> = allowed.keys().collect();
-    let mut seen = BTreeSet::new();
+    let mut files = BTreeMap::new();
     visit(&root, &mut |path| {
-        let inside = path.strip_prefix(&root).unwrap();
-        let module = inside.iter().next().unwrap().to_str().unwrap().trim_end_matches(".rs").to_string();
-        let name = path.file_name().unwrap().to_str().unwrap();
-        if ["lib", "main"].contains(&module.as_str()) || ["tests.rs", "testbed.rs", "for_ever.rs"].contains(&name) {
-            return;
-        }
-        let Some(may) = allowed.get(&module) else {
-            wrong.push(format!("{module} is not in the table"));
-            return;
-        };
-        seen.insert(module.clone());
-        for other in used(&std::fs::read_to_string(path).unwrap()) {
-            if other != module && modules.contains(&other) && !may.contains(&other) {
-                wrong.push(format!("{} uses {other}", inside.display()));
-            }
+        let inside = path.strip_prefix(&root).unwrap().with_extension("");
+        let place: Place = inside.iter().map(|part| part.to_str().unwrap().to_string()).collect();
+        let of_tests = ["lib", "main", "tests", "testbed", "for_ever"].contains(&place.last().unwrap().as_str());
+        if !of_tests {
+            let text = std::fs::read_to_string(path).unwrap();
+            let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+            let lines = code.lines().map(|line| line.split("//").next().unwrap().to_string() + "\n");
+            files.insert(place, lines.collect());
         }
     });
+    files
+}
+
+/// The paths of a tree of `use`, braces taken apart.
+fn paths(tree: &str, before: &[String]) -> Vec<Place> {
+    let tree = tree.trim();
+    if let Some(inside) = tree.strip_prefix('{') {
+        let (mut depth, mut start, mut found) = (0, 0, Vec::new());
+        // What only looks like `use`, in a text, has no such end.
+        let Some(inside) = inside.trim_end().strip_suffix('}') else { return found };
+        for (at, c) in inside.char_indices().chain([(inside.len(), ',')]) {
+            match c {
+                '{' => depth += 1,
+                '}' => depth -= 1,
+                ',' if depth == 0 => {
+                    let item = inside[start..at].trim();
+                    if !item.is_empty() {
+                        found.extend(paths(item, before));
+                    }
+                    start = at + 1;
+                }
+                _ => {}
+            }
+        }
+        return found;
+    }
+    let name = tree.split(" as ").next().unwrap();
+    let (head, rest) = name.split_once("::{").map_or((name, None), |(head, rest)| (head, Some(format!("{{{rest}"))));
+    let mut path = before.to_vec();
+    path.extend(head.split("::").map(|part| part.trim().to_string()));
+    rest.map_or_else(|| vec![path.clone()], |rest| paths(&rest, &path))
+}
+
+/// All paths that a file names: in `use`, and in its code after `crate::` or `super::`.
+fn named(code: &str) -> Vec<Place> {
+    let mut found = Vec::new();
+    for (at, _) in code.match_indices("use ") {
+        let line = code[..at].rsplit('\n').next().unwrap().trim();
+        if line.is_empty() || line.starts_with("pub") {
+            found.extend(paths(code[at + 4..].split(';').next().unwrap(), &[]));
+        }
+    }
+    for root in ["crate::", "super::"] {
+        for (at, _) in code.match_indices(root) {
+            let path = code[at..].chars().take_while(|c| c.is_alphanumeric() || "_:".contains(*c)).collect::<String>();
+            found.push(path.trim_matches(':').split("::").map(str::to_string).collect());
+        }
+    }
+    found
+}
+
+/// The file that a path leads to, as the file at `from` names it.
+fn file_of(files: &BTreeMap<Place, String>, from: &Place, path: &[String]) -> Option<Place> {
+    let mut place = match path.first()?.as_str() {
+        "crate" => path[1..].to_vec(),
+        "super" => {
+            let ups = path.iter().take_while(|part| *part == "super").count();
+            [&from[..from.len().saturating_sub(ups)], &path[ups..]].concat()
+        }
+        "self" => [from, &path[1..]].concat(),
+        child => {
+            let place = [from.as_slice(), &[child.to_string()]].concat();
+            if !files.contains_key(&place) {
+                return None;
+            }
+            [from, path].concat()
+        }
+    };
+    while !place.is_empty() && !files.contains_key(&place) {
+        place.pop();
+    }
+    (!place.is_empty()).then_some(place)
+}
+
+/// Which files each file uses.
+fn uses(files: &BTreeMap<Place, String>) -> BTreeMap<Place, BTreeSet<Place>> {
+    let of = |(place, code): (&Place, &String)| {
+        let paths = named(code);
+        let used = paths.iter().filter_map(|path| file_of(files, place, path)).filter(|used| used != place);
+        (place.clone(), used.collect())
+    };
+    files.iter().map(of).collect()
+}
+
+#[test]
+fn modules_use_only_what_the_tables_let_them() {
+    let files = files();
+    let uses = uses(&files);
+    let mut wrong = Vec::new();
+    for (depth, table) in tables().iter().enumerate() {
+        let within = |place: &Place| depth == 0 || (place[0] == "fleet" && place.len() > 1);
+        let mut seen = BTreeSet::new();
+        for (place, used) in uses.iter().filter(|(place, _)| within(place)) {
+            let room = &place[depth];
+            let Some(may) = table.get(room) else {
+                wrong.push(format!("{} is not in the table", place.join("/")));
+                continue;
+            };
+            seen.insert(room);
+            for other in used.iter().filter(|other| within(other)).map(|other| &other[depth]) {
+                if other != room && !may.contains(other) {
+                    wrong.push(format!("{} uses {other}", place.join("/")));
+                }
+            }
+        }
+        assert_eq!(seen, table.keys().collect(), "the table names modules that are gone");
+    }
     assert_eq!(wrong, [""; 0]);
-    assert_eq!(seen.iter().collect::<BTreeSet<_>>(), modules, "the table names modules that are gone");
+}
+
+#[test]
+fn no_files_use_each_other_in_a_circle() {
+    let uses = uses(&files());
+    // A folder's own file names what lies in it.
+    let up = |place: &Place| uses[place].iter().filter(|used| !used.starts_with(place)).collect::<Vec<_>>();
+    let mut done = BTreeSet::new();
+    fn walk<'a>(
+        place: &'a Place,
+        way: &mut Vec<&'a Place>,
+        done: &mut BTreeSet<&'a Place>,
+        up: &impl Fn(&'a Place) -> Vec<&'a Place>,
+    ) {
+        if let Some(at) = way.iter().position(|before| *before == place) {
+            let circle: Vec<String> = way[at..].iter().map(|place| place.join("/")).collect();
+            panic!("a circle: {}", circle.join(" → "));
+        }
+        if done.insert(place) {
+            way.push(place);
+            for next in up(place) {
+                walk(next, way, done, up);
+            }
+            way.pop();
+        }
+    }
+    for place in uses.keys() {
+        walk(place, &mut Vec::new(), &mut done, &up);
+    }
 }

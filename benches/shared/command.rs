@@ -1,10 +1,12 @@
 //! A command's way, three durable calls, again and again: what several benches time.
 
 use lanyard::{
-    admins::Actor,
+    fleet::{
+        actor::Actor,
+        queue::{self, Act, Outcome, Talk},
+        registry::{Channel, Device, Enrolment, EnrolmentState, Ownership, Platform},
+    },
     ids::{DeviceId, EnrolmentId},
-    queue::{self, Act, Outcome, Talk},
-    registry::{Channel, Device, Enrolment, EnrolmentState, Ownership, Platform},
     store::{Store, Tx},
 };
 use std::{collections::BTreeSet, process::Command, time::Instant};

@@ -6,10 +6,12 @@ use super::{
     views::{ApprovalView, At},
 };
 use crate::{
-    admins::{self, AdminView as Admin, TokenView as Token},
     error::{Error, Result},
+    fleet::{
+        admins::{self, AdminView as Admin, TokenView as Token},
+        wipe::approvals::{self, Subject},
+    },
     store::Tx,
-    wipe::approvals::{self, Subject},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,15 +1,18 @@
 //! The audit log: reading it, and checking that nothing in it was changed. A check takes as many store operations as it needs.
 
 use super::{
-    call::{Asked, Call},
+    asked::Asked,
+    call::Call,
     problem::Problem,
     route::{Empty, Page, Route, described, get},
     views::At,
 };
 use crate::{
-    audit::{self, Printed, Verdict},
     error::Result,
-    registry::lookup,
+    fleet::{
+        audit::{self, Printed, Verdict},
+        registry::lookup,
+    },
     server::Server,
     store::Tx,
 };

@@ -7,11 +7,11 @@ use super::{
 };
 use crate::{
     error::Result,
-    store::Tx,
-    wipe::{
+    fleet::wipe::{
         approvals,
         stop::{self, Stop},
     },
+    store::Tx,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

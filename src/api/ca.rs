@@ -58,6 +58,6 @@ fn show(_: &mut Tx<'_>, call: &Call, _: Empty) -> Result<CaView> {
     Ok(CaView {
         root: Part::of(authority.root_der(), authority.root_pem())?,
         issuing: Part::of(authority.issuing_der(), authority.issuing_pem())?,
-        crl: format!("{}{}", call.server.enrol_url, crate::channel::scep::CRL_PATH),
+        crl: format!("{}{}", call.server.enrol_url, crate::channel::certificates::CRL_PATH),
     })
 }

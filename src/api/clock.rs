@@ -5,7 +5,7 @@ use super::{
     route::{Empty, Route, post},
     views::At,
 };
-use crate::{admins, error::Result, store::Tx};
+use crate::{error::Result, fleet::admins, store::Tx};
 use schemars::JsonSchema;
 use serde::Serialize;
 

@@ -7,8 +7,11 @@ use super::{
 };
 use crate::{
     error::Result,
-    queue::{self, Command, timers},
-    registry::lookup,
+    fleet::{
+        queue::{self, Command, timers},
+        registry::lookup,
+        wipe,
+    },
     store::Tx,
 };
 use schemars::JsonSchema;
@@ -61,6 +64,6 @@ enum Mail {
 
 fn cancel(tx: &mut Tx<'_>, call: &Call, body: Cancel) -> Result<CommandView> {
     let open_mail = matches!(body.mail, Mail::Allow);
-    let command = queue::cancel(tx, &call.actor, call.id("id", "command")?, open_mail)?;
+    let command = wipe::cancel(tx, &call.actor, call.id("id", "command")?, open_mail)?;
     CommandView::of(tx, call, &command)
 }

@@ -9,12 +9,18 @@ use crate::{
     channel,
     clock::parse_duration,
     error::{Error, Result},
+    fleet::{
+        enrol::{
+            self,
+            access::{self, Access},
+        },
+        policies::Assigned,
+        queue::{self, Act, Command, Scope},
+        registry::{Device, lookup},
+        wipe,
+    },
     ids::EnrolmentId,
-    policies::Assigned,
-    queue::{self, Act, Command, Scope},
-    registry::{Device, access, access::Access, enrol, lookup},
     store::Tx,
-    wipe,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;

@@ -6,8 +6,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    policies::rollout,
-    registry::groups,
+    fleet::{groups, policies::rollout},
     store::Tx,
 };
 use schemars::JsonSchema;

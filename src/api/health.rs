@@ -26,7 +26,7 @@ async fn ready(State(server): State<Arc<Server>>) -> Response {
         return Problem::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "the server is about to stop")
             .into_response();
     }
-    match server.store.run(crate::wipe::stop::is_on).await {
+    match server.store.run(crate::fleet::wipe::stop::is_on).await {
         Ok(_) => "ok\n".into_response(),
         // Who asks here runs the server: what is wrong is no secret to them.
         Err(error) => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "store_away", error.to_string()).into_response(),

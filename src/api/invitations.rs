@@ -8,7 +8,10 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    registry::{Channel, Ownership, invitation},
+    fleet::{
+        enrol::invitation,
+        registry::{Channel, Ownership},
+    },
     store::Tx,
 };
 use schemars::JsonSchema;

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    policies::{self, Change, Policy, Source},
+    fleet::policies::{self, Change, Policy, Source},
     policy::{self, DeviceState},
     store::Tx,
 };

@@ -1,15 +1,15 @@
 //! Apple's push certificate: read and sealed before the store is asked, since opening a PKCS#12 file takes its time.
 
 use super::{
-    call::Asked,
+    asked::Asked,
     problem::Problem,
     route::{self, Empty, Route, described, get},
     views::At,
 };
 use crate::{
     api::call::Call,
+    channel::apple::push_cert::{self, Kept},
     error::Result,
-    push_cert::{self, Kept},
     server::Server,
     store::Tx,
 };

@@ -1,7 +1,10 @@
 //! One row of the table of routes: where, what for, what comes in and out, and who answers.
 
-use super::call::{Asked, Call};
-use super::problem::{self, Problem};
+use super::{
+    asked::Asked,
+    call::{Call, Step, Work},
+    problem::{self, Problem},
+};
 use crate::{
     error::{Error, Result},
     server::Server,
@@ -18,26 +21,6 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use std::sync::Arc;
-
-/// What a call does on the store, its body taken apart already: one thread serves every call there.
-pub(super) type Work = Box<dyn FnOnce(&mut Tx<'_>, &Call) -> Result<Step> + Send>;
-
-/// What came of it.
-pub(super) enum Step {
-    /// The answer, as JSON: written where it was read, since a page of a thousand devices takes its time.
-    Done(Vec<u8>),
-    /// What is to be done now that was looked at.
-    Act(Work),
-}
-
-impl Step {
-    pub(super) fn done(self) -> Result<Vec<u8>> {
-        match self {
-            Self::Done(text) => Ok(text),
-            Self::Act(_) => Err(Error::Internal("a call of one step has a second".into())),
-        }
-    }
-}
 
 type Handle = dyn Fn(&[u8]) -> std::result::Result<Work, Problem> + Send + Sync;
 /// The parts of the path in braces, unless they are no UTF-8.
@@ -326,7 +309,7 @@ mod tests {
     #[allow(dead_code)]
     struct Body {
         reason: String,
-        scope: Option<crate::queue::Scope>,
+        scope: Option<crate::fleet::queue::Scope>,
     }
 
     #[test]

@@ -7,8 +7,8 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
+    fleet::settings::{self, Setting},
     http::client_cert_header::TrustedProxies,
-    settings::{self, Setting},
     store::Tx,
 };
 use schemars::JsonSchema;

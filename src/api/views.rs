@@ -4,17 +4,22 @@ use super::call::Call;
 use crate::{
     clock::Timestamp,
     error::{Error, Result},
-    policies::Assigned,
-    policy::Compliance,
-    queue::{self, Action, Command, Scope, State, command::Hold},
-    registry::{Channel, Device, Enrolment, Ownership, Platform, device::Certificate},
-    server::background::{last_seen, seen},
-    settings,
-    store::Tx,
-    wipe::{
-        approvals::{Approval, Stage},
-        stop,
+    fleet::{
+        policies::Assigned,
+        queue::{self, Action, Command, Scope, State, command::Hold},
+        registry::{
+            Channel, Device, Enrolment, Ownership, Platform,
+            device::Certificate,
+            sights::{last_seen, seen},
+        },
+        settings,
+        wipe::{
+            approvals::{Approval, Stage},
+            stop,
+        },
     },
+    policy::Compliance,
+    store::Tx,
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
@@ -204,7 +209,7 @@ struct FailureView {
 
 impl CommandView {
     pub(super) fn of(tx: &mut Tx<'_>, call: &Call, command: &Command) -> Result<Self> {
-        let shown = call.actor.id == crate::admins::LOCAL || call.actor.id == command.asked_by;
+        let shown = call.actor.id == crate::fleet::admins::LOCAL || call.actor.id == command.asked_by;
         let pin = match command.pin().filter(|_| shown) {
             Some(sealed) => {
                 let plain = call.server.unseal(queue::PIN, sealed)?;
@@ -266,7 +271,8 @@ fn expected_by(tx: &mut Tx<'_>, command: &Command) -> Result<Option<Timestamp>> 
     let Some(enrolment) = device.enrolment(command.enrolment) else { return Ok(None) };
     Ok(match command.channel {
         Channel::Apple => {
-            let woken = enrolment.push.as_ref().is_some_and(|p| !p.retired) && crate::push_cert::is_set(tx)?;
+            let woken =
+                enrolment.push.as_ref().is_some_and(|p| !p.retired) && crate::channel::apple::push_cert::is_set(tx)?;
             woken.then(|| from.plus(PUSH))
         }
         Channel::Omadm => {
@@ -297,9 +303,9 @@ pub(super) struct ApprovalView {
 
 impl ApprovalView {
     pub(super) fn of(tx: &mut Tx<'_>, approval: &Approval) -> Result<Self> {
-        let requested_by = crate::admins::name_of(tx, &approval.asked_by)?;
+        let requested_by = crate::fleet::admins::name_of(tx, &approval.asked_by)?;
         let decided_by = match &approval.decided_by {
-            Some(id) => Some(crate::admins::name_of(tx, id)?),
+            Some(id) => Some(crate::fleet::admins::name_of(tx, id)?),
             None => None,
         };
         Ok(Self {

@@ -6,17 +6,18 @@ mod checkin;
 pub(super) mod errand;
 mod poll;
 pub(super) mod push;
+pub mod push_cert;
 mod user;
 
 use super::{identity, invitations::APPLE_PATH};
 use crate::{
     error::Error,
+    fleet::registry::{Channel, Credential, Device, EnrolmentState, Standing},
     http::{
         Peer,
         limits::{BODY_IDLE, LARGE_BODY, read_whole},
     },
     ids::Fingerprint,
-    registry::{Channel, Credential, Device, EnrolmentState, Standing},
     server::Server,
     store::Tx,
 };
@@ -108,6 +109,7 @@ async fn message(
             Shown::Signature => signer(&server, &head.headers, &body)?,
         };
         match Body::parse(&body).map_err(|_| Refusal::Unreadable("this is no message of Apple MDM"))? {
+            Body::CheckIn(message) if message.channel().user.is_some() => user::take(&server, shown, message).await,
             Body::CheckIn(message) => checkin::take(&server, shown, message).await,
             Body::Report(report) => poll::take(&server, shown, report).await,
         }

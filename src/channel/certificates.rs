@@ -3,8 +3,8 @@
 use crate::{
     clock::Timestamp,
     error::{Error, Result},
+    fleet::registry::device::Certificate,
     ids::{EnrolmentId, Fingerprint, hex},
-    registry::device::Certificate,
     server::Server,
 };
 use lanyard_certs::{
@@ -13,10 +13,13 @@ use lanyard_certs::{
 };
 use time::OffsetDateTime;
 
+/// Where the revocation list lies: certificates keep it.
+pub const CRL_PATH: &str = "/crl";
+
 /// Issues a certificate for a key. Its subject comes from the enrolment, never from the request. Costs one RSA signature:
 /// not for the writer's thread.
 pub fn issue(server: &Server, public_key_der: &[u8], enrolment: EnrolmentId) -> Result<(Certificate, Vec<u8>)> {
-    let crl = format!("{}{}", server.enrol_url, super::scep::CRL_PATH);
+    let crl = format!("{}{}", server.enrol_url, CRL_PATH);
     let now = server.time_to_issue()?.to_datetime();
     let wanted = ClientCertificate {
         public_key_der,

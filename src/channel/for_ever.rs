@@ -1,6 +1,6 @@
 //! What devices keep for ever, held against the table in ARCHITECTURE.md: a change would orphan every device in the field.
 
-use super::{activesync, apple::errand, invitations, omadm};
+use super::{apple::errand, invitations, mail, windows};
 use std::collections::BTreeMap;
 
 /// Rows of the table under the heading, without the back quotes.
@@ -20,16 +20,16 @@ fn what_devices_keep_for_ever_has_not_changed() {
         ("PayloadIdentifier of the enrolment profile", invitations::ENROLMENT_PROFILE),
         ("PayloadIdentifier of the settings profile", errand::SETTINGS_PROFILE),
         ("PayloadUUID of the settings profile", uuid.as_str()),
-        ("PayloadIdentifier of the mail profile", activesync::mail_profile::IDENTIFIER),
-        ("OMA-DM server address, path", omadm::DM_PATH),
-        ("PROVIDER-ID", omadm::PROVIDER_ID),
-        ("Windows discovery, path", omadm::DISCOVERY_PATH),
-        ("Windows enrolment policy, path", omadm::POLICY_PATH),
-        ("Windows enrolment and renewal, path", omadm::ENROLMENT_PATH),
-        ("Windows enrolment policy, id", omadm::enrolment::POLICY_ID),
-        ("ActiveSync, path", activesync::PATH),
+        ("PayloadIdentifier of the mail profile", mail::mail_profile::IDENTIFIER),
+        ("OMA-DM server address, path", windows::DM_PATH),
+        ("PROVIDER-ID", windows::PROVIDER_ID),
+        ("Windows discovery, path", windows::DISCOVERY_PATH),
+        ("Windows enrolment policy, path", windows::POLICY_PATH),
+        ("Windows enrolment and renewal, path", windows::ENROLMENT_PATH),
+        ("Windows enrolment policy, id", windows::enrolment::POLICY_ID),
+        ("ActiveSync, path", mail::PATH),
         ("SCEP path", super::scep::PATH),
-        ("revocation list, path", super::scep::CRL_PATH),
+        ("revocation list, path", super::certificates::CRL_PATH),
     ] {
         assert_eq!(table.get(what).map(String::as_str), Some(value), "{what}");
     }

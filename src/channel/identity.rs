@@ -1,12 +1,14 @@
 //! Who asks: decided at each request, on kept and resumed connections too, from the certificate that the connection showed.
 
 use crate::{
-    audit,
     clock::Steady,
     error::{Error, Result},
+    fleet::{
+        audit,
+        registry::{Credential, Device, Standing, credential, lookup, tries},
+    },
     http::{Peer, client_cert_header::certificate_of},
     ids::{DeviceId, EnrolmentId, Fingerprint},
-    registry::{Credential, Device, Standing, credential, lookup, tries},
     server::Server,
     store::{Kind, Record, Tx},
 };

@@ -1,12 +1,15 @@
 //! What a person opens: the page of an invitation, and for Apple devices the enrolment profile.
 
 use crate::{
+    channel::apple::push_cert,
     error::{Error, Result},
+    fleet::{
+        enrol::invitation::{self, Invitation},
+        registry::{Channel, Ownership},
+        settings,
+    },
     http::{Peer, gate::holder},
-    push_cert,
-    registry::{Channel, Invitation, Ownership, invitation},
     server::Server,
-    settings,
 };
 use axum::{
     Router,
@@ -99,7 +102,7 @@ async fn signed_profile(server: &Server, key: &str) -> Result<Vec<u8>> {
     }
     if invitation.channel == Channel::Activesync {
         let domain = server.store.run(|tx| settings::text(tx, "eas.domain")).await?;
-        return super::activesync::signed_profile(server, &invitation, key, domain.as_deref());
+        return super::mail::signed_profile(server, &invitation, key, domain.as_deref());
     }
     let rights = match invitation.ownership {
         Ownership::Corporate => AccessRights::ALL,

@@ -2,16 +2,19 @@
 //!
 //! A first request is allowed by the challenge of an invitation, a renewal by the signature of the present certificate.
 
-use super::certificates::{fault, issue};
+use super::certificates::{CRL_PATH, fault, issue};
 use crate::{
     clock::Timestamp,
     error::{Error, Result},
+    fleet::{
+        enrol::{self, invitation},
+        registry::{Credential, credential},
+    },
     http::{
         Peer,
         limits::{BODY_IDLE, SMALL_BODY, read_whole},
     },
     ids::{Fingerprint, hex, unhex},
-    registry::{Credential, credential, enrol, invitation},
     server::Server,
     store::Tx,
 };
@@ -38,8 +41,6 @@ use std::{
 
 /// Where devices ask for certificates, and renew them: enrolment profiles keep it.
 pub const PATH: &str = "/scep";
-/// Where the revocation list lies: certificates keep it.
-pub const CRL_PATH: &str = "/crl";
 
 /// How long a signed list is handed out while nothing is revoked.
 const LIST_KEPT: Duration = Duration::from_secs(60);

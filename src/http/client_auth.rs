@@ -1,7 +1,7 @@
 //! Which client certificates the handshake lets through: those that our CA issued, whatever the time.
 //! Validity and revocation are decided at each request, since rustls does not ask its verifier again on resumption.
 
-use super::tls::TlsError;
+use super::crypto::TlsError;
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme,
     client::danger::HandshakeSignatureValid,

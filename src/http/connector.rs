@@ -1,8 +1,8 @@
 //! Outgoing connections: name, TCP, TLS, under one time limit. Proof of who we are, where a server asks for it.
 
 use super::{
+    crypto::{TlsError, provider},
     server_certificate::certificates,
-    tls::{TlsError, provider},
 };
 use axum::BoxError;
 use hyper::{Uri, rt};

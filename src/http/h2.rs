@@ -2,8 +2,8 @@
 
 use super::{
     connector::{Connector, Identity},
+    crypto::TlsError,
     outgoing::{OutgoingError, server},
-    tls::TlsError,
 };
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
@@ -185,9 +185,9 @@ pub enum H2SetupError {
 mod tests {
     use super::*;
     use crate::http::{
+        crypto::provider,
         server_certificate::certificates,
         testbed::{Authority, Leaf},
-        tls::provider,
     };
     use hyper::{body::Incoming, service::service_fn};
     use hyper_util::rt::TokioIo;

@@ -1,7 +1,7 @@
 //! HTTP/1.1 requests to other servers, streamed both ways: the mail server behind the gateway, webhooks.
 //! Follows no redirect, keeps no cookies; how long an answer may take is the caller's to say.
 
-use super::{connector::Connector, tls::TlsError};
+use super::{connector::Connector, crypto::TlsError};
 use axum::body::Body;
 use hyper::{Request, Response, Uri, body::Incoming};
 use hyper_util::{

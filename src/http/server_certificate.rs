@@ -1,6 +1,6 @@
 //! The listeners' own certificate: read from PEM, checked against the names it is to serve, swapped with no restart.
 
-use super::tls::{TlsError, provider};
+use super::crypto::{TlsError, provider};
 use rustls::{
     client::verify_server_name,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},

@@ -2,11 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use super::{
-    Drain, Gate, Listener, Peer, ServerCertificate, Serving, Tls,
-    client_cert_header::TrustedProxies,
-    limits,
-    listener::Timeouts,
-    tls::{Ground, provider},
+    Drain, Gate, Listener, Peer, ServerCertificate, Serving, Tls, client_cert_header::TrustedProxies, crypto::provider,
+    limits, listener::Timeouts, tls::Ground,
 };
 use axum::{Extension, Router, body::Body, extract::Request, response::IntoResponse, routing::get};
 use rcgen::{

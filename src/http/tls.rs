@@ -1,50 +1,18 @@
 //! TLS of our listeners: which name asks for a client certificate, tickets, versions, ALPN.
 //! Who may pass is in `client_auth`, our own certificate in `server_certificate`.
 
-use super::{client_auth::OurCertificates, server_certificate::ServerCertificate, tickets::WithCertificateOnly};
+use super::{
+    client_auth::OurCertificates,
+    crypto::{TlsError, provider},
+    server_certificate::ServerCertificate,
+    tickets::WithCertificateOnly,
+};
 use rustls::{
     CertificateError, ServerConfig,
     crypto::{CryptoProvider, aws_lc_rs},
     server::{ProducesTickets, danger::ClientCertVerifier},
 };
 use std::sync::Arc;
-
-/// Why TLS could not be set up.
-#[derive(Debug, thiserror::Error)]
-pub enum TlsError {
-    /// A CA certificate cannot be read.
-    #[error("a certificate of our own CA cannot be used: {0}")]
-    Authority(#[source] rustls::Error),
-    /// No CA was given, so that nobody could ever pass.
-    #[error("no CA to ask client certificates of")]
-    NoAuthority,
-    /// The PEM text does not hold what it should.
-    #[error("{what}: {text}")]
-    Pem {
-        /// Certificate or key.
-        what: &'static str,
-        /// What is wrong with it.
-        text: String,
-    },
-    /// Key and certificate do not belong together, or cannot be used.
-    #[error("server certificate and key: {0}")]
-    Key(#[source] rustls::Error),
-    /// The certificate does not cover a name that it is to serve.
-    #[error("the server certificate does not cover {0}")]
-    Names(String),
-    /// A file cannot be read.
-    #[error("{path}: {source}")]
-    File {
-        /// Which file.
-        path: String,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
-    /// rustls refused the settings.
-    #[error("TLS settings: {0}")]
-    Settings(#[source] rustls::Error),
-}
 
 /// Why a stranger's handshake was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -110,11 +78,6 @@ impl Tls {
             _ => (&self.other, false),
         }
     }
-}
-
-/// The one cryptographic provider, for listeners and outgoing calls.
-pub(super) fn provider() -> Arc<CryptoProvider> {
-    Arc::new(aws_lc_rs::default_provider())
 }
 
 fn ticketer() -> Result<Arc<dyn ProducesTickets>, TlsError> {

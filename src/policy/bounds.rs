@@ -6,7 +6,7 @@ mod apple;
 mod windows;
 mod windows_nodes;
 
-use super::parts::{PartContent, PartId};
+use super::part::{PartContent, PartId};
 use super::setting::Setting;
 
 pub(super) use activesync::is_unheard_of;

@@ -12,7 +12,8 @@ use serde::{Serialize, Serializer};
 use super::difference::{Applied, Outcome};
 use super::effective::Effective;
 use super::file::PolicyFile;
-use super::parts::{Part, PartId, desired};
+use super::part::{Part, PartId};
+use super::parts::desired;
 use super::setting::{Channel, Platform, Setting, Value};
 use super::support::{Support, support};
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::parts::{Part, PartId};
+use super::part::{Part, PartId};
 use crate::ids::hexed;
 
 /// What became of a part that was sent. Kept in the device's record, so short.

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::bounds::{typed_element, typed_node};
-use super::file::{AppleProfile, PolicyFile, WindowsCsp};
+use super::file::PolicyFile;
+use super::raw::{AppleProfile, WindowsCsp};
 use super::setting::{Camera, Passcode, Setting, Value};
 
 /// What a device must have, whatever policies it comes from.

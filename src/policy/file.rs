@@ -9,12 +9,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::bounds;
+use super::error::PolicyError;
 use super::node::Node;
+use super::raw::{AppleProfile, CspFormat, WindowsCsp};
 use super::setting::{Camera, Encryption, Passcode, Setting, Value};
 use fields::{Fields, cut, list, number, text, truth};
 
-/// Bytes of a policy file, its profiles included.
-pub const MAX_TEXT: usize = 1024 * 1024;
 /// Profiles, nodes, and groups in one file.
 const MAX_PROFILES: usize = 32;
 const MAX_NODES: usize = 256;
@@ -55,103 +55,6 @@ impl Assign {
             Assign::All => true,
             Assign::Groups(names) => groups.iter().any(|group| names.iter().any(|name| name == group.as_ref())),
         }
-    }
-}
-
-/// A configuration profile that is installed as it is (and signed by the channel).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AppleProfile {
-    /// Its PayloadIdentifier.
-    pub identifier: String,
-    /// XML plist, written anew from what was checked.
-    pub bytes: Vec<u8>,
-    /// The fewest wrong tries that any of its payloads allows.
-    pub max_failed: Option<i64>,
-}
-
-/// A Windows node and what it is set to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WindowsCsp {
-    /// LocURI, from `./Device` or `./User`.
-    pub path: String,
-    /// The SyncML Format.
-    pub format: CspFormat,
-    /// As it goes into Data, before XML's escapes.
-    pub data: String,
-}
-
-/// The Format of a node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-#[allow(missing_docs, reason = "the names are the wire's")]
-pub enum CspFormat {
-    Int,
-    Chr,
-    Bool,
-    B64,
-    Xml,
-}
-
-impl CspFormat {
-    const ALL: [CspFormat; 5] = [CspFormat::Int, CspFormat::Chr, CspFormat::Bool, CspFormat::B64, CspFormat::Xml];
-
-    /// The name on the wire and in the file.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            CspFormat::Int => "int",
-            CspFormat::Chr => "chr",
-            CspFormat::Bool => "bool",
-            CspFormat::B64 => "b64",
-            CspFormat::Xml => "xml",
-        }
-    }
-}
-
-/// What is wrong with a policy file. All are the administrator's to mend; [`PolicyError::place`] is the field to name.
-#[derive(Debug, thiserror::Error)]
-#[allow(missing_docs, reason = "the messages say it")]
-pub enum PolicyError {
-    /// Not YAML, or not the YAML we take. The text names line and column where they are known.
-    #[error("not a readable policy file: {text}")]
-    Yaml { line: usize, column: usize, text: String },
-    #[error("{place}: larger than {limit}")]
-    TooLarge { place: String, limit: usize },
-    #[error("{place}: unknown key; the nearest known one is `{nearest}`")]
-    UnknownKey { place: String, nearest: String },
-    #[error("{place}: missing")]
-    Missing { place: String },
-    #[error("{place}: takes {expected}, not {found}")]
-    WrongType { place: String, expected: &'static str, found: String },
-    /// Readable, but out of range, contradictory, twice there, or no setting that a policy may hold.
-    #[error("{place}: {why}")]
-    Refused { place: String, why: String },
-    #[error("{place}: {path} is a file: `lanyard policy apply` puts its content here before it sends the policy")]
-    FileName { place: String, path: String },
-    #[error("{place}: cannot read {path}")]
-    Read {
-        place: String,
-        path: String,
-        #[source]
-        source: std::io::Error,
-    },
-}
-
-impl PolicyError {
-    /// The place in the file, as `passcode.min_length`; `None` where it is no key's fault.
-    pub fn place(&self) -> Option<&str> {
-        match self {
-            PolicyError::Yaml { .. } => None,
-            PolicyError::TooLarge { place, .. }
-            | PolicyError::UnknownKey { place, .. }
-            | PolicyError::Missing { place }
-            | PolicyError::WrongType { place, .. }
-            | PolicyError::Refused { place, .. }
-            | PolicyError::FileName { place, .. }
-            | PolicyError::Read { place, .. } => Some(place),
-        }
-    }
-
-    pub(super) fn refused<T>(place: &str, why: impl Into<String>) -> Result<T, PolicyError> {
-        Err(PolicyError::Refused { place: place.to_owned(), why: why.into() })
     }
 }
 

@@ -6,7 +6,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::bounds::MAX_PROFILE;
-use super::file::{PolicyError, is_inline};
+use super::error::PolicyError;
+use super::file::is_inline;
 use super::node::Node;
 
 /// The text with each file name under `apple.profiles` replaced by `{base64: …}`. `read` gets the name as it is written.

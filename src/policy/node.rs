@@ -8,7 +8,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use super::file::{MAX_TEXT, PolicyError};
+use super::error::{MAX_TEXT, PolicyError};
 use super::yaml::{self, Misread};
 
 /// Scalars and containers, aliases counted as often as they are used.

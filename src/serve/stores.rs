@@ -4,11 +4,10 @@ use super::{Folder, folder, keys, options::StoreUrl};
 use crate::{
     clock::Clock,
     error::Result as Done,
+    fleet::{registry::presence::Presence, wipe::loss},
     http::connector::trusted_roots,
-    kinds,
-    registry::presence::Presence,
+    serve::kinds,
     store::{Checked, Engine, Fault, Options, Postgres, Sled, Store, TENANT},
-    wipe::loss,
 };
 use rustls::RootCertStore;
 use std::{path::Path, sync::Arc};

@@ -1,6 +1,6 @@
 //! Refusals of those nobody knows: a count per address and minute, so that nobody can write the audit log full.
 
-use crate::{audit, error::Result, store::Store};
+use crate::{error::Result, fleet::audit, store::Store};
 use std::{collections::HashMap, net::IpAddr, sync::Mutex};
 
 /// Addresses remembered in one minute; the rest is counted together.

@@ -1,15 +1,15 @@
 //! Walks over what may be over and has it forgotten: some records every few seconds, beside the writer, and round again.
 
-use super::{Server, background::every};
+use super::{Server, rounds::every};
 use crate::{
     error::Result,
-    queue::Command,
-    registry::{
-        credential::Revocation,
-        invitation::{Invitation, Way},
+    fleet::{
+        enrol::invitation::{Invitation, Way},
+        queue::Command,
+        registry::credential::Revocation,
+        retention::{self, Ends},
+        wipe::Approval,
     },
-    retention::{self, Ends},
-    wipe::Approval,
 };
 use std::{
     sync::{Arc, Mutex},

@@ -1,7 +1,7 @@
 //! Sends notices to the webhook, as they become due, one at a time; what is not taken is sent again later.
 
 use super::Server;
-use crate::{error::Result, notices, store::Tx};
+use crate::{error::Result, fleet::notices, store::Tx};
 use axum::body::Body;
 use http::{Request, header};
 use std::time::Duration;

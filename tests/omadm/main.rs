@@ -15,17 +15,19 @@ mod sizes;
 use axum::{body::Body, http::Request};
 use client::{DM, FIRST, Identity, LEAVING, Reply, SOAP, To};
 use lanyard::{
-    admins::{self, Actor},
     channel,
+    fleet::{
+        actor::Actor,
+        admins::{self},
+        enrol::{self, invitation},
+        queue::{self, Scope, State},
+        registry::{Channel, Device, EnrolmentState, Life, Ownership, Platform, lookup, presence::Presence},
+        wipe,
+    },
     http::{Peer, client_cert_header::TrustedProxies, outgoing::Outgoing, peer::ClientCertificate},
     ids::hex,
-    queue::{self, Scope, State},
-    registry::{
-        Channel, Device, EnrolmentState, Life, Ownership, Platform, enrol, invitation, lookup, presence::Presence,
-    },
     serve::{self, Running},
     server::Server,
-    wipe,
 };
 use lanyard_certs::{
     Authority,
@@ -353,7 +355,7 @@ async fn what_was_on_its_way_when_a_session_broke_is_asked_again_at_once() {
     assert_eq!(bench.command(wipe.id).await.state, State::Presumed);
     let id = wipe.id.to_string();
     let count = move |tx: &mut lanyard::store::Tx<'_>| {
-        let entries = tx.all::<lanyard::audit::Entry>("")?;
+        let entries = tx.all::<lanyard::fleet::audit::Entry>("")?;
         Ok(entries.iter().filter(|e| e.action == "command.repeated" && e.subject == id).count())
     };
     assert_eq!(bench.server().store.run(count).await.unwrap(), 2, "each repeat is on record");

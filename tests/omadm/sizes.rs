@@ -3,8 +3,9 @@
 
 use super::*;
 use lanyard::{
-    clock, kinds,
-    policies::{self, Source},
+    clock,
+    fleet::policies::{self, Source},
+    serve::kinds,
     store::{Reader as _, Sled, Tx},
 };
 use std::{collections::BTreeMap, path::Path};

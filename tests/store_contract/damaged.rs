@@ -218,7 +218,8 @@ async fn a_loss_is_accepted_by_its_commit_alone() {
     let checked = Sled::check(&store, &mark).unwrap();
     let (commit, expected) = (checked.commit.unwrap(), checked.expected.unwrap());
     assert!(!checked.ok && commit < expected && checked.why.unwrap().starts_with("behind"));
-    let accept = |commit| Sled::accept(&store, &mark, commit, Hands::new().clock(), Arc::new(lanyard::kinds::rise));
+    let accept =
+        |commit| Sled::accept(&store, &mark, commit, Hands::new().clock(), Arc::new(lanyard::serve::kinds::rise));
     assert!(accept(commit + 1).is_err());
     drop(accept(commit).unwrap());
     let refused = open_sled(&data, Hands::new().clock()).err().unwrap().to_string();

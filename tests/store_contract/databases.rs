@@ -150,10 +150,10 @@ fn a_newer_layout_is_refused_at_a_start_and_at_each_new_connection() {
     write(&mut store, &[("k", "1")]).unwrap();
     place.sql("INSERT INTO lanyard_layout VALUES (99)");
     place.cut();
-    assert!(matches!(store.begin(), Err(Fault::Newer { found: 99 })), "a program that was upgraded beside us");
-    assert!(matches!(store.changes(), Err(Fault::Newer { found: 99 })));
+    assert!(matches!(store.begin(), Err(Fault::Newer { found: 99, .. })), "a program that was upgraded beside us");
+    assert!(matches!(store.changes(), Err(Fault::Newer { found: 99, .. })));
     let refused = place.open("b").err().unwrap();
-    assert!(matches!(refused, Fault::Newer { found: 99 }), "{refused}");
+    assert!(matches!(refused, Fault::Newer { found: 99, .. }), "{refused}");
 }
 
 /// As the first version left it.

@@ -1,16 +1,19 @@
 //! A store with a clock and a gate in the test's hand, and devices to try things on.
 
 use lanyard::{
-    admins::{self, Actor},
     clock::{Clock, Timestamp},
     error::Result,
-    ids::{DeviceId, EnrolmentId, Fingerprint},
-    queue::{Action, Command, Scope, Support},
-    registry::{
-        Channel, Credential, Device, Enrolment, EnrolmentState, Ownership, Platform, device::Certificate, lookup,
+    fleet::{
+        actor::Actor,
+        admins::{self},
+        queue::{Action, Command, Scope, Support},
+        registry::{
+            Channel, Credential, Device, Enrolment, EnrolmentState, Ownership, Platform, device::Certificate, lookup,
+        },
+        wipe::{self, Request},
     },
+    ids::{DeviceId, EnrolmentId, Fingerprint},
     store::{Engine, Fault, Held, Memory, Observer, Options, Postgres, Record, Sled, Store, Tx},
-    wipe::{self, Request},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -237,20 +240,20 @@ impl Fixture {
     }
 
     pub async fn command(&self, id: lanyard::ids::CommandId) -> Command {
-        self.store.run(move |tx| lanyard::queue::command(tx, id)).await.unwrap()
+        self.store.run(move |tx| lanyard::fleet::queue::command(tx, id)).await.unwrap()
     }
 }
 
 /// The store of this data folder.
 pub fn open_sled(folder: &Path, clock: Clock) -> std::result::Result<Sled, Fault> {
     std::fs::create_dir_all(folder).unwrap();
-    Sled::open(&folder.join("store"), &folder.join("store.mark"), clock, Arc::new(lanyard::kinds::rise))
+    Sled::open(&folder.join("store"), &folder.join("store.mark"), clock, Arc::new(lanyard::serve::kinds::rise))
 }
 
 /// A node with this data folder on this database.
 pub fn open_postgres(url: &str, node: &str, folder: &Path) -> std::result::Result<Postgres, Fault> {
     std::fs::create_dir_all(folder).unwrap();
-    let (roots, rise) = (Arc::new(rustls::RootCertStore::empty()), Arc::new(lanyard::kinds::rise));
+    let (roots, rise) = (Arc::new(rustls::RootCertStore::empty()), Arc::new(lanyard::serve::kinds::rise));
     Postgres::open(url, node, &roots, &folder.join("store.mark"), rise)
 }
 

@@ -14,21 +14,26 @@ pub use self::{breaker::*, commands::*, history::*, loss::*, registry::*, store:
 
 use crate::fixture::{Fixture, SECRET, able, counts, device, request};
 use lanyard::{
-    admins::{self, Actor},
-    audit,
     channel::identity,
     error::{Error, Result},
-    ids::{CommandId, DeviceId, EnrolmentId, Fingerprint, InvitationId},
-    notices::{self, Notice},
-    policies,
-    queue::{self, Act, Command, Outcome, Scope, State, Talk, timers},
-    registry::{
-        Channel, Credential, Device, EnrolmentState, Life, Ownership, Platform, Standing, credential,
-        device::Certificate, enrol, groups, invitation, lookup, tries, users,
+    fleet::{
+        actor::Actor,
+        admins::{self},
+        audit,
+        enrol::{self, invitation},
+        groups,
+        notices::{self, Notice},
+        policies,
+        queue::{self, Act, Command, Outcome, Scope, State, Talk},
+        registry::{
+            Channel, Credential, Device, EnrolmentState, Life, Ownership, Platform, Standing, credential,
+            device::Certificate, lookup, tries, users,
+        },
+        settings,
+        wipe::{self, Approval, Request, approvals, stop},
     },
-    settings,
+    ids::{CommandId, DeviceId, EnrolmentId, Fingerprint, InvitationId},
     store::{Count, Record, Tx},
-    wipe::{self, Approval, Request, approvals, stop},
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, time::Duration};

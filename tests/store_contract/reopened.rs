@@ -34,7 +34,7 @@ async fn the_time_that_has_passed_is_kept_and_a_stop_is_not_counted_on_sled() {
     let (store, begun) = now(open_sled(&scratch.0, hands.clock()).unwrap()).await;
     assert_eq!(begun, Timestamp(BEGIN));
     hands.pass(Duration::from_secs(3600));
-    store.run(lanyard::audit::checkpoint).await.unwrap();
+    store.run(lanyard::fleet::audit::checkpoint).await.unwrap();
     store.close();
     hands.jump(-7_200_000);
     let (store, after) = now(open_sled(&scratch.0, hands.clock()).unwrap()).await;
@@ -57,5 +57,5 @@ async fn a_newer_layout_is_refused_on_sled() {
     raw.insert("!layout", "99").unwrap();
     drop(raw);
     let refused = open_sled(&scratch.0, Hands::new().clock()).err().unwrap();
-    assert!(matches!(refused, Fault::Newer { found: 99 }), "{refused}");
+    assert!(matches!(refused, Fault::Newer { found: 99, .. }), "{refused}");
 }

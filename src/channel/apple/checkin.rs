@@ -1,15 +1,14 @@
 //! Check-ins: how an enrolment begins, is completed, and ends by the device's own word.
 
-use super::{Answer, Refusal, admit, user};
+use super::{Answer, Refusal, admit};
 use crate::{
     error::Result,
-    ids::{Fingerprint, hex},
-    queue::ending,
-    registry::{
-        Credential, Device, EnrolmentState, Platform, Standing,
-        device::Push,
+    fleet::{
         enrol::{self, Claim},
+        queue::ending,
+        registry::{Credential, Device, EnrolmentState, Platform, Standing, device::Push},
     },
+    ids::{Fingerprint, hex},
     server::{Server, background},
     store::Tx,
 };
@@ -29,9 +28,6 @@ const BOOTSTRAP_TOKEN: &str = "apple bootstrap token";
 
 /// One check-in, from certificate to answer.
 pub(super) async fn take(server: &Server, shown: Fingerprint, message: CheckIn) -> Answer {
-    if message.channel().user.is_some() {
-        return user::take(server, shown, message).await;
-    }
     match message {
         CheckIn::Authenticate(said) => authenticate(server, shown, said).await,
         CheckIn::TokenUpdate(said) => token_update(server, shown, said).await,

@@ -4,10 +4,12 @@ use super::checkin::UNLOCK_TOKEN;
 use crate::{
     channel::{apple_platform, invitations::ENROLMENT_PROFILE},
     error::{Error, Result},
-    policies,
+    fleet::{
+        policies,
+        queue::{self, Act, Command, Scope},
+        registry::{Device, Platform},
+    },
     policy::{PartContent, PartId, Value, bounds},
-    queue::{self, Act, Command, Scope},
-    registry::{Device, Platform},
     server::Server,
     store::Tx,
 };
@@ -132,7 +134,7 @@ fn prepare_part(tx: &mut Tx<'_>, device: &Device, command: &Command) -> Result<P
     {
         *text = format!("+{id} {}", now_wanted.hash);
     }
-    crate::queue::save(tx, &sent)?;
+    crate::fleet::queue::save(tx, &sent)?;
     // Checked when it was applied, and again now: nothing that acts leaves as a setting.
     if let Err(refused) = policies::may_be_sent(now_wanted) {
         return Ok(Prepared::Unsupported(refused.to_string()));

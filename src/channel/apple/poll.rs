@@ -7,16 +7,15 @@ use super::{
 };
 use crate::{
     error::Result,
-    ids::{CommandId, Fingerprint},
-    policies,
-    policy::{Applied, Outcome as Part},
-    queue::{self, Act, Action, Command, Outcome, Scope, Talk},
-    registry::{
-        Channel, Credential, Device, Life, Platform, Standing,
+    fleet::{
         enrol::{self, Claim},
-        presence::Idle,
+        policies,
+        queue::{self, Act, Action, Command, Outcome, Scope, Talk},
+        registry::{Channel, Credential, Device, Life, Platform, Standing, presence::Idle, sights},
     },
-    server::{Server, background},
+    ids::{CommandId, Fingerprint},
+    policy::{Applied, Outcome as Part},
+    server::Server,
     store::Tx,
 };
 use axum::{
@@ -61,7 +60,7 @@ fn exchange(tx: &mut Tx<'_>, shown: &Fingerprint, report: &Report) -> Result<Exc
         return Ok(Ok(None));
     }
     if let Some(uuid) = &report.command_uuid {
-        background::note_seen(tx, credential.enrolment)?;
+        sights::note_seen(tx, credential.enrolment)?;
         file(tx, &mut device, &credential, report, uuid)?;
     }
     if !is_complete(&device, &credential) {

@@ -3,13 +3,15 @@
 //! A push that is lost costs little: a wake is repeated until its command is sent.
 
 use crate::{
+    channel::apple::push_cert,
     error::{Error, Result},
+    fleet::{
+        registry::{Channel, Device, EnrolmentState, device::Push},
+        settings,
+    },
     http::{connector::Identity, h2::H2Connection},
     ids::{DeviceId, EnrolmentId, unhex},
-    push_cert,
-    registry::{Channel, Device, EnrolmentState, device::Push},
     server::Server,
-    settings,
     store::Tx,
 };
 use bytes::Bytes;
@@ -137,5 +139,5 @@ fn retire(tx: &mut Tx<'_>, device: DeviceId, enrolment: EnrolmentId, token: &str
     }
     push.retired = true;
     tx.put(&device)?;
-    crate::audit::Event::of("system", "push.retired", enrolment).on(device.id).note(tx)
+    crate::fleet::audit::Event::of("system", "push.retired", enrolment).on(device.id).note(tx)
 }

@@ -1,7 +1,7 @@
 //! A Mac's users, each with a channel of their own: they are heard and not managed yet. How to wake them is kept.
 
 use super::{Answer, Refusal, admit, checkin};
-use crate::{ids::Fingerprint, registry::EnrolmentState, server::Server, store::Tx};
+use crate::{fleet::registry::EnrolmentState, ids::Fingerprint, server::Server, store::Tx};
 use axum::{http::StatusCode, response::IntoResponse};
 use lanyard_apple::{
     UserName,
@@ -55,8 +55,10 @@ mod tests {
     use super::*;
     use crate::{
         clock::Timestamp,
+        fleet::registry::{
+            Channel, Credential, Device, Enrolment, MacUser, Ownership, Platform, device::Certificate, lookup,
+        },
         ids::{DeviceId, EnrolmentId},
-        registry::{Channel, Credential, Device, Enrolment, MacUser, Ownership, Platform, device::Certificate, lookup},
         serve,
     };
     use lanyard_apple::{Channel as Sender, DeviceName, Secret, checkin::UserAuthenticate};

@@ -3,7 +3,7 @@
 
 use plist::Value;
 
-use super::super::file::AppleProfile;
+use super::super::raw::AppleProfile;
 use super::{MAX_PROFILE, MIN_MAX_FAILED, RESERVED_IDENTIFIERS, Refused};
 
 /// Levels of containers in a profile.

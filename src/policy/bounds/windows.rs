@@ -3,8 +3,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::super::file::{CspFormat, WindowsCsp};
 use super::super::nearest::nearest;
+use super::super::raw::{CspFormat, WindowsCsp};
 use super::windows_nodes::NODES;
 use super::{MAX_CSP_DATA, MIN_MAX_FAILED, Refused, number_allowed};
 

@@ -4,7 +4,7 @@
 //! out, and so are Security/ClearTPMIfNotReady, which destroys keys, and of Update what names a server of updates or takes
 //! updates that are not Microsoft's: whoever runs that server runs programs as SYSTEM, and so can erase the PC.
 
-use super::super::file::CspFormat::{self, Bool, Chr, Int};
+use super::super::raw::CspFormat::{self, Bool, Chr, Int};
 
 /// Path, format, and the numbers allowed (`1|2`, `4-16`; empty: any). `{TenantId}` stands for one segment. Sorted.
 #[rustfmt::skip]

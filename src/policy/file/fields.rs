@@ -1,9 +1,9 @@
 //! Taking a mapping of the policy file apart: known keys, types and ranges, each error with its place.
 
 use super::super::bounds::element_names;
+use super::super::error::PolicyError;
 use super::super::nearest::nearest;
 use super::super::node::Node;
-use super::PolicyError;
 
 /// Every mapping with fixed keys: where it stands, its keys. Items of lists are found by the list's name.
 const KNOWN: [(&str, &[&str]); 6] = [

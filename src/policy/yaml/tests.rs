@@ -1,4 +1,5 @@
-use super::super::file::{MAX_TEXT, PolicyError, PolicyFile};
+use super::super::error::{MAX_TEXT, PolicyError};
+use super::super::file::PolicyFile;
 use super::super::node::Node;
 
 fn text(value: &str) -> Node {

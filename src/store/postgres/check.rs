@@ -69,7 +69,7 @@ fn empty(marked: Option<Mark>, unread: Option<String>) -> Checked {
 fn look(session: &mut Session, number: i64) -> Result<(Option<Mark>, Option<i64>), Fault> {
     match layout::found(session).map_err(away)? {
         0 => Ok((None, None)),
-        found if found > LAYOUT => Err(Fault::Newer { found }),
+        found if found > LAYOUT => Err(Fault::Newer { found, known: LAYOUT }),
         LAYOUT => {
             let state = session.ask(EXCHANGE, async |client| link::state(client, number).await).map_err(away)?;
             Ok((state.mark, state.there))

@@ -99,7 +99,7 @@ impl From<Error> for Stop {
 impl From<Stop> for Fault {
     fn from(stop: Stop) -> Self {
         match stop {
-            Stop::Newer(found) => Self::Newer { found },
+            Stop::Newer(found) => Self::Newer { found, known: LAYOUT },
             Stop::Others => Self::Refused(format!(
                 "the database has the layout of a former version, and other nodes are connected to it: stop all of them, then start \
                  this one, which brings it to layout {LAYOUT}"

@@ -266,7 +266,7 @@ impl State {
     /// The store, where it is one of ours, and not behind what was seen of it.
     fn believed(self, seen: Option<Mark>) -> Result<Mark, Fault> {
         match self {
-            Self { layout, .. } if layout > LAYOUT => Err(Fault::Newer { found: layout }),
+            Self { layout, .. } if layout > LAYOUT => Err(Fault::Newer { found: layout, known: LAYOUT }),
             Self { layout: LAYOUT, mark: Some(found), there } => match seen.and_then(|seen| seen.judge(found, there)) {
                 None => Ok(found),
                 Some(why) => Err(refused(why)),

@@ -59,7 +59,7 @@ pub(super) fn open(place: &Place, clock: &Clock, rise: &Rise) -> Result<Disk, Fa
         (Some(LAYOUT), None) => Err(place
             .refused(format!("its mark {} is gone, so nobody knows what is missing: {WAYS}", place.mark.display()))),
         (Some(LAYOUT), Some(marked)) => whole(place, db, marked),
-        (Some(found), _) => Err(Fault::Newer { found }),
+        (Some(found), _) => Err(Fault::Newer { found, known: LAYOUT }),
         (None, marked) if marked.is_none_or(|m| m.tally.commit == 0) && db.is_empty() => {
             drop(db);
             make(place, marked, clock)
@@ -253,7 +253,7 @@ pub(super) fn check(place: &Place) -> Result<Checked, Fault> {
     }
     let looked = opened(place).and_then(|db| Ok((layout(place, &db)?, look(place, &db)?)));
     let looked = match looked {
-        Ok((Some(found), _)) if found > LAYOUT => return Err(Fault::Newer { found }),
+        Ok((Some(found), _)) if found > LAYOUT => return Err(Fault::Newer { found, known: LAYOUT }),
         looked => looked,
     };
     let (layout, (commit, found)) = match looked {
@@ -289,7 +289,7 @@ pub(super) fn accept(place: &Place, commit: u64, clock: &Clock) -> Result<Disk, 
     let marked = mark::read(&place.mark).ok().flatten();
     let db = opened(place)?;
     match layout(place, &db)? {
-        Some(found) if found > LAYOUT => return Err(Fault::Newer { found }),
+        Some(found) if found > LAYOUT => return Err(Fault::Newer { found, known: LAYOUT }),
         Some(1) => return Err(place.refused(former(place))),
         _ => {}
     }

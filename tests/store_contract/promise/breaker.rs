@@ -158,9 +158,9 @@ pub async fn the_undo_window_can_be_used_and_ends(fixture: Fixture) {
     let undone = fixture.wipe_with(&local, fleet[0].id, delayed()).await.unwrap();
     let left = fixture.wipe_with(&local, fleet[1].id, delayed()).await.unwrap();
     assert_eq!(take(&fixture, fleet[0].id, Talk::Fresh).await.map(|c| c.id), None);
-    fixture.store.run(move |tx| queue::cancel(tx, &local, undone.id, true)).await.unwrap();
+    fixture.store.run(move |tx| wipe::cancel(tx, &local, undone.id, true)).await.unwrap();
     if fixture.live_through(Duration::from_secs(601)).await {
-        let (wakes, _) = fixture.store.run(queue::timers::sweep).await.unwrap();
+        let (wakes, _) = fixture.store.run(wipe::sweep).await.unwrap();
         assert_eq!(wakes.iter().map(|w| w.device).collect::<Vec<_>>(), [fleet[1].id]);
         assert_eq!(take(&fixture, fleet[1].id, Talk::Fresh).await.unwrap().id, left.id);
         assert_eq!(take(&fixture, fleet[0].id, Talk::Fresh).await.map(|c| c.id), None);
@@ -176,7 +176,7 @@ pub async fn a_wipe_shuts_mail_at_once_unless_held(fixture: Fixture) {
     let device = fixture.device("u2", &[Channel::Apple, Channel::Activesync]).await;
     let wipe = fixture.wipe(&local, device.id, Scope::Full).await.unwrap();
     assert_eq!(fixture.again(device.id).await.mail_shut, Some(wipe.id));
-    fixture.store.run(move |tx| queue::cancel(tx, &local, wipe.id, true)).await.unwrap();
+    fixture.store.run(move |tx| wipe::cancel(tx, &local, wipe.id, true)).await.unwrap();
     let after = fixture.again(device.id).await;
     assert_eq!((after.mail_shut, after.life), (None, Life::Enrolled));
 }

@@ -110,7 +110,7 @@ pub async fn a_cancel_that_comes_too_late_says_so(fixture: Fixture) {
     let local = fixture.local().await;
     let wipe = fixture.wipe(&local, device.id, Scope::Full).await.unwrap();
     take(&fixture, device.id, Talk::Fresh).await.unwrap();
-    assert_eq!(code(fixture.store.run(move |tx| queue::cancel(tx, &local, wipe.id, true)).await), "cancel_too_late");
+    assert_eq!(code(fixture.store.run(move |tx| wipe::cancel(tx, &local, wipe.id, true)).await), "cancel_too_late");
 }
 
 pub async fn a_wipe_goes_on_by_the_next_enrolment_or_fails(fixture: Fixture) {

@@ -3,14 +3,14 @@
 use super::*;
 use lanyard::{
     clock::{Steady, Timestamp},
-    ids::ApprovalId,
-    queue::Action,
-    registry::{
-        credential::Revocation,
-        invitation::{Invitation, Way},
+    fleet::{
+        enrol::invitation::{Invitation, Way},
+        queue::Action,
+        registry::credential::Revocation,
+        retention::{self, Ends},
+        wipe::approvals::Stage,
     },
-    retention::{self, Ends},
-    wipe::approvals::Stage,
+    ids::ApprovalId,
 };
 use std::collections::BTreeSet;
 

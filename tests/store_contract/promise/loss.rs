@@ -1,7 +1,10 @@
 //! A store that was taken back to an older state: nothing guarded leaves before people have looked.
 
 use super::*;
-use lanyard::{queue::command::Hold, store::Checked, wipe::loss};
+use lanyard::{
+    fleet::{queue::command::Hold, wipe::loss},
+    store::Checked,
+};
 
 fn behind() -> Checked {
     Checked {
@@ -56,7 +59,7 @@ pub async fn an_accepted_loss_begins_with_the_stop_on_and_all_that_is_unsent_hel
     assert_eq!(fixture.command(facts.id).await.state, State::Queued, "what the server asks by itself does no harm");
     assert_eq!(fixture.command(sent.id).await.state, State::Sent, "it may be done already");
     fixture.pass(2 * HOUR);
-    fixture.store.run(timers::sweep).await.unwrap();
+    fixture.store.run(wipe::sweep).await.unwrap();
     for id in devices {
         let taken = take(&fixture, id, Talk::Fresh).await;
         assert!(taken.is_none_or(|command| command.id == facts.id), "nothing guarded leaves");

@@ -129,10 +129,10 @@ pub async fn a_clock_set_back_holds_no_timer_up(fixture: Fixture) {
     let local = fixture.local().await;
     fixture.jump(2 * HOUR_MS).await;
     fixture.wipe(&local, device.id, Scope::Full).await.unwrap();
-    assert_eq!(fixture.store.run(timers::sweep).await.unwrap().0.len(), 1, "the first wake");
+    assert_eq!(fixture.store.run(wipe::sweep).await.unwrap().0.len(), 1, "the first wake");
     fixture.jump(-2 * HOUR_MS).await;
     if fixture.pass(Duration::from_secs(11)) {
-        assert_eq!(fixture.store.run(timers::sweep).await.unwrap().0.len(), 1, "the second, ten seconds later");
+        assert_eq!(fixture.store.run(wipe::sweep).await.unwrap().0.len(), 1, "the second, ten seconds later");
     }
 }
 
@@ -158,7 +158,7 @@ pub async fn a_clock_years_ahead_expires_nothing_until_it_is_believed(fixture: F
         return;
     }
     let swept = async || {
-        fixture.store.run(timers::sweep).await.unwrap();
+        fixture.store.run(wipe::sweep).await.unwrap();
         (fixture.command(wipe.id).await.state, fixture.store.time().doubted)
     };
     assert_eq!(swept().await, (State::Queued, true));

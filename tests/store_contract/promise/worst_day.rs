@@ -5,13 +5,18 @@ use crate::{
     promise::{certificate, claim, code, done, enrolled, settle, standing, take},
 };
 use lanyard::{
-    admins::{self, Actor},
     error::Result,
+    fleet::{
+        actor::Actor,
+        admins::{self},
+        enrol::{self, access, invitation},
+        groups,
+        queue::{self, Act, Command, Outcome, Scope, State, Talk},
+        registry::{Channel, Device, EnrolmentState, Life, Ownership, Standing, lookup},
+        wipe::{self, approvals, stop},
+    },
     ids::{ApprovalId, CommandId, DeviceId, EnrolmentId, Fingerprint},
-    queue::{self, Act, Command, Outcome, Scope, State, Talk},
-    registry::{Channel, Device, EnrolmentState, Life, Ownership, Standing, access, enrol, groups, invitation, lookup},
     store::Tx,
-    wipe::{self, approvals, stop},
 };
 use std::{collections::BTreeSet, time::Duration};
 
@@ -39,7 +44,7 @@ async fn approve(fixture: &Fixture, by: &Actor, id: ApprovalId) -> Result<approv
 
 async fn cancel(fixture: &Fixture, id: CommandId) -> Command {
     let local = fixture.local().await;
-    fixture.store.run(move |tx| queue::cancel(tx, &local, id, true)).await.unwrap()
+    fixture.store.run(move |tx| wipe::cancel(tx, &local, id, true)).await.unwrap()
 }
 
 /// An enrolment that has shown its certificate and is not complete.
@@ -258,7 +263,7 @@ pub async fn a_mail_device_brings_along_what_it_was(fixture: Fixture) {
     completed(&fixture, mail, enrolment, sha256).await;
     let wipe = fixture.wipe(&local, mail, Scope::Selective).await.unwrap();
     let prepare = move |tx: &mut Tx<'_>| {
-        queue::cancel(tx, &local, wipe.id, false)?;
+        wipe::cancel(tx, &local, wipe.id, false)?;
         groups::create(tx, &local, "ward")?;
         groups::set(tx, &local, "ward", &mail.to_string(), true)
     };

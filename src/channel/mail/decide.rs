@@ -1,0 +1,138 @@
+//! What becomes of a request: who asks, how they stand, what we answer ourselves; in one call on the store.
+
+use super::{
+    gateway::Gateway,
+    kept::{FOREIGN, Foreign, MOVED},
+    login::Login,
+    provision,
+    refusal::Refusal,
+    stand::Stand,
+    who::{self, Asker, Who},
+};
+use crate::{
+    error::Result,
+    fleet::registry::presence::Presence,
+    ids::{DeviceId, EnrolmentId},
+    store::Tx,
+};
+use axum::{
+    http::{StatusCode, Uri, header},
+    response::{IntoResponse, Response},
+};
+use lanyard_activesync::{
+    Answer, Request as Head, Status, provision as wire, settings,
+    state::Verdict,
+    status::{CONTENT_TYPE, refusal},
+};
+use std::sync::Arc;
+use tokio::sync::futures::OwnedNotified;
+
+/// What a handler needs of a request besides its body.
+pub(super) struct Asked {
+    pub(super) head: Arc<Head>,
+    pub(super) asker: Asker,
+    pub(super) login: Option<Login>,
+}
+
+/// The body, as far as it is read here.
+#[derive(Clone)]
+pub(super) enum Content {
+    Unread,
+    Provision(Arc<wire::Request>),
+    /// `None`: it cannot be read, which is the mail server's to say where it goes on.
+    Settings(Option<Arc<settings::Request>>),
+}
+
+/// Whose request it is, and where his mail is.
+pub(super) struct Place {
+    pub(super) device: DeviceId,
+    pub(super) enrolment: EnrolmentId,
+    /// The mail server has named another one.
+    pub(super) moved: Option<Uri>,
+    /// What the mail server's own policy has given for this client.
+    pub(super) foreign: Option<Foreign>,
+    /// What the device is, as far as it is known.
+    pub(super) model: Option<String>,
+}
+
+impl Place {
+    fn of(who: &Who) -> Self {
+        let kept = |name: &str| who.device.enrolment(who.enrolment)?.channel_state.get(name);
+        Self {
+            device: who.device.id,
+            enrolment: who.enrolment,
+            moved: kept(MOVED).and_then(|text| text.parse().ok()),
+            foreign: kept(FOREIGN).and_then(|text| serde_json::from_str(text).ok()),
+            model: who.device.model.clone(),
+        }
+    }
+}
+
+/// What becomes of a request.
+pub(super) struct Decision {
+    /// `None`: it goes on to the mail server.
+    pub(super) answer: Option<Answer>,
+    pub(super) place: Place,
+    /// Fires when something about the device has changed since.
+    pub(super) news: OwnedNotified,
+}
+
+impl Gateway {
+    /// Decides on a request, in one call on the store.
+    pub(super) async fn decide(&self, asked: &Asked, content: Content) -> std::result::Result<Decision, Refusal> {
+        let (head, asker, presence) = (asked.head.clone(), asked.asker.clone(), self.server.presence.clone());
+        self.server.store.run(move |tx| decide(tx, &presence, &asker, &head, &content)).await?
+    }
+}
+
+fn decide(
+    tx: &mut Tx<'_>,
+    presence: &Presence,
+    asker: &Asker,
+    head: &Head,
+    content: &Content,
+) -> Result<std::result::Result<Decision, Refusal>> {
+    let who = match who::find(tx, asker, head)? {
+        Ok(who) => who,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let (enrolment, news) = (who.enrolment, presence.watch(who.device.id).notified_owned());
+    let place = Place::of(&who);
+    let mut stand = Stand::of(tx, who, head.version, asker.proved)?;
+    if !asker.proved && stand.directive.is_none() {
+        return Ok(Err(Refusal::NoLogin));
+    }
+    if let (true, Some(known)) = (asker.proved, stand.who.device.enrolment(enrolment)) {
+        Gateway::seen(tx, known)?;
+    }
+    let answer = answer(tx, &mut stand, head, content, asker.proved)?;
+    stand.save(tx)?;
+    Ok(Ok(Decision { answer, place, news }))
+}
+
+/// Our own answer, where there is one.
+fn answer(tx: &mut Tx<'_>, stand: &mut Stand, head: &Head, content: &Content, proved: bool) -> Result<Option<Answer>> {
+    let verdict = stand.verdict(head);
+    Ok(match (verdict, content) {
+        (Verdict::Answer, Content::Provision(body)) => Some(provision::take(tx, stand, head, body, proved)?),
+        (Verdict::Answer | Verdict::Pass, Content::Settings(Some(said))) => {
+            if let Some(information) = &said.device_information {
+                provision::learn(tx, stand, information)?;
+            }
+            let http = StatusCode::OK.as_u16();
+            let own = || Answer { http, body: said.answer(), content_type: Some(CONTENT_TYPE) };
+            (verdict == Verdict::Answer).then(own)
+        }
+        (Verdict::Answer, _) => Some(refusal(head.version, head.command, Status::INVALID_WBXML)),
+        (verdict, _) => verdict.answer(head.version, head.command),
+    })
+}
+
+/// An answer of the protocol over HTTP.
+pub(super) fn response(answer: Answer) -> Response {
+    let status = StatusCode::from_u16(answer.http).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    match answer.content_type {
+        Some(kind) => (status, [(header::CONTENT_TYPE, kind)], answer.body).into_response(),
+        None => status.into_response(),
+    }
+}

@@ -1,0 +1,75 @@
+//! A request's way to the mail server of its user, and what its answer tells besides.
+
+use super::{
+    PATH,
+    decide::{Asked, Place},
+    gateway::Gateway,
+    kept::{FOREIGN, MOVED},
+    refusal::Refusal,
+    upstream::{address, head, moved},
+};
+use crate::{error::Error, fleet::registry::lookup, store::Tx};
+use axum::{
+    body::Body,
+    http::{HeaderValue, Request, StatusCode},
+    response::Response,
+};
+use hyper::body::Incoming;
+
+impl Gateway {
+    /// Sends a request to the mail server of its user; the answer for the client.
+    pub(super) async fn exchange(
+        &self,
+        asked: &Asked,
+        at: &Place,
+        mut onward: Request<Body>,
+    ) -> Result<Response, Refusal> {
+        let Some(target) = &at.moved else { return self.back(asked, at, self.send(onward).await?).await };
+        *onward.uri_mut() = address(target, onward.uri().query()).ok_or(Refusal::NoUpstream)?;
+        match self.send(onward).await {
+            Ok(answer) => self.back(asked, at, answer).await,
+            Err(refusal) => {
+                // It may have gone, or the user moved back: the next request begins at the mail server again.
+                self.note_moved(at, None).await?;
+                Err(refusal)
+            }
+        }
+    }
+
+    async fn back(&self, asked: &Asked, at: &Place, answer: hyper::Response<Incoming>) -> Result<Response, Refusal> {
+        if answer.status() == StatusCode::UNAUTHORIZED
+            && let Some(login) = &asked.login
+        {
+            self.logins.forget(login);
+        }
+        let mut response = head(&answer);
+        if answer.status().as_u16() == 451 {
+            // It sends the client to another server, past us. It is sent to us again, and we go there.
+            let target = moved(self.upstream()?, &answer);
+            self.note_moved(at, target.map(|uri| uri.to_string())).await?;
+            let here = HeaderValue::try_from(format!("{}{PATH}", self.server.public_url));
+            let here = here.map_err(|e| Error::Internal(e.to_string()))?;
+            response.headers_mut().insert("x-ms-location", here);
+        }
+        // Content-Length is set anew from the body's own size, which the mail server's said.
+        *response.body_mut() = Body::new(answer.into_body());
+        self.after_refusal(asked, at, response).await
+    }
+
+    async fn note_moved(&self, at: &Place, target: Option<String>) -> Result<(), Refusal> {
+        let (device, enrolment) = (at.device, at.enrolment);
+        let note = move |tx: &mut Tx<'_>| {
+            let mut device = lookup::by_id(tx, device)?;
+            if let Some(enrolment) = device.enrolment_mut(enrolment) {
+                enrolment.channel_state.remove(FOREIGN);
+                match target {
+                    Some(target) => enrolment.channel_state.insert(MOVED.into(), target),
+                    None => enrolment.channel_state.remove(MOVED),
+                };
+                tx.put(&device)?;
+            }
+            Ok(())
+        };
+        Ok(self.server.store.run(note).await?)
+    }
+}

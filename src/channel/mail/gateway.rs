@@ -1,0 +1,32 @@
+//! What the gateway's handlers share.
+
+use super::{login::Logins, pings::Pings, refusal::Refusal};
+use crate::{
+    fleet::registry::{Enrolment, sights},
+    server::Server,
+    store::Tx,
+};
+use std::{sync::Arc, time::Duration};
+
+/// What the gateway's handlers share.
+pub(in crate::channel) struct Gateway {
+    pub(super) server: Arc<Server>,
+    pub(super) logins: Logins,
+    pub(super) pings: Pings,
+}
+
+impl Gateway {
+    /// The mail server's address, where there is one.
+    pub(super) fn upstream(&self) -> Result<&axum::http::Uri, Refusal> {
+        self.server.eas_upstream.as_ref().ok_or(Refusal::NoUpstream)
+    }
+
+    /// Notes that an enrolment was seen, at most once a minute. Apart from the device's record, since it changes nothing about it.
+    pub(super) fn seen(tx: &mut Tx<'_>, enrolment: &Enrolment) -> crate::error::Result<()> {
+        let minute_ago = tx.now().minus(Duration::from_secs(60));
+        if sights::last_seen(tx, enrolment)?.is_none_or(|at| at < minute_ago) {
+            sights::note_seen(tx, enrolment.id)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,144 @@
+//! Requests that the mail server holds open until there is news, Ping and Sync: ended when a wipe is asked for, the policy changes,
+//! somebody shuts the door, or the server stops.
+
+use super::{
+    decide::{Asked, Content, Decision, response},
+    gateway::Gateway,
+    pings::Pings,
+    refusal::Refusal,
+};
+use crate::{http::limits::SMALL_BODY, ids::EnrolmentId};
+use axum::{
+    body::Body,
+    http::{Request, StatusCode},
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use hyper::body::{Body as _, Frame, SizeHint};
+use lanyard_activesync::{Answer, Command, ping::End};
+use std::{
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+use tokio::sync::{Notify, futures::OwnedNotified};
+
+/// Held requests are answered within this when the server stops, one after another: their clients all come back.
+const SPREAD: Duration = Duration::from_secs(8);
+
+/// Leaves also when the client has gone and the request is dropped.
+struct Held<'a> {
+    pings: &'a Pings,
+    enrolment: EnrolmentId,
+    mine: Arc<Notify>,
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.pings.leave(self.enrolment, &self.mine);
+    }
+}
+
+/// Sends a request on and waits for its answer, as long as it may.
+pub(super) async fn hold(
+    gateway: &Arc<Gateway>,
+    asked: &Arc<Asked>,
+    decision: Decision,
+    onward: Request<Body>,
+) -> Result<Response, Refusal> {
+    let is_ping = asked.head.command == Command::Ping;
+    let enrolment = decision.place.enrolment;
+    let held = is_ping.then(|| Held { pings: &gateway.pings, enrolment, mine: gateway.pings.enter(enrolment) });
+    let mut replaced = pin!(async {
+        match &held {
+            Some(held) => held.mine.notified().await,
+            None => std::future::pending().await,
+        }
+    });
+    let mut answer = pin!(async {
+        let answer = gateway.exchange(asked, &decision.place, onward).await?;
+        if is_ping { whole(answer).await } else { Ok(answer) }
+    });
+    let mut shut = Box::pin(shut(gateway.clone(), asked.clone(), decision.news));
+    let mut stopping = pin!(stopping(gateway, is_ping));
+    tokio::select! {
+        biased;
+        answer = &mut answer => answer.map(|answer| if is_ping { answer } else { guarded(answer, shut) }),
+        refused = &mut shut => match refused? {
+            // Some clients take a common status on a Ping for a plain failure; FolderSync tells them the reason.
+            _ if is_ping => Ok(response(End::FolderSyncFirst.answer())),
+            refused => Ok(response(refused)),
+        },
+        () = &mut replaced => Ok(response(End::Elapsed.answer())),
+        () = &mut stopping => Ok(match is_ping {
+            true => response(End::Elapsed.answer()),
+            false => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        }),
+    }
+}
+
+/// Ends when the request would be refused by now.
+async fn shut(gateway: Arc<Gateway>, asked: Arc<Asked>, mut news: OwnedNotified) -> Result<Answer, Refusal> {
+    loop {
+        news.await;
+        let again = gateway.decide(&asked, Content::Unread).await?;
+        match again.answer {
+            Some(refused) => return Ok(refused),
+            None => news = again.news,
+        }
+    }
+}
+
+/// An answer to Ping is short; a mail server may send its head early and hold the rest.
+async fn whole(answer: Response) -> Result<Response, Refusal> {
+    let (head, body) = answer.into_parts();
+    let whole = axum::body::to_bytes(body, SMALL_BODY).await.map_err(|_| Refusal::Away)?;
+    Ok(Response::from_parts(head, Body::from(whole)))
+}
+
+/// An answer to Sync whose body ends with the connection when the door is shut.
+fn guarded(answer: Response, shut: Pin<Box<dyn Future<Output = Result<Answer, Refusal>> + Send>>) -> Response {
+    if answer.body().is_end_stream() {
+        return answer;
+    }
+    let (head, body) = answer.into_parts();
+    Response::from_parts(head, Body::new(Guarded { body, shut }))
+}
+
+struct Guarded {
+    body: Body,
+    shut: Pin<Box<dyn Future<Output = Result<Answer, Refusal>> + Send>>,
+}
+
+impl hyper::body::Body for Guarded {
+    type Data = Bytes;
+    type Error = axum::BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        if self.shut.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Some(Err("the door was shut meanwhile".into())));
+        }
+        Pin::new(&mut self.body).poll_frame(cx).map(|frame| frame.map(|frame| frame.map_err(Into::into)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// Ends some time after the server began to stop. A Sync gets all of it: its answer may come yet.
+async fn stopping(gateway: &Gateway, is_ping: bool) {
+    let mut signal = gateway.server.stopping.clone();
+    signal.draining().await;
+    let mut random = [0; 4];
+    let part = match openssl::rand::rand_bytes(&mut random) {
+        Ok(()) if is_ping => f64::from(u32::from_be_bytes(random)) / f64::from(u32::MAX),
+        _ => 1.0,
+    };
+    tokio::time::sleep(SPREAD.mul_f64(part)).await;
+}

@@ -1,0 +1,47 @@
+//! What an iPhone or iPad gets from an invitation for mail: the account, and a certificate of its own by SCEP.
+
+use crate::{
+    channel::{certificates::fault, invitations::scep},
+    error::{Error, Result},
+    fleet::enrol::invitation::Invitation,
+    server::Server,
+};
+use lanyard_apple::profile::{MailProfile, ProfileMeta};
+
+/// The mail profile's PayloadIdentifier: devices keep it for ever.
+pub(in crate::channel) const IDENTIFIER: &str = "org.lanyard.mail";
+
+/// The profile, signed. `key` is the secret in the invitation's url; `domain` is the setting `eas.domain`.
+pub(in crate::channel) fn signed_profile(
+    server: &Server,
+    invitation: &Invitation,
+    key: &str,
+    domain: Option<&str>,
+) -> Result<Vec<u8>> {
+    let email = match domain {
+        Some(domain) if !invitation.user.contains('@') => format!("{}@{domain}", invitation.user),
+        _ => invitation.user.clone(),
+    };
+    let url = &server.public_url;
+    let profile = MailProfile {
+        meta: ProfileMeta {
+            identifier: IDENTIFIER.into(),
+            uuid: invitation.enrolment.0,
+            display_name: "Mail".into(),
+            description: Some("Your organisation's mail on this device.".into()),
+            organisation: None,
+        },
+        host: url.strip_prefix("https://").unwrap_or(url).into(),
+        username: email.clone(),
+        email,
+        scep: Some(scep(server, invitation, key)),
+        root: server.own_tls.then(|| server.authority.root_der().to_vec()),
+    };
+    let plain = profile.encode().map_err(|e| match e {
+        lanyard_apple::Error::BadValue { .. } => {
+            Error::refused("no_address", "This invitation's user is no mail address. Ask for one that names it.")
+        }
+        other => Error::Internal(other.to_string()),
+    })?;
+    lanyard_certs::cms::sign_profile(&server.authority, &plain).map_err(fault)
+}

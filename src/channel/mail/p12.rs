@@ -1,0 +1,159 @@
+//! A mail client's certificate as a file: key and certificate are made for the download, and the key is kept nowhere.
+
+use super::Gateway;
+use crate::{
+    channel::{certificates, invitations::counted, scep::decode},
+    error::{Error, Result},
+    fleet::{
+        enrol::{
+            self,
+            invitation::{self, Invitation, WrongCode},
+        },
+        registry::{Channel, Credential, credential, device::Certificate},
+    },
+    http::{
+        Peer,
+        limits::{BODY_IDLE, SMALL_BODY, read_body},
+    },
+    ids::{digest, hex},
+    server::Server,
+    store::Tx,
+};
+use axum::{
+    extract::{Extension, Path, Request, State},
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use lanyard_certs::{issue::Identity, keys::PrivateKey, pkcs12};
+use std::sync::Arc;
+
+/// `POST {invitation url}/identity.p12` with the form field `code`.
+pub(super) async fn download(
+    State(gateway): State<Arc<Gateway>>,
+    Extension(peer): Extension<Arc<Peer>>,
+    Path(key): Path<String>,
+    request: Request,
+) -> Response {
+    let body = match read_body(request, SMALL_BODY, BODY_IDLE).await {
+        Ok(body) => body,
+        Err(error) => return error.into_response(),
+    };
+    let code = field(&body, "code").unwrap_or_default();
+    match made(&gateway.server, &peer, key, code).await {
+        Ok(file) => {
+            let headers = [
+                (header::CONTENT_TYPE, pkcs12::CONTENT_TYPE),
+                (header::CONTENT_DISPOSITION, "attachment; filename=\"identity.p12\""),
+                (header::CACHE_CONTROL, "no-store"),
+            ];
+            (headers, file).into_response()
+        }
+        Err(error) => refusal(&gateway.server, &peer, &error),
+    }
+}
+
+/// A field of a form.
+fn field(form: &[u8], wanted: &str) -> Option<String> {
+    let text = std::str::from_utf8(form).ok()?;
+    let (_, value) = text.split('&').find_map(|pair| pair.split_once('=').filter(|(name, _)| *name == wanted))?;
+    Some(decode(&value.replace('+', " ")))
+}
+
+async fn made(server: &Arc<Server>, peer: &Peer, key: String, code: String) -> Result<Vec<u8>> {
+    let (typed, address) = (code.clone(), counted(server, peer));
+    let invitation = server.store.run(move |tx| open(tx, &key, &typed, address.as_deref())).await??;
+    let (maker, enrolment) = (server.clone(), invitation.enrolment);
+    let making = move || make(&maker, enrolment, &printed(&code));
+    let (file, certificate, der, key) =
+        tokio::task::spawn_blocking(making).await.map_err(|e| Error::Internal(e.to_string()))??;
+    server.store.run(move |tx| spend(tx, &invitation, &key, certificate, der)).await?;
+    Ok(file)
+}
+
+/// The invitation of this url and code. The wrong tries are written, so a wrong code is no error of the call.
+fn open(tx: &mut Tx<'_>, key: &str, code: &str, address: Option<&str>) -> Result<Result<Invitation>> {
+    let wrong = || Error::forbidden("wrong_code", "The code is wrong.");
+    let invitation = invitation::by_url(tx, key)?.filter(|i| i.channel == Channel::Activesync);
+    let Some(invitation) = invitation else { return Err(Error::not_found("invitation", "")) };
+    Ok(match invitation::by_code(tx, code, Channel::Activesync, Some(&invitation.user), address)? {
+        Ok(found) if found.id == invitation.id => usable(tx, invitation)?,
+        Ok(_) | Err(WrongCode::Wrong) => Err(wrong()),
+        Err(WrongCode::TooMany) => Err(Error::refused("too_many_codes", "Too many wrong codes. Try again in an hour.")),
+    })
+}
+
+/// Not expired, and its certificate, where there is one, not used yet.
+fn usable(tx: &mut Tx<'_>, invitation: Invitation) -> Result<Result<Invitation>> {
+    if let Some(spent) = &invitation.spent
+        && tx.get::<Credential>(spent.sha256)?.is_none_or(|c| c.device.is_some())
+    {
+        let text = "This invitation has been used. Ask for a new one.";
+        return Ok(Err(Error::forbidden("invitation_spent", text)));
+    }
+    if invitation.expires <= tx.now() {
+        let text = "This invitation has expired. Ask for a new one.";
+        return Ok(Err(Error::forbidden("invitation_expired", text)));
+    }
+    Ok(Ok(invitation))
+}
+
+/// The code as it was printed, which is the file's password.
+fn printed(code: &str) -> String {
+    let letters: Vec<char> = invitation::normal(code).chars().collect();
+    let fours: Vec<String> = letters.chunks(4).map(|four| four.iter().collect()).collect();
+    fours.join("-")
+}
+
+type Made = (Vec<u8>, Certificate, String, String);
+
+/// Slow: a key of 2048 bits, since old phones know no other kind.
+fn make(server: &Server, enrolment: crate::ids::EnrolmentId, password: &str) -> Result<Made> {
+    let fault = certificates::fault;
+    let key = PrivateKey::rsa_2048().map_err(fault)?;
+    let public = key.public_der().map_err(fault)?;
+    let (certificate, der) = certificates::issue(server, &public, enrolment)?;
+    let identity = Identity { certificate_der: der.clone(), key };
+    let file = pkcs12::encode(&identity, &server.authority, "Mail", password).map_err(fault)?;
+    Ok((file, certificate, hex(&der), digest(&public)))
+}
+
+/// Spends the invitation. A certificate that it gave before and that nobody has used is revoked.
+fn spend(tx: &mut Tx<'_>, invitation: &Invitation, key: &str, certificate: Certificate, der: String) -> Result<()> {
+    let found = tx.get::<Invitation>(invitation.id)?.ok_or_else(|| Error::not_found("invitation", invitation.id))?;
+    let mut found = usable(tx, found)??;
+    if let Some(former) = found.spent.take() {
+        credential::revoke(tx, &former.sha256)?;
+        tx.put(&found)?;
+    }
+    enrol::spend(tx, found.id, key, certificate, der).map(drop)
+}
+
+fn refusal(server: &Server, peer: &Peer, error: &Error) -> Response {
+    let (status, text) = match error {
+        Error::Store(_) => return StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        Error::Internal(text) => {
+            tracing::error!(%text, "PKCS#12");
+            return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+        }
+        Error::NotFound { .. } => (StatusCode::NOT_FOUND, "There is no such invitation."),
+        Error::Forbidden { code: "wrong_code", text } => (StatusCode::FORBIDDEN, text.as_str()),
+        Error::Refused { text, .. } => (StatusCode::TOO_MANY_REQUESTS, text.as_str()),
+        Error::Forbidden { text, .. } | Error::Invalid { text, .. } => (StatusCode::GONE, text.as_str()),
+    };
+    server.strangers.count(peer.address.ip());
+    (status, format!("{text}\n")).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_password_is_the_code_as_printed() {
+        for typed in ["abcd-efgh-jkmn-0123", "ABCDEFGHJKMNO123", " abcd efgh-jkmn oL23".replace('L', "1").as_str()] {
+            assert_eq!(printed(typed), "ABCD-EFGH-JKMN-0123", "{typed}");
+        }
+        assert_eq!(field(b"x=1&code=AB+c%2Dd", "code").as_deref(), Some("AB c-d"));
+        assert_eq!(field(b"coder=1", "code"), None);
+    }
+}

@@ -1,0 +1,118 @@
+//! One command of a mail client: who asks, what becomes of it, and the answer.
+
+use super::{
+    decide::{Asked, Content, response},
+    gateway::Gateway,
+    hold,
+    kept::Foreign,
+    login::Login,
+    refusal::Refusal,
+    upstream,
+    who::{self, Asker},
+};
+use crate::http::{
+    Peer,
+    limits::{BODY_IDLE, SMALL_BODY, read_from},
+};
+use axum::{
+    body::Body,
+    extract::{Extension, Request, State},
+    http::{HeaderMap, Uri, request::Parts},
+    response::Response,
+};
+use bytes::Bytes;
+use lanyard_activesync::{Answer, Command, Request as Head, provision as wire, settings, status::refusal};
+use std::sync::Arc;
+
+pub(super) async fn message(
+    State(gateway): State<Arc<Gateway>>,
+    Extension(peer): Extension<Arc<Peer>>,
+    request: Request,
+) -> Response {
+    match serve(&gateway, &peer, request).await {
+        Ok(response) => response,
+        Err(refusal) => refusal.told(&gateway.server, &peer),
+    }
+}
+
+async fn serve(gateway: &Arc<Gateway>, peer: &Peer, request: Request) -> std::result::Result<Response, Refusal> {
+    let upstream = gateway.upstream()?.clone();
+    let (parts, body) = request.into_parts();
+    let head = read_head(&parts).map_err(Refusal::Head)?;
+    let login = Login::of(&parts.headers);
+    let shown = who::shown(&gateway.server, peer, &parts.headers)?;
+    let user = login.as_ref().and_then(Login::user).map(str::to_string);
+    let mut asker = Asker { shown, login: user, proved: true, asked: peer.asked };
+    let (body, bytes) = interpreted(&parts.headers, head.command, body).await?;
+    let kept_out = match shown {
+        Some(_) => None,
+        None => proof(gateway, &upstream, login.as_ref(), &parts.headers, head.command).await?,
+    };
+    asker.proved = kept_out.is_none();
+    let content = match read(head.command, &bytes) {
+        Ok(content) => content,
+        Err(error) => return Err(kept_out.unwrap_or_else(|| told(refusal(head.version, head.command, error.status())))),
+    };
+    let asked = Arc::new(Asked { head: Arc::new(head), asker, login });
+    let decision = match (gateway.decide(&asked, content).await, kept_out) {
+        (Err(_), Some(refused)) => return Err(refused),
+        (decided, _) => decided?,
+    };
+    if let Some(answer) = decision.answer {
+        return Ok(response(answer));
+    }
+    let key = decision.place.foreign.as_ref().and_then(Foreign::key);
+    let onward = upstream::request(&upstream, &parts, asked.login.as_ref(), key, body)?;
+    // A Ping is held for an hour, and a header keeps the connection's whole read buffer.
+    drop(parts);
+    match asked.head.command {
+        Command::Ping | Command::Sync => hold::hold(gateway, &asked, decision, onward).await,
+        _ => gateway.exchange(&asked, &decision.place, onward).await,
+    }
+}
+
+/// Has the mail server prove a login. What it refuses comes back where the request is heard all the same: neither a changed password
+/// nor a mail server that is away must keep a stolen phone from hearing of its wipe.
+async fn proof(
+    gateway: &Gateway,
+    upstream: &Uri,
+    login: Option<&Login>,
+    headers: &HeaderMap,
+    command: Command,
+) -> std::result::Result<Option<Refusal>, Refusal> {
+    let login = login.filter(|login| login.user().is_some()).ok_or(Refusal::NoLogin)?;
+    match gateway.prove(upstream, login, headers).await {
+        Ok(()) => Ok(None),
+        Err(refused @ (Refusal::Upstream(_) | Refusal::Away)) if command == Command::Provision => Ok(Some(refused)),
+        Err(refused) => Err(refused),
+    }
+}
+
+/// An answer in the protocol's own words where the way out is that of a refusal.
+fn told(answer: Answer) -> Refusal {
+    Refusal::Upstream(Box::new(response(answer)))
+}
+
+fn read_head(parts: &Parts) -> std::result::Result<Head, lanyard_activesync::Error> {
+    let text = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
+    Head::parse(parts.uri.query().unwrap_or_default(), text("ms-asprotocolversion"), text("x-ms-policykey"))
+}
+
+/// Reads the body of what is interpreted here; others are left to stream. What was read goes on as it came.
+async fn interpreted(headers: &HeaderMap, command: Command, body: Body) -> std::result::Result<(Body, Bytes), Refusal> {
+    match command {
+        Command::Provision | Command::Settings => {
+            let bytes = read_from(headers, body, SMALL_BODY, BODY_IDLE).await?;
+            Ok((Body::from(bytes.clone()), bytes))
+        }
+        _ => Ok((upstream::streamed(body), Bytes::new())),
+    }
+}
+
+fn read(command: Command, bytes: &[u8]) -> std::result::Result<Content, lanyard_activesync::Error> {
+    Ok(match command {
+        Command::Provision => Content::Provision(Arc::new(wire::Request::parse(bytes)?)),
+        Command::Settings => Content::Settings(settings::Request::parse(bytes).ok().map(Arc::new)),
+        _ => Content::Unread,
+    })
+}

@@ -1,0 +1,159 @@
+//! Provision: the policy in two phases, and the wipe with its acknowledgement. Answered here always; the mail server never sees it.
+
+use super::{
+    document,
+    stand::{Stand, scope},
+};
+use crate::{
+    error::{Error, Result},
+    fleet::{
+        audit,
+        enrol::{self, Claim},
+        queue::{self, Command, Outcome, Talk},
+        registry::Channel,
+    },
+    policy::{Applied, Outcome as Part, PartId},
+    store::Tx,
+};
+use lanyard_activesync::{
+    Answer, PolicyKey, Request,
+    policy::ProvisionDoc,
+    provision::{self, PolicyOutcome, Reply, WipeScope},
+    settings::DeviceInformation,
+    state::{Message, Output},
+};
+
+/// One Provision. `proved` says that login or certificate stand behind it; without, the wipe is told and nothing is believed.
+pub(super) fn take(
+    tx: &mut Tx<'_>,
+    stand: &mut Stand,
+    head: &Request,
+    body: &provision::Request,
+    proved: bool,
+) -> Result<Answer> {
+    let mut message = Message::new(body, head.key, head.version);
+    if !proved {
+        if matches!(message, Message::WipeAck { .. }) && stand.kept.unproved != stand.kept.told {
+            stand.kept.unproved = stand.kept.told;
+            let id = stand.who.enrolment;
+            audit::Event::of("stranger", "answer.unproved", id)
+                .on(stand.who.device.id)
+                .outcome("ignored")
+                .detail("a wipe's acknowledgement without a login")
+                .note(tx)?;
+        }
+        message = Message::Empty;
+    } else if let Some(said) = &body.device_information {
+        learn(tx, stand, said)?;
+    }
+    let due = stand.due.as_ref().map(|(due, _)| *due);
+    let (state, outputs) = stand.kept.state.step(message, head.version, due, fresh(tx)?);
+    stand.kept.state = state;
+    let mut answer = Reply::Ok;
+    for output in outputs {
+        match output {
+            Output::Reply(reply) => answer = reply,
+            Output::Confirmed(_, outcome) => applied(tx, stand, Some(outcome), outcome)?,
+            Output::Declined(_, outcome) => applied(tx, stand, None, outcome)?,
+            Output::Erased(scope) | Output::StrayWipeAck(scope) => erased(tx, stand, scope)?,
+            Output::WipeFailed(_) => {
+                let told = stand.kept.told.map(|id| id.to_string()).unwrap_or_default();
+                audit::Event::of("device", "wipe.declined", told)
+                    .on(stand.who.device.id)
+                    .outcome("pending")
+                    .detail("the client answered status 2; it is told again")
+                    .note(tx)?;
+            }
+        }
+    }
+    before_reply(tx, stand, answer)?;
+    let document = match (&answer, &stand.due) {
+        (Reply::Policy(_), Some((_, Some(part)))) => document::of(&part.content),
+        _ => ProvisionDoc::default(),
+    };
+    Ok(answer.answer(body, head.version, &document))
+}
+
+/// A random key, never 0.
+fn fresh(tx: &mut Tx<'_>) -> Result<PolicyKey> {
+    let number = u32::from_be_bytes(tx.random::<4>());
+    PolicyKey::new(number.max(1)).ok_or_else(|| Error::Internal("a policy key of 0".into()))
+}
+
+/// What must be stored before a reply may leave.
+fn before_reply(tx: &mut Tx<'_>, stand: &mut Stand, reply: Reply) -> Result<()> {
+    match reply {
+        Reply::Policy(_) => {
+            stand.kept.offered = stand.due.as_ref().and_then(|(_, part)| Some(part.as_ref()?.hash.clone()));
+        }
+        Reply::Wipe(_) => {
+            let sent = queue::take_next(tx, &stand.who.device, stand.who.enrolment, Talk::Fresh)?;
+            stand.kept.told = sent.map(|c| c.id).or(stand.kept.told);
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// What the client says of the policy that it was offered last.
+fn applied(tx: &mut Tx<'_>, stand: &mut Stand, held: Option<PolicyOutcome>, said: PolicyOutcome) -> Result<()> {
+    let outcome = match (held, said) {
+        (Some(PolicyOutcome::Applied), _) => Part::Enforced,
+        (Some(_), _) => Part::partly("the client acknowledged it in part (status 2)"),
+        (None, PolicyOutcome::ManagedElsewhere) => Part::failed("the client is managed by somebody else (status 4)"),
+        (None, _) => Part::failed("the client did not apply it (status 3)"),
+    };
+    let at = tx.now().to_datetime();
+    let mine = stand.who.device.enrolment_mut(stand.who.enrolment);
+    let Some(applied) = mine.map(|mine| &mut mine.applied) else { return Ok(()) };
+    match &stand.kept.offered {
+        Some(hash) => drop(applied.insert(PartId::Document, Applied { hash: hash.clone(), outcome, at })),
+        // The document that restricts nothing took a former one's place.
+        None if held.is_some() => drop(applied.remove(&PartId::Document)),
+        None => {}
+    }
+    Ok(tx.put(&stand.who.device)?)
+}
+
+/// The client says that it erases. It is about the wipe that it was told last, and counts even where that has expired meanwhile.
+fn erased(tx: &mut Tx<'_>, stand: &mut Stand, what: WipeScope) -> Result<()> {
+    let (device, enrolment) = (&mut stand.who.device, stand.who.enrolment);
+    let told = match stand.kept.told {
+        Some(id) => tx.get::<Command>(id)?.filter(|c| scope(c) == what),
+        None => None,
+    };
+    let Some(wipe) = told else {
+        return queue::note_unasked(tx, enrolment, enrolment, "a wipe's acknowledgement");
+    };
+    let detail = match what {
+        WipeScope::Device => "the client acknowledged RemoteWipe with status 1",
+        WipeScope::Account => "the client acknowledged AccountOnlyRemoteWipe with status 1",
+    };
+    let outcome = Outcome::Done { kind: "acknowledged", detail: detail.into() };
+    queue::settle(tx, device, enrolment, wipe.id, outcome)?;
+    Ok(())
+}
+
+/// What a client says of its device: taken where no stronger channel tells.
+pub(super) fn learn(tx: &mut Tx<'_>, stand: &mut Stand, said: &DeviceInformation) -> Result<()> {
+    let device = &mut stand.who.device;
+    if device.enrolments.iter().any(|e| e.channel != Channel::Activesync) {
+        return Ok(());
+    }
+    let before = (device.name.clone(), device.model.clone(), device.os_version.clone());
+    let claim = Claim {
+        identity: String::new(),
+        platform: device.platform,
+        serial: None,
+        name: said.friendly_name.clone(),
+        model: said.model.clone(),
+        os_version: said.os.clone(),
+        mail_id: None,
+        hardware_id: None,
+    };
+    enrol::describe(tx, device, &claim)?;
+    if before != (device.name.clone(), device.model.clone(), device.os_version.clone()) {
+        tx.put(device)?;
+    }
+    Ok(())
+}

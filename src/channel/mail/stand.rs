@@ -1,0 +1,211 @@
+//! Where an enrolment stands: the policy that it holds, the wipe that waits for it, and what of its requests may therefore pass.
+
+use super::who::Who;
+use crate::{
+    error::{Error, Result},
+    fleet::{
+        policies,
+        queue::{self, Action, Command, Outcome, Scope, State as CommandState, Talk},
+        registry::{Channel, Device, Enrolment, EnrolmentState},
+        wipe::stop,
+    },
+    ids::{CommandId, EnrolmentId},
+    policy::{Part, PartId},
+    store::Tx,
+};
+use lanyard_activesync::{
+    Command as Verb, Request, Revision, Status, Version,
+    provision::WipeScope,
+    state::{Access, Demand, Due, State, Verdict, judge},
+};
+use serde::{Deserialize, Serialize};
+
+/// Where it lies in an enrolment's channel state.
+const KEPT: &str = "provisioning";
+
+/// What is kept of an enrolment between two requests.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Kept {
+    /// The protocol's own state.
+    pub(super) state: State,
+    /// The hash of the policy that was offered last.
+    pub(super) offered: Option<String>,
+    /// The wipe that was answered last: an acknowledgement is about this one.
+    pub(super) told: Option<CommandId>,
+    /// The wipe whose acknowledgement came without a login, as it stands in the audit log. Once is enough.
+    #[serde(default)]
+    pub(super) unproved: Option<CommandId>,
+}
+
+impl Kept {
+    fn of(enrolment: &Enrolment) -> Result<Self> {
+        match enrolment.channel_state.get(KEPT) {
+            Some(text) => serde_json::from_str(text).map_err(|e| Error::Internal(format!("{KEPT}: {e}"))),
+            None => Ok(Self { state: State::NotProvisioned, offered: None, told: None, unproved: None }),
+        }
+    }
+}
+
+/// See the module.
+pub(super) struct Stand {
+    pub(super) who: Who,
+    pub(super) kept: Kept,
+    before: Kept,
+    /// The wipe that this enrolment is to hear of.
+    pub(super) directive: Option<Command>,
+    /// The policy that it is to hold; without a part: one that restricts nothing, in place of one that it still holds.
+    pub(super) due: Option<(Due, Option<Part>)>,
+    door: Door,
+}
+
+enum Door {
+    As(Access),
+    /// Shut by a wipe that this enrolment will hear of, but not yet: in its undo window, or under the stop.
+    Later,
+}
+
+impl Stand {
+    /// Reads it, and files what is over by this very request: a command to ask the device, a wipe that it is too old for. What comes
+    /// without a proved login may hear of a wipe and ends nothing.
+    pub(super) fn of(tx: &mut Tx<'_>, mut who: Who, version: Version, proved: bool) -> Result<Self> {
+        if proved {
+            settle_sync(tx, &mut who)?;
+        }
+        let mut directive = next_wipe(tx, &who)?;
+        if let Some(wipe) = directive.take_if(|w| w.wipes(Scope::Selective) && !version.has_account_only_wipe())
+            && proved
+        {
+            presume(tx, &mut who, &wipe, version)?;
+            directive = next_wipe(tx, &who)?;
+        }
+        let enrolment =
+            who.device.enrolment(who.enrolment).ok_or_else(|| Error::not_found("enrolment", who.enrolment))?;
+        let before = Kept::of(enrolment)?;
+        let kept = now(before.clone(), enrolment.state, directive.as_ref());
+        let door = door(tx, &who.device, enrolment, directive.is_some())?;
+        let due = due(tx, &who.device, who.enrolment)?;
+        Ok(Self { who, kept, before, directive, due, door })
+    }
+
+    /// What becomes of a request.
+    pub(super) fn verdict(&self, request: &Request) -> Verdict {
+        let due = self.due.as_ref().map(|(due, _)| due.revision);
+        match (&self.door, request.command) {
+            (Door::Later, Verb::Provision | Verb::Settings) => Verdict::Answer,
+            (Door::Later, _) => Verdict::Refuse { status: Status::RETRY_LATER, http: Status::RETRY_LATER.http() },
+            (Door::As(access), command) => judge(self.kept.state, *access, command, request.key, request.version, due),
+        }
+    }
+
+    /// Writes what has changed.
+    pub(super) fn save(mut self, tx: &mut Tx<'_>) -> Result<()> {
+        if self.kept == self.before {
+            return Ok(());
+        }
+        let text = serde_json::to_string(&self.kept).map_err(|e| Error::Internal(e.to_string()))?;
+        if let Some(enrolment) = self.who.device.enrolment_mut(self.who.enrolment) {
+            enrolment.channel_state.insert(KEPT.into(), text);
+            tx.put(&self.who.device)?;
+        }
+        Ok(())
+    }
+}
+
+/// Mail has nobody to ask: that the client comes is the answer.
+fn settle_sync(tx: &mut Tx<'_>, who: &mut Who) -> Result<()> {
+    let open = queue::open(tx, &who.device, Channel::Activesync)?;
+    if !open.iter().any(|c| c.action() == Action::Sync && c.enrolment == who.enrolment) {
+        return Ok(());
+    }
+    // A wipe goes before it, and is not to be marked as sent here.
+    if open.iter().any(|c| c.action() == Action::Wipe && !c.state.is_final()) {
+        return Ok(());
+    }
+    while let Some(command) = queue::take_next(tx, &who.device, who.enrolment, Talk::Continued)? {
+        let outcome = match command.action() {
+            Action::Sync => Outcome::Done { kind: "seen", detail: "the client asked for mail".into() },
+            _ => Outcome::Failed { code: "unsupported".into(), text: "mail alone can do nothing but wipe".into() },
+        };
+        queue::settle(tx, &mut who.device, who.enrolment, command.id, outcome)?;
+    }
+    Ok(())
+}
+
+/// The wipe that waits for this enrolment. One that is in flight goes before one that follows it; the stop holds all back.
+fn next_wipe(tx: &mut Tx<'_>, who: &Who) -> Result<Option<Command>> {
+    let open = queue::open(tx, &who.device, Channel::Activesync)?;
+    let ready = [CommandState::Queued, CommandState::Sent, CommandState::NotNow];
+    let waiting = open
+        .into_iter()
+        .filter(|c| c.action() == Action::Wipe && c.enrolment == who.enrolment && ready.contains(&c.state));
+    match waiting.min_by_key(|c| (c.state != CommandState::Sent, c.id)) {
+        Some(wipe) if !stop::is_on(tx)? => Ok(Some(wipe)),
+        _ => Ok(None),
+    }
+}
+
+/// Before 16.1 no client can remove its account alone: all that can be done is to let it in no more.
+fn presume(tx: &mut Tx<'_>, who: &mut Who, wipe: &Command, version: Version) -> Result<()> {
+    let taken = queue::take_next(tx, &who.device, who.enrolment, Talk::Fresh)?;
+    if taken.is_some_and(|taken| taken.id == wipe.id) {
+        let detail = format!(
+            "the client speaks {version} and cannot remove its account (16.1 and later can): its partnership was removed and its \
+             access blocked; data already on the device stays"
+        );
+        let outcome = Outcome::Presumed { kind: "access_blocked", detail };
+        queue::settle(tx, &mut who.device, who.enrolment, wipe.id, outcome)?;
+    }
+    Ok(())
+}
+
+/// The protocol's state by what the registry and the queue say.
+fn now(mut kept: Kept, enrolment: EnrolmentState, directive: Option<&Command>) -> Kept {
+    let over = matches!(kept.state, State::Wiped(_));
+    kept.state = match (enrolment, directive) {
+        (EnrolmentState::Wiped | EnrolmentState::Retired, _) if over => kept.state,
+        (EnrolmentState::Wiped, _) => State::Wiped(WipeScope::Device),
+        (EnrolmentState::Retired, _) => State::Wiped(WipeScope::Account),
+        (_, Some(wipe)) if kept.told == Some(wipe.id) => kept.state.wipe(scope(wipe)),
+        // Told of an earlier one only, whose acknowledgement proves nothing about this.
+        (_, Some(wipe)) => State::Wiping { scope: scope(wipe), sent: false },
+        (_, None) if matches!(kept.state, State::Wiping { .. } | State::Wiped(_)) => State::NotProvisioned,
+        (_, None) => kept.state,
+    };
+    kept
+}
+
+/// How much a wipe takes over this channel.
+pub(super) fn scope(wipe: &Command) -> WipeScope {
+    match wipe.scope() {
+        Some(Scope::Full) => WipeScope::Device,
+        _ => WipeScope::Account,
+    }
+}
+
+fn door(tx: &mut Tx<'_>, device: &Device, enrolment: &Enrolment, hears_of_wipe: bool) -> Result<Door> {
+    let access = match enrolment.state {
+        EnrolmentState::Enrolled | EnrolmentState::Pending => Access::Allowed,
+        EnrolmentState::Quarantined => Access::Quarantined,
+        _ => Access::Blocked,
+    };
+    let Some(shut) = device.mail_shut.filter(|_| !hears_of_wipe && access == Access::Allowed) else {
+        return Ok(Door::As(access));
+    };
+    let mine = tx.get::<Command>(shut)?.is_some_and(|c| c.enrolment == enrolment.id && !c.state.is_final());
+    Ok(if mine { Door::Later } else { Door::As(Access::Blocked) })
+}
+
+fn due(tx: &mut Tx<'_>, device: &Device, enrolment: EnrolmentId) -> Result<Option<(Due, Option<Part>)>> {
+    let (mut wanted, todo) = policies::due(tx, device, enrolment)?;
+    let due = |revision| Due { revision: Revision(revision), demand: Demand::default() };
+    Ok(match wanted.remove(&PartId::Document) {
+        Some(part) => Some((due(edition(&part.hash)), Some(part))),
+        None if todo.remove.contains(&PartId::Document) => Some((due(0), None)),
+        None => None,
+    })
+}
+
+/// Equal documents are one edition, whatever policies they come from; 0 is the document that restricts nothing.
+fn edition(hash: &str) -> u64 {
+    hash.get(..16).and_then(|head| u64::from_str_radix(head, 16).ok()).unwrap_or(0).max(1)
+}

@@ -1,0 +1,589 @@
+//! The gateway over real sockets and TLS, before a mail server of the test's own.
+
+use crate::{
+    fleet::{
+        actor::Actor,
+        admins::{self},
+        enrol::access,
+        policies, queue,
+        registry::{Channel, Device, Life, Ownership, Platform, lookup},
+        settings, wipe,
+    },
+    http::{connector::trusted_roots, outgoing::Outgoing},
+    serve::{self, Running},
+    server::Server,
+    store::Tx,
+};
+use axum::{
+    Router,
+    body::Body,
+    extract::{Request, State},
+    http::{Method, Response, StatusCode, header},
+    response::IntoResponse,
+};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use lanyard_activesync::{
+    Command, PolicyKey, Presented, Status, Version, pages,
+    provision::{Body as Said, PolicyOutcome, PolicyType, Reply, Request as Provision, WipeScope},
+    settings::DeviceInformation,
+    status::{CONTENT_TYPE, refusal},
+};
+use lanyard_wbxml::{Element, Limits};
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering::SeqCst},
+    },
+    time::{Duration, Instant},
+};
+
+const ANN: &str = "ann@example.org";
+const WORD: &str = "correct: horse";
+
+/// What reached the mail server: command and the length of its body; `OPTIONS` for that.
+type Seen = Arc<Mutex<Vec<(String, usize)>>>;
+
+/// A mail server that knows one user. `open`: it answers OPTIONS to everybody.
+async fn mail_server(open: bool) -> (String, Seen) {
+    let seen = Seen::default();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/eas", listener.local_addr().unwrap());
+    let router = Router::new().fallback(mail).with_state((seen.clone(), open));
+    drop(tokio::spawn(async move { axum::serve(listener, router).await }));
+    (url, seen)
+}
+
+async fn mail(State((seen, open)): State<(Seen, bool)>, request: Request) -> Response<Body> {
+    let is_options = request.method() == Method::OPTIONS;
+    let known = request.headers().get(header::AUTHORIZATION).is_some_and(|v| v == &basic(ANN, WORD));
+    if !(known || open && is_options) {
+        let offers = [(header::WWW_AUTHENTICATE, "NTLM"), (header::WWW_AUTHENTICATE, "Basic realm=\"m\"")];
+        return (StatusCode::UNAUTHORIZED, axum::response::AppendHeaders(offers)).into_response();
+    }
+    if is_options {
+        seen.lock().unwrap().push(("OPTIONS".into(), 0));
+        let offers = [("MS-ASProtocolVersions", "12.1,14.1,16.1,99.0"), ("MS-ASProtocolCommands", "Sync,Ping")];
+        return offers.into_response();
+    }
+    let key = request.headers().get("x-ms-policykey").map(|key| key.to_str().unwrap().to_string());
+    let (path, host) = (request.uri().path().to_string(), request.headers()["host"].clone());
+    let query = request.uri().query().unwrap_or_default().to_string();
+    let command = query.split('&').find_map(|p| p.strip_prefix("Cmd=")).unwrap_or_default().to_string();
+    if let Some(answer) = own_policy(&command, key.as_deref()) {
+        return answer;
+    }
+    let length = request.into_body().collect().await.unwrap().to_bytes().len();
+    seen.lock().unwrap().push((command.clone(), length));
+    match command.as_str() {
+        "Ping" => {
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            StatusCode::OK.into_response()
+        }
+        // The user's mail is elsewhere; there, the path ends otherwise.
+        "Find" if !path.ends_with("/other") => {
+            let there = [("X-MS-Location", format!("http://{}/other", host.to_str().unwrap()))];
+            (StatusCode::from_u16(451).unwrap(), there).into_response()
+        }
+        // Its head at once, its body never to the end.
+        "Sync" => Body::new(Endless(false)).into_response().into_response(),
+        _ => "from the mail server".into_response(),
+    }
+}
+
+/// For one command the mail server has a policy of its own, whose key is 77.
+fn own_policy(command: &str, key: Option<&str>) -> Option<Response<Body>> {
+    let kind = Provision { device_information: None, body: Said::Policy(PolicyType::Wbxml) };
+    let document = |reply: Reply| reply.answer(&kind, Version::V14_1, &Default::default()).body;
+    let body = match (command, key) {
+        ("Provision", Some("0")) => document(Reply::Policy(PolicyKey::new(5).unwrap())),
+        ("Provision", Some("5")) => document(Reply::Key(PolicyKey::new(77).unwrap())),
+        ("Search", None) => refusal(Version::V14_1, Command::Search, Status::NOT_PROVISIONED).body,
+        (_, None | Some("77")) => return None,
+        (_, key) => panic!("our key is not the mail server's: {key:?}"),
+    };
+    Some(([(header::CONTENT_TYPE, CONTENT_TYPE)], body).into_response())
+}
+
+/// One piece, then nothing more.
+struct Endless(bool);
+
+impl hyper::body::Body for Endless {
+    type Data = Bytes;
+    type Error = std::io::Error;
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<hyper::body::Frame<Bytes>, std::io::Error>>> {
+        if std::mem::replace(&mut self.0, true) {
+            return std::task::Poll::Pending;
+        }
+        std::task::Poll::Ready(Some(Ok(hyper::body::Frame::data(Bytes::from_static(b"piece")))))
+    }
+}
+
+fn basic(user: &str, word: &str) -> String {
+    format!("Basic {}", STANDARD.encode(format!("{user}:{word}")))
+}
+
+struct Site {
+    running: Mutex<Option<Running>>,
+    server: Arc<Server>,
+    folder: PathBuf,
+    client: Outgoing,
+    local: Actor,
+    seen: Seen,
+}
+
+impl Site {
+    async fn new(open: bool) -> Self {
+        let (url, seen) = mail_server(open).await;
+        Self::before(Some(url), seen).await
+    }
+
+    async fn before(eas_upstream: Option<String>, seen: Seen) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("lanyard-eas-{}-{}", std::process::id(), COUNT.fetch_add(1, SeqCst));
+        let folder = std::env::temp_dir().join(name);
+        let options = serve::Options {
+            data: Some(folder.clone()),
+            device_addr: Some("127.0.0.1:0".parse().unwrap()),
+            admin_addr: Some("127.0.0.1:0".parse().unwrap()),
+            eas_upstream,
+            ..serve::Options::default()
+        };
+        let running = serve::start(&options).await.unwrap();
+        let roots = trusted_roots(&std::fs::read(folder.join("ca.pem")).unwrap()).unwrap();
+        let token = running.folder.local_token().unwrap();
+        let local = running.server.store.run(move |tx| admins::authenticate(tx, &token, true)).await.unwrap().unwrap();
+        let (server, running) = (running.server.clone(), Mutex::new(Some(running)));
+        Self { running, server, folder, client: Outgoing::new(&roots).unwrap(), local, seen }
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&mut Tx<'_>, Actor) -> crate::error::Result<T> + Send + 'static,
+    ) -> T {
+        let local = self.local.clone();
+        self.server.store.run(move |tx| call(tx, local)).await.unwrap()
+    }
+
+    async fn send(&self, request: axum::http::request::Builder, path: &str, body: Body) -> Response<Incoming> {
+        let url = format!("{}{path}", self.server.public_url);
+        self.client.send(request.uri(url).body(body).unwrap()).await.unwrap()
+    }
+
+    async fn device(&self, name: &'static str) -> Option<Device> {
+        self.server.store.run(move |tx| lookup::device(tx, name)).await.ok()
+    }
+
+    async fn wipe(&self, name: &'static str, scope: queue::Scope, delay: u64) -> queue::Command {
+        let delay = Some(Duration::from_secs(delay));
+        let request = wipe::Request { scope, reason: "lost".into(), pin: None, delay, expires: None };
+        self.run(move |tx, local| wipe::ask(tx, &local, name, request, &crate::channel::support)).await
+    }
+
+    async fn command(&self, id: crate::ids::CommandId) -> queue::Command {
+        self.run(move |tx, _| queue::command(tx, id)).await
+    }
+
+    async fn policy(&self, text: &'static str) {
+        let source = policies::Source::try_from(text.to_owned()).unwrap();
+        self.run(move |tx, local| {
+            let seen = policies::look(tx, &source)?;
+            policies::apply(tx, &local, &source, seen)
+        })
+        .await;
+    }
+
+    async fn allow(&self, name: &'static str) {
+        self.run(move |tx, local| access::set(tx, &local, name, None, access::Access::Allow, "known")).await;
+    }
+
+    fn came_through(&self) -> Vec<String> {
+        self.seen.lock().unwrap().iter().map(|(command, _)| command.clone()).filter(|c| c != "OPTIONS").collect()
+    }
+
+    async fn stop(&self) {
+        let running = self.running.lock().unwrap().take().unwrap();
+        running.stop().await;
+    }
+
+    async fn end(self) {
+        self.stop().await;
+        drop(std::fs::remove_dir_all(self.folder));
+    }
+}
+
+/// A mail client.
+#[derive(Clone)]
+struct Phone {
+    id: &'static str,
+    user: &'static str,
+    word: &'static str,
+    version: Version,
+    key: Presented,
+}
+
+/// An answer as a client reads it: the HTTP code, and the status in the document where there is one.
+#[derive(Debug, Clone, PartialEq)]
+enum Got {
+    Http(u16),
+    Status(u16),
+    Mail(String),
+}
+
+impl Phone {
+    fn new(id: &'static str) -> Self {
+        Self { id, user: ANN, word: WORD, version: Version::V14_1, key: Presented::Zero }
+    }
+
+    async fn post(&self, site: &Site, command: &str, body: impl Into<Body>) -> Response<Incoming> {
+        let path = format!("/Microsoft-Server-ActiveSync?Cmd={command}&DeviceId={}&DeviceType=iPhone&User=x", self.id);
+        let request = axum::http::Request::post("/").header("authorization", basic(self.user, self.word));
+        let request = request.header("MS-ASProtocolVersion", self.version.as_str());
+        let request = match self.key {
+            Presented::Absent => request,
+            Presented::Zero => request.header("X-MS-PolicyKey", "0"),
+            Presented::Key(key) => request.header("X-MS-PolicyKey", key.get().to_string()),
+        };
+        site.send(request, &path, body.into()).await
+    }
+
+    async fn ask(&self, site: &Site, command: &str) -> Got {
+        read(self.post(site, command, Body::empty()).await).await
+    }
+
+    async fn provision(&self, site: &Site, body: Said) -> Result<Element, u16> {
+        let told = DeviceInformation { model: Some("Phone9".into()), ..DeviceInformation::default() };
+        let information = matches!(body, Said::Policy(_)).then_some(told);
+        let body = Provision { device_information: information, body }.encode();
+        let answer = self.post(site, "Provision", body).await;
+        let status = answer.status().as_u16();
+        let bytes = answer.into_body().collect().await.unwrap().to_bytes();
+        lanyard_wbxml::decode(&bytes, &pages::PAGES, &Limits::SMALL).map(|document| document.root).map_err(|_| status)
+    }
+
+    /// Both phases; the policy document that came.
+    async fn provisioned(&mut self, site: &Site) -> Element {
+        self.key = Presented::Zero;
+        let first = self.provision(site, Said::Policy(PolicyType::Wbxml)).await.unwrap();
+        let key = key_of(&first).unwrap();
+        self.key = Presented::header(Some(&key));
+        let ack =
+            Said::Ack { kind: PolicyType::Wbxml, key: key.parse().unwrap(), outcome: Some(PolicyOutcome::Applied) };
+        let second = self.provision(site, ack).await.unwrap();
+        self.key = Presented::header(key_of(&second).as_deref());
+        first
+    }
+}
+
+/// The first text of an element of this name.
+fn text_of(root: &Element, name: &str) -> Option<String> {
+    if root.name() == Some(name) {
+        return Some(root.text().unwrap_or_default().to_string());
+    }
+    root.elements().find_map(|child| text_of(child, name))
+}
+
+fn key_of(root: &Element) -> Option<String> {
+    text_of(root, "PolicyKey")
+}
+
+async fn read(answer: Response<Incoming>) -> Got {
+    let status = answer.status();
+    let bytes = answer.into_body().collect().await.unwrap().to_bytes();
+    if !status.is_success() {
+        return Got::Http(status.as_u16());
+    }
+    match lanyard_wbxml::decode(&bytes, &pages::PAGES, &Limits::SMALL) {
+        Ok(document) => Got::Status(text_of(&document.root, "Status").unwrap().parse().unwrap()),
+        Err(_) => Got::Mail(String::from_utf8_lossy(&bytes).into_owned()),
+    }
+}
+
+fn passed() -> Got {
+    Got::Mail("from the mail server".into())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_login_is_proved_by_the_mail_server_and_an_unknown_client_waits() {
+    let site = Site::new(false).await;
+    let request = || axum::http::Request::builder().method("OPTIONS");
+    let offer = site.send(request().header("authorization", basic(ANN, WORD)), super::PATH, Body::empty()).await;
+    assert_eq!(offer.headers()["ms-asprotocolversions"], "12.1,14.1,16.1");
+    assert_eq!(offer.headers()["ms-asprotocolcommands"], "Sync,Ping,Provision");
+    let stranger = site.send(request().header("authorization", basic(ANN, "no")), super::PATH, Body::empty()).await;
+    assert_eq!(stranger.status(), 401);
+    assert_eq!(stranger.headers()["www-authenticate"], "Basic realm=\"m\"", "NTLM is not offered");
+
+    let mut phone = Phone::new("ApplA");
+    let wrong = Phone { word: "wrong", ..phone.clone() };
+    assert_eq!(wrong.ask(&site, "FolderSync").await, Got::Http(401));
+    assert!(site.device("ApplA").await.is_none(), "a wrong password leaves no trace");
+    assert_eq!(phone.ask(&site, "FolderSync").await, Got::Status(129));
+    let device = site.device("appla").await.unwrap();
+    assert_eq!((device.state(), device.user.as_str(), device.platform), ("quarantined", ANN, Platform::Ios));
+    let settings =
+        lanyard_activesync::settings::relay(&DeviceInformation { model: Some("M".into()), ..Default::default() });
+    assert_eq!(read(phone.post(&site, "Settings", settings).await).await, Got::Status(1));
+    assert_eq!(site.came_through(), [""; 0]);
+
+    site.allow("ApplA").await;
+    assert_eq!(phone.ask(&site, "FolderSync").await, passed());
+    let moved = phone.post(&site, "Find", "").await;
+    assert_eq!(moved.status().as_u16(), 451);
+    assert_eq!(moved.headers()["x-ms-location"], format!("{}{}", site.server.public_url, super::PATH));
+    assert_eq!(phone.ask(&site, "Find").await, passed(), "we go where the client would have gone");
+    assert_eq!(phone.ask(&site, "Search").await, Got::Status(142), "the mail server has a policy of its own");
+    let none = phone.provision(&site, Said::Policy(PolicyType::Wbxml)).await.unwrap();
+    assert_eq!(key_of(&none), None);
+    assert_eq!(phone.ask(&site, "Search").await, passed(), "its key goes along");
+    let large = vec![7_u8; 3_000_000];
+    assert_eq!(read(phone.post(&site, "SendMail", large).await).await, passed());
+    assert_eq!(site.seen.lock().unwrap().last().unwrap(), &("SendMail".to_string(), 3_000_000));
+    phone.version = Version::V12_1;
+    site.run(|tx, local| access::set(tx, &local, "ApplA", None, access::Access::Block, "")).await;
+    assert_eq!(phone.ask(&site, "FolderSync").await, Got::Http(403));
+    let encoded = axum::http::Request::post("/").header("content-encoding", "gzip");
+    let encoded = encoded.header("authorization", basic(ANN, WORD)).header("MS-ASProtocolVersion", "14.1");
+    let path = format!("{}?Cmd=Provision&DeviceId=a&DeviceType=b", super::PATH);
+    assert_eq!(site.send(encoded, &path, Body::from("x")).await.status(), 415);
+    site.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_policy_that_was_applied_is_not_read_again_at_a_check_in() {
+    let site = Site::new(true).await;
+    let source = policies::Source::try_from("name: p\nassign: all\ncamera: blocked\n".to_owned()).unwrap();
+    for carried_out in [false, true] {
+        let source = source.clone();
+        let known = site.run(move |tx, local| {
+            let seen = policies::look(tx, &source)?;
+            if carried_out {
+                policies::apply(tx, &local, &source, seen)?;
+            }
+            let Ok(kept) = policies::find(tx, "p") else { return Ok(false) };
+            Ok(std::ptr::eq(&*policies::file(&kept)?, source.file()))
+        });
+        assert_eq!(known.await, carried_out);
+    }
+    site.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wipe_ends_what_is_held_and_is_heard_even_after_the_password_changed() {
+    let site = Site::new(false).await;
+    site.run(|tx, local| settings::set(tx, &local, "eas.unknown", "allow")).await;
+    let (phone, other) = (Phone::new("A1"), Phone::new("B1"));
+    assert_eq!(phone.ask(&site, "FolderSync").await, passed());
+    assert_eq!(other.ask(&site, "FolderSync").await, passed());
+    let mut stream = phone.post(&site, "Sync", "x").await.into_body();
+    assert_eq!(stream.frame().await.unwrap().unwrap().into_data().unwrap(), "piece");
+    let started = Instant::now();
+    let asked = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        site.wipe("A1", queue::Scope::Full, 0).await
+    };
+    let (held, wipe) = tokio::join!(phone.ask(&site, "Ping"), asked);
+    assert_eq!(held, Got::Status(7), "FolderSync first");
+    assert!(started.elapsed() < Duration::from_secs(10));
+    assert!(stream.frame().await.unwrap().is_err(), "a Sync under way is cut");
+    assert_eq!(phone.ask(&site, "FolderSync").await, Got::Status(140));
+    assert_eq!(site.command(wipe.id).await.state, queue::State::Queued, "nothing was told yet");
+
+    let thief = Phone { word: "changed", ..phone.clone() };
+    let ack = || Said::WipeAck { scope: WipeScope::Device, ok: true };
+    assert!(text_of(&thief.provision(&site, Said::Empty).await.unwrap(), "RemoteWipe").is_some());
+    assert!(
+        text_of(&thief.provision(&site, ack()).await.unwrap(), "RemoteWipe").is_some(),
+        "believed is only who is known"
+    );
+    assert_eq!(other.ask(&site, "Provision").await, Got::Status(1));
+    assert_eq!(Phone { word: "changed", ..other.clone() }.provision(&site, Said::Empty).await.unwrap_err(), 401);
+    assert_eq!(site.command(wipe.id).await.state, queue::State::Sent);
+
+    let failed = phone.provision(&site, Said::WipeAck { scope: WipeScope::Device, ok: false }).await.unwrap();
+    assert_eq!(text_of(&failed, "Status").as_deref(), Some("2"));
+    for _ in 0..2 {
+        assert_eq!(text_of(&phone.provision(&site, ack()).await.unwrap(), "Status").as_deref(), Some("1"));
+        let ended = site.command(wipe.id).await;
+        assert_eq!((ended.state, ended.evidence.len()), (queue::State::Confirmed, 1));
+    }
+    assert_eq!(phone.ask(&site, "FolderSync").await, Got::Status(129));
+    assert_eq!(site.device("A1").await.unwrap().life, Life::Wiped);
+    site.allow("A1").await;
+    assert_eq!(phone.ask(&site, "FolderSync").await, passed());
+    assert_eq!(text_of(&phone.provision(&site, ack()).await.unwrap(), "Status").as_deref(), Some("1"));
+    assert_eq!(site.device("A1").await.unwrap().life, Life::Enrolled, "a replay wipes nobody");
+    site.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_told_yet_or_at_all() {
+    let site = Site::new(false).await;
+    site.run(|tx, local| settings::set(tx, &local, "eas.unknown", "allow")).await;
+    let old = Phone { version: Version::V14_0, ..Phone::new("Old") };
+    let new = Phone { version: Version::V16_1, ..Phone::new("New") };
+    for phone in [&old, &new] {
+        assert_eq!(phone.ask(&site, "FolderSync").await, passed());
+    }
+    let undo = site.wipe("New", queue::Scope::Selective, 3600).await;
+    assert_eq!(new.ask(&site, "FolderSync").await, Got::Status(111), "shut in its undo window, and heard of later");
+    assert_eq!(text_of(&new.provision(&site, Said::Empty).await.unwrap(), "AccountOnlyRemoteWipe"), None);
+    let id = undo.id;
+    site.run(move |tx, local| wipe::cancel(tx, &local, id, true)).await;
+    assert_eq!(new.ask(&site, "FolderSync").await, passed());
+    let wipe = site.wipe("New", queue::Scope::Selective, 0).await;
+    assert!(text_of(&new.provision(&site, Said::Empty).await.unwrap(), "AccountOnlyRemoteWipe").is_some());
+    let wrong = Said::WipeAck { scope: WipeScope::Device, ok: true };
+    assert!(text_of(&new.provision(&site, wrong).await.unwrap(), "AccountOnlyRemoteWipe").is_some());
+    new.provision(&site, Said::WipeAck { scope: WipeScope::Account, ok: true }).await.unwrap();
+    assert_eq!(site.command(wipe.id).await.state, queue::State::Confirmed);
+
+    let wipe = site.wipe("Old", queue::Scope::Selective, 0).await;
+    assert_eq!(old.ask(&site, "FolderSync").await, Got::Status(129));
+    let ended = site.command(wipe.id).await;
+    assert_eq!(ended.state, queue::State::Presumed);
+    assert!(ended.evidence[0].detail.ends_with("data already on the device stays"), "{:?}", ended.evidence);
+    assert_eq!(site.device("Old").await.unwrap().state(), "retired");
+    site.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_of_policy_reaches_what_is_held() {
+    let site = Site::new(false).await;
+    site.run(|tx, local| settings::set(tx, &local, "eas.unknown", "allow")).await;
+    let mut phone = Phone::new("P1");
+    assert_eq!(phone.ask(&site, "FolderSync").await, passed(), "no policy, no key");
+    site.policy("name: p\nassign: all\npasscode: {min_length: 6}\nactivesync: {AllowBluetooth: 0}\n").await;
+    assert_eq!(phone.ask(&site, "FolderSync").await, Got::Status(142));
+    assert_eq!(phone.ask(&site, "Ping").await, Got::Status(7));
+    let document = phone.provisioned(&site).await;
+    for (name, want) in [("MinDevicePasswordLength", "6"), ("AllowBluetooth", "0"), ("AllowCamera", "1")] {
+        assert_eq!(text_of(&document, name).as_deref(), Some(want), "{name}");
+    }
+    assert_eq!(phone.ask(&site, "FolderSync").await, passed());
+    assert_eq!(site.device("P1").await.unwrap().model.as_deref(), Some("Phone9"));
+    let [covered] =
+        <[policies::Covered; 1]>::try_from(site.run(|tx, _| policies::coverage_page(tx, "p", None, 10)).await.0)
+            .unwrap_or_else(|_| panic!("one device"));
+    assert_eq!(covered.state, crate::policy::DeviceState::Partly, "acknowledged, and proved of no single setting");
+
+    let change = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        site.policy("name: p\nassign: all\npasscode: {min_length: 8}\n").await;
+    };
+    let (held, ()) = tokio::join!(phone.ask(&site, "Ping"), change);
+    assert_eq!(held, Got::Status(7));
+    assert_eq!(phone.ask(&site, "FolderSync").await, Got::Status(143));
+    let document = phone.provisioned(&site).await;
+    assert_eq!(text_of(&document, "AllowBluetooth").as_deref(), Some("2"), "what is dropped is sent as its default");
+    site.run(|tx, local| {
+        let seen = policies::look_at_end(tx, "p")?;
+        policies::delete(tx, &local, "p", seen)
+    })
+    .await;
+    assert_eq!(phone.ask(&site, "FolderSync").await, Got::Status(143), "restrictions are taken back");
+    let document = phone.provisioned(&site).await;
+    assert_eq!(text_of(&document, "DevicePasswordEnabled").as_deref(), Some("0"));
+    phone.key = Presented::Absent;
+    assert_eq!(phone.ask(&site, "FolderSync").await, passed());
+    let none = phone.provision(&site, Said::Policy(PolicyType::Wbxml)).await.unwrap();
+    assert_eq!(key_of(&none), None);
+    site.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn held_pings_end_with_the_server_and_give_way_to_new_ones() {
+    let site = Site::new(false).await;
+    site.run(|tx, local| settings::set(tx, &local, "eas.unknown", "allow")).await;
+    let (phone, other) = (Phone::new("S1"), Phone::new("S2"));
+    let later = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        phone.post(&site, "Ping", "").await
+    };
+    tokio::select! {
+        answer = phone.ask(&site, "Ping") => assert_eq!(answer, Got::Status(1), "a newer one took its place"),
+        _ = later => panic!("the newer one is held"),
+    }
+    let site = Arc::new(site);
+    let held: Vec<_> = [phone, other]
+        .into_iter()
+        .map(|phone| {
+            let site = site.clone();
+            tokio::spawn(async move { phone.ask(&site, "Ping").await })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let started = Instant::now();
+    site.stop().await;
+    assert!(started.elapsed() < Duration::from_secs(9));
+    for held in held {
+        assert_eq!(held.await.unwrap(), Got::Status(1));
+    }
+    drop(std::fs::remove_dir_all(&site.folder));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_managed_phone_that_reads_mail_is_one_device_of_one_user() {
+    let site = Site::new(false).await;
+    site.run(|tx, local| settings::set(tx, &local, "eas.unknown", "allow")).await;
+    let managed = |user: &'static str, mail_id: &'static str| {
+        move |tx: &mut Tx<'_>, _: Actor| {
+            let mut device = Device::new(tx.new_id(), user, Ownership::Corporate, Platform::Ios, tx.now());
+            device.mail_id = Some(mail_id.into());
+            let (id, udid) = (tx.new_id(), format!("UDID-{mail_id}"));
+            let enrolled = crate::fleet::registry::EnrolmentState::Enrolled;
+            let new = crate::fleet::registry::Enrolment::new(id, Channel::Apple, &udid, enrolled, tx.now());
+            device.enrolments.push(new);
+            lookup::claim(tx, lookup::MAIL_ID, mail_id, device.id)?;
+            tx.put(&device)?;
+            Ok(device.id)
+        }
+    };
+    let mine = site.run(managed("Ann@Example.org", "MINE")).await;
+    let others = site.run(managed("bob@example.org", "BOBS")).await;
+    let (joined, apart) = (Phone::new("mine"), Phone::new("bobs"));
+    for phone in [&joined, &apart] {
+        assert_eq!(phone.ask(&site, "FolderSync").await, passed());
+    }
+    assert_eq!(site.device("mine").await.unwrap().id, mine);
+    assert_ne!(site.device("bobs").await.unwrap().id, others);
+    let wipe = site.run(move |tx, local| {
+        let request =
+            wipe::Request { scope: queue::Scope::Full, reason: "x".into(), pin: None, delay: None, expires: None };
+        wipe::ask(tx, &local, &mine.to_string(), request, &crate::channel::support)
+    });
+    assert_eq!(wipe.await.channel, Channel::Apple);
+    assert_eq!(joined.ask(&site, "FolderSync").await, Got::Status(129), "before the phone itself has answered");
+    assert_eq!(
+        joined.ask(&site, "Provision").await,
+        Got::Status(1),
+        "the phone hears of it over Apple's channel alone"
+    );
+    assert_eq!(apart.ask(&site, "FolderSync").await, passed());
+    site.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_mail_server_that_asks_nobody_gets_in() {
+    let open = Site::new(true).await;
+    assert_eq!(Phone::new("A").ask(&open, "FolderSync").await, Got::Http(503));
+    assert!(open.device("A").await.is_none());
+    open.end().await;
+    for upstream in [None, Some("http://127.0.0.1:9/eas".to_string())] {
+        let site = Site::before(upstream, Seen::default()).await;
+        assert_eq!(Phone::new("A").ask(&site, "FolderSync").await, Got::Http(503));
+        let asked = "<Autodiscover><Request><EMailAddress>a@b</EMailAddress></Request></Autodiscover>";
+        let answer =
+            site.send(axum::http::Request::post("/"), "/Autodiscover/Autodiscover.xml", Body::from(asked)).await;
+        let xml = String::from_utf8(answer.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap();
+        let url = format!("<Url>{}{}</Url>", site.server.public_url, super::PATH);
+        assert!(xml.contains(&url), "{xml}");
+        site.end().await;
+    }
+}

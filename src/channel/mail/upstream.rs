@@ -1,0 +1,266 @@
+//! To the mail server and back: what of a request's head goes on, and what of the answer's. Bodies are streamed both ways.
+
+use super::{PATH, gateway::Gateway, login::Login, refusal::Refusal};
+use crate::http::{limits::BODY_IDLE, outgoing::OutgoingError};
+use axum::{
+    body::Body,
+    http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, Uri, header, request::Parts},
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use hyper::body::{Frame, Incoming, SizeHint};
+use lanyard_activesync::{
+    PolicyKey,
+    options::{self, COMMANDS_HEADER, VERSIONS_HEADER},
+    packed,
+};
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+use tokio::time::Sleep;
+
+/// Longer than any command's answer may be held (Ping and Sync: 59 minutes).
+pub(super) const ANSWER_TIME: Duration = Duration::from_secs(3700);
+
+/// Between two neighbours only (RFC 9110 7.6.1), or meant for us.
+const NOT_PASSED: [&str; 14] = [
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "expect",
+    "host",
+    "content-length",
+    "client-cert",
+    "client-cert-chain",
+];
+pub(super) const POLICY_KEY: &str = "x-ms-policykey";
+
+/// The mail server's address with a query.
+pub(super) fn address(upstream: &Uri, query: Option<&str>) -> Option<Uri> {
+    let path = match upstream.path() {
+        "" | "/" => PATH,
+        path => path,
+    };
+    let target = match query {
+        Some(query) => format!("{path}?{query}"),
+        None => path.to_string(),
+    };
+    let mut parts = upstream.clone().into_parts();
+    parts.path_and_query = Some(target.parse().ok()?);
+    Uri::from_parts(parts).ok()
+}
+
+/// A client's request as it goes on: the same, with the mail server's own policy key or none in place of ours, and without what is
+/// between neighbours only.
+pub(super) fn request(
+    upstream: &Uri,
+    head: &Parts,
+    login: Option<&Login>,
+    key: Option<PolicyKey>,
+    body: Body,
+) -> Result<Request<Body>, Refusal> {
+    let query = packed::with_key(head.uri.query().unwrap_or_default(), key).map_err(Refusal::Head)?;
+    let mut onward = Request::new(body);
+    *onward.method_mut() = head.method.clone();
+    *onward.uri_mut() = address(upstream, Some(&query)).ok_or(Refusal::NoUpstream)?;
+    let headers = onward.headers_mut();
+    copy(&head.headers, headers);
+    headers.remove(POLICY_KEY);
+    if let Some(key) = key {
+        headers.insert(POLICY_KEY, HeaderValue::from(key.get()));
+    }
+    headers.remove(header::AUTHORIZATION);
+    if let Some(login) = login {
+        headers.insert(header::AUTHORIZATION, login.value().clone());
+    }
+    Ok(onward)
+}
+
+fn copy(from: &HeaderMap, to: &mut HeaderMap) {
+    let named: Vec<HeaderName> = from
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|list| list.split(','))
+        .filter_map(|name| HeaderName::try_from(name.trim()).ok())
+        .collect();
+    for (name, value) in from {
+        if !NOT_PASSED.contains(&name.as_str()) && !named.contains(name) {
+            to.append(name.clone(), value.clone());
+        }
+    }
+}
+
+/// The head of the mail server's answer as it goes back.
+pub(super) fn head(answer: &hyper::Response<Incoming>) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = answer.status();
+    let headers = response.headers_mut();
+    copy(answer.headers(), headers);
+    for (name, rewrite) in
+        [(VERSIONS_HEADER, options::versions as fn(&str) -> String), (COMMANDS_HEADER, options::commands)]
+    {
+        let Some(said) = headers.get(name).and_then(|v| v.to_str().ok()).map(rewrite) else { continue };
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(said)) {
+            headers.insert(name, value);
+        }
+    }
+    keep_logins_that_pass(headers);
+    response
+}
+
+/// NTLM and Negotiate hold for one connection: what is offered must work through us.
+fn keep_logins_that_pass(headers: &mut HeaderMap) {
+    let offered: Vec<HeaderValue> = headers.get_all(header::WWW_AUTHENTICATE).iter().cloned().collect();
+    headers.remove(header::WWW_AUTHENTICATE);
+    for offer in offered {
+        let scheme =
+            offer.to_str().unwrap_or_default().split([' ', ',']).next().unwrap_or_default().to_ascii_lowercase();
+        if scheme != "ntlm" && scheme != "negotiate" {
+            headers.append(header::WWW_AUTHENTICATE, offer);
+        }
+    }
+}
+
+/// A refusal of the mail server's to our own OPTIONS: its head alone.
+pub(super) fn refused(answer: &hyper::Response<Incoming>) -> Response {
+    let mut response = head(answer);
+    for name in [header::CONTENT_TYPE, header::CONTENT_ENCODING] {
+        response.headers_mut().remove(name);
+    }
+    if response.status() == StatusCode::UNAUTHORIZED && !response.headers().contains_key(header::WWW_AUTHENTICATE) {
+        return Refusal::NoLogin.into_response();
+    }
+    response
+}
+
+/// The server that 451 names: one to call, and no less guarded than the mail server that says so.
+pub(super) fn moved(upstream: &Uri, answer: &hyper::Response<Incoming>) -> Option<Uri> {
+    let said = answer.headers().get("x-ms-location")?.to_str().ok()?;
+    next_server(upstream, said)
+}
+
+fn next_server(upstream: &Uri, said: &str) -> Option<Uri> {
+    let uri: Uri = said.trim().parse().ok()?;
+    let scheme = uri.scheme_str().filter(|scheme| *scheme == "https" || upstream.scheme_str() == Some("http"))?;
+    let plain = uri.authority().is_some_and(|at| !at.as_str().contains('@')) && ["http", "https"].contains(&scheme);
+    plain.then_some(uri)
+}
+
+impl Gateway {
+    /// One request and the head of its answer.
+    pub(super) async fn send(&self, onward: Request<Body>) -> Result<hyper::Response<Incoming>, Refusal> {
+        match tokio::time::timeout(ANSWER_TIME, self.server.outgoing.send(onward)).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(away(&error)),
+            Err(_) => Err(Refusal::Away),
+        }
+    }
+}
+
+/// A request's body as it comes, given up where it stands still.
+pub(super) fn streamed(body: Body) -> Body {
+    Body::new(Streamed { body, idle: None })
+}
+
+struct Streamed {
+    body: Body,
+    idle: Option<Pin<Box<Sleep>>>,
+}
+
+impl hyper::body::Body for Streamed {
+    type Data = Bytes;
+    type Error = axum::BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) {
+            self.idle = None;
+            return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
+        }
+        let idle = self.idle.get_or_insert_with(|| Box::pin(tokio::time::sleep(BODY_IDLE)));
+        match idle.as_mut().poll(cx) {
+            Poll::Ready(()) => Poll::Ready(Some(Err("the body stopped coming".into()))),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+fn away(error: &OutgoingError) -> Refusal {
+    tracing::warn!(%error, "mail server");
+    Refusal::Away
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_keeps_the_upstreams_path() {
+        let upstream: Uri = "http://mail:81/eas".parse().unwrap();
+        assert_eq!(address(&upstream, Some("Cmd=Sync&User=a%20b")).unwrap(), "http://mail:81/eas?Cmd=Sync&User=a%20b");
+        assert_eq!(address(&"https://mail".parse().unwrap(), None).unwrap(), format!("https://mail{PATH}").as_str());
+    }
+
+    #[test]
+    fn a_move_never_loses_tls_or_carries_a_password() {
+        for (upstream, said, taken) in [
+            ("https://a/eas", "https://b/Microsoft-Server-ActiveSync", true),
+            ("https://a/eas", "http://b/x", false),
+            ("http://a/eas", "http://b/x", true),
+            ("http://a/eas", "ftp://b/x", false),
+            ("https://a/eas", "https://u:p@b/x", false),
+            ("https://a/eas", "/x", false),
+        ] {
+            assert_eq!(next_server(&upstream.parse().unwrap(), said).is_some(), taken, "{upstream} {said}");
+        }
+    }
+
+    #[test]
+    fn what_is_between_neighbours_stays_there() {
+        let mut from = HeaderMap::new();
+        for (name, value) in [
+            ("connection", "close, X-Hop"),
+            ("x-hop", "1"),
+            ("transfer-encoding", "chunked"),
+            ("cookie", "a=b"),
+            ("content-encoding", "gzip"),
+            ("client-cert", ":AA==:"),
+        ] {
+            from.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        let mut to = HeaderMap::new();
+        copy(&from, &mut to);
+        let mut names: Vec<&str> = to.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["content-encoding", "cookie"]);
+    }
+
+    #[test]
+    fn logins_that_hold_for_a_connection_are_not_offered() {
+        let mut headers = HeaderMap::new();
+        for offer in ["Negotiate", "NTLM", "Basic realm=\"x\"", "Bearer"] {
+            headers.append(header::WWW_AUTHENTICATE, HeaderValue::from_static(offer));
+        }
+        keep_logins_that_pass(&mut headers);
+        assert_eq!(
+            headers.get_all(header::WWW_AUTHENTICATE).iter().collect::<Vec<_>>(),
+            ["Basic realm=\"x\"", "Bearer"]
+        );
+    }
+}

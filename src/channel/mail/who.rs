@@ -1,0 +1,285 @@
+//! Which enrolment asks: by its certificate, which belongs to the first DeviceId that shows it; or by a login that the mail server
+//! took, which is weaker. A DeviceId is a claim, and counts only together with its user.
+
+use super::{login::User, refusal::Refusal};
+use crate::{
+    channel::identity,
+    error::Result,
+    fleet::{
+        audit,
+        enrol::{self, Claim},
+        queue::{Command, State, ending},
+        registry::{
+            Channel, Credential, Device, Enrolment, EnrolmentState, Life, Ownership, Platform, Standing, lookup, tries,
+            users,
+        },
+        settings,
+    },
+    http::Peer,
+    ids::{EnrolmentId, Fingerprint},
+    server::Server,
+    store::Tx,
+};
+use axum::http::HeaderMap;
+use lanyard_activesync::Request;
+
+/// New clients that one login may bring in an hour. Each is a record for ever, and whoever has the password could make up any number.
+const NEW_CLIENTS: usize = 20;
+
+/// What a request brings to say whose it is.
+#[derive(Debug, Clone)]
+pub(super) struct Asker {
+    /// The certificate.
+    pub(super) shown: Option<Fingerprint>,
+    /// The name in the login.
+    pub(super) login: Option<String>,
+    /// The mail server took the login, or a certificate makes it needless.
+    pub(super) proved: bool,
+    /// Under this name certificates are asked for.
+    pub(super) asked: bool,
+}
+
+/// An enrolment and its device.
+pub(super) struct Who {
+    pub(super) device: Device,
+    pub(super) enrolment: EnrolmentId,
+}
+
+/// The certificate of a request.
+pub(super) fn shown(
+    server: &Server,
+    peer: &Peer,
+    headers: &HeaderMap,
+) -> std::result::Result<Option<Fingerprint>, Refusal> {
+    identity::certificate(server, peer, headers).map_err(|_| Refusal::Unreadable)
+}
+
+/// Whether a certificate may be shown here at all, by whatever device.
+pub(super) fn check(tx: &mut Tx<'_>, shown: &Fingerprint) -> Result<std::result::Result<(), Refusal>> {
+    let (standing, credential, _) = identity::judge(tx, shown)?;
+    let Some(credential) = credential else { return Ok(Err(Refusal::Stranger)) };
+    Ok(admissible(tx, standing, &credential)?.map(drop))
+}
+
+/// Blocked and ended enrolments are told so in the protocol's own words; the others are turned away.
+fn admissible(
+    tx: &mut Tx<'_>,
+    standing: Standing,
+    credential: &Credential,
+) -> Result<std::result::Result<(), Refusal>> {
+    let ground = match standing {
+        _ if credential.channel != Channel::Activesync => "the certificate is another channel's",
+        Standing::Good | Standing::Ended | Standing::Blocked => return Ok(Ok(())),
+        other => other.ground(),
+    };
+    identity::note_refusal(tx, credential, ground)?;
+    Ok(Err(Refusal::Denied))
+}
+
+/// The enrolment that asks. A certificate is bound, and an unknown client recorded, by its first request.
+pub(super) fn find(tx: &mut Tx<'_>, asker: &Asker, request: &Request) -> Result<std::result::Result<Who, Refusal>> {
+    let user = match &asker.login {
+        Some(login) => Some(User::of(tx, login)?),
+        None => None,
+    };
+    match (&asker.shown, user) {
+        (Some(shown), user) => by_certificate(tx, shown, user.as_ref(), request),
+        (None, Some(user)) => by_login(tx, asker, &user, request),
+        (None, None) => Ok(Err(Refusal::NoLogin)),
+    }
+}
+
+fn by_certificate(
+    tx: &mut Tx<'_>,
+    shown: &Fingerprint,
+    user: Option<&User>,
+    request: &Request,
+) -> Result<std::result::Result<Who, Refusal>> {
+    let (standing, credential, device) = identity::judge(tx, shown)?;
+    let Some(credential) = credential else { return Ok(Err(Refusal::Stranger)) };
+    if let Err(refusal) = admissible(tx, standing, &credential)? {
+        return Ok(Err(refusal));
+    }
+    let bound = device.as_ref().and_then(|d| d.enrolment(credential.enrolment));
+    let ground = if bound.is_some_and(|e| !e.identity.eq_ignore_ascii_case(request.device_id.as_str())) {
+        Some("the certificate belongs to another device")
+    } else if user.is_some_and(|user| !user.may_be(&credential.user)) {
+        Some("the login is another user's")
+    } else {
+        None
+    };
+    if let Some(ground) = ground {
+        identity::note_refusal(tx, &credential, ground)?;
+        return Ok(Err(Refusal::Denied));
+    }
+    let settled = bound
+        .is_some_and(|e| e.state != EnrolmentState::Pending && e.renewed.as_ref().is_none_or(|c| c.sha256 != *shown));
+    match device {
+        Some(device) if settled => Ok(Ok(Who { device, enrolment: credential.enrolment })),
+        _ => begin(tx, shown, user, request).map(Ok),
+    }
+}
+
+/// The first request with a certificate: the enrolment is complete, and takes the place of a former one of the same name.
+fn begin(tx: &mut Tx<'_>, shown: &Fingerprint, user: Option<&User>, request: &Request) -> Result<Who> {
+    let (mut device, enrolment) = enrol::bind(tx, shown, &claim(request))?;
+    if let Some(user) = user {
+        users::note(tx, Channel::Activesync, &device.user, &user.login)?;
+    }
+    if enrol::complete(tx, &mut device, enrolment, shown)? {
+        open_after_wipe(tx, &mut device)?;
+        for former in device.enrolments.clone().iter().filter(|e| !e.is_live()) {
+            ending::hand_over(tx, &mut device, former.id)?;
+        }
+        tx.put(&device)?;
+    }
+    Ok(Who { device, enrolment })
+}
+
+/// A wipe that has ended shuts out what was there. An invitation is an administrator's word, and what comes of it begins anew.
+fn open_after_wipe(tx: &mut Tx<'_>, device: &mut Device) -> Result<()> {
+    let Some(id) = device.mail_shut else { return Ok(()) };
+    let gone = |c: &Command| !device.enrolment(c.enrolment).is_some_and(Enrolment::is_live);
+    let over = tx.get::<Command>(id)?.is_none_or(|c| match c.state {
+        State::Confirmed | State::Presumed => true,
+        // It failed since the enrolment that carried it was ended.
+        State::Failed | State::Expired => gone(&c),
+        _ => false,
+    });
+    if over {
+        device.mail_shut = None;
+    }
+    Ok(())
+}
+
+fn claim(request: &Request) -> Claim {
+    Claim {
+        identity: request.device_id.to_string(),
+        platform: platform(&request.device_type),
+        serial: None,
+        name: None,
+        model: None,
+        os_version: None,
+        mail_id: None,
+        hardware_id: None,
+    }
+}
+
+fn platform(device_type: &str) -> Platform {
+    let said = device_type.to_ascii_lowercase();
+    let names = [
+        ("ipad", Platform::Ipados),
+        ("iphone", Platform::Ios),
+        ("ipod", Platform::Ios),
+        ("android", Platform::Android),
+        ("samsung", Platform::Android),
+        ("windowsmail", Platform::Windows),
+        ("windowsoutlook", Platform::Windows),
+        ("wp8", Platform::WindowsPhone),
+        ("windowsphone", Platform::WindowsPhone),
+    ];
+    names.iter().find(|(name, _)| said.contains(name)).map_or(Platform::Other, |(_, platform)| *platform)
+}
+
+fn by_login(
+    tx: &mut Tx<'_>,
+    asker: &Asker,
+    user: &User,
+    request: &Request,
+) -> Result<std::result::Result<Who, Refusal>> {
+    let known = lookup::enrolment(tx, Channel::Activesync, request.device_id.as_str(), &user.name)?;
+    let Some((device, id)) = known else {
+        // Nothing is written for a login that nobody has proved.
+        if !asker.proved {
+            return Ok(Err(Refusal::NoLogin));
+        }
+        let who = format!("mail client {}", user.name.to_lowercase());
+        return match tries::within(tx, &who, NEW_CLIENTS)? {
+            None => Ok(Err(Refusal::TooManyClients)),
+            Some(tries) => {
+                tries.count(tx)?;
+                unknown(tx, user, request).map(Ok)
+            }
+        };
+    };
+    let ground = match device.enrolment(id) {
+        Some(e) if e.certificate.is_some() => Some("no certificate was shown"),
+        Some(e) if e.state == EnrolmentState::Revoked => Some("the enrolment is revoked"),
+        _ => None,
+    };
+    match ground {
+        None => Ok(Ok(Who { device, enrolment: id })),
+        Some(_) if !asker.proved => Ok(Err(Refusal::NoLogin)),
+        Some(_) if !asker.asked => Ok(Err(Refusal::WrongName)),
+        Some(ground) => {
+            identity::note_refusal_of(tx, Some(device.id), id, ground)?;
+            Ok(Err(Refusal::Denied))
+        }
+    }
+}
+
+/// A client that nobody invited, of a user whom the mail server knows: recorded, and let in or not as the settings say.
+fn unknown(tx: &mut Tx<'_>, user: &User, request: &Request) -> Result<Who> {
+    let state = match settings::text(tx, "eas.unknown")?.as_deref() {
+        Some("allow") => EnrolmentState::Enrolled,
+        Some("block") => EnrolmentState::Blocked,
+        _ => EnrolmentState::Quarantined,
+    };
+    let claim = claim(request);
+    let id: EnrolmentId = tx.new_id();
+    let mut device = match join(tx, user, &claim.identity, id)? {
+        Some(device) => device,
+        None => {
+            let ownership = match settings::text(tx, "eas.unknown_ownership")?.as_deref() {
+                Some("personal") => Ownership::Personal,
+                _ => Ownership::Corporate,
+            };
+            Device::new(tx.new_id(), &user.name, ownership, claim.platform, tx.now())
+        }
+    };
+    let new = Enrolment::new(id, Channel::Activesync, &claim.identity, state, tx.now());
+    device.enrolments.push(Enrolment { last_seen: Some(tx.now()), ..new });
+    lookup::claim(tx, Channel::Activesync.as_str(), &claim.identity, device.id)?;
+    users::join(tx, &device)?;
+    users::note(tx, Channel::Activesync, &device.user, &user.login)?;
+    tx.put(&device)?;
+    let detail = format!("device {}, by password", device.id);
+    audit::Event::of("device", "enrolment.complete", id)
+        .on(device.id)
+        .outcome(device.enrolment(id).map_or("", |e| e.state_within(device.life)))
+        .detail(&detail)
+        .note(tx)?;
+    Ok(Who { device, enrolment: id })
+}
+
+/// The same user's device that told this client's name over another channel.
+fn join(tx: &mut Tx<'_>, user: &User, identity: &str, id: EnrolmentId) -> Result<Option<Device>> {
+    let same_user = |device: &Device| device.user.to_lowercase() == user.name.to_lowercase();
+    let found = lookup::claimants(tx, lookup::MAIL_ID, identity)?;
+    let others = lookup::claimants(tx, Channel::Activesync.as_str(), identity)?;
+    if found.iter().chain(&others).any(|device| !same_user(device)) {
+        let detail = "another user's device goes by the same name; nothing was joined";
+        audit::Event::of("device", "device.name_taken", id).by(id).outcome("noted").detail(detail).note(tx)?;
+    }
+    let mut joins = found.into_iter().filter(|d| user.whole && same_user(d) && d.live().next().is_some());
+    Ok(joins.find(|d| !matches!(d.life, Life::Retired | Life::Wiped)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn device_types_name_platforms() {
+        for (text, want) in [
+            ("iPhone", Platform::Ios),
+            ("iPad", Platform::Ipados),
+            ("SAMSUNGSMG991B", Platform::Android),
+            ("Android", Platform::Android),
+            ("WindowsMail", Platform::Windows),
+            ("TbSync", Platform::Other),
+        ] {
+            assert_eq!(platform(text), want, "{text}");
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! OMA-DM, as Windows speaks it: enrolment by SOAP, then sessions over mutual TLS, in which the certificate says who asks.
+//!
+//! Read on in `enrolment.rs` (invitation to certificate), `provision.rs` (what a PC is set up with), `session.rs` (one message to
+//! its answer), `errand.rs` (what goes out), `policy.rs` (settings and their reading back), `facts.rs` (what a device is).
+
+mod answers;
+pub(super) mod enrolment;
+mod errand;
+mod facts;
+mod policy;
+mod provision;
+mod rehearsal;
+mod session;
+
+pub(crate) use session::KINDS;
+
+use super::identity;
+use crate::{
+    error::{Error, Result},
+    fleet::registry::{Channel, Credential, Device, Standing},
+    http::{
+        Peer,
+        limits::{BODY_IDLE, LARGE_BODY, read_whole},
+    },
+    ids::Fingerprint,
+    server::Server,
+    store::Tx,
+};
+use axum::{
+    Router,
+    extract::{Extension, Request, State},
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use lanyard_omadm::syncml::{ContentType, Message};
+use std::sync::Arc;
+
+/// Where sessions go: devices keep it for ever.
+pub const DM_PATH: &str = "/omadm";
+/// Discovery; the host's name is Windows' to guess, the path is Windows' own.
+pub const DISCOVERY_PATH: &str = "/EnrollmentServer/Discovery.svc";
+/// What certificate requests should look like.
+pub const POLICY_PATH: &str = "/EnrollmentServer/Policy.svc";
+/// Certificates, first and renewed ones: devices keep it for ever.
+pub const ENROLMENT_PATH: &str = "/EnrollmentServer/Enrollment.svc";
+/// The name of our account on a device, part of node paths: devices keep it for ever.
+pub const PROVIDER_ID: &str = "Lanyard";
+
+/// Why a device is not served. What it means on the wire is decided in [`Refusal::into_response`] alone.
+#[derive(Debug)]
+enum Refusal {
+    /// The body cannot be read, or no certificate was shown where one was asked for.
+    Unreadable(&'static str),
+    /// Not SyncML by its own account.
+    MediaType,
+    /// Nobody is asked for a certificate under this name.
+    WrongName,
+    /// The certificate does not stand for an enrolment that is served.
+    Identity(Standing),
+    /// Our fault, or the store's.
+    Fault(Error),
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Forbidden { .. } => Self::Identity(Standing::Unknown),
+            other => Self::Fault(other),
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Unreadable(what) => (StatusCode::BAD_REQUEST, format!("{what}\n")).into_response(),
+            Self::MediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "SyncML is taken here\n").into_response(),
+            Self::WrongName => {
+                (StatusCode::MISDIRECTED_REQUEST, "ask under the server's public name\n").into_response()
+            }
+            Self::Identity(_) => (StatusCode::FORBIDDEN, "refused\n").into_response(),
+            Self::Fault(Error::Store(_)) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+            // A text that cannot be taken.
+            Self::Fault(error @ Error::Invalid { .. }) => {
+                (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response()
+            }
+            Self::Fault(error) => {
+                tracing::error!(%error, "omadm");
+                StatusCode::INTERNAL_SERVER_ERROR.into_response()
+            }
+        }
+    }
+}
+
+/// Enrolment and sessions.
+pub fn router(server: Arc<Server>) -> Router {
+    Router::new()
+        .route(DISCOVERY_PATH, get(StatusCode::OK).post(enrolment::message))
+        .route(POLICY_PATH, post(enrolment::message))
+        .route(ENROLMENT_PATH, post(enrolment::message))
+        .route(DM_PATH, post(message))
+        .with_state(server)
+}
+
+async fn message(
+    State(server): State<Arc<Server>>,
+    Extension(peer): Extension<Arc<Peer>>,
+    request: Request,
+) -> Response {
+    let answer = async {
+        // Before the body: strangers shall not make us read eight megabytes.
+        let shown = shown(&server, &peer, request.headers())?;
+        let form = form(&request)?;
+        let (_, body) = match read_whole(request, LARGE_BODY, BODY_IDLE).await {
+            Ok(whole) => whole,
+            Err(error) => return Ok(error.into_response()),
+        };
+        if let Some(answer) = rehearsal::answer(&server, &shown, form, &body) {
+            return Ok(reply(form, answer)); // most idle sessions end here
+        }
+        let message = Message::parse(&body, form).map_err(|error| {
+            tracing::debug!(%error, "omadm: unreadable");
+            Refusal::Unreadable("this is no SyncML message")
+        })?;
+        let answer = session::take(&server, shown, message, form, &body).await?;
+        Ok(reply(answer.content_type, answer.body))
+    };
+    answer.await.unwrap_or_else(|refusal: Refusal| {
+        if let Refusal::Identity(Standing::Unknown) | Refusal::Unreadable(_) = &refusal {
+            server.strangers.count(peer.address.ip());
+        }
+        refusal.into_response()
+    })
+}
+
+fn reply(form: ContentType, body: Vec<u8>) -> Response {
+    ([(header::CONTENT_TYPE, form.as_str())], body).into_response()
+}
+
+fn shown(server: &Server, peer: &Peer, headers: &http::HeaderMap) -> std::result::Result<Fingerprint, Refusal> {
+    match identity::certificate(server, peer, headers) {
+        Ok(Some(shown)) => Ok(shown),
+        Ok(None) if peer.asked => Err(Refusal::Unreadable("a client certificate is needed")),
+        Ok(None) => Err(Refusal::WrongName),
+        Err(_) => Err(Refusal::Unreadable("bad Client-Cert")),
+    }
+}
+
+fn form(request: &Request) -> std::result::Result<ContentType, Refusal> {
+    let named = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    named.and_then(ContentType::parse).ok_or(Refusal::MediaType)
+}
+
+/// How a certificate stands on this channel, under the name that the device gives itself. `Err` is a refusal, noted where
+/// the enrolment is known.
+fn admit(
+    tx: &mut Tx<'_>,
+    shown: &Fingerprint,
+    name: &str,
+) -> Result<std::result::Result<(Credential, Device), Standing>> {
+    let (standing, credential, device) = identity::judge(tx, shown)?;
+    let Some(credential) = credential else { return Ok(Err(Standing::Unknown)) };
+    let bound = device.as_ref().and_then(|d| d.enrolment(credential.enrolment));
+    let mine = bound.is_some_and(|e| e.channel == Channel::Omadm && e.identity.eq_ignore_ascii_case(name));
+    match (standing, device) {
+        (Standing::Good, Some(device)) if mine => Ok(Ok((credential, device))),
+        (Standing::Good, _) => {
+            identity::note_refusal(tx, &credential, "it speaks for another device, or on another channel")?;
+            Ok(Err(Standing::Unknown))
+        }
+        (other, _) => {
+            identity::note_refusal(tx, &credential, other.ground())?;
+            Ok(Err(other))
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! What goes out: a command of the queue as operations on a device's tree, and what their answers mean.
+
+use super::{
+    PROVIDER_ID,
+    answers::{Answer, Loss, op},
+    facts, policy, provision,
+};
+use crate::{
+    error::Result,
+    fleet::{
+        queue::{self, Act, Action, Command, Outcome, Scope},
+        registry::{Device, Platform},
+    },
+    store::Tx,
+};
+use lanyard_omadm::{
+    csp,
+    session::{Due, Op},
+};
+use std::collections::BTreeMap;
+
+/// What became of the attempt to turn a command into operations.
+pub(super) enum Prepared {
+    Go(Vec<Due>),
+    /// Nothing of it is left to do.
+    Finished,
+    /// Such a device cannot.
+    Cannot(&'static str),
+}
+
+/// The operation that asks for facts, and the one that sets the schedule.
+const FACTS: usize = 0;
+const SCHEDULE: usize = 1;
+
+/// Turns a command, as far as it has come, into operations.
+pub(super) fn prepare(tx: &mut Tx<'_>, device: &mut Device, command: &Command) -> Result<Prepared> {
+    let one = |op: Op| Prepared::Go(vec![op.into()]);
+    let name = op(command.id, 0);
+    Ok(match &command.act {
+        Act::Wipe { scope: Scope::Full, .. } => one(csp::wipe(name)),
+        Act::Wipe { scope: Scope::Selective, .. } => one(csp::unenroll(name, PROVIDER_ID)),
+        Act::Lock { .. } if device.platform == Platform::Windows => Prepared::Cannot("a PC has no RemoteLock"),
+        Act::Lock { .. } => one(csp::lock(name)),
+        Act::ClearPasscode => Prepared::Cannot("Windows has no way to clear a passcode"),
+        Act::Restart => one(csp::restart(name)),
+        Act::Sync => {
+            let mut due = vec![Op::get_all(op(command.id, FACTS), facts::nodes()).into()];
+            let minutes = provision::poll(tx)?;
+            if told_schedule(device, command) != Some(minutes) {
+                due.push(csp::endless_poll(op(command.id, SCHEDULE), PROVIDER_ID, minutes).into());
+            }
+            Prepared::Go(due)
+        }
+        Act::Policy { .. } => match policy::prepare(tx, device, command)? {
+            due if due.is_empty() => Prepared::Finished,
+            due => Prepared::Go(due),
+        },
+    })
+}
+
+/// The schedule that the device was last told, in minutes.
+fn told_schedule(device: &Device, command: &Command) -> Option<u32> {
+    device.enrolment(command.enrolment)?.channel_state.get(provision::POLL)?.parse().ok()
+}
+
+/// What the answers to a command's operations mean. True where the command goes on with another message of this session.
+pub(super) fn file(
+    tx: &mut Tx<'_>,
+    device: &mut Device,
+    command: &Command,
+    answers: &BTreeMap<usize, Answer>,
+) -> Result<bool> {
+    match command.action() {
+        Action::Sync => {
+            synced(tx, device, command, answers)?;
+            return Ok(false);
+        }
+        Action::Policy => {
+            policy::file(tx, device, command, answers)?;
+            return Ok(true);
+        }
+        _ => {}
+    }
+    // Silence confirms nothing: what was not answered is asked again in the next session.
+    let Some(code) = answers.values().find_map(|answer| answer.code) else { return Ok(false) };
+    let good = (200..300).contains(&code);
+    let outcome = match &command.act {
+        Act::Wipe { scope: Scope::Full, .. } if good => Outcome::Presumed {
+            kind: "status",
+            detail: format!("the PC accepted the reset (Status {code}); nothing can be heard from it after the deed"),
+        },
+        // The session is broken off and no Status comes; should one, the alert of the next session is still the proof.
+        Act::Wipe { scope: Scope::Selective, .. } if good => return Ok(false),
+        _ if good => Outcome::Done { kind: "status", detail: format!("Status {code}") },
+        _ => Outcome::Failed { code: code.to_string(), text: format!("the device answered Status {code}") },
+    };
+    queue::settle(tx, device, command.enrolment, command.id, outcome)?;
+    Ok(false)
+}
+
+/// Takes over what the device told. Facts that it does not tell are no failure, but a session that broke is: it is asked again.
+fn synced(tx: &mut Tx<'_>, device: &mut Device, command: &Command, answers: &BTreeMap<usize, Answer>) -> Result<()> {
+    let Some(told) = answers.get(&FACTS) else { return Ok(()) };
+    facts::learn(tx, device, &told.values)?;
+    if told.lost == Some(Loss::Silent) {
+        return Ok(());
+    }
+    let now = tx.now();
+    device.asked = Some(tx.steady());
+    let minutes = provision::poll(tx)?;
+    let answered = answers.get(&SCHEDULE).is_some_and(|answer| answer.code.is_some());
+    if let Some(mine) = device.enrolment_mut(command.enrolment) {
+        mine.last_seen = Some(now);
+        // One that the device refused is not sent again and again.
+        if answered {
+            mine.channel_state.insert(provision::POLL.into(), minutes.to_string());
+        }
+    }
+    tx.put(device)?;
+    let outcome = Outcome::Done { kind: "status", detail: "answered".into() };
+    queue::settle(tx, device, command.enrolment, command.id, outcome)?;
+    Ok(())
+}
+
+/// An operation that can never go out.
+pub(super) fn unsendable(
+    tx: &mut Tx<'_>,
+    device: &mut Device,
+    command: &Command,
+    index: usize,
+    why: &str,
+) -> Result<()> {
+    if command.action() == Action::Policy {
+        return policy::unsendable(tx, device, command, index, why);
+    }
+    let outcome = Outcome::Failed { code: "not_sent".into(), text: why.to_owned() };
+    queue::settle(tx, device, command.enrolment, command.id, outcome)?;
+    Ok(())
+}

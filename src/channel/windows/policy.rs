@@ -1,0 +1,463 @@
+//! Settings on a device: set, then read back, since a Status says that a node was set and not that it is in force.
+//!
+//! A policy command carries its parts as text, one each: a sign that says what is next for it, the part, the hash it was sent
+//! with. So a part goes its way over messages, sessions and nodes.
+
+use super::answers::{Answer, Loss, op};
+use crate::{
+    error::Result,
+    fleet::{
+        policies,
+        queue::{self, Act, Command},
+        registry::Device,
+    },
+    ids::EnrolmentId,
+    policy::{Applied, CspFormat, Outcome, Part, PartContent, PartId, Setting, Value, bounds},
+    store::Tx,
+};
+use lanyard_omadm::{
+    csp,
+    session::{Due, Format, Op},
+};
+use std::{collections::BTreeMap, str::FromStr};
+
+/// Parts of one command: their answers all fit a message.
+const MOST: usize = 48;
+/// Bytes of their values.
+const ROOM: usize = 256 * 1024;
+
+/// What is next for a part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    Replace,
+    /// Replace found no node.
+    Add,
+    Delete,
+    ReadBack,
+    Nothing,
+}
+
+impl Next {
+    const ALL: [(Next, char); 5] =
+        [(Next::Replace, '+'), (Next::Add, 'a'), (Next::Delete, '-'), (Next::ReadBack, '='), (Next::Nothing, '.')];
+
+    fn sign(self) -> char {
+        Next::ALL.iter().find(|(next, _)| *next == self).map_or('.', |(_, sign)| *sign)
+    }
+}
+
+/// A part on its way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct OnTheWay {
+    next: Next,
+    id: PartId,
+    hash: String,
+}
+
+impl OnTheWay {
+    fn parse(text: &str) -> Option<Self> {
+        let sign = text.chars().next()?;
+        let (next, _) = Next::ALL.into_iter().find(|(_, known)| *known == sign)?;
+        // Paths may hold blanks, hashes do not.
+        let (id, hash) = text.get(1..)?.rsplit_once(' ')?;
+        Some(Self { next, id: PartId::from_str(id).ok()?, hash: hash.to_owned() })
+    }
+
+    fn print(&self) -> String {
+        format!("{}{} {}", self.next.sign(), self.id, self.hash)
+    }
+}
+
+fn all(command: &Command) -> Vec<OnTheWay> {
+    command.act.parts().iter().filter_map(|text| OnTheWay::parse(text)).collect()
+}
+
+fn save(tx: &mut Tx<'_>, command: &Command, parts: &[OnTheWay]) -> Result<()> {
+    let texts: Vec<String> = parts.iter().map(OnTheWay::print).collect();
+    if texts == command.act.parts() {
+        return Ok(());
+    }
+    queue::save(tx, &Command { act: Act::Policy { parts: texts }, ..command.clone() })
+}
+
+/// The parts of a new command: as many of what is due as one message holds. The rest follows with the next command.
+pub(super) fn begin(wanted: &BTreeMap<PartId, Part>, install: &[PartId], remove: &[PartId]) -> Vec<String> {
+    let mut room = ROOM;
+    let fits = |id: &&PartId| {
+        let length = wanted.get(*id).map_or(0, |part| length(&part.content));
+        // Always at least one: alone, the largest fits.
+        let fits = room == ROOM || length <= room;
+        room = if fits { room.saturating_sub(length) } else { 0 };
+        fits
+    };
+    let install = install.iter().take(MOST).take_while(fits).map(|id| (Next::Replace, id));
+    let parts = install.chain(remove.iter().map(|id| (Next::Delete, id))).take(MOST);
+    parts.map(|(next, id)| OnTheWay { next, id: id.clone(), hash: String::new() }.print()).collect()
+}
+
+fn length(content: &PartContent) -> usize {
+    match content {
+        PartContent::WindowsCsp { path, data, .. } => 2 * path.len() + data.len(),
+        _ => 256,
+    }
+}
+
+/// A node with what it is to hold.
+struct Node {
+    path: String,
+    format: Format,
+    data: String,
+}
+
+fn node(part: &Part) -> Option<Node> {
+    match &part.content {
+        PartContent::Settings(values) => {
+            let setting = setting(values.first()?)?;
+            Some(Node { path: setting.node(), format: Format::Int, data: setting.value().to_string() })
+        }
+        PartContent::WindowsCsp { path, format, data } => {
+            Some(Node { path: path.clone(), format: wire_format(*format), data: data.clone() })
+        }
+        _ => None,
+    }
+}
+
+fn wire_format(format: CspFormat) -> Format {
+    match format {
+        CspFormat::Int => Format::Int,
+        CspFormat::Chr => Format::Chr,
+        CspFormat::Bool => Format::Bool,
+        CspFormat::B64 => Format::B64,
+        CspFormat::Xml => Format::Xml,
+    }
+}
+
+/// `None` where Windows has no node for it; `policy::support` says so as well, and no part is made.
+fn setting(value: &Value) -> Option<csp::Setting> {
+    Some(match *value {
+        Value::PasscodeRequired => csp::Setting::PasswordRequired,
+        Value::PasscodeMinLength(length) => csp::Setting::MinLength(length.into()),
+        Value::PasscodeAlphanumeric => csp::Setting::Alphanumeric,
+        Value::PasscodeMaxFailed(tries) => csp::Setting::MaxFailed(tries.into()),
+        Value::PasscodeMaxIdleMinutes(minutes) => csp::Setting::MaxIdleMinutes(minutes.into()),
+        Value::PasscodeExpireDays(days) => csp::Setting::ExpireDays(days.into()),
+        Value::PasscodeHistory(count) => csp::Setting::History(count.into()),
+        Value::Encryption => csp::Setting::Encryption,
+        Value::Camera(camera) => csp::Setting::Camera(camera == crate::policy::Camera::Allowed),
+    })
+}
+
+/// The node of a part that is to go, whatever it held.
+fn node_of(id: &PartId) -> Option<String> {
+    let any = match id {
+        PartId::Csp(path) => return Some(path.clone()),
+        PartId::Setting(Setting::PasscodeRequired) => csp::Setting::PasswordRequired,
+        PartId::Setting(Setting::PasscodeMinLength) => csp::Setting::MinLength(4),
+        PartId::Setting(Setting::PasscodeAlphanumeric) => csp::Setting::Alphanumeric,
+        PartId::Setting(Setting::PasscodeMaxFailed) => csp::Setting::MaxFailed(0),
+        PartId::Setting(Setting::PasscodeMaxIdleMinutes) => csp::Setting::MaxIdleMinutes(0),
+        PartId::Setting(Setting::PasscodeExpireDays) => csp::Setting::ExpireDays(0),
+        PartId::Setting(Setting::PasscodeHistory) => csp::Setting::History(0),
+        PartId::Setting(Setting::Encryption) => csp::Setting::Encryption,
+        PartId::Setting(Setting::Camera) => csp::Setting::Camera(true),
+        _ => return None,
+    };
+    Some(any.node())
+}
+
+/// The operations that are next. What cannot be sent, or is no longer wanted, is done with here.
+pub(super) fn prepare(tx: &mut Tx<'_>, device: &mut Device, command: &Command) -> Result<Vec<Due>> {
+    let (wanted, _) = policies::due(tx, device, command.enrolment)?;
+    let (mut parts, mut due, mut refused) = (all(command), Vec::new(), false);
+    for (index, part) in parts.iter_mut().enumerate() {
+        match prepare_part(&wanted, part, op(command.id, index)) {
+            Ok(Some(op)) => due.push(op.into()),
+            Ok(None) => {}
+            Err(why) => {
+                record(tx, device, command.enrolment, part, Outcome::unsupported(&why));
+                part.next = Next::Nothing;
+                refused = true;
+            }
+        }
+    }
+    if refused {
+        tx.put(device)?;
+    }
+    save(tx, command, &parts)?;
+    Ok(due)
+}
+
+fn prepare_part(
+    wanted: &BTreeMap<PartId, Part>,
+    part: &mut OnTheWay,
+    name: String,
+) -> std::result::Result<Option<Op>, String> {
+    let still_wanted = wanted.get(&part.id).and_then(|wanted| Some((wanted, node(wanted)?)));
+    let op = match (part.next, still_wanted) {
+        (Next::Nothing, _) => return Ok(None),
+        (Next::Delete, _) => {
+            bounds::check_remove(&part.id).map_err(|refused| refused.to_string())?;
+            node_of(&part.id).map(|path| Op::delete(name, path))
+        }
+        (Next::Replace | Next::Add, Some((wanted, node))) => {
+            // The hash of what is really sent is what the answer will be about.
+            part.hash.clone_from(&wanted.hash);
+            // Checked when it was applied, and again now: nothing that acts leaves as a setting.
+            policies::may_be_sent(wanted).map_err(|refused| refused.to_string())?;
+            Some(match part.next {
+                Next::Add => Op::add(name, node.path, node.format, node.data),
+                _ => Op::replace(name, node.path, node.format, node.data),
+            })
+        }
+        (Next::ReadBack, Some((wanted, node))) if wanted.hash == part.hash => {
+            Some(Op::get(name, csp::result_node(&node.path)))
+        }
+        // The policy changed meanwhile: the next command brings what is wanted now.
+        (Next::Replace | Next::Add | Next::ReadBack, _) => None,
+    };
+    if op.is_none() {
+        part.next = Next::Nothing;
+    }
+    Ok(op)
+}
+
+/// What the answers say of the parts.
+pub(super) fn file(
+    tx: &mut Tx<'_>,
+    device: &mut Device,
+    command: &Command,
+    answers: &BTreeMap<usize, Answer>,
+) -> Result<()> {
+    let (wanted, _) = policies::due(tx, device, command.enrolment)?;
+    let mut parts = all(command);
+    for (index, answer) in answers {
+        let Some(part) = parts.get_mut(*index) else { continue };
+        let node = wanted.get(&part.id).filter(|wanted| wanted.hash == part.hash).and_then(|w| Some((w, node(w)?)));
+        let (next, outcome) = answered(part, answer, node.as_ref().map(|(part, node)| (*part, node)));
+        if let Some(outcome) = outcome {
+            record(tx, device, command.enrolment, part, outcome);
+        }
+        part.next = next;
+    }
+    let now = tx.now();
+    if let Some(mine) = device.enrolment_mut(command.enrolment) {
+        mine.last_seen = Some(now);
+    }
+    tx.put(device)?;
+    save(tx, command, &parts)
+}
+
+/// What is next for a part after this answer, and what became of it where that is known now.
+fn answered(part: &OnTheWay, answer: &Answer, node: Option<(&Part, &Node)>) -> (Next, Option<Outcome>) {
+    let Some(code) = answer.code else {
+        // Asked again in the next session, unless the device broke off over a value that it would not give.
+        return match (part.next, answer.lost) {
+            (Next::ReadBack, Some(Loss::Refused)) => (Next::Nothing, Some(unread("the device broke the session off"))),
+            _ => (part.next, None),
+        };
+    };
+    match part.next {
+        Next::Replace | Next::Add if answer.is_good() || code == 418 => (Next::ReadBack, None),
+        Next::Replace if code == 404 && matches!(part.id, PartId::Csp(_)) => (Next::Add, None),
+        Next::Replace | Next::Add => {
+            let text = format!("Status {code}");
+            let missing = matches!(code, 404 | 406);
+            (Next::Nothing, Some(if missing { Outcome::unsupported(&text) } else { Outcome::failed(&text) }))
+        }
+        Next::Delete if answer.is_good() || code == 404 => (Next::Nothing, Some(Outcome::Enforced)),
+        Next::Delete => (Next::Nothing, Some(Outcome::stuck(&format!("Status {code}")))),
+        Next::ReadBack => {
+            (Next::Nothing, node.map(|(part, node)| in_force(part, node, code, answer.values.first().map(|(_, v)| v))))
+        }
+        Next::Nothing => (Next::Nothing, None),
+    }
+}
+
+fn unread(why: &str) -> Outcome {
+    Outcome::partly(&format!("set, but it could not be read back: {why}"))
+}
+
+/// Whether what was read back is what was wanted, or stricter.
+fn in_force(part: &Part, node: &Node, code: u16, value: Option<&String>) -> Outcome {
+    let is_policy = csp::result_node(&node.path) != node.path;
+    let is_number = matches!(node.format, Format::Int | Format::Bool);
+    let Some(value) = value.map(|value| value.trim()) else {
+        // Other nodes than those of policies may be there to be set alone; the device's Status has said that it was.
+        let typed = matches!(part.content, PartContent::Settings(_));
+        return if is_policy || typed { unread(&format!("Status {code}")) } else { Outcome::Enforced };
+    };
+    let met = match &part.content {
+        PartContent::Settings(values) => values.first().and_then(setting).is_some_and(|wanted| wanted.is_met_by(value)),
+        _ => value == node.data.trim() || !is_policy && !is_number,
+    };
+    if met { Outcome::Enforced } else { Outcome::partly(&format!("in force is {value}")) }
+}
+
+/// Notes what became of a part. The record is the caller's to write.
+fn record(tx: &mut Tx<'_>, device: &mut Device, enrolment: EnrolmentId, part: &OnTheWay, outcome: Outcome) {
+    let at = tx.now().to_datetime();
+    let Some(applied) = device.enrolment_mut(enrolment).map(|mine| &mut mine.applied) else { return };
+    match (part.next, outcome) {
+        (Next::Delete, Outcome::Stuck(text) | Outcome::Unsupported(text)) => {
+            if let Some(kept) = applied.get_mut(&part.id) {
+                kept.outcome = Outcome::Stuck(text);
+            }
+        }
+        (Next::Delete, _) => drop(applied.remove(&part.id)),
+        (_, outcome) => drop(applied.insert(part.id.clone(), Applied { hash: part.hash.clone(), outcome, at })),
+    }
+}
+
+/// A part that can never go out.
+pub(super) fn unsendable(
+    tx: &mut Tx<'_>,
+    device: &mut Device,
+    command: &Command,
+    index: usize,
+    why: &str,
+) -> Result<()> {
+    let mut parts = all(command);
+    if let Some(part) = parts.get_mut(index) {
+        record(tx, device, command.enrolment, part, Outcome::unsupported(why));
+        part.next = Next::Nothing;
+        tx.put(device)?;
+    }
+    save(tx, command, &parts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::{self, Channel as PolicyChannel, Platform, PolicyFile, desired, effective};
+
+    const LOCK: &str = "./Device/Vendor/MSFT/Policy/Config/Wifi/AllowInternetSharing";
+    const WIFI: &str = "./Device/Vendor/MSFT/WiFi/Profile/Office net/WlanXml";
+
+    fn wanted() -> BTreeMap<PartId, Part> {
+        let text = format!(
+            "name: a\nassign: all\npasscode: {{min_length: 8}}\nwindows: {{csp: [{{path: {LOCK}, data: 0}}, {{path: '{WIFI}', data: <a/>}}]}}\n"
+        );
+        desired(&effective([&PolicyFile::parse(&text).unwrap()]), PolicyChannel::Omadm, Platform::Windows)
+    }
+
+    fn on_its_way(next: Next, id: &str) -> OnTheWay {
+        OnTheWay { next, id: id.parse().unwrap(), hash: "ab".into() }
+    }
+
+    fn answer(code: u16, value: Option<&str>) -> Answer {
+        let values = value.map(|value| ("./X".to_owned(), value.to_owned())).into_iter().collect();
+        Answer { code: Some(code), values, lost: None }
+    }
+
+    #[test]
+    fn parts_go_through_text() {
+        for id in ["setting:camera".to_owned(), format!("csp:{WIFI}")] {
+            for (next, _) in Next::ALL {
+                let part = on_its_way(next, &id);
+                assert_eq!(OnTheWay::parse(&part.print()), Some(part));
+            }
+        }
+        for text in ["", "+", "+x y", "?setting:camera ab", "+setting:camera"] {
+            assert_eq!(OnTheWay::parse(text), None, "{text}");
+        }
+        assert_eq!(OnTheWay::parse("+setting:camera ").unwrap().hash, "");
+    }
+
+    #[test]
+    fn every_typed_setting_has_the_node_of_its_value() {
+        let text = "name: a\nassign: all\npasscode: {min_length: 8, alphanumeric: true, max_failed: 8, max_idle_minutes: 5, \
+                    expire_days: 90, history: 3}\nencryption: required\ncamera: blocked\n";
+        let parts = desired(&effective([&PolicyFile::parse(text).unwrap()]), PolicyChannel::Omadm, Platform::Windows);
+        let without = |value: &Value| {
+            matches!(policy::support(PolicyChannel::Omadm, Platform::Windows, *value), policy::Support::No(_))
+        };
+        assert_eq!(parts.len(), Setting::ALL.len() - Value::EXAMPLES.iter().filter(|v| without(v)).count());
+        for (id, part) in &parts {
+            assert_eq!(node_of(id), node(part).map(|node| node.path), "{id}");
+        }
+    }
+
+    #[test]
+    fn a_command_takes_as_much_as_a_message_holds() {
+        let wanted = wanted();
+        let ids: Vec<PartId> = wanted.keys().cloned().collect();
+        let parts = begin(&wanted, &ids, &["csp:./gone".parse().unwrap()]);
+        assert_eq!(parts.len(), 5);
+        assert!(parts[0].starts_with("+setting:passcode.required ") && parts[4].starts_with("-csp:./gone "));
+        let many: Vec<PartId> = (0..100).map(|n| format!("csp:./{n}").parse().unwrap()).collect();
+        assert_eq!(begin(&BTreeMap::new(), &many, &many).len(), MOST);
+        let id = PartId::Csp(WIFI.into());
+        let mut large = wanted[&id].clone();
+        large.content = PartContent::WindowsCsp { path: WIFI.into(), format: CspFormat::Chr, data: "x".repeat(ROOM) };
+        let wanted = BTreeMap::from([(id.clone(), large.clone()), (ids[0].clone(), large)]);
+        let both = [id, ids[0].clone()];
+        assert_eq!(begin(&wanted, &both, &[]).len(), 1, "alone, the largest fits");
+    }
+
+    #[test]
+    fn each_answer_has_its_consequence() {
+        let (raw, typed) = (format!("csp:{WIFI}"), "setting:camera");
+        for (row, part, answer, want) in [
+            ("set", on_its_way(Next::Replace, typed), answer(200, None), (Next::ReadBack, None)),
+            ("no node yet", on_its_way(Next::Replace, &raw), answer(404, None), (Next::Add, None)),
+            ("made", on_its_way(Next::Add, &raw), answer(200, None), (Next::ReadBack, None)),
+            ("there already", on_its_way(Next::Add, &raw), answer(418, None), (Next::ReadBack, None)),
+            (
+                "no such thing",
+                on_its_way(Next::Replace, typed),
+                answer(404, None),
+                (Next::Nothing, Some(Outcome::unsupported("Status 404"))),
+            ),
+            (
+                "refused",
+                on_its_way(Next::Add, &raw),
+                answer(500, None),
+                (Next::Nothing, Some(Outcome::failed("Status 500"))),
+            ),
+            ("gone", on_its_way(Next::Delete, typed), answer(404, None), (Next::Nothing, Some(Outcome::Enforced))),
+            (
+                "stuck",
+                on_its_way(Next::Delete, typed),
+                answer(405, None),
+                (Next::Nothing, Some(Outcome::stuck("Status 405"))),
+            ),
+            ("nothing said", on_its_way(Next::Replace, typed), Answer::default(), (Next::Replace, None)),
+            (
+                "broken off over its value",
+                on_its_way(Next::ReadBack, typed),
+                Answer { lost: Some(Loss::Refused), ..Answer::default() },
+                (Next::Nothing, Some(unread("the device broke the session off"))),
+            ),
+        ] {
+            assert_eq!(answered(&part, &answer, None), want, "{row}");
+        }
+    }
+
+    #[test]
+    fn what_was_set_is_in_force_when_it_reads_back() {
+        let wanted = wanted();
+        let of = |id: &str, value: Option<&str>| {
+            let part = &wanted[&id.parse().unwrap()];
+            in_force(
+                part,
+                &node(part).unwrap(),
+                if value.is_some() { 200 } else { 404 },
+                value.map(str::to_owned).as_ref(),
+            )
+        };
+        let (raw, other) = (format!("csp:{LOCK}"), format!("csp:{WIFI}"));
+        for (id, value, want) in [
+            ("setting:passcode.min_length", Some("8"), Outcome::Enforced),
+            ("setting:passcode.min_length", Some("12"), Outcome::Enforced),
+            ("setting:passcode.min_length", Some("4"), Outcome::partly("in force is 4")),
+            ("setting:passcode.min_length", None, unread("Status 404")),
+            (&raw, Some(" 0 "), Outcome::Enforced),
+            (&raw, Some("1"), Outcome::partly("in force is 1")),
+            (&raw, None, unread("Status 404")),
+            (&other, Some("<a />"), Outcome::Enforced),
+            (&other, None, Outcome::Enforced),
+        ] {
+            assert_eq!(of(id, value), want, "{id} {value:?}");
+        }
+    }
+}

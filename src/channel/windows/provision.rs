@@ -1,0 +1,90 @@
+//! What a PC is set up with: certificates, the account, and how often it comes by itself.
+
+use super::{DM_PATH, ENROLMENT_PATH, PROVIDER_ID};
+use crate::{
+    channel::certificates::fault,
+    error::Result,
+    fleet::settings,
+    ids::{EnrolmentId, hex},
+    server::Server,
+    store::Tx,
+};
+use lanyard_omadm::{
+    enrolment::EnrolmentType,
+    provisioning::{Account, Certificate, ClientSettings, Poll, Provisioning, Renewal, Renewed},
+};
+use std::time::Duration;
+
+/// How long before its end a certificate is renewed.
+pub(super) const RENEWAL: Duration = Duration::from_secs(42 * 86_400);
+const RENEWAL_DAYS: u32 = 42;
+const RETRY_DAYS: u32 = 7;
+/// Under this name an enrolment keeps the schedule that its device was last told, in minutes.
+pub(super) const POLL: &str = "poll";
+/// The longest schedule that makes sense to Windows: a week.
+const LONGEST: u64 = 7 * 24 * 60;
+
+/// Whom the document is for.
+pub(super) struct For<'a> {
+    pub(super) enrolment: EnrolmentId,
+    pub(super) user: &'a str,
+    pub(super) device_name: &'a str,
+    pub(super) enrolment_type: EnrolmentType,
+    /// Minutes.
+    pub(super) poll: u32,
+}
+
+/// The endless poll in minutes, as the setting says it: at least one.
+pub(super) fn poll(tx: &mut Tx<'_>) -> Result<u32> {
+    let seconds = settings::span(tx, "windows.poll")?.as_secs();
+    Ok(u32::try_from(seconds.div_ceil(60).clamp(1, LONGEST)).unwrap_or(60))
+}
+
+/// The document of a first enrolment.
+pub(super) fn first(server: &Server, whom: &For<'_>, der: &[u8]) -> Result<String> {
+    let ca = &server.authority;
+    let id = whom.enrolment.to_string();
+    // The certificate is the login: these are made because Windows wants some, and are not kept.
+    let secrets = [random::<24>()?, random::<24>()?].map(|bytes| hex(&bytes));
+    let [client_secret, server_secret] = &secrets;
+    let document = Provisioning {
+        root: Certificate { der: ca.root_der(), sha1: ca.root_sha1().map_err(fault)? },
+        intermediate: Some(Certificate { der: ca.issuing_der(), sha1: ca.issuing_sha1().map_err(fault)? }),
+        client: certificate(der),
+        enrolment_type: whom.enrolment_type,
+        renewal: Renewal {
+            period_days: RENEWAL_DAYS,
+            retry_days: RETRY_DAYS,
+            // Under the name that asks for a certificate: the old one is the login.
+            url: &format!("{}{ENROLMENT_PATH}", server.public_url),
+        },
+        account: Account {
+            provider_id: PROVIDER_ID,
+            name: "Device management",
+            address: &format!("{}{DM_PATH}", server.public_url),
+            subject: Some(&format!("CN={id}")),
+            login: &id,
+            client_secret,
+            server_secret,
+            nonces: [random()?, random()?],
+        },
+        client_settings: ClientSettings { upn: whom.user, device_name: whom.device_name, dm_id: &id },
+        poll: Poll { first: (5, 3), second: (8, 15), endless: whom.poll },
+    };
+    Ok(document.encode())
+}
+
+/// The document of a renewal.
+pub(super) fn renewed(enrolment_type: EnrolmentType, der: &[u8]) -> String {
+    Renewed { client: certificate(der), enrolment_type, provider_id: PROVIDER_ID }.encode()
+}
+
+fn certificate(der: &[u8]) -> Certificate<'_> {
+    Certificate { der, sha1: openssl::sha::sha1(der) }
+}
+
+fn random<const N: usize>() -> Result<[u8; N]> {
+    let mut bytes = [0; N];
+    openssl::rand::rand_bytes(&mut bytes).map_err(|e| crate::error::Error::Internal(e.to_string()))?;
+    Ok(bytes)
+}

@@ -1,0 +1,324 @@
+//! One message of a DM session, from certificate to answer. What the next message needs lies in the store, so that any node
+//! may take it; an idle session leaves nothing there.
+
+use super::{
+    DM_PATH, Refusal, admit,
+    answers::{self, Answers},
+    errand::{self, Prepared},
+    facts, policy, provision, rehearsal,
+};
+use crate::{
+    error::Result,
+    fleet::{
+        audit, enrol, policies,
+        queue::{self, Act, Action, Command, Outcome, State, Talk, ending},
+        registry::{Channel, Credential, Device, EnrolmentState, Life, Standing, presence::Idle, sights},
+        wipe::stop,
+    },
+    ids::{CommandId, EnrolmentId, Fingerprint},
+    server::Server,
+    store::{Kind, Record, Tx},
+};
+use lanyard_omadm::{
+    session::{Accepts, Answer, Due, Output, Session},
+    syncml::{ContentType, Message},
+};
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+/// How often a device is asked what it is.
+const FACTS: Duration = Duration::from_secs(7 * 86_400);
+
+/// A session between two messages. One for each enrolment: the SessionID within tells a new one from the old, whose
+/// unanswered operations are then lost.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Kept {
+    enrolment: String,
+    session: Session,
+    answers: Answers,
+}
+
+/// What this file keeps in the store.
+pub(crate) const KINDS: [Kind; 1] = [Kind::of::<Kept>()];
+
+impl Record for Kept {
+    const KIND: &'static str = "omadm-session";
+    fn key(&self) -> String {
+        self.enrolment.clone()
+    }
+}
+
+/// A message and who sent it.
+struct Said {
+    shown: Fingerprint,
+    message: Message,
+    form: ContentType,
+    our_uri: String,
+}
+
+/// One message to its answer.
+pub(super) async fn take(
+    server: &Server,
+    shown: Fingerprint,
+    message: Message,
+    form: ContentType,
+    body: &[u8],
+) -> std::result::Result<Answer, Refusal> {
+    let said = Said { shown, message, form, our_uri: format!("{}{DM_PATH}", server.public_url) };
+    if let Some((known, answer)) = idle(server, &said) {
+        rehearsal::rehearse(&known, form, body, &answer);
+        return Ok(answer); // the idle session ends here
+    }
+    server.store.run(move |tx| exchange(tx, &said)).await?.map_err(Refusal::Identity)
+}
+
+/// The answer to a device that is known to have nothing due and says nothing new. Its language and model, of which it tells each time,
+/// are not read then: what changes there is learnt with the facts.
+fn idle(server: &Server, said: &Said) -> Option<(Arc<Idle>, Answer)> {
+    let known = server.presence.idle(&said.shown, None, server.now())?;
+    let same = known.identity.eq_ignore_ascii_case(&said.message.header.source.uri);
+    if known.channel != Channel::Omadm || !same || said.message.header.msg_id != 1 {
+        return None;
+    }
+    let (turn, told) = Session::new().receive(&said.message, said.form);
+    let nothing = told.iter().all(|output| matches!(output, Output::DeviceInfo(_) | Output::Login(_)));
+    let (session, answer, ended) = turn.answer(&[], &said.our_uri);
+    (nothing && session.is_idle() && ended == [Output::SessionEnded]).then_some((known, answer))
+}
+
+type Exchanged = std::result::Result<Answer, Standing>;
+
+/// Files what the message says and takes what is next, in one call on the store.
+fn exchange(tx: &mut Tx<'_>, said: &Said) -> Result<Exchanged> {
+    let (credential, mut device) = match admit(tx, &said.shown, &said.message.header.source.uri)? {
+        Ok(admitted) => admitted,
+        Err(standing) => return Ok(Err(standing)),
+    };
+    begin(tx, &mut device, &credential, &said.shown)?;
+    let kept = tx.get::<Kept>(credential.enrolment)?;
+    let was_kept = kept.is_some();
+    let Kept { session, mut answers, .. } = kept.unwrap_or_default();
+    let (turn, told) = session.receive(&said.message, said.form);
+    if told.contains(&Output::RepeatOfLast) && holds_back(tx, &device, credential.enrolment)? {
+        // The answer that was lost holds what the emergency stop holds back: this session is over, without it.
+        keep(tx, credential.enrolment, None, was_kept)?;
+        let (turn, _) = Session::new().receive(&said.message, said.form);
+        let (_, answer, _) = turn.answer(&[], &said.our_uri);
+        return Ok(Ok(answer));
+    }
+    if told.iter().any(|output| matches!(output, Output::RepeatOfLast | Output::OutOfOrder)) {
+        let (_, answer, _) = turn.answer(&[], &said.our_uri);
+        return Ok(Ok(answer));
+    }
+    for output in &told {
+        match output {
+            Output::DeviceInfo(info) => facts::dev_info(tx, &mut device, info)?,
+            Output::Unenrolled => left(tx, &mut device, &credential)?,
+            other => answers.note(other),
+        }
+    }
+    let mut visit = Visit { tx, device, credential: &credential, shown: &said.shown, fresh: is_fresh(&told, said) };
+    let (mut due, mut may_rest) = (Vec::new(), false);
+    if turn.accepts() != Accepts::Nothing {
+        let spent = visit.file(std::mem::take(&mut answers))?;
+        if let Some(done) = spent {
+            due = visit.next(&done)?;
+            may_rest = due.is_empty();
+        }
+    }
+    let (session, answer, after) = turn.answer(&due, &said.our_uri);
+    let ended = after.contains(&Output::SessionEnded);
+    after.iter().for_each(|output| answers.note(output));
+    visit.not_sent(&after)?;
+    if ended && !may_rest {
+        visit.file(std::mem::take(&mut answers))?;
+    }
+    if ended && may_rest && !was_kept {
+        visit.rest()?;
+    }
+    if !may_rest || was_kept {
+        sights::note_seen(tx, credential.enrolment)?;
+    }
+    keep(tx, credential.enrolment, (!ended).then_some((session, answers)), was_kept)?;
+    Ok(Ok(answer))
+}
+
+/// Whether the emergency stop is on and something that it is about has been sent to this enrolment.
+fn holds_back(tx: &mut Tx<'_>, device: &Device, enrolment: EnrolmentId) -> Result<bool> {
+    let sent = |c: &Command| c.enrolment == enrolment && c.action().is_guarded() && c.state == State::Sent;
+    Ok(stop::is_on(tx)? && queue::open(tx, device, Channel::Omadm)?.iter().any(sent))
+}
+
+/// The first message of a session, as far as can be told.
+fn is_fresh(told: &[Output], said: &Said) -> bool {
+    said.message.header.msg_id == 1 || told.contains(&Output::Restarted)
+}
+
+fn keep(tx: &mut Tx<'_>, enrolment: EnrolmentId, kept: Option<(Session, Answers)>, was_kept: bool) -> Result<()> {
+    let enrolment = enrolment.to_string();
+    match kept {
+        Some((session, answers)) => tx.put(&Kept { enrolment, session, answers })?,
+        None if was_kept => tx.delete(&Kept { enrolment, ..Kept::default() })?,
+        None => {}
+    }
+    Ok(())
+}
+
+/// The first session completes an enrolment, and takes a renewed certificate into use.
+fn begin(tx: &mut Tx<'_>, device: &mut Device, credential: &Credential, shown: &Fingerprint) -> Result<()> {
+    let now = tx.now();
+    let Some(mine) = device.enrolment_mut(credential.enrolment) else { return Ok(()) };
+    let renewed = mine.renewed.as_ref().is_some_and(|certificate| certificate.sha256 == *shown);
+    if mine.state == EnrolmentState::Pending || renewed {
+        mine.last_seen = Some(now);
+        enrol::complete(tx, device, credential.enrolment, shown)?;
+    }
+    Ok(())
+}
+
+/// The device leaves: its user's doing, or proof that it was retired.
+fn left(tx: &mut Tx<'_>, device: &mut Device, credential: &Credential) -> Result<()> {
+    ending::left(tx, device, credential.enrolment, "unenrolled", "Alert 1226, unenrolment")
+}
+
+/// A device that is admitted, while its message is dealt with.
+struct Visit<'t, 's> {
+    tx: &'t mut Tx<'s>,
+    device: Device,
+    credential: &'t Credential,
+    shown: &'t Fingerprint,
+    fresh: bool,
+}
+
+impl Visit<'_, '_> {
+    /// What the device answered. The commands that have had their turn in this session come back; none where something was
+    /// lost, since the device would lose it again.
+    fn file(&mut self, answers: Answers) -> Result<Option<BTreeSet<CommandId>>> {
+        let lost = answers.any_lost();
+        let mut done = BTreeSet::new();
+        if answers.is_empty() {
+            return Ok(Some(done));
+        }
+        for (id, answers) in answers.by_command() {
+            let Some(command) = self.command(id)? else { continue };
+            if !errand::file(self.tx, &mut self.device, &command, &answers)? {
+                done.insert(id);
+            }
+        }
+        Ok((!lost).then_some(done))
+    }
+
+    fn command(&mut self, id: CommandId) -> Result<Option<Command>> {
+        Ok(self.tx.get::<Command>(id)?.filter(|command| command.device == self.device.id))
+    }
+
+    /// The next operations. Where the queue has none, what the policy or the calendar asks for is queued first.
+    fn next(&mut self, done: &BTreeSet<CommandId>) -> Result<Vec<Due>> {
+        let enrolment = self.credential.enrolment;
+        let complete = self.device.enrolment(enrolment).is_some_and(|e| e.state == EnrolmentState::Enrolled);
+        let talk = if self.fresh { Talk::Fresh } else { Talk::Continued };
+        // Each round ends a command or hands one out; a policy has a bounded number of parts.
+        for _ in 0..64 {
+            if !complete {
+                break;
+            }
+            let taken = match queue::take_next(self.tx, &self.device, enrolment, talk)? {
+                Some(command) => Some(command),
+                None if self.ask_what_is_due()? => queue::take_next(self.tx, &self.device, enrolment, talk)?,
+                None => None,
+            };
+            let Some(command) = taken.filter(|command| !done.contains(&command.id)) else { break };
+            let outcome = match errand::prepare(self.tx, &mut self.device, &command)? {
+                Prepared::Go(due) => {
+                    self.note_repeat(&command)?;
+                    return Ok(due);
+                }
+                Prepared::Finished => Outcome::Done { kind: "status", detail: "all parts are answered".into() },
+                Prepared::Cannot(text) => Outcome::Failed { code: "unsupported".into(), text: text.into() },
+            };
+            queue::settle(self.tx, &mut self.device, enrolment, command.id, outcome)?;
+        }
+        Ok(Vec::new())
+    }
+
+    /// An act that was handed out in an earlier session and never answered may be done twice: that is on record.
+    fn note_repeat(&mut self, command: &Command) -> Result<()> {
+        let again = command.sent.is_some_and(|sent| sent < self.tx.now());
+        if !again || matches!(command.action(), Action::Sync | Action::Policy) {
+            return Ok(());
+        }
+        let (action, enrolment) = (command.action().as_str(), self.credential.enrolment);
+        audit::Event::of("device", "command.repeated", command.id)
+            .on(command.device)
+            .outcome(action)
+            .detail(format!("enrolment {enrolment}"))
+            .note(self.tx)
+    }
+
+    /// Queues what nobody had to ask for. True where something was queued.
+    fn ask_what_is_due(&mut self) -> Result<bool> {
+        let Some(enrolment) = self.device.enrolment(self.credential.enrolment).cloned() else { return Ok(false) };
+        if self.device.life != Life::Enrolled {
+            return Ok(false);
+        }
+        let open = queue::open(self.tx, &self.device, Channel::Omadm)?;
+        let is_open = |action| open.iter().any(|command: &Command| command.action() == action);
+        let now = self.tx.steady();
+        let told = enrolment.channel_state.get(provision::POLL).and_then(|minutes| minutes.parse().ok());
+        let stale = self.device.asked.is_none_or(|at| at.plus(FACTS) <= now) || told != Some(provision::poll(self.tx)?);
+        if stale && !is_open(Action::Sync) {
+            queue::ask_by_system(self.tx, &mut self.device, &enrolment, Act::Sync)?;
+            return Ok(true);
+        }
+        if is_open(Action::Policy) {
+            return Ok(false);
+        }
+        let (wanted, todo) = policies::due(self.tx, &self.device, enrolment.id)?;
+        if !todo.forget.is_empty() {
+            if let Some(mine) = self.device.enrolment_mut(enrolment.id) {
+                mine.applied.retain(|id, _| !todo.forget.contains(id));
+            }
+            self.tx.put(&self.device)?;
+        }
+        let parts = policy::begin(&wanted, &todo.install, &todo.remove);
+        if parts.is_empty() {
+            return Ok(false);
+        }
+        queue::ask_by_system(self.tx, &mut self.device, &enrolment, Act::Policy { parts })?;
+        Ok(true)
+    }
+
+    /// What did not go out after all: some of it never can.
+    fn not_sent(&mut self, after: &[Output]) -> Result<()> {
+        for output in after {
+            let Output::OpNotSent { op, why } = output else { continue };
+            let Some((id, index)) = answers::parts(op).filter(|_| !why.is_temporary()) else { continue };
+            if let Some(command) = self.command(id)? {
+                errand::unsendable(self.tx, &mut self.device, &command, index, &why.to_string())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Remembers the device as idle. What was put off is due again in the next session, so that one must ask the store.
+    fn rest(&mut self) -> Result<()> {
+        let Some(enrolment) = self.device.enrolment(self.credential.enrolment) else { return Ok(()) };
+        if !self.fresh || !self.device.open.is_empty() || self.credential.revoked.is_some() {
+            return Ok(());
+        }
+        let asked = self.device.asked.map_or(self.tx.now(), |at| self.tx.wall_of(at.plus(FACTS)));
+        let ends = self.credential.certificate.not_after;
+        let identity = &enrolment.identity;
+        let idle = Idle::new(
+            *self.shown,
+            self.device.id,
+            enrolment.id,
+            Channel::Omadm,
+            identity,
+            asked.min(ends),
+            self.tx.now(),
+        );
+        self.tx.remember(Box::new(idle));
+        Ok(())
+    }
+}

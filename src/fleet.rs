@@ -1,0 +1,15 @@
+//! Who and what there is, and what may happen to it: people, devices, what is asked of them and what they answer. Knows no channel,
+//! no wire and no HTTP; what a channel can do comes in as a function ([`queue::Ask`]).
+
+pub mod actor;
+pub mod admins;
+pub mod audit;
+pub mod enrol;
+pub mod groups;
+pub mod notices;
+pub mod policies;
+pub mod queue;
+pub mod registry;
+pub mod retention;
+pub mod settings;
+pub mod wipe;

@@ -1,0 +1,62 @@
+//! Who acts, and the hour in which nobody is a newcomer yet.
+
+use crate::{
+    clock::{Steady, Timestamp},
+    error::Result,
+    fleet::registry::Device,
+    store::{Kind, Record, Tx},
+};
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeSet, time::Duration};
+
+/// What is made this long after the store, while no device is enrolled, counts at once.
+const FIRST: Duration = Duration::from_secs(3600);
+
+/// Who asks, found by a token.
+#[derive(Debug, Clone)]
+pub struct Actor {
+    /// The administrator's id.
+    pub id: String,
+    /// The name, for `requested_by`.
+    pub name: String,
+    /// When person and token count; `None`: they do.
+    pub newcomer_until: Option<Timestamp>,
+    /// Who made this token or this person within the newcomers' wait, and who made those: none of them is a second person to it.
+    pub sponsors: BTreeSet<String>,
+}
+
+/// When the store was made.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Born {
+    at: Steady,
+}
+
+/// What this file keeps in the store.
+pub(crate) const KINDS: [Kind; 1] = [Kind::of::<Born>()];
+
+impl Record for Born {
+    const KIND: &'static str = "born";
+    fn key(&self) -> String {
+        String::new()
+    }
+}
+
+/// The store is made now, where it was not.
+pub(super) fn begin(tx: &mut Tx<'_>) -> Result<()> {
+    let at = tx.steady();
+    if tx.get::<Born>("")?.is_none() {
+        tx.put(&Born { at })?;
+    }
+    Ok(())
+}
+
+/// What is left of a wait that began at `since`.
+pub fn left_to_wait(tx: &Tx<'_>, since: Steady, wait: Duration) -> Duration {
+    wait.saturating_sub(tx.steady().since(since))
+}
+
+/// Whether the store is in its first hour with no device enrolled: what is made now need not wait.
+pub fn first_hour(tx: &mut Tx<'_>) -> Result<bool> {
+    let born = tx.get::<Born>("")?.map_or(tx.steady(), |born| born.at);
+    Ok(tx.steady().since(born) < FIRST && tx.scan::<Device>("", None, 1)?.is_empty())
+}

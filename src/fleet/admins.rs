@@ -1,0 +1,299 @@
+//! Administrators and their tokens, and the time for which newcomers count for nothing in wipes and approvals.
+
+use crate::{
+    clock::{Steady, Timestamp},
+    error::{Error, Result},
+    fleet::{
+        actor::{self, Actor},
+        audit, notices, settings,
+    },
+    ids::{TokenId, digest, hex, hexed},
+    store::{Belief, Found, Kind, Record, Tx},
+};
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeSet, time::Duration};
+
+/// The administrator of the server's own machine: one person per store, a token of its own on each node.
+pub const LOCAL: &str = "local";
+
+/// A person who administers.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Admin {
+    /// `local`, or an id.
+    pub id: String,
+    /// The name people know; one of a kind.
+    pub name: String,
+    /// When made.
+    pub created: Timestamp,
+    /// By whom (an admin id).
+    pub made_by: String,
+    /// When the wait began; `None` for those who never had to wait.
+    since: Option<Steady>,
+    removed: Option<Timestamp>,
+}
+
+/// A bearer token, kept as its digest.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Token {
+    #[serde(with = "hexed")]
+    digest: String,
+    /// Its public id.
+    pub id: TokenId,
+    /// Whose.
+    pub admin: String,
+    /// When made.
+    pub created: Timestamp,
+    /// By whom (an admin id); nobody for a node's own.
+    #[serde(default)]
+    made_by: Option<String>,
+    since: Option<Steady>,
+    revoked: Option<Timestamp>,
+    /// Good from loopback of this node only.
+    pub node: Option<String>,
+}
+
+/// What this file keeps in the store.
+pub(crate) const KINDS: [Kind; 2] = [Kind::of::<Admin>(), Kind::of::<Token>()];
+
+impl Record for Admin {
+    const KIND: &'static str = "admin";
+    fn key(&self) -> String {
+        self.id.clone()
+    }
+}
+impl Record for Token {
+    const KIND: &'static str = "token";
+    fn key(&self) -> String {
+        self.digest.clone()
+    }
+}
+/// An administrator as the API shows one.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AdminView {
+    /// Id.
+    pub id: String,
+    /// Name.
+    pub name: String,
+    /// When made.
+    pub created: Timestamp,
+    /// When the newcomer's wait ends or ended.
+    pub counts_from: Timestamp,
+}
+
+/// A token as the API shows it, without the secret.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TokenView {
+    /// Id.
+    pub id: TokenId,
+    /// Whose (the name).
+    pub admin: String,
+    /// When made.
+    pub created: Timestamp,
+}
+
+/// Looks at the clock: to be called at start and every minute, so that a jump is seen, told, and believed or doubted.
+pub fn look_at_clock(tx: &mut Tx<'_>) -> Result<()> {
+    let moment = tx.moment();
+    let Some(belief) = tx.get::<Belief>("")? else { return Ok(tx.put(&Belief::begin(moment))?) };
+    let (looked, found) = belief.look(moment);
+    if looked != belief {
+        tx.put(&looked)?;
+    }
+    let (moved, outcome, text) = match found {
+        Found::Well => return Ok(()),
+        Found::Moved(by) => (by, "believed", "waits count what has passed, not this"),
+        Found::Doubted(by) => {
+            (by, "doubted", "nothing expires and nothing is issued for an hour, or until `lanyard clock accept`")
+        }
+        Found::Believed(by) => (by, "believed", "it has lasted for an hour"),
+    };
+    let detail = format!(
+        "the clock shows {} s {} than before; {text}",
+        moved.abs() / 1000,
+        if moved < 0 { "less" } else { "more" }
+    );
+    tracing::warn!(seconds = moved / 1000, outcome, "the clock jumped: {text}");
+    notices::tell(tx, "clock.jumped", "clock", &detail)?;
+    audit::Event::of("system", "clock.jump", "clock").outcome(outcome).detail(&detail).note(tx)
+}
+
+/// The administrator of the server's own machine says that the clock is right though it jumped.
+pub fn accept_clock(tx: &mut Tx<'_>, actor: &Actor) -> Result<()> {
+    if actor.id != LOCAL {
+        return Err(Error::forbidden(
+            "local_only",
+            "only local, on the server's own machine, can say that its clock is right",
+        ));
+    }
+    let belief = Belief::begin(tx.moment());
+    tx.put(&belief)?;
+    audit::Event::of(&actor.id, "clock.accepted", "clock").detail(tx.moment().wall.to_string()).note(tx)
+}
+
+fn waiting_until(tx: &mut Tx<'_>, since: Option<Steady>) -> Result<Option<Timestamp>> {
+    let Some(since) = since else { return Ok(None) };
+    let wait = settings::newcomer(tx)?;
+    let left = actor::left_to_wait(tx, since, wait);
+    Ok((!left.is_zero()).then(|| tx.now().plus(left)))
+}
+
+fn begin_wait(tx: &mut Tx<'_>) -> Result<Option<Steady>> {
+    if actor::first_hour(tx)? { Ok(None) } else { Ok(Some(tx.steady())) }
+}
+
+/// Makes sure that `local` exists and that this node's token opens it. To be called at each start.
+pub fn ensure_local(tx: &mut Tx<'_>, secret: &str) -> Result<()> {
+    actor::begin(tx)?;
+    look_at_clock(tx)?;
+    let (now, node) = (tx.now(), tx.node().to_string());
+    if tx.get::<Admin>(LOCAL)?.is_none() {
+        let made_by = LOCAL.to_string();
+        tx.put(&Admin { id: LOCAL.into(), name: LOCAL.into(), created: now, made_by, since: None, removed: None })?;
+        audit::Event::of("system", "admin.made", LOCAL).note(tx)?;
+    }
+    let digest = digest(secret.as_bytes());
+    match tx.get::<Token>(&digest)? {
+        Some(token) if token.node.as_ref() == Some(&node) => {}
+        Some(_) => tracing::warn!(
+            "local.token is another node's and opens nothing here: node.id was deleted or copied; stop, delete local.token, and start"
+        ),
+        None => {
+            let id = tx.new_id();
+            tx.put(&Token {
+                digest,
+                id,
+                admin: LOCAL.into(),
+                created: now,
+                made_by: None,
+                since: None,
+                revoked: None,
+                node: Some(node),
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// Who a bearer token belongs to; `None`: nobody. `loopback` says whether the request came from this machine.
+pub fn authenticate(tx: &mut Tx<'_>, secret: &str, loopback: bool) -> Result<Option<Actor>> {
+    let Some(token) = tx.get::<Token>(digest(secret.as_bytes()))? else { return Ok(None) };
+    let here = token.node.as_deref().is_none_or(|node| loopback && node == tx.node());
+    if token.revoked.is_some() || !here {
+        return Ok(None);
+    }
+    let Some(admin) = tx.get::<Admin>(&token.admin)?.filter(|a| a.removed.is_none()) else { return Ok(None) };
+    let of_token = waiting_until(tx, token.since)?;
+    let newcomer_until = waiting_until(tx, admin.since)?.max(of_token);
+    let mut sponsors = BTreeSet::new();
+    let mut makers: Vec<String> = token.made_by.filter(|_| of_token.is_some()).into_iter().collect();
+    makers.extend(maker_of_newcomer(tx, &admin)?);
+    while let Some(maker) = makers.pop() {
+        if sponsors.insert(maker.clone())
+            && let Some(admin) = tx.get::<Admin>(&maker)?
+        {
+            makers.extend(maker_of_newcomer(tx, &admin)?);
+        }
+    }
+    Ok(Some(Actor { id: admin.id, name: admin.name, newcomer_until, sponsors }))
+}
+
+/// Who made this person, as long as that is within the newcomers' wait.
+fn maker_of_newcomer(tx: &mut Tx<'_>, admin: &Admin) -> Result<Option<String>> {
+    Ok(waiting_until(tx, admin.since)?.map(|_| admin.made_by.clone()))
+}
+
+/// Makes an administrator, who counts after the newcomers' wait.
+pub fn add(tx: &mut Tx<'_>, actor: &Actor, name: &str) -> Result<AdminView> {
+    let name = name.trim();
+    if name.is_empty() || name.len() > 200 || name.chars().any(char::is_control) {
+        return Err(Error::invalid("name", "1 to 200 characters, no control characters"));
+    }
+    if let Some(same) = all(tx)?.into_iter().find(|a| a.name == name) {
+        return Err(Error::refused("admin_exists", format!("there is an administrator {name:?} (id {})", same.id)));
+    }
+    let since = begin_wait(tx)?;
+    let id = tx.new_id::<TokenId>().to_string();
+    let admin = Admin { id, name: name.into(), created: tx.now(), made_by: actor.id.clone(), since, removed: None };
+    tx.put(&admin)?;
+    audit::Event::of(&actor.id, "admin.made", &admin.id).detail(name).note(tx)?;
+    view(tx, &admin)
+}
+
+fn view(tx: &mut Tx<'_>, admin: &Admin) -> Result<AdminView> {
+    let wait = if admin.since.is_some() { settings::newcomer(tx)? } else { Duration::ZERO };
+    let counts_from = waiting_until(tx, admin.since)?.unwrap_or(admin.created.plus(wait));
+    Ok(AdminView { id: admin.id.clone(), name: admin.name.clone(), created: admin.created, counts_from })
+}
+
+/// All who are not removed.
+pub fn all(tx: &mut Tx<'_>) -> Result<Vec<Admin>> {
+    Ok(tx.all::<Admin>("")?.into_iter().filter(|a| a.removed.is_none()).collect())
+}
+
+/// All, as the API shows them.
+pub fn list(tx: &mut Tx<'_>) -> Result<Vec<AdminView>> {
+    all(tx)?.iter().map(|a| view(tx, a)).collect()
+}
+
+/// The administrator of this id or name.
+pub fn find(tx: &mut Tx<'_>, who: &str) -> Result<Admin> {
+    all(tx)?.into_iter().find(|a| a.id == who || a.name == who).ok_or_else(|| Error::not_found("administrator", who))
+}
+
+/// Removes an administrator. The second person's approval is the caller's to have.
+pub fn remove(tx: &mut Tx<'_>, actor: &str, id: &str) -> Result<()> {
+    if id == LOCAL {
+        return Err(Error::refused("local_stays", "local is the server's own machine and stays"));
+    }
+    let mut admin = find(tx, id)?;
+    admin.removed = Some(tx.now());
+    tx.put(&admin)?;
+    audit::Event::of(actor, "admin.removed", &admin.id).detail(&admin.name).note(tx)
+}
+
+/// Makes a token for an administrator (by id or name; the asker's own where none is named) and returns it with its secret.
+pub fn create_token(tx: &mut Tx<'_>, actor: &Actor, admin: Option<&str>) -> Result<(TokenView, String)> {
+    let admin = find(tx, admin.unwrap_or(&actor.id))?;
+    if admin.id == LOCAL {
+        return Err(Error::refused(
+            "local_token",
+            "local has its token in the data folder, and no other: name an administrator",
+        ));
+    }
+    let secret = format!("lanyard_{}", hex(&tx.random::<32>()));
+    let since = begin_wait(tx)?;
+    let id = tx.new_id();
+    let digest = digest(secret.as_bytes());
+    let created = tx.now();
+    let made_by = Some(actor.id.clone());
+    tx.put(&Token { digest, id, admin: admin.id.clone(), created, made_by, since, revoked: None, node: None })?;
+    audit::Event::of(&actor.id, "token.made", id).detail(&admin.id).note(tx)?;
+    Ok((TokenView { id, admin: admin.name, created }, secret))
+}
+
+/// All tokens that open something, save the nodes' own of `local`.
+pub fn list_tokens(tx: &mut Tx<'_>) -> Result<Vec<TokenView>> {
+    let names: std::collections::BTreeMap<String, String> = all(tx)?.into_iter().map(|a| (a.id, a.name)).collect();
+    let tokens = tx.all::<Token>("")?.into_iter().filter(|t| t.revoked.is_none() && t.node.is_none());
+    Ok(tokens
+        .filter_map(|t| Some(TokenView { id: t.id, admin: names.get(&t.admin)?.clone(), created: t.created }))
+        .collect())
+}
+
+/// Ends a token at once. A newcomer ends their own alone: a thief shall not lock out those who could stop them.
+pub fn revoke_token(tx: &mut Tx<'_>, actor: &Actor, id: TokenId) -> Result<()> {
+    let token = tx.all::<Token>("")?.into_iter().find(|t| t.id == id && t.node.is_none());
+    let mut token = token.ok_or_else(|| Error::not_found("token", id))?;
+    if let Some(until) = actor.newcomer_until.filter(|_| actor.id != token.admin) {
+        let text = format!("{} is new here and may end other people's tokens from {until}", actor.name);
+        return Err(Error::forbidden("newcomer", text));
+    }
+    token.revoked = Some(tx.now());
+    tx.put(&token)?;
+    audit::Event::of(&actor.id, "token.revoked", id).note(tx)
+}
+
+/// The name of an administrator, removed ones too; the id itself for what is no person (`system`).
+pub fn name_of(tx: &mut Tx<'_>, id: &str) -> Result<String> {
+    Ok(tx.get::<Admin>(id)?.map_or_else(|| id.to_string(), |a| a.name))
+}

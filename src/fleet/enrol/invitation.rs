@@ -1,0 +1,235 @@
+//! Invitations: one use, seven days, for a named user. Spent when the certificate is issued, never by looking.
+//!
+//! The `url` holds a secret of its own; people type the `code`. Both are kept as digests, by which the invitation is found.
+//! The SCEP challenge is derived from the secret in the url, and stands for it.
+
+use crate::{
+    clock::Timestamp,
+    error::{Error, Result},
+    fleet::{
+        actor::Actor,
+        audit,
+        registry::{
+            device::{Channel, Ownership},
+            tries,
+        },
+        settings,
+    },
+    ids::{EnrolmentId, Fingerprint, InvitationId, digest, hex, hexed},
+    store::{Kind, Record, Tx},
+};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// How long an invitation lives where nothing is said.
+pub const LIFETIME: Duration = Duration::from_secs(7 * 86_400);
+/// Crockford's base32: no I, L, O, U.
+const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+
+/// See the module.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Invitation {
+    pub id: InvitationId,
+    pub channel: Channel,
+    pub user: String,
+    pub ownership: Ownership,
+    pub created: Timestamp,
+    pub expires: Timestamp,
+    /// The enrolment that came of it, made ahead so that every certificate of one invitation is of one enrolment.
+    pub enrolment: EnrolmentId,
+    /// Set when a certificate is issued: the key (digest) and the certificate.
+    pub spent: Option<Spent>,
+}
+
+/// What an invitation was spent on.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Spent {
+    /// Digest of the public key.
+    #[serde(with = "hexed")]
+    pub key: String,
+    /// The certificate that key got.
+    pub sha256: Fingerprint,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Leads from a secret's digest to its invitation.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Way {
+    #[serde(with = "hexed")]
+    digest: String,
+    /// Which.
+    pub(crate) invitation: InvitationId,
+}
+
+/// What this file keeps in the store.
+pub(crate) const KINDS: [Kind; 2] = [Kind::of::<Invitation>(), Kind::of::<Way>()];
+
+impl Record for Invitation {
+    const KIND: &'static str = "invitation";
+    fn key(&self) -> String {
+        self.id.to_string()
+    }
+    fn lean(&self) -> Option<Self> {
+        Some(Self { id: InvitationId::NONE, ..self.clone() })
+    }
+    fn whole(self, rest: &str) -> Option<Self> {
+        Some(Self { id: rest.parse().ok()?, ..self })
+    }
+}
+impl Record for Way {
+    const KIND: &'static str = "way";
+    fn key(&self) -> String {
+        self.digest.clone()
+    }
+    fn lean(&self) -> Option<Self> {
+        Some(Self { digest: String::new(), ..*self })
+    }
+    fn whole(self, rest: &str) -> Option<Self> {
+        Some(Self { digest: rest.into(), ..self })
+    }
+}
+
+/// A new invitation with the secrets that are shown this once.
+pub struct Made {
+    /// The record.
+    pub invitation: Invitation,
+    /// The last part of its url.
+    pub key: String,
+    /// Sixteen letters and digits in fours.
+    pub code: String,
+}
+
+/// The SCEP challenge that goes with the secret part of an invitation's url.
+pub fn challenge(key: &str) -> String {
+    digest(format!("scep challenge {key}").as_bytes()).chars().take(40).collect()
+}
+
+/// A code as it is compared: upper case, no dashes or blanks, Crockford's look-alikes as what they were meant for.
+pub fn normal(code: &str) -> String {
+    let wanted = code.chars().filter(|c| !c.is_whitespace() && *c != '-').map(|c| c.to_ascii_uppercase());
+    wanted
+        .map(|c| {
+            if c == 'O' {
+                '0'
+            } else if c == 'I' || c == 'L' {
+                '1'
+            } else {
+                c
+            }
+        })
+        .collect()
+}
+
+fn way(kind: &str, secret: &str) -> String {
+    let mut digest = digest(format!("{kind} {secret}").as_bytes());
+    // 128 bits: nobody finds another secret of the same.
+    digest.truncate(32);
+    digest
+}
+
+/// A user's name as it is kept: no blanks around it, and not empty. Case is kept, and ignored when comparing.
+pub fn user_name(user: &str) -> Result<String> {
+    let user = user.trim();
+    if user.is_empty() || user.len() > 320 || user.chars().any(char::is_control) {
+        return Err(Error::invalid("user", "1 to 320 characters, no control characters"));
+    }
+    Ok(user.to_string())
+}
+
+/// Makes an invitation.
+pub fn create(
+    tx: &mut Tx<'_>,
+    actor: &Actor,
+    channel: Channel,
+    user: &str,
+    ownership: Ownership,
+    lifetime: Option<Duration>,
+) -> Result<Made> {
+    let user = user_name(user)?;
+    let lifetime = lifetime.unwrap_or(LIFETIME);
+    if lifetime.is_zero() || lifetime > Duration::from_secs(366 * 86_400) {
+        return Err(Error::invalid("expires", "more than nothing and at most a year"));
+    }
+    let key = hex(&tx.random::<24>());
+    let letters = tx.random::<16>().map(|b| char::from(*ALPHABET.get(usize::from(b % 32)).unwrap_or(&b'0')));
+    let code: Vec<String> = letters.chunks(4).map(|four| four.iter().collect()).collect();
+    let code = code.join("-");
+    let invitation = Invitation {
+        id: tx.new_id(),
+        channel,
+        user,
+        ownership,
+        created: tx.now(),
+        expires: tx.now().plus(lifetime),
+        enrolment: tx.new_id(),
+        spent: None,
+    };
+    for digest in [way("code", &normal(&code)), way("challenge", &challenge(&key))] {
+        tx.put(&Way { digest, invitation: invitation.id })?;
+    }
+    tx.put(&invitation)?;
+    audit::Event::of(&actor.id, "invitation.made", invitation.id).detail(&invitation.user).note(tx)?;
+    Ok(Made { invitation, key, code })
+}
+
+fn by(tx: &mut Tx<'_>, kind: &str, secret: &str) -> Result<Option<Invitation>> {
+    match tx.get::<Way>(way(kind, secret))? {
+        Some(found) => Ok(tx.get::<Invitation>(found.invitation)?),
+        None => Ok(None),
+    }
+}
+
+/// The invitation whose url ends with this; spent and expired ones too.
+pub fn by_url(tx: &mut Tx<'_>, key: &str) -> Result<Option<Invitation>> {
+    by_challenge(tx, &challenge(key))
+}
+
+/// The invitation with this SCEP challenge; spent and expired ones too.
+pub fn by_challenge(tx: &mut Tx<'_>, challenge: &str) -> Result<Option<Invitation>> {
+    by(tx, "challenge", challenge)
+}
+
+/// Why a code was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WrongCode {
+    /// No such code for this user, channel or url; or spent with another key, or expired: strangers are not told which.
+    Wrong,
+    /// Too many wrong ones this hour.
+    TooMany,
+}
+
+/// The open or spent invitation that fits code, user (where one was typed) and channel. Wrong tries are counted by user
+/// and, where it says who asks, by address.
+pub fn by_code(
+    tx: &mut Tx<'_>,
+    code: &str,
+    channel: Channel,
+    user: Option<&str>,
+    address: Option<&str>,
+) -> Result<std::result::Result<Invitation, WrongCode>> {
+    let limit = settings::count(tx, "limit.wrong_codes_per_hour")?;
+    // What cannot be a user's name has no invitation, and is not kept.
+    let name = user.and_then(|user| user_name(user).ok());
+    let by_user = name.map(|user| format!("user {}", user.to_lowercase()));
+    let tried = by_user.into_iter().chain(address.map(|address| format!("address {address}")));
+    let mut counted = Vec::new();
+    for who in tried {
+        match tries::within(tx, &who, limit)? {
+            Some(tries) => counted.push(tries),
+            None => return Ok(Err(WrongCode::TooMany)),
+        }
+    }
+    let found = by(tx, "code", &normal(code))?
+        .filter(|i| i.channel == channel && user.is_none_or(|u| u.trim().to_lowercase() == i.user.to_lowercase()));
+    match found.filter(|i| i.spent.is_some() || i.expires > tx.now()) {
+        Some(invitation) => Ok(Ok(invitation)),
+        None => {
+            for tries in counted {
+                tries.count(tx)?;
+            }
+            Ok(Err(WrongCode::Wrong))
+        }
+    }
+}

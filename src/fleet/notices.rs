@@ -1,0 +1,87 @@
+//! What administrators are told through the webhook: written in the act's own transaction, sent until it is taken.
+//! Ids only: names of people and devices stay here.
+
+use crate::{
+    clock::{Steady, Timestamp},
+    error::Result,
+    fleet::settings,
+    store::{Kind, Record, Tx},
+};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+use uuid::Uuid;
+
+/// After so long a notice is of no use any more.
+const KEPT: Duration = Duration::from_secs(86_400);
+/// The node that took a notice has so long to send it.
+const LEASE: Duration = Duration::from_secs(30);
+/// The longest pause between two tries.
+const MAX_PAUSE: Duration = Duration::from_secs(600);
+
+/// One thing to tell.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Notice {
+    /// Its id: a receiver that gets it twice knows it by this.
+    pub id: Uuid,
+    /// `approval.waiting`, `wipe.ended` …
+    pub event: String,
+    /// When, by the store's time.
+    pub at: Timestamp,
+    /// The id of what it is about.
+    pub subject: String,
+    /// In words.
+    pub detail: String,
+    /// Not to be tried before.
+    next: Steady,
+    /// Of no use after.
+    until: Steady,
+    tries: u32,
+}
+
+/// What this file keeps in the store.
+pub(crate) const KINDS: [Kind; 1] = [Kind::of::<Notice>()];
+
+/// By the time they are next due: those that a receiver rejects stand in the way of no others.
+impl Record for Notice {
+    const KIND: &'static str = "notice";
+    fn key(&self) -> String {
+        format!("{:016x}/{}", self.next.0.max(0), self.id)
+    }
+}
+
+/// Tells it, where a webhook is set.
+pub fn tell(tx: &mut Tx<'_>, event: &str, subject: impl ToString, detail: &str) -> Result<()> {
+    if settings::text(tx, "notify.webhook")?.is_none() {
+        return Ok(());
+    }
+    let (event, subject, detail) = (event.to_string(), subject.to_string(), detail.to_string());
+    let (id, at, next) = (tx.new_id(), tx.now(), tx.steady());
+    Ok(tx.put(&Notice { id, event, at, subject, detail, next, until: next.plus(KEPT), tries: 0 })?)
+}
+
+/// Takes those that are due, with the address to send them to. What is not [`done`] in time is due again, later each time.
+pub fn take(tx: &mut Tx<'_>, count: usize) -> Result<Option<(String, Vec<Notice>)>> {
+    let waiting = tx.scan::<Notice>("", None, count)?;
+    if waiting.is_empty() {
+        return Ok(None);
+    }
+    let (now, url) = (tx.steady(), settings::text(tx, "notify.webhook")?);
+    let mut taken = Vec::new();
+    for notice in waiting {
+        if url.is_none() || now > notice.until {
+            tx.delete(&notice)?;
+        } else if notice.next <= now {
+            let pause = LEASE.saturating_mul(1 << notice.tries.min(8)).min(MAX_PAUSE);
+            tx.delete(&notice)?;
+            let later = Notice { next: now.plus(pause), tries: notice.tries.saturating_add(1), ..notice };
+            tx.put(&later)?;
+            taken.push(later);
+        }
+    }
+    Ok(url.filter(|_| !taken.is_empty()).map(|url| (url, taken)))
+}
+
+/// The receiver has it: this notice, as [`take`] gave it.
+pub fn done(tx: &mut Tx<'_>, notice: &Notice) -> Result<()> {
+    Ok(tx.delete(notice)?)
+}

@@ -1,0 +1,246 @@
+//! A command as it is kept.
+
+use super::act::{Act, Action, Scope};
+use crate::{
+    clock::{Steady, Timestamp},
+    fleet::registry::{Channel, Enrolment},
+    ids::{ApprovalId, CommandId, DeviceId, EnrolmentId, packed},
+    store::{Kind, Record, Tx},
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Where a command stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum State {
+    Held,
+    Queued,
+    Sent,
+    NotNow,
+    Acknowledged,
+    Confirmed,
+    Presumed,
+    Failed,
+    Cancelled,
+    Expired,
+}
+
+impl State {
+    /// As it is written everywhere.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Held => "held",
+            Self::Queued => "queued",
+            Self::Sent => "sent",
+            Self::NotNow => "not_now",
+            Self::Acknowledged => "acknowledged",
+            Self::Confirmed => "confirmed",
+            Self::Presumed => "presumed",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+            Self::Expired => "expired",
+        }
+    }
+    /// Whether nothing more is to come, save evidence.
+    pub fn is_final(self) -> bool {
+        !matches!(self, Self::Held | Self::Queued | Self::Sent | Self::NotNow)
+    }
+}
+
+/// Why a command is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Hold {
+    /// By the breaker: a second person must approve.
+    Breaker,
+    /// In its undo window.
+    Delay,
+}
+
+/// What was answered that proves something.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// When, by the store's time.
+    pub time: Timestamp,
+    /// Through which enrolment.
+    pub enrolment: EnrolmentId,
+    /// Through which channel.
+    pub channel: Channel,
+    /// What kind: `acknowledged`, `checkout`, `status`, `unenrolled`, `enrolled_anew` …
+    pub kind: String,
+    /// In words.
+    pub detail: String,
+}
+
+/// Why a command failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// The protocol's code, or ours.
+    pub code: String,
+    /// In words.
+    pub text: String,
+}
+
+/// See the module.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Command {
+    pub id: CommandId,
+    pub device: DeviceId,
+    pub channel: Channel,
+    /// The enrolment that carries it.
+    pub enrolment: EnrolmentId,
+    pub act: Act,
+    pub state: State,
+    pub hold: Option<Hold>,
+    pub reason: String,
+    /// The administrator's id, or `system`.
+    #[serde(with = "packed")]
+    pub asked_by: String,
+    /// The administrator's name.
+    pub requested_by: String,
+    pub approval: Option<ApprovalId>,
+    pub created: Timestamp,
+    /// The same by the time that counts for waits.
+    pub asked: Steady,
+    /// End of the undo window.
+    pub release_at: Option<Steady>,
+    /// The length of the undo window, in seconds, for when it begins with an approval.
+    pub delay: u64,
+    pub sent: Option<Timestamp>,
+    pub finished: Option<Timestamp>,
+    pub expires: Option<Timestamp>,
+    pub evidence: Vec<Evidence>,
+    pub error: Option<Failure>,
+    /// The next wake-up, and how many there were.
+    pub wake_at: Option<Steady>,
+    pub wakes: u32,
+    /// Where several messages make one command: which is due, from 0.
+    pub step: u32,
+    /// When the device last said NotNow.
+    pub put_off: Option<Timestamp>,
+    /// When it ended, by the time that counts for waits.
+    #[serde(default)]
+    pub ended: Option<Steady>,
+}
+
+/// What this file keeps in the store.
+pub(crate) const KINDS: [Kind; 2] = [Kind::of::<Command>(), Kind::of::<OfDevice>()];
+
+impl Record for Command {
+    const KIND: &'static str = "command";
+    fn key(&self) -> String {
+        self.id.to_string()
+    }
+    fn lean(&self) -> Option<Self> {
+        let mut lean = Self { id: CommandId::NONE, ..self.clone() };
+        for evidence in lean.evidence.iter_mut().filter(|e| e.enrolment == self.enrolment) {
+            evidence.enrolment = EnrolmentId::NONE;
+        }
+        if self.requested_by == self.asked_by {
+            lean.requested_by.clear();
+        }
+        Some(lean)
+    }
+    fn whole(mut self, rest: &str) -> Option<Self> {
+        self.id = rest.parse().ok()?;
+        for evidence in self.evidence.iter_mut().filter(|e| e.enrolment == EnrolmentId::NONE) {
+            evidence.enrolment = self.enrolment;
+        }
+        if self.requested_by.is_empty() {
+            self.requested_by.clone_from(&self.asked_by);
+        }
+        Some(self)
+    }
+    fn subject(&self) -> Option<String> {
+        Some(self.device.to_string())
+    }
+}
+
+/// Leads from a device to its commands, ended ones too.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct OfDevice {
+    /// The device.
+    pub device: DeviceId,
+    /// One of its commands.
+    pub command: CommandId,
+}
+
+impl Record for OfDevice {
+    const KIND: &'static str = "device-command";
+    fn key(&self) -> String {
+        format!("{}/{}", self.device.short(), self.command.short())
+    }
+    fn lean(&self) -> Option<Self> {
+        Some(Self { device: DeviceId::NONE, command: CommandId::NONE })
+    }
+    fn whole(self, rest: &str) -> Option<Self> {
+        let (device, command) = rest.split_once('/')?;
+        Some(Self { device: DeviceId::of_short(device)?, command: CommandId::of_short(command)? })
+    }
+}
+
+impl Command {
+    /// A queued command on this enrolment, asked for by nobody yet.
+    pub fn new(tx: &mut Tx<'_>, device: DeviceId, carrier: &Enrolment, act: Act) -> Self {
+        Self {
+            id: tx.new_id(),
+            device,
+            channel: carrier.channel,
+            enrolment: carrier.id,
+            act,
+            state: State::Queued,
+            hold: None,
+            reason: String::new(),
+            asked_by: String::new(),
+            requested_by: String::new(),
+            approval: None,
+            created: tx.now(),
+            asked: tx.steady(),
+            release_at: None,
+            delay: 0,
+            sent: None,
+            finished: None,
+            expires: None,
+            evidence: Vec::new(),
+            error: None,
+            wake_at: None,
+            wakes: 0,
+            step: 0,
+            put_off: None,
+            ended: None,
+        }
+    }
+
+    /// What kind of act it is.
+    pub fn action(&self) -> Action {
+        self.act.action()
+    }
+
+    /// How much a wipe removes; none of other acts.
+    pub fn scope(&self) -> Option<Scope> {
+        self.act.scope()
+    }
+
+    /// The digits that go with it, sealed.
+    pub fn pin(&self) -> Option<&String> {
+        self.act.pin()
+    }
+
+    /// What leads to it from its device.
+    pub(crate) fn of_device(&self) -> OfDevice {
+        OfDevice { device: self.device, command: self.id }
+    }
+
+    /// Whether it is a wipe of this scope.
+    pub fn wipes(&self, scope: Scope) -> bool {
+        self.scope() == Some(scope)
+    }
+
+    /// Whether it is a wipe that the breaker does not hold: mail is shut, other commands wait.
+    pub fn is_wipe_under_way(&self) -> bool {
+        self.action() == Action::Wipe && !self.state.is_final() && self.hold != Some(Hold::Breaker)
+    }
+}

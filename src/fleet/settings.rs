@@ -1,0 +1,341 @@
+//! Settings kept in the store: what guards wipes and what all nodes must agree on. A loosened guard waits.
+
+use crate::{
+    clock::{Steady, Timestamp, parse_duration},
+    error::{Error, Result},
+    fleet::{
+        actor::{self, Actor},
+        audit,
+    },
+    policy::nearest::nearest,
+    store::{self, Record, Tx},
+};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// What a value may be.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    /// A whole number, at least this.
+    Count(u32),
+    /// A duration from the first to the second, both as they are written.
+    Span(&'static str, &'static str),
+    Choice(&'static [&'static str]),
+    /// Free text; the function says what is wrong with one.
+    Text(fn(&str) -> Option<&'static str>),
+}
+
+/// Which change makes the guard weaker, and so waits for `wipe.newcomer`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Guard {
+    None,
+    MoreIsLooser,
+    LessIsLooser,
+    AnyChangeIsLooser,
+    /// Any change by a newcomer. Whoever counts needs it at once, on the day on which nothing wakes the devices.
+    AnyChangeByANewcomer,
+}
+
+struct Spec {
+    key: &'static str,
+    default: &'static str,
+    kind: Kind,
+    guard: Guard,
+}
+
+const NONE: &str = "none";
+
+const SPECS: [Spec; 18] = [
+    Spec { key: "wipe.full.per_admin", default: "10", kind: Kind::Count(0), guard: Guard::MoreIsLooser },
+    Spec { key: "wipe.full.per_tenant", default: "20", kind: Kind::Count(0), guard: Guard::MoreIsLooser },
+    Spec { key: "wipe.other.per_admin", default: "100", kind: Kind::Count(0), guard: Guard::MoreIsLooser },
+    Spec { key: "wipe.other.per_tenant", default: "200", kind: Kind::Count(0), guard: Guard::MoreIsLooser },
+    Spec { key: "wipe.delay", default: "0s", kind: Kind::Span("0s", "30d"), guard: Guard::LessIsLooser },
+    Spec { key: "wipe.newcomer", default: "24h", kind: Kind::Span("0s", "7d"), guard: Guard::LessIsLooser },
+    Spec { key: "windows.poll", default: "60m", kind: Kind::Span("1m", "7d"), guard: Guard::AnyChangeByANewcomer },
+    Spec {
+        key: "eas.unknown",
+        default: "quarantine",
+        kind: Kind::Choice(&["quarantine", "allow", "block"]),
+        guard: Guard::None,
+    },
+    Spec {
+        key: "eas.unknown_ownership",
+        default: "corporate",
+        kind: Kind::Choice(&["corporate", "personal"]),
+        guard: Guard::None,
+    },
+    Spec { key: "eas.domain", default: NONE, kind: Kind::Text(domain), guard: Guard::None },
+    Spec { key: "apple.sign_messages", default: "off", kind: Kind::Choice(&["off", "on"]), guard: Guard::None },
+    // A push service or a poll that never comes holds every wipe back, and so any stop to a thief.
+    Spec {
+        key: "apple.push_url",
+        default: "https://api.push.apple.com",
+        kind: Kind::Text(https),
+        guard: Guard::AnyChangeByANewcomer,
+    },
+    // Whoever may name a proxy may speak for every device.
+    Spec { key: "net.trusted_proxies", default: NONE, kind: Kind::Text(any), guard: Guard::AnyChangeIsLooser },
+    Spec { key: "limit.connections_per_address", default: "1000", kind: Kind::Count(0), guard: Guard::None },
+    Spec { key: "limit.wrong_codes_per_hour", default: "10", kind: Kind::Count(1), guard: Guard::MoreIsLooser },
+    // Who shortens them wants something forgotten.
+    Spec { key: "keep.commands", default: "400d", kind: Kind::Span("7d", "3650d"), guard: Guard::LessIsLooser },
+    Spec { key: "keep.system", default: "30d", kind: Kind::Span("7d", "3650d"), guard: Guard::LessIsLooser },
+    // The webhook tells administrators of held wipes: to silence it weakens the guard.
+    Spec { key: "notify.webhook", default: NONE, kind: Kind::Text(http_or_none), guard: Guard::AnyChangeIsLooser },
+];
+
+fn any(_: &str) -> Option<&'static str> {
+    None
+}
+fn domain(text: &str) -> Option<&'static str> {
+    let fits = |c: char| c.is_alphanumeric() || "-.".contains(c);
+    (text.len() > 253 || text.is_empty() || !text.chars().all(fits)).then_some("a domain name or none is needed")
+}
+fn https(text: &str) -> Option<&'static str> {
+    (!text.starts_with("https://")).then_some("an https:// address is needed")
+}
+fn http_or_none(text: &str) -> Option<&'static str> {
+    (text != NONE && !text.starts_with("https://") && !text.starts_with("http://"))
+        .then_some("a http(s):// address or none")
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Stored {
+    key: String,
+    value: String,
+    /// A loosened value, and when it was set.
+    pending: Option<(String, Steady)>,
+}
+
+/// What this file keeps in the store.
+pub(crate) const KINDS: [store::Kind; 1] = [store::Kind::of::<Stored>()];
+
+impl Record for Stored {
+    const KIND: &'static str = "setting";
+    fn key(&self) -> String {
+        self.key.clone()
+    }
+    fn subject(&self) -> Option<String> {
+        Some("*".into())
+    }
+}
+
+/// A setting as the API shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Setting {
+    /// Its name.
+    pub key: String,
+    /// What counts now.
+    pub value: String,
+    /// What counts where nothing is set.
+    pub default: String,
+    /// A loosened value that does not count yet.
+    pub pending: Option<String>,
+    /// When it will.
+    pub counts_from: Option<Timestamp>,
+}
+
+fn spec(key: &str) -> Result<&'static Spec> {
+    SPECS.iter().find(|s| s.key == key).ok_or_else(|| {
+        let near = nearest(key, SPECS.iter().map(|s| s.key)).unwrap_or_default();
+        Error::not_found_near("setting", key, near)
+    })
+}
+
+fn current(tx: &mut Tx<'_>, spec: &Spec) -> Result<Setting> {
+    let stored = tx.get::<Stored>(spec.key)?;
+    let mut setting = Setting {
+        key: spec.key.into(),
+        value: spec.default.into(),
+        default: spec.default.into(),
+        pending: None,
+        counts_from: None,
+    };
+    let Some(stored) = stored else { return Ok(setting) };
+    setting.value = stored.value;
+    if let Some((value, since)) = stored.pending {
+        // The wait for a shorter wait is the wait that counts until then.
+        let wait = if spec.key == "wipe.newcomer" {
+            parse_duration(&setting.value).unwrap_or_default()
+        } else {
+            newcomer(tx)?
+        };
+        let left = actor::left_to_wait(tx, since, wait);
+        if left.is_zero() {
+            setting.value = value;
+        } else {
+            setting.pending = Some(value);
+            setting.counts_from = Some(tx.now().plus(left));
+        }
+    }
+    Ok(setting)
+}
+
+/// All settings, in the order of the table in docs/operations.md.
+pub fn list(tx: &mut Tx<'_>) -> Result<Vec<Setting>> {
+    SPECS.iter().map(|s| current(tx, s)).collect()
+}
+
+/// One of them.
+pub fn show(tx: &mut Tx<'_>, key: &str) -> Result<Setting> {
+    current(tx, spec(key)?)
+}
+
+/// The text that counts now; `None` where it says `none`.
+pub fn text(tx: &mut Tx<'_>, key: &str) -> Result<Option<String>> {
+    Ok(Some(current(tx, spec(key)?)?.value).filter(|v| v != NONE))
+}
+
+/// A number that counts now.
+pub fn count(tx: &mut Tx<'_>, key: &str) -> Result<usize> {
+    current(tx, spec(key)?)?.value.parse().map_err(|_| Error::Internal(format!("setting {key}")))
+}
+
+/// A duration that counts now.
+pub fn span(tx: &mut Tx<'_>, key: &str) -> Result<Duration> {
+    parse_duration(&current(tx, spec(key)?)?.value).map_err(Error::Internal)
+}
+
+/// How long newcomers and loosened limits wait.
+pub fn newcomer(tx: &mut Tx<'_>) -> Result<Duration> {
+    span(tx, "wipe.newcomer")
+}
+
+/// Sets a value. One that loosens a guard counts after the newcomers' wait, or at once in a new store's first hour.
+pub fn set(tx: &mut Tx<'_>, actor: &Actor, key: &str, value: &str) -> Result<Setting> {
+    let spec = spec(key)?;
+    check(spec, value)?;
+    let now = current(tx, spec)?;
+    let looser = loosens(spec, actor, &now.value, value) && !actor::first_hour(tx)?;
+    let stored = if looser {
+        Stored { key: key.into(), value: now.value, pending: Some((value.into(), tx.steady())) }
+    } else {
+        Stored { key: key.into(), value: value.into(), pending: None }
+    };
+    tx.put(&stored)?;
+    audit::Event::of(&actor.id, "setting.set", key)
+        .outcome(if looser { "pending" } else { "ok" })
+        .detail(value)
+        .note(tx)?;
+    show(tx, key)
+}
+
+fn check(spec: &Spec, value: &str) -> Result<()> {
+    // Before it is read: this goes on in the store's thread.
+    if value.len() > 2000 {
+        return Err(Error::invalid("value", "too long"));
+    }
+    let wrong = match spec.kind {
+        Kind::Count(least) => count_wrong(value, least),
+        Kind::Span(least, most) => span_wrong(value, least, most),
+        Kind::Choice(of) => (!of.contains(&value)).then(|| format!("one of {} is needed", of.join(", "))),
+        Kind::Text(wrong) => wrong(value).map(str::to_string),
+    };
+    match wrong {
+        Some(text) => Err(Error::invalid("value", format!("{}: {text}", spec.key))),
+        None => Ok(()),
+    }
+}
+
+fn count_wrong(value: &str, least: u32) -> Option<String> {
+    match value.parse::<u32>() {
+        Ok(number) if number >= least => None,
+        _ => Some(format!("a whole number from {least} to {} is needed", u32::MAX)),
+    }
+}
+
+fn span_wrong(value: &str, least: &str, most: &str) -> Option<String> {
+    let within = |span: Duration| {
+        parse_duration(least).is_ok_and(|l| l <= span) && parse_duration(most).is_ok_and(|m| span <= m)
+    };
+    match parse_duration(value) {
+        Ok(span) if within(span) => None,
+        Ok(_) => Some(format!("a duration from {least} to {most} is needed")),
+        Err(text) => Some(text),
+    }
+}
+
+fn loosens(spec: &Spec, actor: &Actor, old: &str, new: &str) -> bool {
+    let number = |text: &str| match spec.kind {
+        Kind::Span(..) => parse_duration(text).map(|d| d.as_secs()).unwrap_or_default(),
+        _ => text.parse().unwrap_or_default(),
+    };
+    match spec.guard {
+        Guard::None => false,
+        Guard::MoreIsLooser => number(new) > number(old),
+        Guard::LessIsLooser => number(new) < number(old),
+        Guard::AnyChangeIsLooser => new != old,
+        Guard::AnyChangeByANewcomer => new != old && actor.newcomer_until.is_some(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn actor(newcomer_until: Option<Timestamp>) -> Actor {
+        Actor { id: "1".into(), name: "Ann".into(), newcomer_until, sponsors: Default::default() }
+    }
+
+    #[test]
+    fn values_stay_within_their_range() {
+        let long = "10.0.0.1, ".repeat(1000);
+        for (key, value, part) in [
+            ("net.trusted_proxies", long.as_str(), "too long"),
+            ("wipe.delay", long.as_str(), "too long"),
+            ("windows.poll", "1m", ""),
+            ("windows.poll", "1w", ""),
+            ("windows.poll", "59s", "a duration from 1m to 7d"),
+            ("windows.poll", "8d", "a duration from 1m to 7d"),
+            ("wipe.newcomer", "0s", ""),
+            ("wipe.newcomer", "169h", "a duration from 0s to 7d"),
+            ("wipe.delay", "30d", ""),
+            ("wipe.delay", "5w", "a duration from 0s to 30d"),
+            ("wipe.delay", "soon", "is not a duration"),
+            ("wipe.full.per_admin", "0", ""),
+            ("wipe.full.per_admin", "-1", "from 0 to 4294967295"),
+            ("limit.wrong_codes_per_hour", "1", ""),
+            ("limit.wrong_codes_per_hour", "0", "from 1 to"),
+        ] {
+            let wrong = check(spec(key).unwrap(), value).err().map(|e| e.to_string()).unwrap_or_default();
+            assert!(wrong.contains(part) && wrong.is_empty() == part.is_empty(), "{key} {value}: {wrong}");
+        }
+    }
+
+    #[test]
+    fn every_default_is_within_its_range() {
+        for spec in &SPECS {
+            assert!(check(spec, spec.default).is_ok(), "{}", spec.key);
+        }
+    }
+
+    #[test]
+    fn a_newcomers_push_service_and_poll_wait_and_others_do_not() {
+        let newcomer = actor(Some(Timestamp(1)));
+        for (key, old, new) in [("windows.poll", "60m", "1m"), ("apple.push_url", "https://a", "https://b")] {
+            let spec = spec(key).unwrap();
+            assert!(loosens(spec, &newcomer, old, new), "{key}");
+            assert!(!loosens(spec, &newcomer, old, old), "{key}, the same again");
+            assert!(!loosens(spec, &actor(None), old, new), "{key}, by one who counts");
+        }
+    }
+
+    #[test]
+    fn an_unknown_key_names_the_nearest() {
+        let words = spec("windows.pol").err().map(|e| e.to_string()).unwrap_or_default();
+        assert_eq!(words, "there is no setting \"windows.pol\"; the nearest is windows.poll");
+    }
+
+    #[test]
+    fn the_documentation_names_each_with_its_default() {
+        let page = include_str!("../../docs/operations.md");
+        let rows = page.lines().filter_map(|line| {
+            let mut cells = line.split('|').map(|cell| cell.trim().trim_matches('`'));
+            let (_, key, default) = (cells.next()?, cells.next()?, cells.next()?);
+            SPECS.iter().any(|spec| spec.key == key).then_some((key, default))
+        });
+        let wanted: Vec<(&str, &str)> = SPECS.iter().map(|spec| (spec.key, spec.default)).collect();
+        assert_eq!(rows.collect::<Vec<_>>(), wanted);
+    }
+}

@@ -1,0 +1,347 @@
+//! What waits for a second person: held commands (all that one person asked for in an hour is one), lifting the stop, removing
+//! an administrator.
+
+use super::approve_command;
+use crate::{
+    clock::{Steady, Timestamp},
+    error::{Error, Result},
+    fleet::{
+        actor::Actor,
+        admins::{self},
+        audit, notices,
+        queue::{self, Command, State, command::Hold, stop},
+    },
+    ids::{ApprovalId, CommandId},
+    store::{Kind, Record, Tx},
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeSet, time::Duration};
+
+const ONE_REQUEST: Duration = Duration::from_secs(3600);
+/// What nobody decided in a week is of no use any more.
+const LIFETIME: Duration = Duration::from_secs(7 * 86_400);
+
+/// What is asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Subject {
+    /// Commands that the breaker holds.
+    #[serde(rename = "commands")]
+    Commands,
+    /// Lifting the emergency stop.
+    #[serde(rename = "stop.off")]
+    StopOff,
+    /// Removing an administrator.
+    #[serde(rename = "admin.remove")]
+    AdminRemove(String),
+}
+
+/// Where it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs)]
+pub enum Stage {
+    Waiting,
+    Approved,
+    Rejected,
+    Expired,
+}
+
+impl Subject {
+    /// As it is written everywhere.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Commands => "commands",
+            Self::StopOff => "stop.off",
+            Self::AdminRemove(_) => "admin.remove",
+        }
+    }
+}
+
+/// See the module.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Approval {
+    pub id: ApprovalId,
+    pub stage: Stage,
+    pub subject: Subject,
+    /// Administrator ids.
+    pub asked_by: String,
+    pub decided_by: Option<String>,
+    pub commands: Vec<CommandId>,
+    /// Why it is held, in words.
+    pub detail: String,
+    pub created: Timestamp,
+    /// The same by the time that counts for waits.
+    pub asked: Steady,
+    /// Who has seen it as it stands; the others are told at each of their calls.
+    pub seen: BTreeSet<String>,
+    /// Who has seen it before it grew: they must look again before they approve.
+    #[serde(default)]
+    pub outdated: BTreeSet<String>,
+    /// Who stood behind those who asked, as newcomers ([`Actor::sponsors`]).
+    #[serde(default)]
+    pub sponsors: BTreeSet<String>,
+}
+
+/// The approval that a person's further held commands join.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Current {
+    person: String,
+    approval: ApprovalId,
+}
+
+/// One that waits, so that those need no search.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Waiting {
+    approval: ApprovalId,
+}
+
+/// What this file keeps in the store.
+pub(crate) const KINDS: [Kind; 3] = [Kind::of::<Approval>(), Kind::of::<Current>(), Kind::of::<Waiting>()];
+
+impl Record for Approval {
+    const KIND: &'static str = "approval";
+    fn key(&self) -> String {
+        self.id.to_string()
+    }
+}
+impl Record for Current {
+    const KIND: &'static str = "approval-of";
+    fn key(&self) -> String {
+        self.person.clone()
+    }
+}
+impl Record for Waiting {
+    const KIND: &'static str = "approval-waiting";
+    fn key(&self) -> String {
+        self.approval.to_string()
+    }
+}
+
+/// The approval of this id.
+pub fn find(tx: &mut Tx<'_>, id: ApprovalId) -> Result<Approval> {
+    tx.get::<Approval>(id)?.ok_or_else(|| Error::not_found("approval", id))
+}
+
+/// Those after `after`, oldest first, marked as seen by who looks.
+pub fn list(tx: &mut Tx<'_>, actor: &Actor, after: Option<&str>, limit: usize) -> Result<Vec<Approval>> {
+    let page = tx.scan::<Approval>("", after, limit)?;
+    for approval in &page {
+        mark_seen(tx, actor, approval)?;
+    }
+    Ok(page)
+}
+
+/// One of them, marked as seen.
+pub fn look(tx: &mut Tx<'_>, actor: &Actor, id: ApprovalId) -> Result<Approval> {
+    let approval = find(tx, id)?;
+    mark_seen(tx, actor, &approval)?;
+    Ok(approval)
+}
+
+fn mark_seen(tx: &mut Tx<'_>, actor: &Actor, approval: &Approval) -> Result<()> {
+    if approval.stage == Stage::Waiting && !approval.seen.contains(&actor.id) {
+        let mut seen = approval.clone();
+        seen.seen.insert(actor.id.clone());
+        seen.outdated.remove(&actor.id);
+        tx.put(&seen)?;
+    }
+    Ok(())
+}
+
+/// How many wait that this administrator has not looked at.
+pub fn unseen(tx: &mut Tx<'_>, actor: &Actor) -> Result<usize> {
+    let mut count = 0;
+    for waiting in tx.all::<Waiting>("")? {
+        let approval = tx.get::<Approval>(waiting.approval)?;
+        count += usize::from(approval.is_some_and(|a| !a.seen.contains(&actor.id)));
+    }
+    Ok(count)
+}
+
+/// Makes one that waits.
+fn create(tx: &mut Tx<'_>, actor: &Actor, subject: Subject, detail: &str) -> Result<Approval> {
+    let approval = Approval {
+        id: tx.new_id(),
+        stage: Stage::Waiting,
+        subject,
+        asked_by: actor.id.clone(),
+        decided_by: None,
+        commands: Vec::new(),
+        detail: detail.into(),
+        created: tx.now(),
+        asked: tx.steady(),
+        seen: BTreeSet::new(),
+        outdated: BTreeSet::new(),
+        sponsors: actor.sponsors.clone(),
+    };
+    tx.put(&approval)?;
+    tx.put(&Waiting { approval: approval.id })?;
+    audit::Event::of(&actor.id, "approval.asked", approval.id).outcome("waiting").detail(detail).note(tx)?;
+    notices::tell(tx, "approval.waiting", approval.id, detail)?;
+    Ok(approval)
+}
+
+/// Puts a held command into the person's approval of this hour.
+pub(super) fn hold(tx: &mut Tx<'_>, actor: &Actor, command: CommandId, why: &str) -> Result<ApprovalId> {
+    let current = match tx.get::<Current>(&actor.id)? {
+        Some(current) => tx.get::<Approval>(current.approval)?,
+        None => None,
+    };
+    let since = tx.steady().minus(ONE_REQUEST);
+    let joined = current.filter(|a| a.stage == Stage::Waiting && a.asked > since);
+    let mut approval = match joined {
+        Some(approval) => approval,
+        None => create(tx, actor, Subject::Commands, why)?,
+    };
+    approval.commands.push(command);
+    approval.sponsors.extend(actor.sponsors.iter().cloned());
+    // It is another request now: who has seen the former is told of this one.
+    let before = std::mem::take(&mut approval.seen);
+    approval.outdated.extend(before);
+    tx.put(&approval)?;
+    tx.put(&Current { person: actor.id.clone(), approval: approval.id })?;
+    Ok(approval.id)
+}
+
+/// Takes a command out: its asker found room for it after all.
+pub(super) fn withdraw(tx: &mut Tx<'_>, command: &Command) -> Result<()> {
+    let Some(id) = command.approval else { return Ok(()) };
+    let mut approval = find(tx, id)?;
+    approval.commands.retain(|c| *c != command.id);
+    if approval.commands.is_empty() && approval.subject == Subject::Commands {
+        approval.stage = Stage::Rejected;
+        tx.delete(&Waiting { approval: id })?;
+    }
+    Ok(tx.put(&approval)?)
+}
+
+fn decide(tx: &mut Tx<'_>, actor: &Actor, mut approval: Approval, stage: Stage) -> Result<Approval> {
+    approval.stage = stage;
+    approval.decided_by = Some(actor.id.clone());
+    tx.put(&approval)?;
+    tx.delete(&Waiting { approval: approval.id })?;
+    let outcome = if stage == Stage::Approved { "approved" } else { "rejected" };
+    audit::Event::of(&actor.id, "approval.decided", approval.id).outcome(outcome).note(tx)?;
+    Ok(approval)
+}
+
+/// Asks a second person for something other than commands. Asked again by the same person it answers the first request.
+pub(crate) fn ask_once(tx: &mut Tx<'_>, actor: &Actor, subject: Subject, detail: &str) -> Result<Approval> {
+    let before = about(tx, &subject)?.into_iter().find(|a| a.asked_by == actor.id);
+    match before {
+        Some(asked) => Ok(asked),
+        None => create(tx, actor, subject, detail),
+    }
+}
+
+/// Those that wait for this.
+fn about(tx: &mut Tx<'_>, subject: &Subject) -> Result<Vec<Approval>> {
+    let mut found = Vec::new();
+    for waiting in tx.all::<Waiting>("")? {
+        found.push(find(tx, waiting.approval)?);
+    }
+    found.retain(|approval| approval.subject == *subject);
+    Ok(found)
+}
+
+/// Ends those that are about what is no more, such as a stop that was lifted or set anew.
+pub(super) fn lapse(tx: &mut Tx<'_>, actor: &Actor, subject: &Subject) -> Result<()> {
+    for approval in about(tx, subject)? {
+        decide(tx, actor, approval, Stage::Rejected)?;
+    }
+    Ok(())
+}
+
+/// Ends those that nobody decided, and what they hold. To be called now and then.
+pub fn expire(tx: &mut Tx<'_>) -> Result<()> {
+    let before = tx.steady().minus(LIFETIME);
+    for waiting in tx.all::<Waiting>("")? {
+        let approval = find(tx, waiting.approval)?;
+        if approval.asked > before {
+            continue;
+        }
+        end_held(tx, &approval, State::Expired)?;
+        tx.put(&Approval { stage: Stage::Expired, ..approval })?;
+        tx.delete(&waiting)?;
+        audit::Event::of("system", "approval.decided", waiting.approval).outcome("expired").note(tx)?;
+    }
+    Ok(())
+}
+
+fn end_held(tx: &mut Tx<'_>, approval: &Approval, end: State) -> Result<()> {
+    for command in &approval.commands {
+        let mut command = queue::command(tx, *command)?;
+        if command.state == State::Held && command.hold == Some(Hold::Breaker) {
+            queue::ending::end(tx, &mut command, end, true)?;
+        }
+    }
+    Ok(())
+}
+
+/// Closes one that waits for nothing any more: each of its commands was cancelled one way or another.
+pub(crate) fn close_if_empty(tx: &mut Tx<'_>, actor: &Actor, id: ApprovalId) -> Result<()> {
+    let approval = find(tx, id)?;
+    if approval.stage != Stage::Waiting || approval.subject != Subject::Commands {
+        return Ok(());
+    }
+    for command in &approval.commands {
+        if queue::command(tx, *command)?.state == State::Held {
+            return Ok(());
+        }
+    }
+    decide(tx, actor, approval, Stage::Rejected).map(drop)
+}
+
+fn waiting(tx: &mut Tx<'_>, id: ApprovalId) -> Result<Approval> {
+    let approval = find(tx, id)?;
+    match approval.stage {
+        Stage::Waiting => Ok(approval),
+        _ => Err(Error::refused("decided", "it has been decided already")),
+    }
+}
+
+/// A second person says yes: not who asked, not who made them lately, no newcomer.
+pub fn approve(tx: &mut Tx<'_>, actor: &Actor, id: ApprovalId) -> Result<Approval> {
+    let approval = waiting(tx, id)?;
+    if let Some(until) = actor.newcomer_until {
+        return Err(Error::forbidden("newcomer", format!("{} is new here and may approve from {until}", actor.name)));
+    }
+    if approval.asked_by == actor.id {
+        return Err(Error::forbidden("own_request", "a second person must approve what you asked for"));
+    }
+    if approval.sponsors.contains(&actor.id) {
+        let text =
+            "you made who asked for this, or their token, within the newcomers' wait: another person must approve";
+        return Err(Error::forbidden("own_newcomer", text));
+    }
+    if approval.outdated.contains(&actor.id) {
+        let text = "more was asked for since you looked at it: look again (lanyard approvals show) before you approve";
+        return Err(Error::refused("approval_grew", text));
+    }
+    match &approval.subject {
+        Subject::Commands if stop::is_on(tx)? => {
+            return Err(Error::refused("stopped", "the emergency stop is on: lift it first"));
+        }
+        Subject::Commands => {
+            for command in &approval.commands {
+                approve_command(tx, *command)?;
+            }
+        }
+        Subject::StopOff => stop::lift(tx, &actor.id)?,
+        Subject::AdminRemove(who) => admins::remove(tx, &actor.id, who)?,
+    }
+    let (subject, decided) = (approval.subject.clone(), decide(tx, actor, approval, Stage::Approved)?);
+    if subject != Subject::Commands {
+        lapse(tx, actor, &subject)?;
+    }
+    Ok(decided)
+}
+
+/// Says no; who asked may take it back so. All its held commands are cancelled, in one act.
+pub fn reject(tx: &mut Tx<'_>, actor: &Actor, id: ApprovalId) -> Result<Approval> {
+    let approval = waiting(tx, id)?;
+    end_held(tx, &approval, State::Cancelled)?;
+    decide(tx, actor, approval, Stage::Rejected)
+}

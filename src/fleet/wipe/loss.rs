@@ -1,0 +1,69 @@
+//! A store that was taken back to an older state: a backup, a disk that forgot, records that cannot be read.
+//!
+//! What was cancelled since may be alive again, and what was done since may be done again, on a phone that is somebody else's by
+//! now. So nothing guarded leaves before people have looked: the emergency stop is on, and all that people asked for and that has
+//! not been sent waits for a second person.
+
+use super::{approvals, stop};
+use crate::{
+    error::Result,
+    fleet::{
+        actor::Actor,
+        admins::LOCAL,
+        audit,
+        queue::{self, Command, State, command::Hold},
+    },
+    store::{Checked, Tx},
+};
+use std::collections::BTreeSet;
+
+/// Commands looked at in one step.
+const PAGE: usize = 1000;
+/// Of damaged records so many are named in the audit log.
+const NAMED: usize = 20;
+
+/// Accepts the loss; says how many commands are held by it.
+pub fn accept(tx: &mut Tx<'_>, checked: &Checked, commit: u64) -> Result<usize> {
+    let local = person(LOCAL, LOCAL);
+    stop::set(tx, &local, false)?;
+    let (mut held, mut after) = (0, None::<String>);
+    loop {
+        let page = tx.scan::<Command>("", after.as_deref(), PAGE)?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.id.to_string());
+        for command in page {
+            held += usize::from(hold(tx, command)?);
+        }
+    }
+    let damaged: Vec<&str> = checked.damaged.iter().take(NAMED).map(String::as_str).collect();
+    let detail = format!(
+        "taken as of commit {commit}, of {}; {} records, {} missing, {} unreadable {}; {held} commands are held",
+        checked.expected.map_or("unknown".into(), |n| n.to_string()),
+        checked.records,
+        checked.missing,
+        checked.damaged.len(),
+        damaged.join(" "),
+    );
+    audit::Event::of(LOCAL, "store.loss_accepted", "store").detail(&detail).note(tx)?;
+    Ok(held)
+}
+
+fn hold(tx: &mut Tx<'_>, mut command: Command) -> Result<bool> {
+    let unsent = match command.state {
+        State::Queued | State::NotNow => true,
+        State::Held => command.hold == Some(Hold::Delay),
+        _ => false,
+    };
+    if !unsent || command.asked_by == queue::SYSTEM {
+        return Ok(false);
+    }
+    (command.state, command.hold, command.release_at) = (State::Held, Some(Hold::Breaker), None);
+    let asker = person(&command.asked_by, &command.requested_by);
+    command.approval = Some(approvals::hold(tx, &asker, command.id, "the store was taken back to an older state")?);
+    queue::save(tx, &command)?;
+    Ok(true)
+}
+
+fn person(id: &str, name: &str) -> Actor {
+    Actor { id: id.into(), name: name.into(), newcomer_until: None, sponsors: BTreeSet::new() }
+}
