@@ -113,3 +113,27 @@ impl Error {
 
 /// The result of such a call.
 pub type Result<T> = std::result::Result<T, Error>;
+
+/// Why a call on the store that judges ended early.
+#[derive(Debug, Clone)]
+pub enum Denial<R> {
+    /// Refused: what the call noted until then (who was refused, and why) stands.
+    Refused(R),
+    /// Failed: nothing of it was written.
+    Failed(Error),
+}
+
+impl<R> From<Error> for Denial<R> {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl<R> From<Fault> for Denial<R> {
+    fn from(fault: Fault) -> Self {
+        Self::Failed(fault.into())
+    }
+}
+
+/// What such a call comes to.
+pub type Judged<T, R> = std::result::Result<T, Denial<R>>;

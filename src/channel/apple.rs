@@ -11,7 +11,7 @@ mod user;
 
 use super::{identity, invitations::APPLE_PATH};
 use crate::{
-    error::Error,
+    error::{Denial, Error, Judged},
     fleet::registry::{Channel, Credential, Device, EnrolmentState, Standing},
     http::{
         Peer,
@@ -54,6 +54,15 @@ impl From<Error> for Refusal {
             Error::Forbidden { code: "not_pinned", .. } => Self::Identity(Standing::Unknown),
             Error::Forbidden { .. } => Self::Identity(Standing::Superseded),
             other => Self::Fault(other),
+        }
+    }
+}
+
+impl From<Denial<Standing>> for Refusal {
+    fn from(denial: Denial<Standing>) -> Self {
+        match denial {
+            Denial::Refused(standing) => Self::Identity(standing),
+            Denial::Failed(error) => error.into(),
         }
     }
 }
@@ -169,15 +178,14 @@ fn unsigned(error: lanyard_certs::Error) -> Refusal {
     Refusal::Unreadable("the signature cannot be read, or is not over this body")
 }
 
-/// How a certificate stands on this channel, judged in the call that rests on it. `Err` is a refusal, noted where the
-/// enrolment is known.
+/// How a certificate stands on this channel, judged in the call that rests on it. A refusal is noted where the enrolment is known.
 pub(super) fn admit(
     tx: &mut Tx<'_>,
     shown: &Fingerprint,
     name: &str,
-) -> crate::error::Result<std::result::Result<(Credential, Option<Device>), Standing>> {
+) -> Judged<(Credential, Option<Device>), Standing> {
     let (standing, credential, device) = identity::judge(tx, shown)?;
-    let Some(credential) = credential else { return Ok(Err(Standing::Unknown)) };
+    let Some(credential) = credential else { return Err(Denial::Refused(Standing::Unknown)) };
     let bound = device.as_ref().and_then(|d| d.enrolment(credential.enrolment));
     let standing = match standing {
         Standing::Good if credential.channel != Channel::Apple => Standing::Unknown,
@@ -186,9 +194,9 @@ pub(super) fn admit(
     };
     if standing != Standing::Good {
         identity::note_refusal(tx, &credential, standing.ground())?;
-        return Ok(Err(standing));
+        return Err(Denial::Refused(standing));
     }
-    Ok(Ok((credential, device)))
+    Ok((credential, device))
 }
 
 /// Whether commands may go to this enrolment.

@@ -88,7 +88,7 @@ async fn options(
         let shown = who::shown(&gateway.server, &peer, &headers)?;
         let login = Login::of(&headers).ok_or(Refusal::NoLogin)?;
         if let Some(shown) = shown {
-            gateway.server.store.run(move |tx| who::check(tx, &shown)).await??;
+            gateway.server.store.judge(move |tx| who::check(tx, &shown)).await?;
         }
         gateway.ask_upstream(upstream, &login, &headers).await
     };

@@ -16,7 +16,7 @@ pub(crate) use session::KINDS;
 
 use super::identity;
 use crate::{
-    error::{Error, Result},
+    error::{Denial, Error, Judged},
     fleet::registry::{Channel, Credential, Device, Standing},
     http::{
         Peer,
@@ -67,6 +67,15 @@ impl From<Error> for Refusal {
         match error {
             Error::Forbidden { .. } => Self::Identity(Standing::Unknown),
             other => Self::Fault(other),
+        }
+    }
+}
+
+impl From<Denial<Standing>> for Refusal {
+    fn from(denial: Denial<Standing>) -> Self {
+        match denial {
+            Denial::Refused(standing) => Self::Identity(standing),
+            Denial::Failed(error) => error.into(),
         }
     }
 }
@@ -152,26 +161,22 @@ fn form(request: &Request) -> std::result::Result<ContentType, Refusal> {
     named.and_then(ContentType::parse).ok_or(Refusal::MediaType)
 }
 
-/// How a certificate stands on this channel, under the name that the device gives itself. `Err` is a refusal, noted where
-/// the enrolment is known.
-fn admit(
-    tx: &mut Tx<'_>,
-    shown: &Fingerprint,
-    name: &str,
-) -> Result<std::result::Result<(Credential, Device), Standing>> {
+/// How a certificate stands on this channel, under the name that the device gives itself. A refusal is noted where the
+/// enrolment is known.
+fn admit(tx: &mut Tx<'_>, shown: &Fingerprint, name: &str) -> Judged<(Credential, Device), Standing> {
     let (standing, credential, device) = identity::judge(tx, shown)?;
-    let Some(credential) = credential else { return Ok(Err(Standing::Unknown)) };
+    let Some(credential) = credential else { return Err(Denial::Refused(Standing::Unknown)) };
     let bound = device.as_ref().and_then(|d| d.enrolment(credential.enrolment));
     let mine = bound.is_some_and(|e| e.channel == Channel::Omadm && e.identity.eq_ignore_ascii_case(name));
     match (standing, device) {
-        (Standing::Good, Some(device)) if mine => Ok(Ok((credential, device))),
+        (Standing::Good, Some(device)) if mine => Ok((credential, device)),
         (Standing::Good, _) => {
             identity::note_refusal(tx, &credential, "it speaks for another device, or on another channel")?;
-            Ok(Err(Standing::Unknown))
+            Err(Denial::Refused(Standing::Unknown))
         }
         (other, _) => {
             identity::note_refusal(tx, &credential, other.ground())?;
-            Ok(Err(other))
+            Err(Denial::Refused(other))
         }
     }
 }

@@ -7,7 +7,7 @@ use super::{
     time::Shared,
     tx::{self, Ids},
 };
-use crate::error::{Error, Result};
+use crate::error::{Denial, Error, Judged, Result};
 use std::{
     any::Any,
     collections::{HashMap, VecDeque},
@@ -143,6 +143,19 @@ impl Store {
         let sender = self.work.as_ref().ok_or_else(|| Fault::Away("closed".into()))?;
         sender.try_send(Work::Job(job)).map_err(|_| Fault::Busy)?;
         answer.await.map_err(|_| Fault::Away("the store stopped".into()))?
+    }
+
+    /// Runs a call that judges: a refusal is written with all that was noted of it, an error takes everything back.
+    pub async fn judge<T: Send + 'static, R: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Tx<'_>) -> Judged<T, R> + Send + 'static,
+    ) -> Judged<T, R> {
+        let judged = self.run(move |tx| match work(tx) {
+            Ok(done) => Ok(Ok(done)),
+            Err(Denial::Refused(why)) => Ok(Err(why)),
+            Err(Denial::Failed(error)) => Err(error),
+        });
+        judged.await?.map_err(Denial::Refused)
     }
 
     /// Runs a call that reads much and writes nothing, on a thread of its own beside the writer: nobody waits for it. It sees

@@ -230,7 +230,7 @@ async fn near_its_end(bench: &Bench, device: &str) -> Identity {
     let code = bench.code().await;
     let spki = key.public_key_to_der().unwrap();
     let look = move |tx: &mut lanyard::store::Tx<'_>| invitation::by_code(tx, &code, Channel::Omadm, Some(USER), None);
-    let invitation = server.store.run(look).await.unwrap().unwrap();
+    let invitation = server.store.judge(look).await.unwrap();
     let now = server.now().to_datetime();
     let day = Duration::from_secs(86_400);
     let der = server

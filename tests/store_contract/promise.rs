@@ -15,7 +15,7 @@ pub use self::{breaker::*, commands::*, history::*, loss::*, registry::*, store:
 use crate::fixture::{Fixture, SECRET, able, counts, device, request};
 use lanyard::{
     channel::identity,
-    error::{Error, Result},
+    error::{Denial, Error, Judged, Result},
     fleet::{
         actor::Actor,
         admins::{self},

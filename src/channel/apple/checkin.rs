@@ -2,7 +2,7 @@
 
 use super::{Answer, Refusal, admit};
 use crate::{
-    error::Result,
+    error::{Denial, Judged, Result},
     fleet::{
         enrol::{self, Claim},
         queue::ending,
@@ -73,19 +73,16 @@ async fn authenticate(server: &Server, shown: Fingerprint, said: Authenticate) -
         hardware_id: None,
     };
     let bind = move |tx: &mut Tx<'_>| {
-        if let Err(standing) = admit(tx, &shown, &claim.identity)? {
-            return Ok(Err(standing));
-        }
+        admit(tx, &shown, &claim.identity)?;
         // The same certificate again is a retry, or a renewal's: queue, tokens and policy stay.
         let (mut device, _) = enrol::bind(tx, &shown, &claim)?;
         enrol::describe(tx, &mut device, &claim)?;
         if claim.platform != Platform::Other {
             device.platform = claim.platform;
         }
-        tx.put(&device)?;
-        Ok(Ok(()))
+        Ok(tx.put(&device)?)
     };
-    server.store.run(bind).await?.map_err(Refusal::Identity)?;
+    server.store.judge(bind).await?;
     Ok(StatusCode::OK.into_response())
 }
 
@@ -94,15 +91,11 @@ async fn token_update(server: &Server, shown: Fingerprint, said: TokenUpdate) ->
     let unlock = said.unlock_token.as_ref().map(|token| server.seal(UNLOCK_TOKEN, token.expose())).transpose()?;
     let push = push(&said);
     let update = move |tx: &mut Tx<'_>| {
-        let (credential, device) = match admit(tx, &shown, &name)? {
-            Ok((credential, Some(device))) => (credential, device),
-            // A TokenUpdate without its Authenticate belongs to nobody.
-            Ok((_, None)) => return Ok(Err(Standing::Unknown)),
-            Err(standing) => return Ok(Err(standing)),
-        };
-        keep_token(tx, device, &credential, &shown, push, unlock).map(Ok)
+        // A TokenUpdate without its Authenticate belongs to nobody.
+        let (credential, device) = bound(tx, &shown, &name)?;
+        Ok(keep_token(tx, device, &credential, &shown, push, unlock)?)
     };
-    let device = server.store.run(update).await?.map_err(Refusal::Identity)?;
+    let device = server.store.judge(update).await?;
     if let Some(device) = device {
         background::wake(server, device);
     }
@@ -147,15 +140,11 @@ fn keep_token(
 }
 
 async fn check_out(server: &Server, shown: Fingerprint, name: String) -> Answer {
-    let leave = move |tx: &mut Tx<'_>| match admit(tx, &shown, &name)? {
-        Ok((credential, Some(mut device))) => {
-            ending::left(tx, &mut device, credential.enrolment, "checkout", "CheckOut")?;
-            Ok(Ok(()))
-        }
-        Ok((_, None)) => Ok(Err(Standing::Unknown)),
-        Err(standing) => Ok(Err(standing)),
+    let leave = move |tx: &mut Tx<'_>| {
+        let (credential, mut device) = bound(tx, &shown, &name)?;
+        Ok(ending::left(tx, &mut device, credential.enrolment, "checkout", "CheckOut")?)
     };
-    server.store.run(leave).await?.map_err(Refusal::Identity)?;
+    server.store.judge(leave).await?;
     Ok(StatusCode::OK.into_response())
 }
 
@@ -165,30 +154,34 @@ async fn set_bootstrap_token(server: &Server, shown: Fingerprint, said: SetBoots
         Some(token) => Some(server.seal(BOOTSTRAP_TOKEN, token.expose())?),
         None => None,
     };
-    let keep = move |tx: &mut Tx<'_>| match admit(tx, &shown, &name)? {
-        Ok((credential, Some(mut device))) => {
-            if let Some(enrolment) = device.enrolment_mut(credential.enrolment) {
-                match sealed {
-                    Some(sealed) => enrolment.channel_state.insert(BOOTSTRAP_TOKEN.into(), sealed),
-                    None => enrolment.channel_state.remove(BOOTSTRAP_TOKEN),
-                };
-            }
-            tx.put(&device)?;
-            Ok(Ok(()))
+    let keep = move |tx: &mut Tx<'_>| {
+        let (credential, mut device) = bound(tx, &shown, &name)?;
+        if let Some(enrolment) = device.enrolment_mut(credential.enrolment) {
+            match sealed {
+                Some(sealed) => enrolment.channel_state.insert(BOOTSTRAP_TOKEN.into(), sealed),
+                None => enrolment.channel_state.remove(BOOTSTRAP_TOKEN),
+            };
         }
-        Ok((_, None)) => Ok(Err(Standing::Unknown)),
-        Err(standing) => Ok(Err(standing)),
+        Ok(tx.put(&device)?)
     };
-    server.store.run(keep).await?.map_err(Refusal::Identity)?;
+    server.store.judge(keep).await?;
     Ok(StatusCode::OK.into_response())
 }
 
 async fn get_bootstrap_token(server: &Server, shown: Fingerprint, name: String) -> Answer {
     let look = move |tx: &mut Tx<'_>| admit(tx, &shown, &name);
-    let (credential, device) = server.store.run(look).await?.map_err(Refusal::Identity)?;
+    let (credential, device) = server.store.judge(look).await?;
     let kept = device.and_then(|d| d.enrolment(credential.enrolment)?.channel_state.get(BOOTSTRAP_TOKEN).cloned());
     let token = kept.map(|sealed| server.unseal(BOOTSTRAP_TOKEN, &sealed)).transpose()?.map(Secret::new);
     Ok(plist(bootstrap_token_answer(token.as_ref())))
+}
+
+/// A good certificate together with the device that it is bound to.
+fn bound(tx: &mut Tx<'_>, shown: &Fingerprint, name: &str) -> Judged<(Credential, Device), Standing> {
+    match admit(tx, shown, name)? {
+        (credential, Some(device)) => Ok((credential, device)),
+        (_, None) => Err(Denial::Refused(Standing::Unknown)),
+    }
 }
 
 fn plist(bytes: Vec<u8>) -> Response {

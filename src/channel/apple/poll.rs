@@ -1,12 +1,12 @@
 //! The command channel: a device reports on its last command and asks for the next.
 
 use super::{
-    Answer, Refusal, admit,
+    Answer, admit,
     errand::{self, Errand},
     is_complete,
 };
 use crate::{
-    error::Result,
+    error::{Denial, Judged, Result},
     fleet::{
         enrol::{self, Claim},
         policies,
@@ -37,8 +37,9 @@ pub(super) async fn take(server: &Server, shown: Fingerprint, report: Report) ->
             return Ok(StatusCode::OK.into_response()); // the idle poll ends here
         }
     }
-    let exchanged = server.store.run(move |tx| exchange(tx, &shown, &report)).await?;
-    let Some(errand) = exchanged.map_err(Refusal::Identity)? else { return Ok(StatusCode::OK.into_response()) };
+    let Some(errand) = server.store.judge(move |tx| exchange(tx, &shown, &report)).await? else {
+        return Ok(StatusCode::OK.into_response());
+    };
     let body = errand::encode(server, errand)?;
     Ok(command(body))
 }
@@ -47,27 +48,22 @@ fn command(body: Vec<u8>) -> Response {
     ([(header::CONTENT_TYPE, "application/xml")], body).into_response()
 }
 
-type Exchanged = std::result::Result<Option<Errand>, Standing>;
-
 /// Files the report and takes what is next, in one call on the store.
-fn exchange(tx: &mut Tx<'_>, shown: &Fingerprint, report: &Report) -> Result<Exchanged> {
-    let (credential, device) = match admit(tx, shown, report.channel.device_name())? {
-        Ok(admitted) => admitted,
-        Err(standing) => return Ok(Err(standing)),
-    };
-    let Some(mut device) = device else { return Ok(Err(Standing::Unknown)) };
+fn exchange(tx: &mut Tx<'_>, shown: &Fingerprint, report: &Report) -> Judged<Option<Errand>, Standing> {
+    let (credential, device) = admit(tx, shown, report.channel.device_name())?;
+    let Some(mut device) = device else { return Err(Denial::Refused(Standing::Unknown)) };
     if report.channel.user.is_some() {
-        return Ok(Ok(None));
+        return Ok(None);
     }
     if let Some(uuid) = &report.command_uuid {
         sights::note_seen(tx, credential.enrolment)?;
         file(tx, &mut device, &credential, report, uuid)?;
     }
     if !is_complete(&device, &credential) {
-        return Ok(Ok(None));
+        return Ok(None);
     }
     let session = if report.status == Status::Idle { Talk::Fresh } else { Talk::Continued };
-    next(tx, &mut device, &credential, shown, session).map(Ok)
+    Ok(next(tx, &mut device, &credential, shown, session)?)
 }
 
 /// The next errand. Where the queue has none, what the policy or the calendar asks for is queued first; where they ask for

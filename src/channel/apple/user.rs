@@ -1,6 +1,6 @@
 //! A Mac's users, each with a channel of their own: they are heard and not managed yet. How to wake them is kept.
 
-use super::{Answer, Refusal, admit, checkin};
+use super::{Answer, admit, checkin};
 use crate::{fleet::registry::EnrolmentState, ids::Fingerprint, server::Server, store::Tx};
 use axum::{http::StatusCode, response::IntoResponse};
 use lanyard_apple::{
@@ -17,18 +17,15 @@ pub(super) async fn take(server: &Server, shown: Fingerprint, message: CheckIn) 
         return token_update(server, shown, said).await;
     }
     let name = message.channel().device_name().to_string();
-    server.store.run(move |tx| admit(tx, &shown, &name)).await?.map_err(Refusal::Identity)?;
+    server.store.judge(move |tx| admit(tx, &shown, &name)).await?;
     let gone = matches!(message, CheckIn::UserAuthenticate(_));
     Ok(if gone { StatusCode::GONE.into_response() } else { StatusCode::OK.into_response() })
 }
 
 async fn token_update(server: &Server, shown: Fingerprint, said: TokenUpdate) -> Answer {
     let keep = move |tx: &mut Tx<'_>| {
-        let (credential, device) = match admit(tx, &shown, said.channel.device_name())? {
-            Ok(admitted) => admitted,
-            Err(standing) => return Ok(Err(standing)),
-        };
-        let (now, Some(mut device)) = (tx.now(), device) else { return Ok(Ok(())) };
+        let (credential, device) = admit(tx, &shown, said.channel.device_name())?;
+        let (now, Some(mut device)) = (tx.now(), device) else { return Ok(()) };
         let mine = device.enrolment_mut(credential.enrolment).filter(|e| e.state == EnrolmentState::Enrolled);
         if let (Some(mine), Some(user)) = (mine, &said.channel.user) {
             let (UserName::Mac(id) | UserName::Enrollment(id) | UserName::SharedIpad(id)) = user;
@@ -37,9 +34,9 @@ async fn token_update(server: &Server, shown: Fingerprint, said: TokenUpdate) ->
             mine.note_user(id, called(&said), push, now);
             tx.put(&device)?;
         }
-        Ok(Ok(()))
+        Ok(())
     };
-    server.store.run(keep).await?.map_err(Refusal::Identity)?;
+    server.store.judge(keep).await?;
     Ok(StatusCode::OK.into_response())
 }
 

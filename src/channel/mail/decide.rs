@@ -10,7 +10,7 @@ use super::{
     who::{self, Asker, Who},
 };
 use crate::{
-    error::Result,
+    error::{Denial, Judged, Result},
     fleet::registry::presence::Presence,
     ids::{DeviceId, EnrolmentId},
     store::Tx,
@@ -81,7 +81,7 @@ impl Gateway {
     /// Decides on a request, in one call on the store.
     pub(super) async fn decide(&self, asked: &Asked, content: Content) -> std::result::Result<Decision, Refusal> {
         let (head, asker, presence) = (asked.head.clone(), asked.asker.clone(), self.server.presence.clone());
-        self.server.store.run(move |tx| decide(tx, &presence, &asker, &head, &content)).await?
+        Ok(self.server.store.judge(move |tx| decide(tx, &presence, &asker, &head, &content)).await?)
     }
 }
 
@@ -91,23 +91,20 @@ fn decide(
     asker: &Asker,
     head: &Head,
     content: &Content,
-) -> Result<std::result::Result<Decision, Refusal>> {
-    let who = match who::find(tx, asker, head)? {
-        Ok(who) => who,
-        Err(refusal) => return Ok(Err(refusal)),
-    };
+) -> Judged<Decision, Refusal> {
+    let who = who::find(tx, asker, head)?;
     let (enrolment, news) = (who.enrolment, presence.watch(who.device.id).notified_owned());
     let place = Place::of(&who);
     let mut stand = Stand::of(tx, who, head.version, asker.proved)?;
     if !asker.proved && stand.directive.is_none() {
-        return Ok(Err(Refusal::NoLogin));
+        return Err(Denial::Refused(Refusal::NoLogin));
     }
     if let (true, Some(known)) = (asker.proved, stand.who.device.enrolment(enrolment)) {
         Gateway::seen(tx, known)?;
     }
     let answer = answer(tx, &mut stand, head, content, asker.proved)?;
     stand.save(tx)?;
-    Ok(Ok(Decision { answer, place, news }))
+    Ok(Decision { answer, place, news })
 }
 
 /// Our own answer, where there is one.

@@ -3,7 +3,7 @@
 use super::Gateway;
 use crate::{
     channel::{certificates, invitations::counted, scep::decode},
-    error::{Error, Result},
+    error::{Denial, Error, Judged, Result},
     fleet::{
         enrol::{
             self,
@@ -61,7 +61,10 @@ fn field(form: &[u8], wanted: &str) -> Option<String> {
 
 async fn made(server: &Arc<Server>, peer: &Peer, key: String, code: String) -> Result<Vec<u8>> {
     let (typed, address) = (code.clone(), counted(server, peer));
-    let invitation = server.store.run(move |tx| open(tx, &key, &typed, address.as_deref())).await??;
+    let invitation = server.store.judge(move |tx| open(tx, &key, &typed, address.as_deref())).await;
+    let invitation = invitation.map_err(|denial| match denial {
+        Denial::Refused(error) | Denial::Failed(error) => error,
+    })?;
     let (maker, enrolment) = (server.clone(), invitation.enrolment);
     let making = move || make(&maker, enrolment, &printed(&code));
     let (file, certificate, der, key) =
@@ -70,31 +73,33 @@ async fn made(server: &Arc<Server>, peer: &Peer, key: String, code: String) -> R
     Ok(file)
 }
 
-/// The invitation of this url and code. The wrong tries are written, so a wrong code is no error of the call.
-fn open(tx: &mut Tx<'_>, key: &str, code: &str, address: Option<&str>) -> Result<Result<Invitation>> {
+/// The invitation of this url and code. The wrong tries are written.
+fn open(tx: &mut Tx<'_>, key: &str, code: &str, address: Option<&str>) -> Judged<Invitation, Error> {
     let wrong = || Error::forbidden("wrong_code", "The code is wrong.");
     let invitation = invitation::by_url(tx, key)?.filter(|i| i.channel == Channel::Activesync);
-    let Some(invitation) = invitation else { return Err(Error::not_found("invitation", "")) };
-    Ok(match invitation::by_code(tx, code, Channel::Activesync, Some(&invitation.user), address)? {
-        Ok(found) if found.id == invitation.id => usable(tx, invitation)?,
-        Ok(_) | Err(WrongCode::Wrong) => Err(wrong()),
-        Err(WrongCode::TooMany) => Err(Error::refused("too_many_codes", "Too many wrong codes. Try again in an hour.")),
-    })
+    let Some(invitation) = invitation else { return Err(Error::not_found("invitation", "").into()) };
+    let too_many = || Error::refused("too_many_codes", "Too many wrong codes. Try again in an hour.");
+    match invitation::by_code(tx, code, Channel::Activesync, Some(&invitation.user), address) {
+        Ok(found) if found.id == invitation.id => Ok(usable(tx, invitation)?),
+        Ok(_) | Err(Denial::Refused(WrongCode::Wrong)) => Err(Denial::Refused(wrong())),
+        Err(Denial::Refused(WrongCode::TooMany)) => Err(Denial::Refused(too_many())),
+        Err(Denial::Failed(error)) => Err(error.into()),
+    }
 }
 
 /// Not expired, and its certificate, where there is one, not used yet.
-fn usable(tx: &mut Tx<'_>, invitation: Invitation) -> Result<Result<Invitation>> {
+fn usable(tx: &mut Tx<'_>, invitation: Invitation) -> Result<Invitation> {
     if let Some(spent) = &invitation.spent
         && tx.get::<Credential>(spent.sha256)?.is_none_or(|c| c.device.is_some())
     {
         let text = "This invitation has been used. Ask for a new one.";
-        return Ok(Err(Error::forbidden("invitation_spent", text)));
+        return Err(Error::forbidden("invitation_spent", text));
     }
     if invitation.expires <= tx.now() {
         let text = "This invitation has expired. Ask for a new one.";
-        return Ok(Err(Error::forbidden("invitation_expired", text)));
+        return Err(Error::forbidden("invitation_expired", text));
     }
-    Ok(Ok(invitation))
+    Ok(invitation)
 }
 
 /// The code as it was printed, which is the file's password.
@@ -120,7 +125,7 @@ fn make(server: &Server, enrolment: crate::ids::EnrolmentId, password: &str) -> 
 /// Spends the invitation. A certificate that it gave before and that nobody has used is revoked.
 fn spend(tx: &mut Tx<'_>, invitation: &Invitation, key: &str, certificate: Certificate, der: String) -> Result<()> {
     let found = tx.get::<Invitation>(invitation.id)?.ok_or_else(|| Error::not_found("invitation", invitation.id))?;
-    let mut found = usable(tx, found)??;
+    let mut found = usable(tx, found)?;
     if let Some(former) = found.spent.take() {
         credential::revoke(tx, &former.sha256)?;
         tx.put(&found)?;

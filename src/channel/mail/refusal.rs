@@ -1,7 +1,12 @@
 //! Why a request is not served, and what that means over HTTP: the one place that says so. What a client of the protocol is told
 //! of its device (block, wipe, policy) is no refusal of this kind: see `stand.rs`.
 
-use crate::{error::Error, http::Peer, http::limits::BodyError, server::Server};
+use crate::{
+    error::{Denial, Error},
+    http::Peer,
+    http::limits::BodyError,
+    server::Server,
+};
 use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
@@ -43,6 +48,15 @@ impl From<Error> for Refusal {
         match error {
             Error::Forbidden { .. } => Self::Denied,
             other => Self::Fault(other),
+        }
+    }
+}
+
+impl From<Denial<Refusal>> for Refusal {
+    fn from(denial: Denial<Refusal>) -> Self {
+        match denial {
+            Denial::Refused(refusal) => refusal,
+            Denial::Failed(error) => error.into(),
         }
     }
 }

@@ -4,7 +4,7 @@
 use super::{login::User, refusal::Refusal};
 use crate::{
     channel::identity,
-    error::Result,
+    error::{Denial, Judged, Result},
     fleet::{
         audit,
         enrol::{self, Claim},
@@ -55,29 +55,25 @@ pub(super) fn shown(
 }
 
 /// Whether a certificate may be shown here at all, by whatever device.
-pub(super) fn check(tx: &mut Tx<'_>, shown: &Fingerprint) -> Result<std::result::Result<(), Refusal>> {
+pub(super) fn check(tx: &mut Tx<'_>, shown: &Fingerprint) -> Judged<(), Refusal> {
     let (standing, credential, _) = identity::judge(tx, shown)?;
-    let Some(credential) = credential else { return Ok(Err(Refusal::Stranger)) };
-    Ok(admissible(tx, standing, &credential)?.map(drop))
+    let Some(credential) = credential else { return Err(Denial::Refused(Refusal::Stranger)) };
+    admissible(tx, standing, &credential)
 }
 
 /// Blocked and ended enrolments are told so in the protocol's own words; the others are turned away.
-fn admissible(
-    tx: &mut Tx<'_>,
-    standing: Standing,
-    credential: &Credential,
-) -> Result<std::result::Result<(), Refusal>> {
+fn admissible(tx: &mut Tx<'_>, standing: Standing, credential: &Credential) -> Judged<(), Refusal> {
     let ground = match standing {
         _ if credential.channel != Channel::Activesync => "the certificate is another channel's",
-        Standing::Good | Standing::Ended | Standing::Blocked => return Ok(Ok(())),
+        Standing::Good | Standing::Ended | Standing::Blocked => return Ok(()),
         other => other.ground(),
     };
     identity::note_refusal(tx, credential, ground)?;
-    Ok(Err(Refusal::Denied))
+    Err(Denial::Refused(Refusal::Denied))
 }
 
 /// The enrolment that asks. A certificate is bound, and an unknown client recorded, by its first request.
-pub(super) fn find(tx: &mut Tx<'_>, asker: &Asker, request: &Request) -> Result<std::result::Result<Who, Refusal>> {
+pub(super) fn find(tx: &mut Tx<'_>, asker: &Asker, request: &Request) -> Judged<Who, Refusal> {
     let user = match &asker.login {
         Some(login) => Some(User::of(tx, login)?),
         None => None,
@@ -85,7 +81,7 @@ pub(super) fn find(tx: &mut Tx<'_>, asker: &Asker, request: &Request) -> Result<
     match (&asker.shown, user) {
         (Some(shown), user) => by_certificate(tx, shown, user.as_ref(), request),
         (None, Some(user)) => by_login(tx, asker, &user, request),
-        (None, None) => Ok(Err(Refusal::NoLogin)),
+        (None, None) => Err(Denial::Refused(Refusal::NoLogin)),
     }
 }
 
@@ -94,12 +90,10 @@ fn by_certificate(
     shown: &Fingerprint,
     user: Option<&User>,
     request: &Request,
-) -> Result<std::result::Result<Who, Refusal>> {
+) -> Judged<Who, Refusal> {
     let (standing, credential, device) = identity::judge(tx, shown)?;
-    let Some(credential) = credential else { return Ok(Err(Refusal::Stranger)) };
-    if let Err(refusal) = admissible(tx, standing, &credential)? {
-        return Ok(Err(refusal));
-    }
+    let Some(credential) = credential else { return Err(Denial::Refused(Refusal::Stranger)) };
+    admissible(tx, standing, &credential)?;
     let bound = device.as_ref().and_then(|d| d.enrolment(credential.enrolment));
     let ground = if bound.is_some_and(|e| !e.identity.eq_ignore_ascii_case(request.device_id.as_str())) {
         Some("the certificate belongs to another device")
@@ -110,13 +104,13 @@ fn by_certificate(
     };
     if let Some(ground) = ground {
         identity::note_refusal(tx, &credential, ground)?;
-        return Ok(Err(Refusal::Denied));
+        return Err(Denial::Refused(Refusal::Denied));
     }
     let settled = bound
         .is_some_and(|e| e.state != EnrolmentState::Pending && e.renewed.as_ref().is_none_or(|c| c.sha256 != *shown));
     match device {
-        Some(device) if settled => Ok(Ok(Who { device, enrolment: credential.enrolment })),
-        _ => begin(tx, shown, user, request).map(Ok),
+        Some(device) if settled => Ok(Who { device, enrolment: credential.enrolment }),
+        _ => Ok(begin(tx, shown, user, request)?),
     }
 }
 
@@ -181,24 +175,19 @@ fn platform(device_type: &str) -> Platform {
     names.iter().find(|(name, _)| said.contains(name)).map_or(Platform::Other, |(_, platform)| *platform)
 }
 
-fn by_login(
-    tx: &mut Tx<'_>,
-    asker: &Asker,
-    user: &User,
-    request: &Request,
-) -> Result<std::result::Result<Who, Refusal>> {
+fn by_login(tx: &mut Tx<'_>, asker: &Asker, user: &User, request: &Request) -> Judged<Who, Refusal> {
     let known = lookup::enrolment(tx, Channel::Activesync, request.device_id.as_str(), &user.name)?;
     let Some((device, id)) = known else {
         // Nothing is written for a login that nobody has proved.
         if !asker.proved {
-            return Ok(Err(Refusal::NoLogin));
+            return Err(Denial::Refused(Refusal::NoLogin));
         }
         let who = format!("mail client {}", user.name.to_lowercase());
         return match tries::within(tx, &who, NEW_CLIENTS)? {
-            None => Ok(Err(Refusal::TooManyClients)),
+            None => Err(Denial::Refused(Refusal::TooManyClients)),
             Some(tries) => {
                 tries.count(tx)?;
-                unknown(tx, user, request).map(Ok)
+                Ok(unknown(tx, user, request)?)
             }
         };
     };
@@ -208,12 +197,12 @@ fn by_login(
         _ => None,
     };
     match ground {
-        None => Ok(Ok(Who { device, enrolment: id })),
-        Some(_) if !asker.proved => Ok(Err(Refusal::NoLogin)),
-        Some(_) if !asker.asked => Ok(Err(Refusal::WrongName)),
+        None => Ok(Who { device, enrolment: id }),
+        Some(_) if !asker.proved => Err(Denial::Refused(Refusal::NoLogin)),
+        Some(_) if !asker.asked => Err(Denial::Refused(Refusal::WrongName)),
         Some(ground) => {
             identity::note_refusal_of(tx, Some(device.id), id, ground)?;
-            Ok(Err(Refusal::Denied))
+            Err(Denial::Refused(Refusal::Denied))
         }
     }
 }

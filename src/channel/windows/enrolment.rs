@@ -8,7 +8,7 @@ use crate::{
         invitations::counted,
     },
     clock::Timestamp,
-    error::{Error, Result},
+    error::{Denial, Error, Judged, Result},
     fleet::{
         enrol::{
             self, Claim,
@@ -53,6 +53,15 @@ enum Refusal {
     WrongName,
     /// The registry, the store, or ourselves.
     Error(Error),
+}
+
+impl From<Denial<Refusal>> for Refusal {
+    fn from(denial: Denial<Refusal>) -> Self {
+        match denial {
+            Denial::Refused(refusal) => refusal,
+            Denial::Failed(error) => error.into(),
+        }
+    }
 }
 
 impl From<Error> for Refusal {
@@ -125,7 +134,7 @@ async fn policies(
     // A renewal asks with its certificate and an empty password; what it is told is no secret.
     if !(login.code.is_empty() && asker.certificate(server)?.is_some()) {
         let address = counted(server, asker.peer);
-        server.store.run(move |tx| login.invitation(tx, address.as_deref())).await??;
+        server.store.judge(move |tx| login.invitation(tx, address.as_deref())).await?;
     }
     let answer = GetPoliciesResponse {
         relates_to,
@@ -177,15 +186,18 @@ impl Login {
         }
     }
 
-    /// Wrong tries are counted, so the refusal is a value: the count must be kept.
-    fn invitation(&self, tx: &mut Tx<'_>, address: Option<&str>) -> Result<Done<invitation::Invitation>> {
-        let found = invitation::by_code(tx, &self.code, Channel::Omadm, Some(&self.user), address)?;
-        Ok(found.map_err(|why| {
-            if why == WrongCode::TooMany {
-                tracing::info!("Windows enrolment: too many wrong codes this hour");
+    /// Wrong tries are counted: a refusal stands.
+    fn invitation(&self, tx: &mut Tx<'_>, address: Option<&str>) -> Judged<invitation::Invitation, Refusal> {
+        let found = invitation::by_code(tx, &self.code, Channel::Omadm, Some(&self.user), address);
+        found.map_err(|denial| match denial {
+            Denial::Refused(why) => {
+                if why == WrongCode::TooMany {
+                    tracing::info!("Windows enrolment: too many wrong codes this hour");
+                }
+                Denial::Refused(Refusal::Fault(FaultKind::Authentication))
             }
-            Refusal::Fault(FaultKind::Authentication)
-        }))
+            Denial::Failed(error) => error.into(),
+        })
     }
 }
 
@@ -205,14 +217,11 @@ async fn first(
     let (key, address, typed) = (hex(&csr.key_sha256), counted(server, asker.peer), login.user.clone());
     let known_key = key.clone();
     let look = move |tx: &mut Tx<'_>| {
-        let invitation = match login.invitation(tx, address.as_deref())? {
-            Ok(invitation) => invitation,
-            Err(refusal) => return Ok(Err(refusal)),
-        };
+        let invitation = login.invitation(tx, address.as_deref())?;
         let before = enrol::issued_to(tx, &invitation, &known_key)?;
-        Ok(Ok((invitation, before, provision::poll(tx)?)))
+        Ok((invitation, before, provision::poll(tx)?))
     };
-    let (invitation, before, poll) = server.store.run(look).await??;
+    let (invitation, before, poll) = server.store.judge(look).await?;
     let (certificate, der) = match before {
         Some(before) => (before.certificate, before.der),
         None => {
@@ -281,7 +290,7 @@ async fn renew(server: &Server, asker: &Asker<'_>, request: &[u8], context: &Dev
         return Err(Refusal::Fault(FaultKind::NotEligibleToRenew));
     }
     let (old, name) = (Fingerprint(shown.sha256), context.device_id.clone());
-    let before = server.store.run(move |tx| present(tx, &old, name.as_deref())).await??;
+    let before = server.store.judge(move |tx| present(tx, &old, name.as_deref())).await?;
     let (certificate, der) = issue(server, &asked.csr.public_key_der, before.enrolment)?;
     let der = hex(&der);
     let credential = server.store.run(move |tx| enrol::renew(tx, &old, certificate, der)).await?;
@@ -293,9 +302,9 @@ fn is_due(now: Timestamp, end: Timestamp) -> bool {
 }
 
 /// The credential being renewed, where it is good, of this channel, and the device's own by the name it gives.
-fn present(tx: &mut Tx<'_>, old: &Fingerprint, name: Option<&str>) -> Result<Done<Credential>> {
+fn present(tx: &mut Tx<'_>, old: &Fingerprint, name: Option<&str>) -> Judged<Credential, Refusal> {
     let (standing, credential, device) = identity::judge(tx, old)?;
-    let refused = || Ok(Err(Refusal::Fault(FaultKind::NotEligibleToRenew)));
+    let refused = || Err(Denial::Refused(Refusal::Fault(FaultKind::NotEligibleToRenew)));
     let Some(credential) = credential else { return refused() };
     let bound = device.as_ref().and_then(|d| d.enrolment(credential.enrolment));
     let own = |identity: &str| name.is_none_or(|name| name.eq_ignore_ascii_case(identity));
@@ -307,7 +316,7 @@ fn present(tx: &mut Tx<'_>, old: &Fingerprint, name: Option<&str>) -> Result<Don
         identity::note_refusal(tx, &credential, "it speaks for another device, or on another channel")?;
         return refused();
     }
-    Ok(Ok(credential))
+    Ok(credential)
 }
 
 fn stored(credential: &Credential) -> Result<Vec<u8>> {

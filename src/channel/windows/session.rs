@@ -8,7 +8,7 @@ use super::{
     facts, policy, provision, rehearsal,
 };
 use crate::{
-    error::Result,
+    error::{Judged, Result},
     fleet::{
         audit, enrol, policies,
         queue::{self, Act, Action, Command, Outcome, State, Talk, ending},
@@ -69,7 +69,7 @@ pub(super) async fn take(
         rehearsal::rehearse(&known, form, body, &answer);
         return Ok(answer); // the idle session ends here
     }
-    server.store.run(move |tx| exchange(tx, &said)).await?.map_err(Refusal::Identity)
+    Ok(server.store.judge(move |tx| exchange(tx, &said)).await?)
 }
 
 /// The answer to a device that is known to have nothing due and says nothing new. Its language and model, of which it tells each time,
@@ -86,14 +86,9 @@ fn idle(server: &Server, said: &Said) -> Option<(Arc<Idle>, Answer)> {
     (nothing && session.is_idle() && ended == [Output::SessionEnded]).then_some((known, answer))
 }
 
-type Exchanged = std::result::Result<Answer, Standing>;
-
 /// Files what the message says and takes what is next, in one call on the store.
-fn exchange(tx: &mut Tx<'_>, said: &Said) -> Result<Exchanged> {
-    let (credential, mut device) = match admit(tx, &said.shown, &said.message.header.source.uri)? {
-        Ok(admitted) => admitted,
-        Err(standing) => return Ok(Err(standing)),
-    };
+fn exchange(tx: &mut Tx<'_>, said: &Said) -> Judged<Answer, Standing> {
+    let (credential, mut device) = admit(tx, &said.shown, &said.message.header.source.uri)?;
     begin(tx, &mut device, &credential, &said.shown)?;
     let kept = tx.get::<Kept>(credential.enrolment)?;
     let was_kept = kept.is_some();
@@ -104,11 +99,11 @@ fn exchange(tx: &mut Tx<'_>, said: &Said) -> Result<Exchanged> {
         keep(tx, credential.enrolment, None, was_kept)?;
         let (turn, _) = Session::new().receive(&said.message, said.form);
         let (_, answer, _) = turn.answer(&[], &said.our_uri);
-        return Ok(Ok(answer));
+        return Ok(answer);
     }
     if told.iter().any(|output| matches!(output, Output::RepeatOfLast | Output::OutOfOrder)) {
         let (_, answer, _) = turn.answer(&[], &said.our_uri);
-        return Ok(Ok(answer));
+        return Ok(answer);
     }
     for output in &told {
         match output {
@@ -140,7 +135,7 @@ fn exchange(tx: &mut Tx<'_>, said: &Said) -> Result<Exchanged> {
         sights::note_seen(tx, credential.enrolment)?;
     }
     keep(tx, credential.enrolment, (!ended).then_some((session, answers)), was_kept)?;
-    Ok(Ok(answer))
+    Ok(answer)
 }
 
 /// Whether the emergency stop is on and something that it is about has been sent to this enrolment.

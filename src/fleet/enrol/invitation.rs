@@ -5,7 +5,7 @@
 
 use crate::{
     clock::Timestamp,
-    error::{Error, Result},
+    error::{Denial, Error, Judged, Result},
     fleet::{
         actor::Actor,
         audit,
@@ -208,7 +208,7 @@ pub fn by_code(
     channel: Channel,
     user: Option<&str>,
     address: Option<&str>,
-) -> Result<std::result::Result<Invitation, WrongCode>> {
+) -> Judged<Invitation, WrongCode> {
     let limit = settings::count(tx, "limit.wrong_codes_per_hour")?;
     // What cannot be a user's name has no invitation, and is not kept.
     let name = user.and_then(|user| user_name(user).ok());
@@ -218,18 +218,18 @@ pub fn by_code(
     for who in tried {
         match tries::within(tx, &who, limit)? {
             Some(tries) => counted.push(tries),
-            None => return Ok(Err(WrongCode::TooMany)),
+            None => return Err(Denial::Refused(WrongCode::TooMany)),
         }
     }
     let found = by(tx, "code", &normal(code))?
         .filter(|i| i.channel == channel && user.is_none_or(|u| u.trim().to_lowercase() == i.user.to_lowercase()));
     match found.filter(|i| i.spent.is_some() || i.expires > tx.now()) {
-        Some(invitation) => Ok(Ok(invitation)),
+        Some(invitation) => Ok(invitation),
         None => {
             for tries in counted {
                 tries.count(tx)?;
             }
-            Ok(Err(WrongCode::Wrong))
+            Err(Denial::Refused(WrongCode::Wrong))
         }
     }
 }
