@@ -5,6 +5,7 @@
 //! as ours turned out to do: command, device, indexes, audit log.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+#![expect(clippy::disallowed_methods, reason = "it measures the machine's own time")]
 
 #[path = "shared/command.rs"]
 mod command;

@@ -1,6 +1,8 @@
 //! Two times, handed in and never asked for below this: the wall clock's, which people and certificates go by and which may be
 //! set wrong, and the time that has surely passed, which limits and waits go by.
 
+#![expect(clippy::disallowed_methods, reason = "the one place where the machine is asked for the time")]
+
 use serde::{Deserialize, Serialize};
 use std::{
     fmt,
@@ -95,12 +97,23 @@ impl Clock {
 
 /// The machine's own.
 pub fn system() -> Clock {
-    let started = Instant::now();
+    let started = monotonic();
     let wall = || {
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
     };
-    Clock::new(wall, move || started.elapsed())
+    Clock::new(wall, move || since(started))
+}
+
+/// Now, as the machine counts time that passes: the one place that asks for it. For waits and deadlines within a process, whose end
+/// nothing that is kept depends on; what does goes by a [`Clock`].
+pub fn monotonic() -> Instant {
+    Instant::now()
+}
+
+/// How long ago that was.
+pub fn since(moment: Instant) -> Duration {
+    monotonic().saturating_duration_since(moment)
 }
 
 /// A duration as the command line and settings write it: a number and `s`, `m`, `h`, `d` or `w`.

@@ -4,6 +4,7 @@
 //! mutual-TLS connection for each poll, and with a resumed one; on both stores.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+#![expect(clippy::disallowed_methods, reason = "it measures the machine's own time")]
 
 mod bare;
 mod load;

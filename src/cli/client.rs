@@ -2,6 +2,7 @@
 
 use super::Failure;
 use crate::{
+    clock,
     http::{connector::trusted_roots, limits::read_from, outgoing::Outgoing},
     serve::Folder,
 };
@@ -125,10 +126,10 @@ impl Client {
 
     async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Result<Bytes, Failure> {
         let key = uuid::Uuid::new_v4().to_string();
-        let (begun, mut pause) = (Instant::now(), Duration::from_millis(200));
+        let (begun, mut pause) = (clock::monotonic(), Duration::from_millis(200));
         for _ in 1..TRIES {
             match self.once(&method, path, body.as_ref(), &key).await {
-                Err(Failure::Away(_)) if begun.elapsed() < PATIENCE => tokio::time::sleep(pause).await,
+                Err(Failure::Away(_)) if clock::since(begun) < PATIENCE => tokio::time::sleep(pause).await,
                 answer => return answer,
             }
             pause *= 3;

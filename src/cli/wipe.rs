@@ -6,9 +6,9 @@ use super::{
     confirm,
     standing::{is_over, standing, text, what_goes},
 };
-use crate::clock::{parse_duration, print_duration};
+use crate::clock::{self, parse_duration, print_duration};
 use serde_json::{Value, json};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(500);
@@ -140,10 +140,10 @@ fn question(device: &Value, scope: Scope) -> String {
 }
 
 async fn wait(client: &Client, mut command: Value, timeout: Option<Duration>) -> Result<Value, Failure> {
-    let until = timeout.and_then(|limit| Instant::now().checked_add(limit));
+    let until = timeout.and_then(|limit| clock::monotonic().checked_add(limit));
     let path = format!("commands/{}", encode(text(&command, "id")));
     while !is_over(&command) {
-        let next = match until.is_some_and(|until| Instant::now() >= until) {
+        let next = match until.is_some_and(|until| clock::monotonic() >= until) {
             true => None,
             false => client.get_in_time(&path, until).await?,
         };

@@ -22,7 +22,7 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use std::{
     cell::RefCell,
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet},
     rc::Rc,
     sync::{Arc, LazyLock, Mutex},
 };
@@ -102,7 +102,7 @@ pub fn list(tx: &mut Tx<'_>) -> Result<Vec<Policy>> {
 }
 
 /// Texts read before: every check-in needs them, and YAML is slow to read. Emptied when it has grown to this many.
-static READ: LazyLock<Mutex<HashMap<String, Arc<PolicyFile>>>> = LazyLock::new(Mutex::default);
+static READ: LazyLock<Mutex<BTreeMap<String, Arc<PolicyFile>>>> = LazyLock::new(Mutex::default);
 const REMEMBERED: usize = 256;
 
 /// The file of a stored policy.
@@ -206,7 +206,7 @@ fn groups(device: &Device) -> Vec<String> {
 }
 
 /// Raw profiles that were found good, by their parts' hashes. Emptied when it has grown to this many.
-static GOOD: LazyLock<Mutex<HashSet<String>>> = LazyLock::new(Mutex::default);
+static GOOD: LazyLock<Mutex<BTreeSet<String>>> = LazyLock::new(Mutex::default);
 const REMEMBERED_GOOD: usize = 4096;
 
 /// Whether a part may be sent: [`bounds::check`]. A raw profile is read for that (some milliseconds where it is large), and this is
@@ -230,13 +230,13 @@ pub fn may_be_sent(part: &Part) -> std::result::Result<(), bounds::Refused> {
 pub struct Assigned {
     files: Vec<Arc<PolicyFile>>,
     /// By which of the files a device has.
-    merged: RefCell<HashMap<Vec<bool>, Rc<Merged>>>,
+    merged: RefCell<BTreeMap<Vec<bool>, Rc<Merged>>>,
 }
 
 /// Several policies as one.
 struct Merged {
     effective: Effective,
-    parts: RefCell<HashMap<(policy::Channel, Platform), Parts>>,
+    parts: RefCell<BTreeMap<(policy::Channel, Platform), Parts>>,
 }
 
 /// What a channel must have in place.

@@ -6,6 +6,7 @@ use super::{
     testbed::{Authority, Client, ENROL, Leaf, PUBLIC, Server},
     tls::Ground,
 };
+use crate::clock;
 use rustls::{
     AlertDescription, ClientConfig,
     client::ResolvesClientCert,
@@ -17,7 +18,7 @@ use std::{
     io,
     process::Stdio,
     sync::{Arc, atomic::Ordering::Relaxed},
-    time::{Duration, Instant},
+    time::Duration,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -306,9 +307,9 @@ async fn files_are_read_again_when_they_change() {
 }
 
 async fn until(holds: impl Fn() -> bool) {
-    let start = Instant::now();
+    let start = clock::monotonic();
     while !holds() {
-        assert!(start.elapsed() < Duration::from_secs(5), "never came true");
+        assert!(clock::since(start) < Duration::from_secs(5), "never came true");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
@@ -341,9 +342,9 @@ async fn a_slow_peer_is_given_up() {
     let timeouts = Timeouts { handshake: Duration::from_millis(200), head: Duration::from_millis(300) };
     let server = Server::start(&ca, timeouts);
     let mut silent = TcpStream::connect(server.address).await.unwrap();
-    let start = Instant::now();
+    let start = clock::monotonic();
     assert_eq!(silent.read(&mut [0; 1]).await.unwrap(), 0);
-    assert!(start.elapsed() >= Duration::from_millis(190));
+    assert!(clock::since(start) >= Duration::from_millis(190));
 
     let config = ca.client_config(None, &TLS13);
     let mut client = server.dial(&config, ENROL).await.unwrap();
@@ -474,9 +475,9 @@ async fn what_does_not_end_is_cut() {
     stuck.send("GET /never HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
     let _shaking = TcpStream::connect(server.address).await.unwrap();
     tokio::time::sleep(Duration::from_millis(100)).await;
-    let start = Instant::now();
+    let start = clock::monotonic();
     assert_eq!(server.drain.drain(Duration::from_millis(300)).await.cut, 1);
-    assert!(start.elapsed() < Duration::from_millis(800), "{:?}", start.elapsed());
+    assert!(clock::since(start) < Duration::from_millis(800), "{:?}", clock::since(start));
     assert!(stuck.closes_within(Duration::from_millis(300)).await);
     assert_eq!(server.gate.open(), 0);
 }

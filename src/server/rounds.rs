@@ -2,13 +2,11 @@
 
 use super::Server;
 use crate::{
+    clock,
     error::{Error, Result},
     store::{Fault, Seldom},
 };
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 /// Does something at each pause, for as long as the runtime lives. What fails is put off to the next time.
 pub fn every<F, W>(server: &Arc<Server>, pause: Duration, work: F)
@@ -28,7 +26,7 @@ where
                 // The store tells of its own absence.
                 Err(Error::Store(Fault::Away(_) | Fault::Busy)) => {}
                 Err(error) => {
-                    if let Some(untold) = failures.failed(Instant::now()) {
+                    if let Some(untold) = failures.failed(clock::monotonic()) {
                         tracing::warn!(%error, untold, "background work was put off");
                     }
                 }

@@ -1,14 +1,14 @@
 //! Refusals of those nobody knows: a count per address and minute, so that nobody can write the audit log full.
 
 use crate::{error::Result, fleet::audit, store::Store};
-use std::{collections::HashMap, net::IpAddr, sync::Mutex};
+use std::{collections::BTreeMap, net::IpAddr, sync::Mutex};
 
 /// Addresses remembered in one minute; the rest is counted together.
 const ADDRESSES: usize = 1000;
 
 /// See the module.
 #[derive(Default)]
-pub struct Strangers(Mutex<HashMap<Option<IpAddr>, u64>>);
+pub struct Strangers(Mutex<BTreeMap<Option<IpAddr>, u64>>);
 
 impl Strangers {
     /// Counts one refusal.

@@ -4,6 +4,7 @@
 //! before it goes on with a page, so that the first page of a list never waits for the last of another.
 
 use super::{Entry, Fault, Reader};
+use crate::clock;
 use std::{
     sync::{
         Arc,
@@ -46,7 +47,7 @@ pub(super) struct Ask {
 impl Ask {
     /// Answers as far as a slice goes.
     pub(super) fn answer(self, engine: &mut dyn Reader) {
-        let end = Instant::now() + SLICE;
+        let end = clock::monotonic() + SLICE;
         let part = match self.want {
             Want::Keys(keys) => values(engine, &keys, end),
             Want::Scan { prefix, after, limit } => entries(engine, &prefix, after, limit, end),
@@ -60,7 +61,7 @@ fn values(engine: &mut dyn Reader, keys: &[String], end: Instant) -> Result<Part
     let mut found = Vec::new();
     for stride in keys.chunks(STRIDE) {
         found.extend(engine.get_many(stride)?);
-        if Instant::now() >= end {
+        if clock::monotonic() >= end {
             break;
         }
     }
@@ -81,7 +82,7 @@ fn entries(
         let whole = stride.len() < wanted || found.len() + stride.len() >= limit;
         after = stride.last().map(|(key, _)| key.clone()).or(after);
         found.extend(stride);
-        if whole || Instant::now() >= end {
+        if whole || clock::monotonic() >= end {
             return Ok(Part::Entries { found, whole });
         }
     }

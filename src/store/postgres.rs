@@ -29,10 +29,10 @@ use self::{
     tls::Tls,
 };
 use super::{Changes, Checked, DISTRUSTED, Engine, Fault, LAYOUT, Moment, Reader, Readers, Rise, Writes};
-use crate::clock::Steady;
+use crate::clock::{self, Steady};
 use rustls::RootCertStore;
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     path::Path,
     sync::Arc,
     time::{Duration, Instant},
@@ -232,7 +232,7 @@ impl Postgres {
 
     /// What the database says of the time, and how far it has come.
     fn look(&mut self, news: &News) -> Result<Steady, Fault> {
-        let steady = self.hands.look(news.shown, Instant::now());
+        let steady = self.hands.look(news.shown, clock::monotonic());
         (self.seen.commit, self.seen.token) = news.commit;
         self.beside.look(news.shown.wall, news.asked).map_err(Fault::Away)?;
         Ok(steady)
@@ -254,11 +254,12 @@ impl Postgres {
     /// A batch that wrote came to nothing. Reads fail as well, by a probe with each, until something can be written again.
     fn could_not_write(&mut self, failure: &Failure) {
         let words = failure.words();
-        let told = self.failed.take().filter(|(former, at)| *former == words && at.elapsed() < TOLD).map(|(_, at)| at);
+        let told =
+            self.failed.take().filter(|(former, at)| *former == words && clock::since(*at) < TOLD).map(|(_, at)| at);
         if told.is_none() {
             tracing::error!(why = words, "store: the database takes no writes");
         }
-        self.failed = Some((words, told.unwrap_or_else(Instant::now)));
+        self.failed = Some((words, told.unwrap_or_else(clock::monotonic)));
     }
 }
 
@@ -271,7 +272,7 @@ impl Place {
 
     /// A first connection, which may have to wait for a database that starts as well.
     fn reach(&self) -> Result<Session, Fault> {
-        let begun = Instant::now();
+        let begun = clock::monotonic();
         let mut told = false;
         loop {
             match Session::open(self, Purpose::Migration) {
@@ -280,7 +281,7 @@ impl Place {
                     return Ok(session);
                 }
                 Err(failure) if failure.is_lasting() => return Err(Fault::Refused(self.named(&failure))),
-                Err(failure) if begun.elapsed() >= START_WAIT => {
+                Err(failure) if clock::since(begun) >= START_WAIT => {
                     let minute = format!("{}; tried for {} s", self.named(&failure), START_WAIT.as_secs());
                     return Err(Fault::Refused(minute));
                 }
@@ -308,10 +309,10 @@ impl Place {
 
 /// The connection that holds the node's name, after a former process of this node has ended.
 fn take_name(place: &Place, marked: Option<Mark>, alone: bool) -> Result<Link, Fault> {
-    let begun = Instant::now();
+    let begun = clock::monotonic();
     loop {
         match Link::open(place, marked, alone) {
-            Err(Fault::Away(_)) if begun.elapsed() < NAME_WAIT => std::thread::sleep(Duration::from_millis(500)),
+            Err(Fault::Away(_)) if clock::since(begun) < NAME_WAIT => std::thread::sleep(Duration::from_millis(500)),
             opened => return opened,
         }
     }
@@ -328,11 +329,11 @@ impl Reader for Postgres {
     }
 
     fn get_many(&mut self, keys: &[String]) -> Result<Vec<Option<Vec<u8>>>, Fault> {
-        let mut known: HashMap<&str, Option<Vec<u8>>> =
+        let mut known: BTreeMap<&str, Option<Vec<u8>>> =
             keys.iter().filter_map(|key| Some((key.as_str(), self.cache.get(key)?))).collect();
         let unknown: Vec<&str> = keys.iter().map(String::as_str).filter(|key| !known.contains_key(key)).collect();
         for page in unknown.chunks(PAGE) {
-            let mut found: HashMap<String, Vec<u8>> = self.within(|link| link.get(page))?.into_iter().collect();
+            let mut found: BTreeMap<String, Vec<u8>> = self.within(|link| link.get(page))?.into_iter().collect();
             for key in page {
                 let value = found.remove(*key);
                 self.cache.put((*key).to_string(), value.clone());
@@ -376,7 +377,7 @@ impl Engine for Postgres {
     }
 
     fn changes(&mut self) -> Result<Changes, Fault> {
-        let prompt = |news: &News| news.asked.elapsed() < PROMPT;
+        let prompt = |news: &News| clock::since(news.asked) < PROMPT;
         match self.turn.as_mut().map(|turn| (turn.steady, turn.news.take())) {
             Some((steady, Some(news))) if prompt(&news) => Ok(self.learn(news, steady)),
             Some((_, Some(_))) => {

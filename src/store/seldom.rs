@@ -32,10 +32,11 @@ impl Seldom {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock;
 
     #[test]
     fn a_failure_is_told_at_once_and_then_once_a_minute() {
-        let (mut seldom, begun) = (Seldom::default(), Instant::now());
+        let (mut seldom, begun) = (Seldom::default(), clock::monotonic());
         let at = |seconds| begun + Duration::from_secs(seconds);
         assert!(!seldom.well());
         assert_eq!([0, 1, 30, 59].map(|s| seldom.failed(at(s))), [Some(0), None, None, None]);

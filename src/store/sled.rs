@@ -19,7 +19,7 @@ use self::{
     pieces::{Cut, Head},
 };
 use super::{Changes, Engine, Entry, Fault, Moment, Reader, Writes, tx::EVERYTHING};
-use crate::clock::{Clock, Steady};
+use crate::clock::{self, Clock, Steady};
 use std::{
     fs::File,
     path::{Path, PathBuf},
@@ -179,7 +179,7 @@ impl Sled {
 
     fn over(place: Place, disk: Disk, clock: Clock, rise: Arc<Rise>) -> Self {
         let began = disk.commit.steady.minus(clock.uptime());
-        Self { place, clock, rise, disk: Some(disk), began, failed: (String::new(), Instant::now()), anew: false }
+        Self { place, clock, rise, disk: Some(disk), began, failed: (String::new(), clock::monotonic()), anew: false }
     }
 
     fn disk(&self) -> Result<&Disk, Fault> {
@@ -191,10 +191,10 @@ impl Sled {
         if self.disk.is_some() {
             return Ok(());
         }
-        if self.failed.1.elapsed() < PAUSE {
+        if clock::since(self.failed.1) < PAUSE {
             return Err(self.place.away(&self.failed.0));
         }
-        self.failed.1 = Instant::now();
+        self.failed.1 = clock::monotonic();
         let disk = opening::open(&self.place, &self.clock, self.rise.as_ref())?;
         tracing::info!(store = %self.place.folder.display(), "the store can be written again");
         (self.disk, self.anew) = (Some(disk), true);
@@ -252,7 +252,7 @@ impl Engine for Sled {
         done.map_err(|text| {
             // Memory may be ahead of the disk: nothing may be read from it any more.
             self.disk = None;
-            self.failed = (text, Instant::now());
+            self.failed = (text, clock::monotonic());
             self.place.away(&self.failed.0)
         })
     }

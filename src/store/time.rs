@@ -5,7 +5,7 @@
 //! renewed, until the new time has lasted for an hour or the machine's own administrator accepts it.
 
 use super::{Moment, Record};
-use crate::clock::{Steady, Timestamp};
+use crate::clock::{self, Steady, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::{
     sync::atomic::{AtomicBool, AtomicI64, Ordering},
@@ -123,7 +123,7 @@ pub(super) struct Shared {
 impl Shared {
     pub(super) fn new() -> Self {
         let (now, steady) = (AtomicI64::new(0), AtomicI64::new(0));
-        Self { started: Instant::now(), now, steady, doubted: AtomicBool::new(false) }
+        Self { started: clock::monotonic(), now, steady, doubted: AtomicBool::new(false) }
     }
 
     pub(super) fn set(&self, time: Time) {
@@ -143,7 +143,7 @@ impl Shared {
     }
 
     fn passed(&self) -> i64 {
-        i64::try_from(self.started.elapsed().as_millis()).unwrap_or(i64::MAX)
+        i64::try_from(clock::since(self.started).as_millis()).unwrap_or(i64::MAX)
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{Changes, Entry, Fault, Moment, Reader, Time, Writes, codec};
 use crate::clock::{Steady, Timestamp};
 use serde::{Serialize, de::DeserializeOwned};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use uuid::Uuid;
 
 /// The change that concerns every device (a policy, a setting, the stop).
@@ -49,7 +49,7 @@ pub struct Tx<'a> {
     pub(super) changes: Changes,
     pub(super) remembered: Vec<super::Changed>,
     /// Under which name those records count that were read or written, as they are now.
-    pub(super) counted: HashMap<String, Option<String>>,
+    pub(super) counted: BTreeMap<String, Option<String>>,
     pub(super) moment: Moment,
     pub(super) time: Time,
     pub(super) tenant: &'a str,

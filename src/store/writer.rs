@@ -7,10 +7,13 @@ use super::{
     time::Shared,
     tx::{self, Ids},
 };
-use crate::error::{Denial, Error, Judged, Result};
+use crate::{
+    clock,
+    error::{Denial, Error, Judged, Result},
+};
 use std::{
     any::Any,
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, VecDeque},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex,
@@ -188,7 +191,7 @@ impl Store {
             writes: Writes::new(),
             changes: Changes::new(),
             remembered: Vec::new(),
-            counted: HashMap::new(),
+            counted: BTreeMap::new(),
             moment: Moment { wall: time.now, steady: time.steady },
             time,
             tenant: &self.tenant,
@@ -297,7 +300,7 @@ impl Writer {
     }
     /// Reads what other nodes changed. On failure memory grows stale by itself, and the node asks the store.
     fn follow(&mut self) -> std::result::Result<(), Fault> {
-        let asked = Instant::now();
+        let asked = clock::monotonic();
         let changes = self.engine.changes()?;
         if !changes.is_empty() {
             self.observer.changed(&changes);
@@ -315,7 +318,7 @@ impl Writer {
                 (Ok(()), told)
             }
             Err(fault) => {
-                if let Some(untold) = self.failures.failed(Instant::now()) {
+                if let Some(untold) = self.failures.failed(clock::monotonic()) {
                     tracing::error!(%fault, calls = jobs.len(), untold, "store: a batch failed");
                 }
                 (Err(fault), Vec::new())
@@ -375,7 +378,7 @@ impl Writer {
             writes: Writes::new(),
             changes: Changes::new(),
             remembered: Vec::new(),
-            counted: HashMap::new(),
+            counted: BTreeMap::new(),
             moment,
             time,
             tenant: &self.tenant,

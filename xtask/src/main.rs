@@ -3,6 +3,8 @@
 //! A verb is a file that ends in `VERB`, and a line in [`VERBS`]. Nothing here depends on another crate, so that a
 //! fresh clone gets to the first useful line within seconds.
 
+#![expect(clippy::disallowed_methods, reason = "it waits for other programs, and says how long they took")]
+
 use std::process::ExitCode;
 
 mod bench;

@@ -1,11 +1,11 @@
 //! Name and password of a mail user: never kept, never logged. That the mail server took them is remembered for a short while, as a
 //! salted hash.
 
-use crate::{error::Result, fleet::settings, store::Tx};
+use crate::{clock, error::Result, fleet::settings, store::Tx};
 use axum::http::{HeaderMap, HeaderValue, header};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     sync::Mutex,
     time::{Duration, Instant},
 };
@@ -91,7 +91,7 @@ impl User {
 /// Logins that the mail server took lately.
 pub(super) struct Logins {
     salt: [u8; 32],
-    taken: Mutex<HashMap<[u8; 32], Instant>>,
+    taken: Mutex<BTreeMap<[u8; 32], Instant>>,
     /// When the mail server last refused a request without a login.
     pub(super) asks: Mutex<Option<Instant>>,
 }
@@ -117,17 +117,17 @@ impl Logins {
 
     pub(super) fn knows(&self, login: &Login) -> bool {
         let hash = self.hash(login);
-        self.taken.lock().is_ok_and(|taken| taken.get(&hash).is_some_and(|at| at.elapsed() < REMEMBERED))
+        self.taken.lock().is_ok_and(|taken| taken.get(&hash).is_some_and(|at| clock::since(*at) < REMEMBERED))
     }
 
     pub(super) fn keep(&self, login: &Login) {
         let hash = self.hash(login);
         let Ok(mut taken) = self.taken.lock() else { return };
         if taken.len() >= MOST {
-            taken.retain(|_, at| at.elapsed() < REMEMBERED);
+            taken.retain(|_, at| clock::since(*at) < REMEMBERED);
         }
         if taken.len() < MOST {
-            taken.insert(hash, Instant::now());
+            taken.insert(hash, clock::monotonic());
         }
     }
 

@@ -2,14 +2,14 @@
 
 use crate::ids::EnrolmentId;
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     sync::{Arc, Mutex},
 };
 use tokio::sync::Notify;
 
 /// The Ping that each enrolment holds at this node. A new one takes the old one's place.
 #[derive(Default)]
-pub(super) struct Pings(Mutex<HashMap<EnrolmentId, Arc<Notify>>>);
+pub(super) struct Pings(Mutex<BTreeMap<EnrolmentId, Arc<Notify>>>);
 
 impl Pings {
     /// A Ping begins; the one before is told to end.

@@ -1,6 +1,7 @@
 //! Whether the mail server takes a login: our own OPTIONS in its user's name.
 
 use super::{gateway::Gateway, login::Login, refusal::Refusal, upstream};
+use crate::clock;
 use axum::{
     body::Body,
     http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header},
@@ -8,7 +9,7 @@ use axum::{
 };
 use hyper::body::Incoming;
 use lanyard_activesync::options::{self, COMMANDS_HEADER, VERSIONS_HEADER};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How often the mail server is asked whether it asks for logins.
 const ASKED_AGAIN: Duration = Duration::from_secs(3600);
@@ -53,7 +54,7 @@ impl Gateway {
 
     /// Whether the mail server's answer proves anything: one that answers OPTIONS to everybody proves no login.
     async fn upstream_asks(&self, upstream: &Uri) -> std::result::Result<(), Refusal> {
-        if self.logins.asks.lock().is_ok_and(|at| at.is_some_and(|at| at.elapsed() < ASKED_AGAIN)) {
+        if self.logins.asks.lock().is_ok_and(|at| at.is_some_and(|at| clock::since(at) < ASKED_AGAIN)) {
             return Ok(());
         }
         if self.ask(upstream, None, &HeaderMap::new()).await?.status().is_success() {
@@ -61,7 +62,7 @@ impl Gateway {
             return Err(Refusal::NoProof);
         }
         if let Ok(mut asks) = self.logins.asks.lock() {
-            *asks = Some(Instant::now());
+            *asks = Some(clock::monotonic());
         }
         Ok(())
     }

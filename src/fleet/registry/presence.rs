@@ -6,12 +6,12 @@
 
 use super::Channel;
 use crate::{
-    clock::Timestamp,
+    clock::{self, Timestamp},
     ids::{DeviceId, EnrolmentId, Fingerprint},
     store::{Changed, DISTRUSTED, EVERYTHING, Observer},
 };
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, RwLock, Weak,
         atomic::{AtomicI64, AtomicU64, Ordering},
@@ -89,7 +89,7 @@ impl Idle {
 pub struct Presence {
     known: RwLock<Known>,
     /// Who waits for news of a device: requests that are held open for it.
-    waiting: RwLock<HashMap<String, Weak<Notify>>>,
+    waiting: RwLock<BTreeMap<String, Weak<Notify>>>,
     shared: bool,
     started: Instant,
     caught_up: AtomicU64,
@@ -100,8 +100,8 @@ type Who = (Fingerprint, Option<Box<str>>);
 
 #[derive(Default)]
 struct Known {
-    idle: HashMap<Who, Arc<Idle>>,
-    of_device: HashMap<String, BTreeSet<Who>>,
+    idle: BTreeMap<Who, Arc<Idle>>,
+    of_device: BTreeMap<String, BTreeSet<Who>>,
     /// Seen and forgotten before it was written.
     left: Vec<(EnrolmentId, Timestamp)>,
 }
@@ -113,7 +113,7 @@ impl Presence {
             known: RwLock::default(),
             waiting: RwLock::default(),
             shared,
-            started: Instant::now(),
+            started: clock::monotonic(),
             caught_up: AtomicU64::new(0),
         }
     }
@@ -183,7 +183,7 @@ impl Presence {
 
     fn is_fresh(&self) -> bool {
         let last = Duration::from_millis(self.caught_up.load(Ordering::Acquire));
-        self.started.elapsed().saturating_sub(last) < FRESH
+        clock::since(self.started).saturating_sub(last) < FRESH
     }
 
     /// Who was seen since this was last asked, to be written in one batch.
@@ -308,7 +308,7 @@ mod tests {
         }
         presence.remember(Box::new(entry(1)));
         presence.changed(&[DISTRUSTED.to_string()].into());
-        presence.caught_up(Instant::now());
+        presence.caught_up(clock::monotonic());
         assert!(presence.idle(&Fingerprint([1; 32]), None, Timestamp(1)).is_none(), "and nothing is remembered");
         for (number, one) in news.into_iter().enumerate() {
             assert!(tokio::time::timeout(SPREAD * 5, one).await.is_ok(), "{number}");
@@ -319,12 +319,12 @@ mod tests {
     fn memory_counts_only_while_the_feed_is_fresh() {
         let presence = Presence::new(true);
         presence.remember(Box::new(entry(1)));
-        presence.caught_up(Instant::now());
+        presence.caught_up(clock::monotonic());
         let idle = || presence.idle(&Fingerprint([1; 32]), None, Timestamp(1)).is_some();
         assert!(idle());
         std::thread::sleep(FRESH + Duration::from_millis(50));
         assert!(!idle());
-        presence.caught_up(Instant::now());
+        presence.caught_up(clock::monotonic());
         assert!(idle());
     }
 }

@@ -1,6 +1,9 @@
 //! Records as they were last read or written, so that a batch asks PostgreSQL only for what it has not seen. Right only as long as
 //! it is told of every key that another node writes: see `Postgres::changes`.
 
+// Asked for every record that a batch reads, and by key only: nothing goes through these maps, so that nobody sees their order.
+#![expect(clippy::disallowed_types, reason = "hot, and its order is never seen")]
+
 use std::collections::HashMap;
 use twox_hash::XxHash3_64;
 

@@ -4,11 +4,11 @@ use super::{
     APPLICATION, OTHERS, TURN,
     session::{Failure, Session},
 };
-use crate::store::{Fault, LAYOUT, Rise};
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
+use crate::{
+    clock,
+    store::{Fault, LAYOUT, Rise},
 };
+use std::{collections::BTreeMap, time::Duration};
 use tokio_postgres::{Client, Error};
 
 /// A step once released is never edited.
@@ -65,7 +65,7 @@ async fn layout(client: &Client) -> Result<i32, Error> {
 
 /// Brings the tables up to this program's layout, in one transaction: all of it or nothing.
 pub(super) fn bring_up(session: &mut Session, rise: &Rise) -> Result<(), Fault> {
-    let begun = Instant::now();
+    let begun = clock::monotonic();
     loop {
         let done = session.each(LIMIT, async |client| match step(client, rise).await {
             Err(stop) => {
@@ -76,7 +76,7 @@ pub(super) fn bring_up(session: &mut Session, rise: &Rise) -> Result<(), Fault> 
         });
         match done {
             Ok(Ok(())) => return Ok(()),
-            Ok(Err(Stop::Others)) if begun.elapsed() < ENDING => std::thread::sleep(Duration::from_millis(500)),
+            Ok(Err(Stop::Others)) if clock::since(begun) < ENDING => std::thread::sleep(Duration::from_millis(500)),
             Ok(Err(stop)) => return Err(stop.into()),
             Err(failure) => return Err(Fault::Away(failure.words())),
         }

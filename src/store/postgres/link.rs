@@ -11,7 +11,7 @@ use super::{
     time::Shown,
 };
 use crate::{
-    clock::{Steady, Timestamp},
+    clock::{self, Steady, Timestamp},
     store::{Changes, Fault, LAYOUT},
 };
 use std::time::{Duration, Instant};
@@ -128,7 +128,7 @@ impl Link {
 
     /// Takes the turn and reads the feed, in one message: what follows sees all that was committed in the turns before.
     pub(super) fn begin(&mut self, horizon: &str, author: &str) -> Result<News, Failure> {
-        let (asked, news, name) = (Instant::now(), &self.asked.news, &self.name);
+        let (asked, news, name) = (clock::monotonic(), &self.asked.news, &self.name);
         let turn = format!("ROLLBACK; BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock({TURN})");
         self.session.each(EXCHANGE, async |client| {
             let (begun, rows) = tokio::join!(
@@ -143,7 +143,7 @@ impl Link {
 
     /// Reads the feed.
     pub(super) fn news(&mut self, horizon: &str, author: &str) -> Result<News, Failure> {
-        let (asked, news, name) = (Instant::now(), &self.asked.news, &self.name);
+        let (asked, news, name) = (clock::monotonic(), &self.asked.news, &self.name);
         self.session
             .each(EXCHANGE, async |client| News::read(&client.query(news, &[&horizon, &author]).await?, name, asked))
     }

@@ -1,7 +1,7 @@
 //! How far a store has come, as the database says and as this node last saw it. The node's own note lies in its data folder: what it
 //! saw and the database does not know was lost, by a standby that did not have it yet or a backup that was put back.
 
-use crate::clock::Timestamp;
+use crate::clock::{self, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::{
     fs::{self, File},
@@ -88,7 +88,7 @@ impl Note {
 
     /// Notes how far the store has come, now and then.
     pub(super) fn keep(&mut self, mark: Mark) {
-        if self.written.is_none_or(|(_, at)| at.elapsed() >= STEP) {
+        if self.written.is_none_or(|(_, at)| clock::since(at) >= STEP) {
             self.keep_now(mark);
         }
     }
@@ -107,7 +107,7 @@ impl Note {
             Err(_) => {}
         }
         // A full disk is not asked again at once.
-        self.written = Some((mark, Instant::now()));
+        self.written = Some((mark, clock::monotonic()));
     }
 
     /// Writes nothing over the former note until [`Note::replace`].
@@ -133,7 +133,7 @@ impl Note {
         if let Some(folder) = self.path.parent() {
             File::open(folder)?.sync_all()?;
         }
-        self.written = Some((mark, Instant::now()));
+        self.written = Some((mark, clock::monotonic()));
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::store::{Fault, Reader, Readers};
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     sync::{Arc, Condvar, Mutex, PoisonError},
     time::Duration,
 };
@@ -146,7 +146,7 @@ impl Reader for Snapshot {
     }
 
     fn get_many(&mut self, keys: &[String]) -> Result<Vec<Option<Vec<u8>>>, Fault> {
-        let mut found = HashMap::new();
+        let mut found = BTreeMap::new();
         for page in keys.chunks(PAGE) {
             let rows = self.ask(async |client, get, _| client.query(get, &[&page]).await)?;
             found.extend(rows.into_iter().map(|row| (row.get::<_, String>(0), row.get::<_, Vec<u8>>(1))));

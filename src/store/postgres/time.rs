@@ -6,7 +6,7 @@
 //! set ahead adds nothing that nobody lived through, and one that is set back holds nothing up for longer than until the next note.
 
 use crate::{
-    clock::{Steady, Timestamp},
+    clock::{self, Steady, Timestamp},
     store::Fault,
 };
 use std::time::{Duration, Instant};
@@ -66,12 +66,12 @@ pub(super) struct Beside {
 impl Beside {
     /// Compares them once an hour, and each time while they are too far apart: then in words why.
     pub(super) fn look(&mut self, wall: Timestamp, asked: Instant) -> Result<(), String> {
-        let soon = self.compared.is_some_and(|at| at.elapsed() < COMPARED);
-        if (soon && self.why.is_none()) || asked.elapsed() > PROMPT {
+        let soon = self.compared.is_some_and(|at| clock::since(at) < COMPARED);
+        if (soon && self.why.is_none()) || clock::since(asked) > PROMPT {
             return self.why.clone().map_or(Ok(()), Err);
         }
-        self.compared = Some(Instant::now());
-        let ours = crate::clock::system().wall();
+        self.compared = Some(clock::monotonic());
+        let ours = clock::system().wall();
         let gap = ours.0.saturating_sub(wall.0);
         self.why = (gap.abs() > REFUSED).then(|| apart(gap));
         if gap.abs() > TOLD && self.why.is_none() {
@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn what_passes_is_what_both_clocks_saw_pass() {
-        let begun = Instant::now();
+        let begun = clock::monotonic();
         for (row, wall, millis, want) in [
             ("both go", 5_000, 5_000, 5_000),
             ("the database's was set years ahead", YEAR, 5_000, 5_000),
@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn a_new_process_counts_nothing_of_the_time_before_it() {
-        let begun = Instant::now();
+        let begun = clock::monotonic();
         let mut hands = Hands::default();
         assert_eq!(hands.look(shown(YEAR, 7, 0), begun).0 - BORN, 7, "all nodes were stopped, or the clock was set");
         assert_eq!(hands.look(shown(YEAR + 40, 7, 0), after(begun, 40)).0 - BORN, 47);
@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn what_another_node_noted_counts_and_nothing_runs_backwards() {
-        let begun = Instant::now();
+        let begun = clock::monotonic();
         let mut hands = Hands::default();
         hands.look(shown(0, 0, 0), begun);
         assert_eq!(hands.look(shown(9_000, 9_000, 9_000), after(begun, 100)).0 - BORN, 9_000);
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn it_goes_on_after_the_clock_was_set_back() {
-        let begun = Instant::now();
+        let begun = clock::monotonic();
         let mut hands = Hands::default();
         hands.look(shown(0, 0, 0), begun);
         let back = shown(-YEAR, 0, 0);
@@ -171,13 +171,13 @@ mod tests {
 
     #[test]
     fn a_machine_whose_clock_is_far_from_the_databases_serves_nobody() {
-        let now = crate::clock::system().wall();
+        let now = clock::system().wall();
         for (gap, served) in [(0, true), (60_000, true), (-60_000, true), (301_000, false), (-7_300_000, false)] {
             let mut beside = Beside::default();
-            let look = beside.look(Timestamp(now.0 - gap), Instant::now());
+            let look = beside.look(Timestamp(now.0 - gap), clock::monotonic());
             assert_eq!((look.is_ok(), beside.away().is_ok()), (served, served), "{gap}: {look:?}");
-            assert!(beside.look(crate::clock::system().wall(), Instant::now()).is_ok(), "{gap}: set right");
-            assert!(beside.look(Timestamp(0), Instant::now()).is_ok(), "looked at once an hour");
+            assert!(beside.look(clock::system().wall(), clock::monotonic()).is_ok(), "{gap}: set right");
+            assert!(beside.look(Timestamp(0), clock::monotonic()).is_ok(), "looked at once an hour");
         }
         let words = apart(-7_300_000);
         assert!(words.contains("2 h behind the database's"), "{words}");

@@ -1,5 +1,7 @@
 //! Simulated devices that speak real bytes over real sockets and TLS, with encoders of their own.
 
+#![expect(clippy::disallowed_methods, reason = "devices and stand-ins live in the machine's own time, as others' do")]
+
 pub mod admin;
 pub mod apns;
 pub mod apple;

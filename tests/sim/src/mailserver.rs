@@ -2,7 +2,7 @@
 //!
 //! It has no policies: whatever of Provision reaches it was let through by mistake, and is counted like the rest.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -56,7 +56,7 @@ struct Account {
     password: String,
     mail: watch::Sender<Vec<String>>,
     /// How many mails each device has been told of.
-    told: HashMap<String, usize>,
+    told: BTreeMap<String, usize>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -89,7 +89,7 @@ impl MailServer {
         let account = accounts.entry(user.to_lowercase()).or_insert_with(|| Account {
             password: String::new(),
             mail: watch::Sender::new(vec!["Welcome".into()]),
-            told: HashMap::new(),
+            told: BTreeMap::new(),
         });
         account.password = password.to_owned();
     }
