@@ -9,6 +9,7 @@ pub mod identity;
 pub mod invitations;
 pub mod mail;
 pub mod scep;
+mod span;
 pub mod windows;
 
 use crate::{

@@ -190,11 +190,14 @@ impl Running {
     }
 }
 
-/// To stderr; how much by `LANYARD_LOG` (`info`, `lanyard=debug` …).
+/// To stderr; how much by `LANYARD_LOG` (`info`, `lanyard=debug` …). A span that is over is a line of its own, with how long it took.
 fn start_log(log: Log) {
     let filter = tracing_subscriber::EnvFilter::try_from_env("LANYARD_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    let layer = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let layer = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_span_events(tracing_subscriber::fmt::format::FmtSpan::CLOSE)
+        .with_writer(std::io::stderr);
     match log {
         Log::Text => layer.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),
         Log::Json => layer.json().init(),

@@ -9,7 +9,7 @@ pub(super) mod push;
 pub mod push_cert;
 mod user;
 
-use super::{identity, invitations::APPLE_PATH};
+use super::{identity, invitations::APPLE_PATH, span};
 use crate::{
     error::{Denial, Error, Judged},
     fleet::registry::{Channel, Credential, Device, EnrolmentState, Standing},
@@ -31,6 +31,7 @@ use axum::{
 use lanyard_apple::{Body, refusal};
 use lanyard_certs::{ca::When, cms};
 use std::sync::Arc;
+use tracing::Instrument;
 
 /// The signature over a body, for connections that cannot carry a certificate.
 const MDM_SIGNATURE: &str = "mdm-signature";
@@ -106,6 +107,7 @@ async fn message(
     Extension(peer): Extension<Arc<Peer>>,
     request: Request,
 ) -> Response {
+    let span = span::check_in(Channel::Apple);
     let answer = async {
         // Before the body: strangers shall not make us read eight megabytes.
         let shown = shown(&server, &peer, request.headers())?;
@@ -123,12 +125,13 @@ async fn message(
             Body::Report(report) => poll::take(&server, shown, report).await,
         }
     };
-    answer.await.unwrap_or_else(|refusal: Refusal| {
+    let answer = answer.instrument(span.clone()).await.unwrap_or_else(|refusal: Refusal| {
         if let Refusal::Identity(Standing::Unknown) | Refusal::Unreadable(_) = &refusal {
             server.strangers.count(peer.address.ip());
         }
         refusal.into_response()
-    })
+    });
+    span::answered(&span, answer)
 }
 
 /// How a request says whose it is.
@@ -186,6 +189,7 @@ pub(super) fn admit(
 ) -> Judged<(Credential, Option<Device>), Standing> {
     let (standing, credential, device) = identity::judge(tx, shown)?;
     let Some(credential) = credential else { return Err(Denial::Refused(Standing::Unknown)) };
+    span::whose(credential.enrolment, credential.device);
     let bound = device.as_ref().and_then(|d| d.enrolment(credential.enrolment));
     let standing = match standing {
         Standing::Good if credential.channel != Channel::Apple => Standing::Unknown,

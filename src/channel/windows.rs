@@ -14,7 +14,7 @@ mod session;
 
 pub(crate) use session::KINDS;
 
-use super::identity;
+use super::{identity, span};
 use crate::{
     error::{Denial, Error, Judged},
     fleet::registry::{Channel, Credential, Device, Standing},
@@ -35,6 +35,7 @@ use axum::{
 };
 use lanyard_omadm::syncml::{ContentType, Message};
 use std::sync::Arc;
+use tracing::Instrument;
 
 /// Where sessions go: devices keep it for ever.
 pub const DM_PATH: &str = "/omadm";
@@ -117,6 +118,7 @@ async fn message(
     Extension(peer): Extension<Arc<Peer>>,
     request: Request,
 ) -> Response {
+    let span = span::check_in(Channel::Omadm);
     let answer = async {
         // Before the body: strangers shall not make us read eight megabytes.
         let shown = shown(&server, &peer, request.headers())?;
@@ -135,12 +137,13 @@ async fn message(
         let answer = session::take(&server, shown, message, form, &body).await?;
         Ok(reply(answer.content_type, answer.body))
     };
-    answer.await.unwrap_or_else(|refusal: Refusal| {
+    let answer = answer.instrument(span.clone()).await.unwrap_or_else(|refusal: Refusal| {
         if let Refusal::Identity(Standing::Unknown) | Refusal::Unreadable(_) = &refusal {
             server.strangers.count(peer.address.ip());
         }
         refusal.into_response()
-    })
+    });
+    span::answered(&span, answer)
 }
 
 fn reply(form: ContentType, body: Vec<u8>) -> Response {
@@ -166,6 +169,7 @@ fn form(request: &Request) -> std::result::Result<ContentType, Refusal> {
 fn admit(tx: &mut Tx<'_>, shown: &Fingerprint, name: &str) -> Judged<(Credential, Device), Standing> {
     let (standing, credential, device) = identity::judge(tx, shown)?;
     let Some(credential) = credential else { return Err(Denial::Refused(Standing::Unknown)) };
+    span::whose(credential.enrolment, credential.device);
     let bound = device.as_ref().and_then(|d| d.enrolment(credential.enrolment));
     let mine = bound.is_some_and(|e| e.channel == Channel::Omadm && e.identity.eq_ignore_ascii_case(name));
     match (standing, device) {

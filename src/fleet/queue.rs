@@ -53,6 +53,7 @@ pub(crate) const SYSTEM: &str = "system";
 pub fn add(tx: &mut Tx<'_>, device: &mut Device, command: &Command) -> Result<()> {
     device.open.push(command.id);
     timers::reset(tx, None, command)?;
+    tell(command);
     tx.put(command)?;
     tx.put(device)?;
     if command.asked_by == SYSTEM {
@@ -71,8 +72,18 @@ pub fn add(tx: &mut Tx<'_>, device: &mut Device, command: &Command) -> Result<()
 pub fn save(tx: &mut Tx<'_>, command: &Command) -> Result<()> {
     let before = tx.get::<Command>(command.id)?;
     timers::reset(tx, before.as_ref(), command)?;
+    if before.is_none_or(|before| (before.state, before.enrolment) != (command.state, command.enrolment)) {
+        tell(command);
+    }
     tx.put(command)?;
     Ok(())
+}
+
+/// A step of a command, for the log, by ids alone: whose device it is and why it was asked for are no business of the log's. It counts
+/// with the commit of its batch, and where that fails a line says so.
+fn tell(command: &Command) {
+    let Command { id, device, enrolment, state, .. } = command;
+    tracing::debug!(command = %id, %device, %enrolment, action = command.action().as_str(), state = state.as_str(), "command");
 }
 
 /// Queues something that needs no guard. What does is asked for through the breaker (`wipe::ask`, `wipe::ask_lock`).

@@ -3,7 +3,7 @@
 use super::{
     connector::{Connector, Identity},
     crypto::TlsError,
-    outgoing::{OutgoingError, server},
+    outgoing::{self, OutgoingError, server},
 };
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
@@ -13,6 +13,7 @@ use rustls::RootCertStore;
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::Mutex, time::timeout};
 use tower_service::Service;
+use tracing::Instrument;
 
 /// For one request, from its sending to the end of its answer, where nothing else is said.
 const ANSWER: Duration = Duration::from_secs(15);
@@ -80,6 +81,12 @@ impl H2Connection {
     /// a new connection: it may arrive twice.
     pub async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Bytes>, OutgoingError> {
         let request = self.absolute(request)?;
+        let span = outgoing::call(&self.server);
+        let answer = self.send_twice(request).instrument(span.clone()).await;
+        outgoing::told(&span, answer)
+    }
+
+    async fn send_twice(&self, request: Request<Full<Bytes>>) -> Result<Response<Bytes>, OutgoingError> {
         let (number, sender) = self.sender().await?;
         match self.exchange(sender, request.clone()).await {
             Err(OutgoingError::Broken { .. } | OutgoingError::Late { .. }) => self.discard(number).await,

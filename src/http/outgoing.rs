@@ -10,6 +10,7 @@ use hyper_util::{
 };
 use rustls::RootCertStore;
 use std::{error::Error, sync::Arc, time::Duration};
+use tracing::{Instrument, Span, field::Empty};
 
 /// How long an unused connection is kept. Under the minute or two after which servers close theirs.
 const IDLE: Duration = Duration::from_secs(45);
@@ -89,11 +90,27 @@ impl Outgoing {
     /// (NTLM, Negotiate) must take them out first.
     pub async fn send(&self, request: Request<Body>) -> Result<Response<Incoming>, OutgoingError> {
         let server = server(request.uri())?;
-        self.0.request(request).await.map_err(|source| match source.is_connect() {
+        let span = call(&server);
+        let answer = self.0.request(request).instrument(span.clone()).await;
+        let answer = answer.map_err(|source| match source.is_connect() {
             true => OutgoingError::Connect { server, source: source.into() },
             false => OutgoingError::Broken { server, source: source.into() },
-        })
+        });
+        told(&span, answer)
     }
+}
+
+/// A call to another server, for the log. Where on that server is left out: paths hold push tokens, queries the names of users.
+pub(super) fn call(server: &str) -> Span {
+    tracing::debug_span!("call", server, status = Empty)
+}
+
+/// How it ended, where there is an answer; else the caller says.
+pub(super) fn told<B>(span: &Span, answer: Result<Response<B>, OutgoingError>) -> Result<Response<B>, OutgoingError> {
+    if let Ok(answer) = &answer {
+        span.record("status", answer.status().as_u16());
+    }
+    answer
 }
 
 /// Scheme, host and port of an address that can be called.

@@ -23,6 +23,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::{runtime::Handle, sync::oneshot};
+use tracing::{Span, field::Empty};
 
 /// The one tenant of this version. Every key begins with its tenant's name.
 pub const TENANT: &str = "default";
@@ -69,6 +70,8 @@ struct Call<F, T> {
     work: Option<F>,
     result: Option<Result<T>>,
     reply: oneshot::Sender<Result<T>>,
+    /// What the call is part of: what it tells is told there, though another thread runs it.
+    span: Span,
 }
 
 impl<F, T> Job for Call<F, T>
@@ -78,6 +81,7 @@ where
 {
     fn run(&mut self, tx: &mut Tx<'_>) -> bool {
         let Some(work) = self.work.take() else { return false };
+        let _within = self.span.enter();
         // A fault of ours in one call must not take the store, and with it every device, down.
         let result = catch_unwind(AssertUnwindSafe(|| work(tx)));
         self.result = Some(result.unwrap_or_else(|_| Err(Error::Internal("a call on the store failed".into()))));
@@ -142,7 +146,7 @@ impl Store {
         work: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let (reply, answer) = oneshot::channel();
-        let job = Box::new(Call { work: Some(work), result: None, reply });
+        let job = Box::new(Call { work: Some(work), result: None, reply, span: Span::current() });
         let sender = self.work.as_ref().ok_or_else(|| Fault::Away("closed".into()))?;
         sender.try_send(Work::Job(job)).map_err(|_| Fault::Busy)?;
         answer.await.map_err(|_| Fault::Away("the store stopped".into()))?
@@ -310,6 +314,8 @@ impl Writer {
     }
 
     fn batch(&mut self, mut jobs: Vec<Box<dyn Job>>, waiting: &Receiver<Work>, asks: &mut Asks) {
+        let span = tracing::debug_span!("batch", calls = Empty, writes = Empty);
+        let _within = span.enter();
         let (committed, told) = match self.attempt(&mut jobs, waiting, asks) {
             Ok(told) => {
                 if self.failures.well() {
@@ -352,6 +358,7 @@ impl Writer {
             all.extend(changes.iter().cloned());
             told.push((changes, remembered));
         }
+        Span::current().record("calls", told.len()).record("writes", writes.len());
         self.engine.commit(&writes, &all)?;
         Ok(told)
     }

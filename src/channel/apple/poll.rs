@@ -6,6 +6,7 @@ use super::{
     is_complete,
 };
 use crate::{
+    channel::span,
     error::{Denial, Judged, Result},
     fleet::{
         enrol::{self, Claim},
@@ -23,7 +24,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use lanyard_apple::report::{Report, Status};
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 /// How often a device is asked what it is.
 const FACTS: Duration = Duration::from_secs(7 * 86_400);
@@ -33,7 +34,9 @@ pub(super) async fn take(server: &Server, shown: Fingerprint, report: Report) ->
     let name = report.channel.device_name();
     if report.status == Status::Idle && report.channel.user.is_none() {
         let known = server.presence.idle(&shown, None, server.now());
-        if known.is_some_and(|idle| idle.channel == Channel::Apple && idle.identity.eq_ignore_ascii_case(name)) {
+        let mine = |idle: &Arc<Idle>| idle.channel == Channel::Apple && idle.identity.eq_ignore_ascii_case(name);
+        if let Some(idle) = known.filter(mine) {
+            span::whose(idle.enrolment, Some(idle.device));
             return Ok(StatusCode::OK.into_response()); // the idle poll ends here
         }
     }

@@ -20,6 +20,7 @@ use http_body_util::Full;
 use lanyard_apple::push::{PushRequest, Verdict, judge};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::{Mutex, Semaphore, broadcast::error::RecvError};
+use tracing::Instrument;
 
 /// APNs keeps the last push for a device that is off so long.
 const KEPT: Duration = Duration::from_secs(7 * 86_400);
@@ -54,12 +55,13 @@ pub(in crate::channel) fn start(server: &Arc<Server>) {
             };
             let Ok(permit) = room.clone().acquire_owned().await else { return };
             let (server, current) = (server.clone(), current.clone());
-            tokio::spawn(async move {
+            let push = async move {
                 if let Err(error) = wake(&server, &current, device).await {
                     tracing::warn!(%device, %error, "no push; the next wake tries again");
                 }
                 drop(permit);
-            });
+            };
+            tokio::spawn(push.instrument(tracing::debug_span!("wake", %device)));
         }
     });
 }

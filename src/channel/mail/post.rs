@@ -10,9 +10,13 @@ use super::{
     upstream,
     who::{self, Asker},
 };
-use crate::http::{
-    Peer,
-    limits::{BODY_IDLE, SMALL_BODY, read_from},
+use crate::{
+    channel::span,
+    fleet::registry::Channel,
+    http::{
+        Peer,
+        limits::{BODY_IDLE, SMALL_BODY, read_from},
+    },
 };
 use axum::{
     body::Body,
@@ -23,16 +27,16 @@ use axum::{
 use bytes::Bytes;
 use lanyard_activesync::{Answer, Command, Request as Head, provision as wire, settings, status::refusal};
 use std::sync::Arc;
+use tracing::Instrument;
 
 pub(super) async fn message(
     State(gateway): State<Arc<Gateway>>,
     Extension(peer): Extension<Arc<Peer>>,
     request: Request,
 ) -> Response {
-    match serve(&gateway, &peer, request).await {
-        Ok(response) => response,
-        Err(refusal) => refusal.told(&gateway.server, &peer),
-    }
+    let span = span::check_in(Channel::Activesync);
+    let answer = serve(&gateway, &peer, request).instrument(span.clone()).await;
+    span::answered(&span, answer.unwrap_or_else(|refusal| refusal.told(&gateway.server, &peer)))
 }
 
 async fn serve(gateway: &Arc<Gateway>, peer: &Peer, request: Request) -> std::result::Result<Response, Refusal> {
@@ -58,6 +62,7 @@ async fn serve(gateway: &Arc<Gateway>, peer: &Peer, request: Request) -> std::re
         (Err(_), Some(refused)) => return Err(refused),
         (decided, _) => decided?,
     };
+    span::whose(decision.place.enrolment, Some(decision.place.device));
     if let Some(answer) = decision.answer {
         return Ok(response(answer));
     }

@@ -3,6 +3,7 @@
 //! The answer to such a message depends on nothing but the message, as long as [`Idle`] stands; `the_answer_is_the_same` holds that.
 
 use crate::{
+    channel::span,
     fleet::registry::{
         Channel,
         presence::{Idle, Rehearsed},
@@ -22,7 +23,9 @@ const LONGEST: usize = 8 * 1024;
 pub(super) fn answer(server: &Server, shown: &Fingerprint, form: ContentType, body: &[u8]) -> Option<Vec<u8>> {
     let known = server.presence.idle(shown, None, server.now())?;
     let kept = known.rehearsed.read().ok()?;
-    again(kept.as_ref().filter(|_| known.channel == Channel::Omadm)?, form, body)
+    let answer = again(kept.as_ref().filter(|_| known.channel == Channel::Omadm)?, form, body)?;
+    span::whose(known.enrolment, Some(known.device));
+    Some(answer)
 }
 
 fn again(kept: &Rehearsed, form: ContentType, body: &[u8]) -> Option<Vec<u8>> {

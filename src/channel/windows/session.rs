@@ -8,6 +8,7 @@ use super::{
     facts, policy, provision, rehearsal,
 };
 use crate::{
+    channel::span,
     error::{Judged, Result},
     fleet::{
         audit, enrol, policies,
@@ -66,6 +67,7 @@ pub(super) async fn take(
 ) -> std::result::Result<Answer, Refusal> {
     let said = Said { shown, message, form, our_uri: format!("{}{DM_PATH}", server.public_url) };
     if let Some((known, answer)) = idle(server, &said) {
+        span::whose(known.enrolment, Some(known.device));
         rehearsal::rehearse(&known, form, body, &answer);
         return Ok(answer); // the idle session ends here
     }

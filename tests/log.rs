@@ -1,0 +1,117 @@
+//! What the log tells at `info,lanyard=debug`, of a whole server over sockets: a command can be followed by its id from the asking to
+//! the answer, through the messages that carried it, and nobody is named.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use base64::Engine as _;
+use lanyard::serve;
+use lanyard_sim::{Admin, Apns, AppleDevice, World};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use tracing_subscriber::{EnvFilter, fmt::format::FmtSpan};
+
+/// All that was told.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Log {
+    /// Of all threads: the store's too.
+    fn begin() -> Log {
+        let log = Log::default();
+        let writer = log.clone();
+        tracing_subscriber::fmt()
+            .with_env_filter(EnvFilter::new("info,lanyard=debug"))
+            .with_span_events(FmtSpan::CLOSE)
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .init();
+        log
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+
+    /// The lines in which all of these words stand.
+    fn lines(&self, words: &[&str]) -> Vec<String> {
+        let fits = |line: &&str| words.iter().all(|word| line.contains(word));
+        self.text().lines().filter(fits).map(str::to_owned).collect()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_can_be_followed_by_its_id_and_nobody_is_named() {
+    lanyard_certs::providers::init().unwrap();
+    let log = Log::begin();
+    let apns = Apns::start().await.unwrap();
+    let folder = std::env::temp_dir().join(format!("lanyard-log-{}", uuid::Uuid::new_v4()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let trust = folder.join("trust.pem");
+    std::fs::write(&trust, apns.ca_pem().unwrap()).unwrap();
+    let any = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
+    let (data, trust) = (Some(folder.clone()), Some(trust));
+    let options = serve::Options { data, device_addr: any, admin_addr: any, trust, ..serve::Options::default() };
+    let running = serve::start(&options).await.unwrap();
+    let (admin, world) = (Admin::of_server(&folder).unwrap(), World::of_server(&folder).unwrap());
+    let identity = apns.push_certificate().unwrap();
+    let pem = [identity.chain_pem().unwrap(), identity.key_pem().unwrap()].concat();
+    let file = base64::engine::general_purpose::STANDARD.encode(pem);
+    let _set: serde_json::Value = admin.put("apple/push-cert", serde_json::json!({"file": file})).await.unwrap();
+    admin.set("apple.push_url", &apns.url()).await.unwrap();
+    let invitation = admin.invite("apple", "zacharias@example.org").await.unwrap();
+    let mut phone = AppleDevice::enrol(&invitation.url, &world).await.unwrap();
+    phone.poll().await.unwrap();
+    let mut woken = apns.register(phone.push());
+
+    let asked = admin.act(phone.udid(), "sync").await.unwrap();
+    tokio::time::timeout(Duration::from_secs(15), woken.recv()).await.unwrap().unwrap();
+    for _ in 0..3 {
+        phone.poll().await.unwrap();
+    }
+    running.stop().await;
+
+    let id = asked["id"].as_str().unwrap();
+    let way = log.lines(&[&format!("command={id}")]);
+    let states: Vec<&str> =
+        way.iter().map(|line| line.split("state=\"").nth(1).unwrap().split('"').next().unwrap()).collect();
+    assert_eq!(states, ["queued", "sent", "acknowledged"], "{way:#?}");
+    let device = way[0].split(" device=").nth(1).unwrap().split(' ').next().unwrap();
+    for line in &way[1..] {
+        let (span, rest) = line.split_once("check-in{channel=\"apple\" enrolment=").expect(line);
+        assert!(span.contains("DEBUG") && rest.contains(&format!("device={device}")), "in its message: {line}");
+    }
+    for (what, words) in [
+        ("a message, with its answer and how long it took", ["check-in{", device, "outcome=200", "close time.busy="]),
+        ("a batch of the store", ["batch{calls=", "writes=", "close", "time.idle="]),
+        ("a push, to whom and how long", ["wake{device=", device, "call{server=", "status=200"]),
+    ] {
+        assert!(!log.lines(&words).is_empty(), "{what}:\n{}", log.text());
+    }
+    // Before its Authenticate is through a phone is no device yet. The last poll was answered from memory.
+    let messages = log.lines(&["check-in{", "close"]);
+    let unknown: Vec<&String> = messages.iter().filter(|line| !line.contains(" device=")).collect();
+    assert!(unknown.len() <= 1 && messages.len() >= 6, "{messages:#?}");
+    let text = log.text().to_lowercase();
+    for (what, secret) in [
+        ("the user", "zacharias"),
+        ("the push token", &phone.push().token_hex().to_lowercase()),
+        ("the device's own name", &phone.udid().to_lowercase()),
+        ("the invitation", invitation.url.rsplit('/').next().unwrap().to_lowercase().as_str()),
+    ] {
+        assert!(!text.contains(secret), "{what} is in the log:\n{text}");
+    }
+    drop(std::fs::remove_dir_all(&folder));
+}
