@@ -35,7 +35,7 @@ fn main() -> ExitCode {
         Verb::Serve(_) | Verb::Demo(_) => tokio::runtime::Builder::new_multi_thread(),
         Verb::Client(_) => tokio::runtime::Builder::new_current_thread(),
     };
-    let runtime = match runtime.enable_all().build() {
+    let runtime = match runtime.thread_name("lanyard").enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error),
     };

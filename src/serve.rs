@@ -144,7 +144,7 @@ pub async fn start(options: &Options) -> Result<Running, String> {
     tokio::spawn(admin_port.serve(serving(for_admins, crate::api::router(server.clone()))));
     channel::start(&server);
     background::start(&server);
-    rounds::every(&server, LOOK, move |server| {
+    rounds::every(&server, "limits and proxies", LOOK, move |server| {
         let per_address = per_address.clone();
         async move {
             let read = |tx: &mut Tx<'_>| {
@@ -155,7 +155,7 @@ pub async fn start(options: &Options) -> Result<Running, String> {
             server.proxies.replace(proxies.as_deref().unwrap_or_default()).map_err(Error::Internal)
         }
     });
-    rounds::every(&server, HOUR, |server| async move {
+    rounds::every(&server, "forgetting answers", HOUR, |server| async move {
         while server.store.run(crate::api::tidy).await? {}
         Ok(())
     });

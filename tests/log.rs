@@ -97,6 +97,7 @@ async fn a_command_can_be_followed_by_its_id_and_nobody_is_named() {
         ("a message, with its answer and how long it took", ["check-in{", device, "outcome=200", "close time.busy="]),
         ("a batch of the store", ["batch{calls=", "writes=", "close", "time.idle="]),
         ("a push, to whom and how long", ["wake{device=", device, "call{server=", "status=200"]),
+        ("a round, by its name", ["round{name=", "due timers", "close", "time.busy="]),
     ] {
         assert!(!log.lines(&words).is_empty(), "{what}:\n{}", log.text());
     }

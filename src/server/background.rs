@@ -21,15 +21,15 @@ const PACE: usize = 200;
 
 /// Starts all of it; ends with the runtime.
 pub fn start(server: &Arc<Server>) {
-    every(server, Duration::from_secs(1), |server| async move { sweep(&server).await });
-    every(server, Duration::from_secs(1), |server| async move { webhook::send(&server).await });
-    every(server, Duration::from_secs(20), |server| async move { write_seen(&server).await });
+    every(server, "due timers", Duration::from_secs(1), |server| async move { sweep(&server).await });
+    every(server, "webhook", Duration::from_secs(1), |server| async move { webhook::send(&server).await });
+    every(server, "last seen", Duration::from_secs(20), |server| async move { write_seen(&server).await });
     tidying::start(server);
-    every(server, Duration::from_secs(60), |server| async move {
+    every(server, "strangers and clock", Duration::from_secs(60), |server| async move {
         server.strangers.write(&server.store).await?;
         server.store.run(admins::look_at_clock).await
     });
-    every(server, Duration::from_secs(3600), |server| async move {
+    every(server, "hourly", Duration::from_secs(3600), |server| async move {
         server.store.run(audit::checkpoint).await?;
         server.store.run(approvals::expire).await?;
         let mut after: Option<String> = None;

@@ -20,16 +20,16 @@ use std::{
 const PAUSE: Duration = Duration::from_secs(10);
 
 pub(super) fn start(server: &Arc<Server>) {
-    walk::<Command>(server);
-    walk::<Invitation>(server);
-    walk::<Way>(server);
-    walk::<Approval>(server);
-    walk::<Revocation>(server);
+    walk::<Command>(server, "forgetting ended commands");
+    walk::<Invitation>(server, "forgetting invitations");
+    walk::<Way>(server, "forgetting ways to invitations");
+    walk::<Approval>(server, "forgetting approvals");
+    walk::<Revocation>(server, "forgetting revocations");
 }
 
-fn walk<R: Ends + 'static>(server: &Arc<Server>) {
+fn walk<R: Ends + 'static>(server: &Arc<Server>, name: &'static str) {
     let place = Arc::new(Mutex::new(None));
-    every(server, PAUSE, move |server| step::<R>(server, place.clone()));
+    every(server, name, PAUSE, move |server| step::<R>(server, place.clone()));
 }
 
 /// The next records; `place` is where the walk has come to.

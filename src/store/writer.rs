@@ -35,6 +35,9 @@ const QUEUE: usize = 8192;
 /// How often other nodes' changes are read while nothing else is asked. Memory counts for a second after each reading.
 const FEED: Duration = Duration::from_millis(250);
 
+/// What the writer's thread is called.
+const THREAD: &str = "lanyard-store";
+
 /// What a call leaves with the observer when it is committed.
 pub type Changed = Box<dyn Any + Send>;
 
@@ -134,8 +137,10 @@ impl Store {
             ids: Ids { fill: options.fill.clone(), count: 0 },
             failures: Seldom::default(),
         };
-        let thread = std::thread::spawn(move || writer.serve(&waiting));
-        let thread = Arc::new(Mutex::new(Some(thread)));
+        let thread = std::thread::Builder::new().name(THREAD.into()).spawn(move || writer.serve(&waiting));
+        // Without it the store is dead from the start, which `is_dead` says.
+        let thread = thread.inspect_err(|error| tracing::error!(%error, "store: its thread could not be started"));
+        let thread = Arc::new(Mutex::new(thread.ok()));
         Self { work: Some(work), thread, readers, turns: Turns::new(), time, node, tenant, fill: options.fill }
     }
 

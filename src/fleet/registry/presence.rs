@@ -162,12 +162,16 @@ impl Presence {
         if all.is_empty() {
             return;
         }
-        std::thread::spawn(move || {
+        let spread = move || {
             for some in all.chunks(all.len().div_ceil(STEPS as usize)) {
                 some.iter().filter_map(Weak::upgrade).for_each(|who| who.notify_waiters());
                 std::thread::sleep(SPREAD / STEPS);
             }
-        });
+        };
+        // Whom nobody wakes asks again when its time is up.
+        if let Err(error) = std::thread::Builder::new().name("lanyard-wakes".into()).spawn(spread) {
+            tracing::error!(%error, "who waits could not be woken");
+        }
     }
 
     /// The device behind this certificate, or the user of it, if nothing is due for them; notes that it was seen. `None`: ask the store.
