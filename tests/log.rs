@@ -1,14 +1,19 @@
 //! What the log tells at `info,lanyard=debug`, of a whole server over sockets: a command can be followed by its id from the asking to
-//! the answer, through the messages that carried it, and nobody is named.
+//! the answer, through the messages that carried it, and nobody is named. And what it tells by itself of a store that is slow.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use base64::Engine as _;
-use lanyard::serve;
+use lanyard::{
+    clock,
+    fleet::registry::presence::Presence,
+    serve,
+    store::{Held, Memory, Options, Store},
+};
 use lanyard_sim::{Admin, Apns, AppleDevice, World};
 use std::{
     io,
     net::SocketAddr,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, OnceLock},
     time::Duration,
 };
 use tracing_subscriber::{EnvFilter, fmt::format::FmtSpan};
@@ -28,8 +33,13 @@ impl io::Write for Log {
 }
 
 impl Log {
-    /// Of all threads: the store's too.
+    /// Of all threads: the store's too, and those of the other test.
     fn begin() -> Log {
+        static LOG: OnceLock<Log> = OnceLock::new();
+        LOG.get_or_init(Log::start).clone()
+    }
+
+    fn start() -> Log {
         let log = Log::default();
         let writer = log.clone();
         tracing_subscriber::fmt()
@@ -115,4 +125,23 @@ async fn a_command_can_be_followed_by_its_id_and_nobody_is_named() {
         assert!(!text.contains(secret), "{what} is in the log:\n{text}");
     }
     drop(std::fs::remove_dir_all(&folder));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_that_takes_long_is_told() {
+    let (log, gate) = (Log::begin(), Arc::new(Mutex::new(())));
+    let engine = Held::new(Box::new(Memory::new(clock::system())), gate.clone());
+    let (fill, observer) = (Arc::new(|bytes: &mut [u8]| bytes.fill(7)), Arc::new(Presence::new(false)));
+    let store = Store::start(Box::new(engine), Options { node: "slow".into(), fill, observer });
+    let held = gate.lock().unwrap();
+    let call = tokio::spawn({
+        let store = store.clone();
+        async move { store.run(|_| Ok(())).await }
+    });
+    std::thread::sleep(Duration::from_millis(1500));
+    drop(held);
+    call.await.unwrap().unwrap();
+    store.end().await;
+    let told = log.lines(&["WARN", "batch{calls=1 writes=0}", "store: a batch took long", "untold=0"]);
+    assert!(!told.is_empty(), "{}", log.text());
 }

@@ -35,6 +35,8 @@ const QUEUE: usize = 8192;
 /// How often other nodes' changes are read while nothing else is asked. Memory counts for a second after each reading.
 const FEED: Duration = Duration::from_millis(250);
 
+/// A batch that takes longer keeps everybody waiting: that is told, now and then.
+const SLOW: Duration = Duration::from_secs(1);
 /// What the writer's thread is called.
 const THREAD: &str = "lanyard-store";
 
@@ -136,6 +138,7 @@ impl Store {
             time: time.clone(),
             ids: Ids { fill: options.fill.clone(), count: 0 },
             failures: Seldom::default(),
+            slow: Seldom::default(),
         };
         let thread = std::thread::Builder::new().name(THREAD.into()).spawn(move || writer.serve(&waiting));
         // Without it the store is dead from the start, which `is_dead` says.
@@ -275,6 +278,7 @@ struct Writer {
     time: Arc<Shared>,
     ids: Ids,
     failures: Seldom,
+    slow: Seldom,
 }
 
 impl Writer {
@@ -350,6 +354,7 @@ impl Writer {
         waiting: &Receiver<Work>,
         asks: &mut Asks,
     ) -> std::result::Result<Vec<(Changes, Vec<Changed>)>, Fault> {
+        let begun = clock::monotonic();
         let moment = self.engine.begin()?;
         // In the batch's turn: from here to its commit nobody else writes, so what calls remember now is true.
         self.follow()?;
@@ -364,8 +369,17 @@ impl Writer {
             told.push((changes, remembered));
         }
         Span::current().record("calls", told.len()).record("writes", writes.len());
-        self.engine.commit(&writes, &all)?;
-        Ok(told)
+        let committed = self.engine.commit(&writes, &all);
+        self.tell_slow(clock::since(begun), told.len(), writes.len());
+        committed.map(|()| told)
+    }
+
+    fn tell_slow(&mut self, took: Duration, calls: usize, writes: usize) {
+        if took > SLOW
+            && let Some(untold) = self.slow.failed(clock::monotonic())
+        {
+            tracing::warn!(calls, writes, ms = took.as_millis(), untold, "store: a batch took long");
+        }
     }
 
     /// What time it is for a batch that begins at this moment, told to those who ask no store as well.
