@@ -90,14 +90,26 @@ pub enum Error {
     /// Neither UDID nor EnrollmentID, or not the user's name on a user channel.
     #[error("the message does not say which device it is from")]
     Unidentified,
-    /// A profile that carries what profiles of administrators must not.
-    #[error("payload {payload_type:?} is refused")]
+    /// A profile with a payload that profiles of administrators must not have.
+    #[error("the payload {payload_type} is refused: {why}")]
     ForbiddenPayload {
         /// Its PayloadType.
         payload_type: String,
+        /// What it could do.
+        why: &'static str,
+    },
+    /// A profile with a key that profiles of administrators must not have.
+    #[error("the key {key} is refused: {why}")]
+    ForbiddenKey {
+        /// The key, in small letters.
+        key: &'static str,
+        /// What it could do.
+        why: &'static str,
     },
     /// A profile that would erase devices after very few wrong passcodes.
-    #[error("maxFailedAttempts {got} is refused, at least {least} are needed")]
+    #[error(
+        "maxFailedAttempts {got} is refused: it must be a whole number from {least}, since so many wrong tries erase the device"
+    )]
     FailedAttempts {
         /// What the profile asks for.
         got: i64,
@@ -105,8 +117,11 @@ pub enum Error {
         least: i64,
     },
     /// A profile in which nothing can be checked.
-    #[error("an encrypted profile cannot be inspected")]
+    #[error("the profile is encrypted: what cannot be read cannot be checked")]
     Encrypted,
+    /// A profile that carries another one in data, signed or in a form that is not taken.
+    #[error("data in the profile holds a property list that cannot be read, and so not be checked")]
+    Unreadable,
 }
 
 /// The start of text from outside, for an error.

@@ -1,31 +1,17 @@
-//! Raw configuration profiles: read, checked at every depth, and written anew, so that what was checked is what is sent
-//! (a repeated key, a comment or an entity could be read otherwise by the device).
+//! Raw configuration profiles: what the server wants of them beside Apple's own rules, which
+//! [`inspect_raw`](lanyard_apple::profile::inspect_raw) holds. What was checked is written anew, so that it is what is
+//! sent (a repeated key, a comment or an entity could be read otherwise by the device).
 
-use plist::Value;
+use lanyard_apple::{
+    Error,
+    profile::{EXCHANGE_ACCOUNT, inspect_raw},
+};
 
 use super::super::raw::AppleProfile;
-use super::{MAX_PROFILE, MIN_MAX_FAILED, RESERVED_IDENTIFIERS, Refused};
+use super::{MAX_PROFILE, RESERVED_IDENTIFIERS, Refused};
 
-/// Levels of containers in a profile.
-const MAX_DEPTH: usize = 32;
-/// Opening and closing tags of containers: a bound on their depth that needs no parser.
+/// Opening and closing tags of containers: nobody's settings have as many.
 const MAX_CONTAINER_TAGS: usize = 4_000;
-/// Payloads that are, or carry, commands.
-const REFUSED_TYPES: [(&str, &str); 3] = [
-    ("com.apple.mdm", "it would enrol the device elsewhere or end this enrolment"),
-    // [MS-ASPROV] 2.2.2.54: the server of an Exchange account may have the whole device erased.
-    (
-        "com.apple.eas.account",
-        "its mail server could erase the device; invite the user to mail instead (`lanyard invite --channel activesync`)",
-    ),
-    ("com.apple.mcxloginscripts", "it runs programs"),
-];
-/// Keys that erase or run something, in whatever payload they stand.
-const REFUSED_KEYS: [(&str, &str); 3] = [
-    ("cachedaccounts.expiry.delete.disusedseconds", "it deletes home folders"),
-    ("loginhook", "it runs programs"),
-    ("logouthook", "it runs programs"),
-];
 
 /// Reads an unsigned profile (XML plist) and gives it in the spelling that is sent.
 pub fn apple_profile(bytes: &[u8]) -> Result<AppleProfile, Refused> {
@@ -41,14 +27,22 @@ pub fn apple_profile(bytes: &[u8]) -> Result<AppleProfile, Refused> {
     if container_tags(bytes) > MAX_CONTAINER_TAGS {
         return Refused::because("the profile has too many arrays and dictionaries");
     }
-    let value =
-        Value::from_reader_xml(bytes).map_err(|error| Refused(format!("the profile is no XML plist: {error}")))?;
-    let identifier = check_outer(&value)?;
-    let mut found = Found::default();
-    walk(&value, MAX_DEPTH, &mut found)?;
-    let mut canonical = Vec::new();
-    value.to_writer_xml(&mut canonical).map_err(|error| Refused(format!("the profile cannot be written: {error}")))?;
-    Ok(AppleProfile { identifier, bytes: canonical, max_failed: found.max_failed })
+    let profile = inspect_raw(bytes).map_err(refused)?;
+    check_identifier(&profile.identifier)?;
+    let (bytes, max_failed) = (profile.encode(), profile.max_failed_attempts);
+    Ok(AppleProfile { identifier: profile.identifier, bytes, max_failed })
+}
+
+/// In words for the administrator, with the way out where there is one.
+fn refused(error: Error) -> Refused {
+    Refused(match &error {
+        Error::Xml { .. } => format!("the profile is no XML plist: {error}"),
+        Error::TooDeep { .. } => format!("the profile is nested too deeply: {error}"),
+        Error::ForbiddenPayload { payload_type, .. } if payload_type == EXCHANGE_ACCOUNT => {
+            format!("{error}; invite the user to mail instead (`lanyard invite --channel activesync`)")
+        }
+        _ => error.to_string(),
+    })
 }
 
 /// Whether a profile of that identifier may be installed or removed by a policy.
@@ -70,80 +64,10 @@ fn container_tags(bytes: &[u8]) -> usize {
     bytes.windows(4).filter(|w| w == b"dict").count() + bytes.windows(5).filter(|w| w == b"array").count()
 }
 
-fn check_outer(value: &Value) -> Result<String, Refused> {
-    let Some(outer) = value.as_dictionary() else {
-        return Refused::because("the profile is not a dictionary");
-    };
-    let text = |key: &str| outer.get(key).and_then(Value::as_string);
-    if text("PayloadType") != Some("Configuration") {
-        return Refused::because("the outermost PayloadType must be Configuration");
-    }
-    if text("PayloadUUID").is_none_or(str::is_empty) {
-        return Refused::because("the profile has no PayloadUUID");
-    }
-    let Some(identifier) = text("PayloadIdentifier") else {
-        return Refused::because("the profile has no PayloadIdentifier");
-    };
-    check_identifier(identifier)?;
-    let Some(payloads) = outer.get("PayloadContent").and_then(Value::as_array) else {
-        return Refused::because("PayloadContent must be an array of payloads");
-    };
-    let typed = |payload: &Value| payload.as_dictionary()?.get("PayloadType")?.as_string().map(drop);
-    if payloads.iter().any(|payload| typed(payload).is_none()) {
-        return Refused::because("a payload has no PayloadType");
-    }
-    Ok(identifier.to_owned())
-}
-
-#[derive(Default)]
-struct Found {
-    max_failed: Option<i64>,
-}
-
-fn walk(value: &Value, depth: usize, found: &mut Found) -> Result<(), Refused> {
-    let Some(depth) = depth.checked_sub(1) else {
-        return Refused::because("the profile is nested too deeply");
-    };
-    match value {
-        Value::Array(items) => items.iter().try_for_each(|item| walk(item, depth, found)),
-        Value::Dictionary(entries) => entries.iter().try_for_each(|(key, value)| {
-            check_entry(key.trim(), value, found)?;
-            walk(value, depth, found)
-        }),
-        _ => Ok(()),
-    }
-}
-
-fn check_entry(key: &str, value: &Value, found: &mut Found) -> Result<(), Refused> {
-    let folded = key.to_ascii_lowercase();
-    if let Some((_, why)) = REFUSED_KEYS.iter().find(|(refused, _)| *refused == folded) {
-        return Refused::because(format!("{key} is refused: {why}"));
-    }
-    match (folded.as_str(), value) {
-        ("payloadtype", Value::String(name)) => {
-            let name = name.trim().to_ascii_lowercase();
-            match REFUSED_TYPES.iter().find(|(refused, _)| *refused == name) {
-                Some((name, why)) => Refused::because(format!("the payload {name} is refused: {why}")),
-                None => Ok(()),
-            }
-        }
-        ("encryptedpayloadcontent", _) | ("isencrypted", Value::Boolean(true)) => {
-            Refused::because("the profile is encrypted: what cannot be read cannot be checked")
-        }
-        ("maxfailedattempts", value) => match value.as_signed_integer() {
-            Some(tries) if tries >= MIN_MAX_FAILED => {
-                found.max_failed = Some(found.max_failed.map_or(tries, |known| known.min(tries)));
-                Ok(())
-            }
-            _ => Refused::because(format!("{key} must be a whole number from 4: so many wrong tries erase the device")),
-        },
-        _ => Ok(()),
-    }
-}
-
 #[cfg(test)]
 pub(in crate::policy) mod tests {
     use super::*;
+    use base64::{Engine, engine::general_purpose::STANDARD};
     use proptest::prelude::*;
 
     /// A profile with one payload of that type and further keys in it.
@@ -191,6 +115,27 @@ pub(in crate::policy) mod tests {
                 "x",
                 "<key>a</key><array><dict><key>PayloadType</key><string>com.apple.mdm</string></dict></array>".into(),
                 "com.apple.mdm is refused",
+            ),
+            (
+                "mdm in data",
+                "com.example.m",
+                "x",
+                format!("<key>a</key><data>{}</data>", STANDARD.encode(profile("com.example.in", "com.apple.mdm", ""))),
+                "com.apple.mdm is refused",
+            ),
+            (
+                "mdm as a domain",
+                "com.example.m",
+                "com.apple.ManagedClient.preferences",
+                "<key>PayloadContent</key><dict><key>com.apple.mdm</key><dict/></dict>".into(),
+                "com.apple.mdm is refused",
+            ),
+            (
+                "declarations",
+                "com.example.m",
+                "com.apple.declarations",
+                String::new(),
+                "com.apple.declarations is refused",
             ),
             ("foreign mail", "com.example.m", "com.apple.eas.account", String::new(), "could erase the device"),
             ("mail by IMAP", "com.example.m", "com.apple.mail.managed", String::new(), ""),

@@ -1,6 +1,6 @@
 //! The mail profile: an Exchange ActiveSync account and the identity it shows. iPhone, iPad and Apple Vision only.
 
-use super::{ProfileMeta, Scep, written};
+use super::{ProfileMeta, Scep, raw::EXCHANGE_ACCOUNT, written};
 use crate::{error::Error, plist::Dict};
 
 /// An account by way of our gateway. The device asks the user for the password.
@@ -31,7 +31,7 @@ impl MailProfile {
         let identity = self.scep.as_ref().map(|_| written(self.meta.payload_uuid("scep")));
         let account = self
             .meta
-            .payload("com.apple.eas.account", "eas", &self.email)
+            .payload(EXCHANGE_ACCOUNT, "eas", &self.email)
             .with("Host", self.host.as_str())
             .with("EmailAddress", self.email.as_str())
             .with("UserName", self.username.as_str())
