@@ -97,13 +97,8 @@ pub enum Error {
     #[error("DeviceType is missing or not valid")]
     DeviceType,
     /// A policy element that does not exist.
-    #[error("unknown policy element {name}; the nearest known one is {nearest}")]
-    UnknownElement {
-        /// As given.
-        name: String,
-        /// What may have been meant.
-        nearest: &'static str,
-    },
+    #[error("unknown policy element {0}")]
+    UnknownElement(String),
     /// A value that a policy element does not take.
     #[error("{element}: {value:?} is not {allowed}")]
     Value {

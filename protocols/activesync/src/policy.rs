@@ -3,7 +3,6 @@
 //! A document is always whole: a client keeps what it was told before, so a rule that is dropped goes out with its
 //! default or empty. A client counts what it cannot do as done; that it acknowledges proves no single rule.
 
-mod nearest;
 mod rules;
 mod wap;
 
@@ -13,7 +12,6 @@ use lanyard_wbxml::{Element, Tag};
 
 use crate::pages::provision as tag;
 use crate::{Error, Version};
-use nearest::nearest;
 
 pub use rules::Rule;
 
@@ -60,7 +58,8 @@ impl ProvisionDoc {
                 UNAPPROVED => self.unapproved = list(UNAPPROVED, value)?,
                 APPROVED => self.approved = hashes(value)?,
                 _ => {
-                    let rule = Rule::from_name(name).ok_or_else(|| unknown(name))?;
+                    let rule =
+                        Rule::from_name(name).ok_or_else(|| Error::UnknownElement(name.chars().take(64).collect()))?;
                     self.set(rule, rule.read(value)?)?;
                 }
             }
@@ -139,11 +138,6 @@ impl ProvisionDoc {
     pub fn wap_xml(&self) -> String {
         wap::encode(self)
     }
-}
-
-fn unknown(name: &str) -> Error {
-    let known = Rule::ALL.iter().map(|rule| rule.name()).chain([UNAPPROVED, APPROVED]);
-    Error::UnknownElement { name: name.chars().take(64).collect(), nearest: nearest(name, known) }
 }
 
 fn list(element: &'static str, value: &str) -> Result<Vec<String>, Error> {
