@@ -8,7 +8,6 @@ mod body;
 pub mod checkin;
 pub mod command;
 mod error;
-pub mod ota;
 pub mod plist;
 pub mod profile;
 pub mod push;

@@ -11,7 +11,7 @@ mod scep;
 
 pub use enrolment::{Capability, EnrolmentProfile, Scope};
 pub use mail::MailProfile;
-pub use policy::{LeftOut, Passcode, PolicyProfile, PolicySettings};
+pub use policy::{Passcode, PolicySettings};
 pub use raw::{EXCHANGE_ACCOUNT, LEAST_FAILED_ATTEMPTS, RawProfile, inspect_raw};
 pub use scep::Scep;
 pub use uuid::Uuid;

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use lanyard_apple::{Body, command::Command, ota::DeviceAttributes, profile::inspect_raw, push::judge};
+use lanyard_apple::{Body, command::Command, profile::inspect_raw, push::judge};
 
 fn replay(target: &str, parse: impl Fn(&[u8])) {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
@@ -29,7 +29,6 @@ fn corpus_replays() {
     });
     replay("command", |bytes| {
         let _ = Command::parse(bytes);
-        let _ = DeviceAttributes::parse(bytes);
     });
     replay("apns", |bytes| {
         let (status, body) = bytes.split_at(2);

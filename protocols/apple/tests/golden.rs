@@ -84,7 +84,6 @@ fn policy() -> PolicySettings {
             allow_simple: Some(false),
         }),
         camera_allowed: Some(false),
-        encryption_required: true,
     }
 }
 
@@ -105,7 +104,7 @@ fn profiles() -> Vec<(&'static str, Vec<u8>)> {
         scep: Some(scep()),
         root: None,
     };
-    let policy = |platform| policy().profile(&meta("policy"), platform).unwrap().bytes.unwrap();
+    let policy = |platform| policy().profile(&meta("policy"), platform).unwrap().unwrap();
     vec![
         ("enrolment-iphone.mobileconfig", enrolment().encode().unwrap()),
         ("enrolment-personal-mac.mobileconfig", mac.encode().unwrap()),
@@ -214,20 +213,21 @@ fn what_devices_refuse_is_not_built() {
 }
 
 #[test]
-fn a_policy_says_what_it_leaves_out() {
-    let left = |settings: &PolicySettings, platform| {
-        let profile = settings.profile(&meta("policy"), platform).unwrap();
-        (profile.bytes.is_some(), profile.left_out.iter().map(|one| one.setting).collect::<Vec<_>>())
+fn a_policy_has_what_the_platform_has_payloads_for() {
+    let types = |settings: &PolicySettings, platform| {
+        let Some(bytes) = settings.profile(&meta("policy"), platform).unwrap() else { return Vec::new() };
+        let text = String::from_utf8(bytes).unwrap();
+        let found = ["passwordpolicy", "requireAlphanumeric", "applicationaccess"].into_iter();
+        found.filter(|word| text.contains(word)).collect()
     };
-    assert_eq!(left(&policy(), Platform::Ios), (true, vec![]));
-    assert_eq!(left(&policy(), Platform::MacOs), (true, vec![]));
-    assert_eq!(left(&policy(), Platform::WatchOs), (true, vec!["passcode.alphanumeric", "camera"]));
-    assert_eq!(left(&policy(), Platform::TvOs), (true, vec!["passcode", "encryption"]));
-    let bare = PolicySettings { encryption_required: true, ..Default::default() };
-    assert_eq!(left(&bare, Platform::Ios), (false, vec!["encryption"]));
+    let all = vec!["passwordpolicy", "requireAlphanumeric", "applicationaccess"];
+    assert_eq!(types(&policy(), Platform::Ios), all);
+    assert_eq!(types(&policy(), Platform::MacOs), all);
+    assert_eq!(types(&policy(), Platform::WatchOs), ["passwordpolicy"], "digits only, and no restriction");
+    assert_eq!(types(&policy(), Platform::TvOs), ["applicationaccess"]);
+    assert!(types(&policy(), Platform::Other).is_empty());
+    assert!(types(&PolicySettings::default(), Platform::Ios).is_empty());
     let mut strict = policy();
-    strict.passcode.as_mut().unwrap().min_length = Some(20);
-    assert_eq!(left(&strict, Platform::Ios).1, ["passcode.min_length"]);
     strict.passcode.as_mut().unwrap().max_failed = Some(3);
     assert!(strict.profile(&meta("policy"), Platform::Ios).is_err(), "three wrong tries must not erase");
 }

@@ -158,12 +158,12 @@ fn settings_profile(values: &[Value], platform: Platform) -> Result<Option<Vec<u
         organisation: None,
     };
     let made = settings(values, platform).profile(&meta, apple_platform(platform).unwrap_or(support::Platform::Other));
-    Ok(made.map_err(|e| Error::Internal(e.to_string()))?.bytes)
+    made.map_err(|e| Error::Internal(e.to_string()))
 }
 
 fn settings(values: &[Value], platform: Platform) -> PolicySettings {
     let mut passcode = Passcode { required: false, ..Passcode::default() };
-    let (mut camera_allowed, mut encryption_required, mut any) = (None, false, false);
+    let (mut camera_allowed, mut any) = (None, false);
     for value in values {
         any |= value.setting().name().starts_with("passcode.");
         match *value {
@@ -178,11 +178,12 @@ fn settings(values: &[Value], platform: Platform) -> PolicySettings {
             }
             Value::PasscodeExpireDays(days) => passcode.expire_days = Some(days.into()),
             Value::PasscodeHistory(length) => passcode.history = Some(length.into()),
-            Value::Encryption => encryption_required = true,
+            // No payload: `policy::support` has it as always so, or not to be had, and neither is sent.
+            Value::Encryption => {}
             Value::Camera(camera) => camera_allowed = Some(camera == crate::policy::Camera::Allowed),
         }
     }
-    PolicySettings { passcode: any.then_some(passcode), camera_allowed, encryption_required }
+    PolicySettings { passcode: any.then_some(passcode), camera_allowed }
 }
 
 /// Writes an errand out. Signs a profile with the CA's key: not for the writer's thread.
