@@ -43,25 +43,16 @@ impl Default for ProvisionDoc {
 }
 
 impl ProvisionDoc {
-    /// The default with raw parts over it.
-    pub fn from_pairs(pairs: &BTreeMap<String, String>) -> Result<ProvisionDoc, Error> {
-        let mut document = ProvisionDoc::default();
-        document.apply(pairs)?;
-        Ok(document)
-    }
-
-    /// Sets raw parts: names as in the specification, decimal values, empty for no rule, `true` and `false` for 1
-    /// and 0. The two lists are separated by commas.
-    pub fn apply(&mut self, pairs: &BTreeMap<String, String>) -> Result<(), Error> {
-        for (name, value) in pairs {
-            match name.as_str() {
-                UNAPPROVED => self.unapproved = list(UNAPPROVED, value)?,
-                APPROVED => self.approved = hashes(value)?,
-                _ => {
-                    let rule =
-                        Rule::from_name(name).ok_or_else(|| Error::UnknownElement(name.chars().take(64).collect()))?;
-                    self.set(rule, rule.read(value)?)?;
-                }
+    /// Sets a raw part: a name as in the specification, its value as [`Rule::read`] takes it. The two lists are separated
+    /// by commas.
+    pub fn apply(&mut self, name: &str, value: &str) -> Result<(), Error> {
+        match name {
+            UNAPPROVED => self.unapproved = list(UNAPPROVED, value)?,
+            APPROVED => self.approved = hashes(value)?,
+            _ => {
+                let unknown = || Error::UnknownElement(name.chars().take(64).collect());
+                let rule = Rule::from_name(name).ok_or_else(unknown)?;
+                self.values.insert(rule, rule.read(value)?);
             }
         }
         Ok(())
@@ -128,7 +119,7 @@ impl ProvisionDoc {
             } else if child.tag == APPROVED_LIST {
                 document.approved = hashes(&entries())?;
             } else if let Some(rule) = Rule::ALL.iter().find(|rule| rule.tag() == child.tag) {
-                document.set(*rule, rule.read(child.text().unwrap_or("a structure"))?)?;
+                document.values.insert(*rule, rule.read(child.text().unwrap_or("a structure").trim())?);
             }
         }
         Ok(document)

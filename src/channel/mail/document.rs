@@ -14,7 +14,7 @@ pub(super) fn of(content: &PartContent) -> ProvisionDoc {
         }
     }
     for (name, value) in elements {
-        if let Err(error) = document.apply(&[(name.clone(), value.clone())].into()) {
+        if let Err(error) = document.apply(name, value) {
             tracing::error!(%error, "a raw policy element is not taken");
         }
     }

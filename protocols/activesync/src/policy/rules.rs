@@ -1,4 +1,5 @@
-//! Each rule with its token, the version that brought it, its range and its default. [MS-ASPROV] 2.2.2.
+//! Each rule with its token, the version that brought it, its range and its default. [MS-ASPROV] 2.2.2. Where the
+//! specification has no upper end, or one that makes no sense, the range ends where a person may still mean it.
 
 use lanyard_wbxml::Tag;
 
@@ -46,15 +47,15 @@ rules! {
     AttachmentsEnabled 0x13 V12_0 0 1 Some(1);
     // 1 is "any length".
     MinDevicePasswordLength 0x14 V12_0 1 16 None;
-    // Seconds; 9999 and above is "never".
-    MaxInactivityTimeDeviceLock 0x15 V12_0 0 2_147_483_647 None;
+    // Seconds; 9999 is "never".
+    MaxInactivityTimeDeviceLock 0x15 V12_0 1 9999 None;
     MaxDevicePasswordFailedAttempts 0x16 V12_0 4 16 None;
     // Bytes.
     MaxAttachmentSize 0x17 V12_0 0 2_147_483_647 None;
     AllowSimpleDevicePassword 0x18 V12_0 0 1 Some(1);
     // Days; 0 is "never".
-    DevicePasswordExpiration 0x19 V12_0 0 2_147_483_647 None;
-    DevicePasswordHistory 0x1A V12_0 0 2_147_483_647 Some(0);
+    DevicePasswordExpiration 0x19 V12_0 0 730 None;
+    DevicePasswordHistory 0x1A V12_0 0 50 Some(0);
     AllowStorageCard 0x1B V12_1 0 1 Some(1);
     AllowCamera 0x1C V12_1 0 1 Some(1);
     RequireDeviceEncryption 0x1D V12_1 0 1 Some(0);
@@ -131,22 +132,20 @@ impl Rule {
         if fits { Ok(()) } else { Err(self.refuse(value.map(|value| value.to_string()).unwrap_or_default())) }
     }
 
-    /// A value as text, not yet checked against the range.
-    pub(crate) fn read(self, text: &str) -> Result<Option<i64>, Error> {
-        match text.trim() {
-            "" => Ok(None),
-            "true" if self.range() == (0, 1) => Ok(Some(1)),
-            "false" if self.range() == (0, 1) => Ok(Some(0)),
-            number => number.parse().map(Some).map_err(|_| self.refuse(number.chars().take(64).collect())),
-        }
+    /// A value as text: a decimal number that the rule takes, or empty for no rule.
+    pub fn read(self, text: &str) -> Result<Option<i64>, Error> {
+        let refuse = |_| self.refuse(text.chars().take(64).collect());
+        let value = if text.is_empty() { None } else { Some(text.parse().map_err(refuse)?) };
+        self.check(value)?;
+        Ok(value)
     }
 
     fn refuse(self, value: String) -> Error {
-        let (min, max) = self.range();
         let empty = if self.default().is_none() { " or empty" } else { "" };
-        let allowed = match self {
-            Rule::MaxCalendarAgeFilter => "0, 4, 5, 6 or 7".to_owned(),
-            _ => format!("{min} to {max}{empty}"),
+        let allowed = match self.range() {
+            _ if self == Rule::MaxCalendarAgeFilter => "0, 4, 5, 6 or 7".to_owned(),
+            (0, 1) => "0 or 1".to_owned(),
+            (min, max) => format!("{min} to {max}{empty}"),
         };
         Error::Value { element: self.name(), value, allowed }
     }

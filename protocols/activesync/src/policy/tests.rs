@@ -1,8 +1,10 @@
 use super::*;
 use proptest::prelude::*;
 
-fn pairs(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
-    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+fn document(pairs: &[(&str, &str)]) -> Result<ProvisionDoc, Error> {
+    let mut document = ProvisionDoc::default();
+    pairs.iter().try_for_each(|(name, value)| document.apply(name, value))?;
+    Ok(document)
 }
 
 #[test]
@@ -28,7 +30,8 @@ fn every_rule_has_its_name_in_the_tables() {
 fn values_outside_their_range_are_refused() {
     for (name, value, fits) in [
         ("AllowCamera", "0", true),
-        ("AllowCamera", "false", true),
+        ("AllowCamera", "false", false),
+        ("AllowCamera", " 1", false),
         ("AllowCamera", "2", false),
         ("AllowCamera", "", false),
         ("MinDevicePasswordLength", "", true),
@@ -37,6 +40,10 @@ fn values_outside_their_range_are_refused() {
         ("MaxDevicePasswordFailedAttempts", "3", false),
         ("MaxDevicePasswordFailedAttempts", "4", true),
         ("MaxAttachmentSize", "-1", false),
+        ("MaxInactivityTimeDeviceLock", "0", false),
+        ("MaxInactivityTimeDeviceLock", "10000", false),
+        ("DevicePasswordExpiration", "731", false),
+        ("DevicePasswordHistory", "51", false),
         ("MaxCalendarAgeFilter", "3", false),
         ("MaxCalendarAgeFilter", "4", true),
         ("MaxEmailBodyTruncationSize", "-1", true),
@@ -46,19 +53,19 @@ fn values_outside_their_range_are_refused() {
         ("ApprovedApplicationList", "2fd4e1c67a2d28fced849ee1bb76e7391b93eb12", true),
         ("ApprovedApplicationList", "a.exe", false),
     ] {
-        assert_eq!(ProvisionDoc::from_pairs(&pairs(&[(name, value)])).is_ok(), fits, "{name}={value}");
+        assert_eq!(document(&[(name, value)]).is_ok(), fits, "{name}={value}");
     }
 }
 
 #[test]
 fn an_unknown_element_is_refused_by_name() {
-    let error = ProvisionDoc::from_pairs(&pairs(&[("AllowCameras", "0")])).unwrap_err();
+    let error = document(&[("AllowCameras", "0")]).unwrap_err();
     assert_eq!(error, Error::UnknownElement("AllowCameras".into()));
 }
 
 #[test]
 fn password_rules_without_a_password_are_reported() {
-    let mut document = ProvisionDoc::from_pairs(&pairs(&[("MinDevicePasswordLength", "6")])).unwrap();
+    let mut document = document(&[("MinDevicePasswordLength", "6")]).unwrap();
     assert_eq!(document.without_effect(), vec![Rule::MinDevicePasswordLength]);
     document.set(Rule::DevicePasswordEnabled, Some(1)).unwrap();
     assert_eq!(document.without_effect(), vec![]);
@@ -71,12 +78,12 @@ fn the_old_text_says_the_same() {
         "<wap-provisioningdoc><characteristic type=\"SecurityPolicy\"><parm name=\"4131\" value=\"1\"/>\
          <parm name=\"4133\" value=\"1\"/></characteristic></wap-provisioningdoc>"
     );
-    let document = ProvisionDoc::from_pairs(&pairs(&[
+    let document = document(&[
         ("DevicePasswordEnabled", "1"),
         ("MinDevicePasswordLength", "6"),
         ("MaxInactivityTimeDeviceLock", "300"),
         ("MaxDevicePasswordFailedAttempts", "8"),
-    ]))
+    ])
     .unwrap();
     let xml = document.wap_xml();
     for part in [
@@ -100,7 +107,7 @@ proptest! {
         for (at, value) in values {
             let _ = document.set(Rule::ALL[at], value);
         }
-        document.apply(&pairs(&[(UNAPPROVED, &names.join(","))])).unwrap();
+        document.apply(UNAPPROVED, &names.join(",")).unwrap();
         prop_assert_eq!(ProvisionDoc::parse(&document.element(Version::V16_1)), Ok(document));
     }
 }
