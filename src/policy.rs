@@ -1,5 +1,5 @@
 //! Policy: settings that a device must have continuously. Pure functions: no store, no clock, no I/O, and of the wire only
-//! what the [`bounds`] of raw parts ask the protocol crates.
+//! what the protocol crates say of raw parts and of ranges.
 //!
 //! The way through, in this order:
 //! 1. [`inline_profile_files`] (command line) puts the profiles that a policy file names into its text;

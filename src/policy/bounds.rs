@@ -18,7 +18,7 @@ pub use windows::windows_csp;
 pub(super) use apple::tests::profile as test_profile;
 
 /// Fewer wrong tries than this are refused everywhere: a child with the phone would erase it.
-pub const MIN_MAX_FAILED: i64 = 4;
+pub const MIN_MAX_FAILED: i64 = lanyard_apple::profile::LEAST_FAILED_ATTEMPTS;
 /// Bytes of one raw profile, as XML.
 pub const MAX_PROFILE: usize = 256 * 1024;
 /// Bytes of the data of one Windows node.

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use lanyard_apple::profile::MOST_IDLE_MINUTES_OF_A_MAC;
 
 use super::bounds;
 use super::error::PolicyError;
@@ -165,10 +166,14 @@ fn passcode(node: Node) -> Result<Passcode, PolicyError> {
     };
     let none = "leave it out for no such rule";
     let erases = "fewer wrong tries erase a device too easily; leave it out for no such rule";
+    // The most that the most patient of Apple's devices takes: `support.rs` has it as enforced there.
+    let most_idle = MOST_IDLE_MINUTES_OF_A_MAC as u16;
     let mut rules = Passcode {
         min_length: numbers(Setting::PasscodeMinLength, "min_length", 1, 16, none)?.map(|n| n as u8),
-        max_failed: numbers(Setting::PasscodeMaxFailed, "max_failed", 4, 16, erases)?.map(|n| n as u8),
-        max_idle_minutes: numbers(Setting::PasscodeMaxIdleMinutes, "max_idle_minutes", 1, 60, none)?.map(|n| n as u8),
+        max_failed: numbers(Setting::PasscodeMaxFailed, "max_failed", bounds::MIN_MAX_FAILED as u16, 16, erases)?
+            .map(|n| n as u8),
+        max_idle_minutes: numbers(Setting::PasscodeMaxIdleMinutes, "max_idle_minutes", 1, most_idle, none)?
+            .map(|n| n as u8),
         expire_days: numbers(Setting::PasscodeExpireDays, "expire_days", 1, 730, none)?,
         history: numbers(Setting::PasscodeHistory, "history", 1, 50, none)?.map(|n| n as u8),
         ..Passcode::default()

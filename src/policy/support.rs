@@ -1,6 +1,9 @@
 //! Which platform enforces which setting over which channel: the known gaps, with words for the administrator.
 //! A device may still answer otherwise; coverage puts its answer before this table.
 
+use lanyard_apple::profile::{MOST_FAILED_ATTEMPTS, MOST_IDLE_MINUTES};
+use lanyard_omadm::csp::LEAST_PASSWORD_LENGTH;
+
 use super::setting::{Camera, Channel, Platform, Value};
 
 /// How well a platform enforces a value over a channel.
@@ -40,6 +43,7 @@ pub fn erases(channel: Channel, platform: Platform) -> bool {
 }
 
 fn apple(platform: Platform, value: Value) -> Support {
+    let beyond = |number: u8, most: u32| u32::from(number) > most;
     match (platform, value) {
         (Platform::Tvos, Value::Camera(_)) => Support::Full,
         (Platform::Tvos, Value::Encryption) => Support::No("an Apple TV has no passcode that would guard its storage"),
@@ -49,14 +53,18 @@ fn apple(platform: Platform, value: Value) -> Support {
         (Platform::Macos, Value::Encryption) => {
             Support::No("FileVault is not turned on by this setting; the Mac reports whether it is on")
         }
-        (Platform::Macos, Value::PasscodeMaxFailed(12..)) => {
+        (Platform::Macos, Value::PasscodeMaxFailed(tries)) if beyond(tries, MOST_FAILED_ATTEMPTS) => {
             Support::Noted("sent as 11, the most Apple devices take; a Mac locks the account and is not erased")
         }
         (Platform::Macos, Value::PasscodeMaxFailed(_)) => Support::Noted("a Mac locks the account and is not erased"),
         (_, Value::Encryption) => Support::Always("always encrypted; the passcode guards the key"),
-        (_, Value::PasscodeMaxFailed(12..)) => Support::Noted("sent as 11, the most Apple devices take"),
+        (_, Value::PasscodeMaxFailed(tries)) if beyond(tries, MOST_FAILED_ATTEMPTS) => {
+            Support::Noted("sent as 11, the most Apple devices take")
+        }
         (Platform::Macos, Value::PasscodeMaxIdleMinutes(_)) => Support::Full,
-        (_, Value::PasscodeMaxIdleMinutes(16..)) => Support::Noted("sent as 15 minutes, the most these devices take"),
+        (_, Value::PasscodeMaxIdleMinutes(minutes)) if beyond(minutes, MOST_IDLE_MINUTES) => {
+            Support::Noted("sent as 15 minutes, the most these devices take")
+        }
         (_, value) => as_it_stands(value),
     }
 }
@@ -64,7 +72,9 @@ fn apple(platform: Platform, value: Value) -> Support {
 fn windows(platform: Platform, value: Value) -> Support {
     let pc = platform != Platform::WindowsPhone;
     match value {
-        Value::PasscodeMinLength(..4) => Support::Noted("sent as 4, the least Windows takes"),
+        Value::PasscodeMinLength(length) if u32::from(length) < LEAST_PASSWORD_LENGTH => {
+            Support::Noted("sent as 4, the least Windows takes")
+        }
         Value::PasscodeMaxFailed(_) if pc => Support::Limited(
             "a PC asks for its BitLocker recovery key and is not erased; without BitLocker nothing happens",
         ),
@@ -126,6 +136,43 @@ mod tests {
         assert_eq!(gaps(Channel::Apple, Platform::Tvos).len(), 8);
         assert_eq!(gaps(Channel::Omadm, Platform::Windows), []);
         assert_eq!(gaps(Channel::Activesync, Platform::Android), []);
+    }
+
+    #[test]
+    fn numbers_that_a_platform_does_not_take_are_said_to_be_sent_as_what_it_takes() {
+        let (least, tries, idle) = (LEAST_PASSWORD_LENGTH as u8, MOST_FAILED_ATTEMPTS as u8, MOST_IDLE_MINUTES as u8);
+        for (channel, platform, inside, beyond, sent) in [
+            (
+                Channel::Apple,
+                Platform::Ios,
+                Value::PasscodeMaxFailed(tries),
+                Value::PasscodeMaxFailed(tries + 1),
+                tries,
+            ),
+            (
+                Channel::Apple,
+                Platform::Ios,
+                Value::PasscodeMaxIdleMinutes(idle),
+                Value::PasscodeMaxIdleMinutes(idle + 1),
+                idle,
+            ),
+            (
+                Channel::Omadm,
+                Platform::Windows,
+                Value::PasscodeMinLength(least),
+                Value::PasscodeMinLength(least - 1),
+                least,
+            ),
+        ] {
+            assert_eq!(support(channel, platform, inside), Support::Full, "{inside:?}");
+            let Support::Noted(words) = support(channel, platform, beyond) else { panic!("{beyond:?}") };
+            assert!(words.starts_with(&format!("sent as {sent}")), "{beyond:?}: {words}");
+        }
+        let Support::Noted(words) = support(Channel::Apple, Platform::Macos, Value::PasscodeMaxFailed(tries + 1))
+        else {
+            panic!("a Mac takes no more either")
+        };
+        assert!(words.starts_with(&format!("sent as {tries}, ")), "{words}");
     }
 
     #[test]

@@ -232,6 +232,20 @@ fn a_policy_has_what_the_platform_has_payloads_for() {
     assert!(strict.profile(&meta("policy"), Platform::Ios).is_err(), "three wrong tries must not erase");
 }
 
+#[test]
+fn what_devices_cannot_count_to_is_asked_for_as_strictly_as_they_can() {
+    let mut lax = policy();
+    let passcode = lax.passcode.as_mut().unwrap();
+    (passcode.max_failed, passcode.max_idle_minutes) = (Some(16), Some(100));
+    for (platform, idle) in [(Platform::Ios, 15), (Platform::MacOs, 60)] {
+        let text = String::from_utf8(lax.profile(&meta("policy"), platform).unwrap().unwrap()).unwrap();
+        for (key, number) in [("maxFailedAttempts", 11), ("maxInactivity", idle)] {
+            let (_, behind) = text.split_once(&format!("<key>{key}</key>")).unwrap();
+            assert!(behind.trim_start().starts_with(&format!("<integer>{number}</integer>")), "{platform:?}: {key}");
+        }
+    }
+}
+
 /// Another reader, and the rules that devices hold profiles to.
 const CHECK: &str = r#"
 import plistlib, re, sys

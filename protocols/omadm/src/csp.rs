@@ -62,6 +62,9 @@ pub fn restart(id: impl Into<String>) -> Op {
     Op::exec(id, "./Device/Vendor/MSFT/Reboot/RebootNow", "")
 }
 
+/// The least length of a password that Windows can be asked for (DeviceLock/MinDevicePasswordLength).
+pub const LEAST_PASSWORD_LENGTH: u32 = 4;
+
 /// A setting that a policy may ask for, in the terms of Windows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Setting {
@@ -111,7 +114,7 @@ impl Setting {
     pub fn value(self) -> u32 {
         match self {
             Setting::PasswordRequired | Setting::Alphanumeric => 0,
-            Setting::MinLength(length) => length.clamp(4, 16),
+            Setting::MinLength(length) => length.clamp(LEAST_PASSWORD_LENGTH, 16),
             Setting::MaxFailed(tries) => tries.min(999),
             Setting::MaxIdleMinutes(minutes) => minutes.min(999),
             Setting::ExpireDays(days) => days.min(730),

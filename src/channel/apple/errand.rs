@@ -157,11 +157,11 @@ fn settings_profile(values: &[Value], platform: Platform) -> Result<Option<Vec<u
         description: None,
         organisation: None,
     };
-    let made = settings(values, platform).profile(&meta, apple_platform(platform).unwrap_or(support::Platform::Other));
+    let made = settings(values).profile(&meta, apple_platform(platform).unwrap_or(support::Platform::Other));
     made.map_err(|e| Error::Internal(e.to_string()))
 }
 
-fn settings(values: &[Value], platform: Platform) -> PolicySettings {
+fn settings(values: &[Value]) -> PolicySettings {
     let mut passcode = Passcode { required: false, ..Passcode::default() };
     let (mut camera_allowed, mut any) = (None, false);
     for value in values {
@@ -170,12 +170,8 @@ fn settings(values: &[Value], platform: Platform) -> PolicySettings {
             Value::PasscodeRequired => passcode.required = true,
             Value::PasscodeMinLength(length) => passcode.min_length = Some(length.into()),
             Value::PasscodeAlphanumeric => passcode.alphanumeric = true,
-            // Apple's own ranges: what is stricter than they can say is not asked for (`why` in coverage tells).
-            Value::PasscodeMaxFailed(tries) => passcode.max_failed = Some(u32::from(tries).min(11)),
-            Value::PasscodeMaxIdleMinutes(minutes) => {
-                let most = if platform == Platform::Macos { 60 } else { 15 };
-                passcode.max_idle_minutes = Some(u32::from(minutes).min(most));
-            }
+            Value::PasscodeMaxFailed(tries) => passcode.max_failed = Some(tries.into()),
+            Value::PasscodeMaxIdleMinutes(minutes) => passcode.max_idle_minutes = Some(minutes.into()),
             Value::PasscodeExpireDays(days) => passcode.expire_days = Some(days.into()),
             Value::PasscodeHistory(length) => passcode.history = Some(length.into()),
             // No payload: `policy::support` has it as always so, or not to be had, and neither is sent.

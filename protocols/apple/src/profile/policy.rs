@@ -5,6 +5,13 @@
 use super::ProfileMeta;
 use crate::{error::Error, plist::Dict, profile::raw::LEAST_FAILED_ATTEMPTS, support::Platform};
 
+/// The most wrong tries that devices take (maxFailedAttempts).
+pub const MOST_FAILED_ATTEMPTS: u32 = 11;
+/// The most minutes until a Mac locks (maxInactivity).
+pub const MOST_IDLE_MINUTES_OF_A_MAC: u32 = 60;
+/// The most minutes until any other device locks.
+pub const MOST_IDLE_MINUTES: u32 = 15;
+
 /// What a device must have.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PolicySettings {
@@ -65,8 +72,7 @@ impl Passcode {
         if matches!(platform, Platform::TvOs | Platform::Other) {
             return Ok(None);
         }
-        let mac = platform == Platform::MacOs;
-        let idle = self.max_idle_minutes.map(|minutes| minutes.clamp(1, if mac { 60 } else { 15 }));
+        let most_idle = if platform == Platform::MacOs { MOST_IDLE_MINUTES_OF_A_MAC } else { MOST_IDLE_MINUTES };
         let payload = meta
             .payload("com.apple.mobiledevice.passwordpolicy", "passcode", "Passcode")
             .with_flag("forcePIN", self.required)
@@ -74,8 +80,8 @@ impl Passcode {
             .with_opt("minLength", self.min_length.map(|least| least.min(16)))
             // A watch knows digits only.
             .with_flag("requireAlphanumeric", self.alphanumeric && platform != Platform::WatchOs)
-            .with_opt("maxFailedAttempts", self.max_failed.filter(|&most| most <= 11))
-            .with_opt("maxInactivity", idle)
+            .with_opt("maxFailedAttempts", self.max_failed.map(|tries| tries.min(MOST_FAILED_ATTEMPTS)))
+            .with_opt("maxInactivity", self.max_idle_minutes.map(|minutes| minutes.clamp(1, most_idle)))
             .with_opt("maxPINAgeInDays", self.expire_days.filter(|&days| days > 0).map(|days| days.min(730)))
             .with_opt("pinHistory", self.history.filter(|&count| count > 0).map(|count| count.min(50)));
         Ok(Some(payload))
