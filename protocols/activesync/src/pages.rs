@@ -217,7 +217,7 @@ tags! {
     provision 14 {
         PROVISION 0x05 "Provision", POLICIES 0x06 "Policies", POLICY 0x07 "Policy", POLICY_TYPE 0x08 "PolicyType",
         POLICY_KEY 0x09 "PolicyKey", DATA 0x0A "Data", STATUS 0x0B "Status", REMOTE_WIPE 0x0C "RemoteWipe",
-        EAS_PROVISION_DOC 0x0D "EASProvisionDoc", APPLICATION_NAME 0x38 "ApplicationName", HASH 0x3A "Hash",
+        EAS_PROVISION_DOC 0x0D "EASProvisionDoc",
         ACCOUNT_ONLY_REMOTE_WIPE 0x3B "AccountOnlyRemoteWipe",
     }
 }
@@ -258,7 +258,6 @@ mod tests {
             ping::MAX_FOLDERS,
             provision::PROVISION,
             provision::EAS_PROVISION_DOC,
-            provision::HASH,
             provision::ACCOUNT_ONLY_REMOTE_WIPE,
             settings::SETTINGS,
             settings::DEVICE_INFORMATION,

@@ -104,22 +104,6 @@ impl Rule {
         Tag::new(14, self as u8, self.name())
     }
 
-    /// Void where no password is asked for.
-    pub(crate) fn is_of_password(self) -> bool {
-        matches!(
-            self,
-            Rule::AlphanumericDevicePasswordRequired
-                | Rule::PasswordRecoveryEnabled
-                | Rule::MinDevicePasswordLength
-                | Rule::MaxInactivityTimeDeviceLock
-                | Rule::MaxDevicePasswordFailedAttempts
-                | Rule::AllowSimpleDevicePassword
-                | Rule::DevicePasswordExpiration
-                | Rule::DevicePasswordHistory
-                | Rule::MinDevicePasswordComplexCharacters
-        )
-    }
-
     /// Whether the value is one that the rule takes.
     pub fn check(self, value: Option<i64>) -> Result<(), Error> {
         let (min, max) = self.range();
