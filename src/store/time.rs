@@ -224,7 +224,7 @@ mod tests {
 
     #[test]
     fn between_two_batches_time_goes_on_from_the_last_one() {
-        let Some(started) = Instant::now().checked_sub(Duration::from_secs(3600)) else { return };
+        let Some(started) = crate::clock::monotonic().checked_sub(Duration::from_secs(3600)) else { return };
         let shared = Shared { started, ..Shared::new() };
         let set = Time { now: Timestamp(BORN + 5 * HOUR), steady: Steady(BORN), doubted: true };
         shared.set(set);

@@ -89,11 +89,6 @@ impl Tx<'_> {
         Timestamp(at.0.saturating_add(self.time.now.0.saturating_sub(self.time.steady.0)))
     }
 
-    /// Whose records these are.
-    pub fn tenant(&self) -> &str {
-        self.tenant
-    }
-
     /// The name of this node, for its audit chain.
     pub fn node(&self) -> &str {
         self.node
