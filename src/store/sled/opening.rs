@@ -85,14 +85,20 @@ fn marked(place: &Place) -> Result<Option<Marked>, Fault> {
 }
 
 fn opened(place: &Place) -> Result<sled::Db, Fault> {
-    folder::open(&place.folder).map_err(|text| match folder::is_damage(&text) {
+    folder::open(&place.folder).map_err(|text| unread(place, text))
+}
+
+/// What sled says where it was to read: damage is refused by name, a lock or a system that is short of something passes.
+fn unread(place: &Place, why: impl std::fmt::Display) -> Fault {
+    let text = why.to_string();
+    match folder::is_damage(&text) {
         true => place.refused(format!("damaged: {text}: {WAYS}")),
         false => place.away(text),
-    })
+    }
 }
 
 fn layout(place: &Place, db: &sled::Db) -> Result<Option<u32>, Fault> {
-    let bytes = db.get(LAYOUT_KEY).map_err(|e| place.away(e))?;
+    let bytes = db.get(LAYOUT_KEY).map_err(|e| unread(place, e))?;
     Ok(bytes.map(|bytes| std::str::from_utf8(&bytes).ok().and_then(|t| t.parse().ok()).unwrap_or(u32::MAX)))
 }
 
@@ -157,7 +163,7 @@ fn look(place: &Place, db: &sled::Db) -> Result<(Option<Commit>, Found), Fault> 
 /// sled's file only ever grows: where it has, the records are copied into a fresh one.
 fn shrunk(place: &Place, disk: Disk, found: &Found) -> Result<Disk, Fault> {
     let size = disk.db.size_on_disk().unwrap_or(0);
-    let fresh = disk.db.get(FRESH_KEY).map_err(|e| place.away(e))?;
+    let fresh = disk.db.get(FRESH_KEY).map_err(|e| unread(place, e))?;
     let fresh = fresh.and_then(|bytes| bytes.as_ref().try_into().ok()).map_or(0, u64::from_le_bytes);
     let grown = size.saturating_mul(100) > found.bytes.saturating_mul(GROWN) && size > fresh.saturating_add(fresh / 4);
     if size <= SMALL || !grown {
@@ -194,7 +200,7 @@ fn copy(place: &Place, from: &sled::Db, commit: Commit, change: &Rise) -> Result
     let mut writes: Writes = BTreeMap::new();
     let halves = [0, 1].into_iter().flat_map(|first| from.iter().skip(first).step_by(2));
     for entry in halves {
-        let (key, bytes) = entry.map_err(|e| place.away(e))?;
+        let (key, bytes) = entry.map_err(|e| unread(place, e))?;
         if key.first() == Some(&OURS) {
             continue;
         }
@@ -212,7 +218,7 @@ fn copy(place: &Place, from: &sled::Db, commit: Commit, change: &Rise) -> Result
 
 /// A store of layout 1 is copied, record by record, into one of this layout; the former is kept.
 fn rise_from_1(place: &Place, db: sled::Db, store: Uuid, clock: &Clock, rise: &Rise) -> Result<Disk, Fault> {
-    let highest = db.get(TIME_OF_LAYOUT_1).map_err(|e| place.away(e))?;
+    let highest = db.get(TIME_OF_LAYOUT_1).map_err(|e| unread(place, e))?;
     let highest = highest.and_then(|bytes| bytes.as_ref().try_into().ok()).map(i64::from_be_bytes);
     // Waits of layout 1 were kept by the wall clock: its steady time goes on from the highest it saw.
     let steady = Steady(highest.unwrap_or_else(|| clock.wall().0));
@@ -335,7 +341,7 @@ pub(super) fn peek(place: &Place, key: &str) -> Result<Result<Vec<u8>, Vec<Strin
         return Err(place.away("there is nothing"));
     }
     let db = opened(place)?;
-    let away = |e| place.away(e);
+    let away = |e| unread(place, e);
     match db.get(key).map_err(away)? {
         Some(bytes) => super::value(place, &db, key.as_bytes(), &bytes).map(Ok),
         None => {
