@@ -73,6 +73,12 @@ impl Tx<'_> {
         self.put(&Counted { kind: R::KIND.into() })
     }
 
+    /// Counts all of them again: what a store lost was counted as well.
+    pub fn count_anew<R: Record>(&mut self) -> Result<(), Fault> {
+        self.delete(&Counted { kind: R::KIND.into() })?;
+        self.count_all::<R>()
+    }
+
     /// Notes under which name a record counts that was read, lest it be read again when it is written.
     pub(super) fn was_counted<R: Record>(&mut self, key: &str, record: &R) {
         if !self.writes.contains_key(key) {

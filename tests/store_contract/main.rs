@@ -113,6 +113,7 @@ macro_rules! store_contract {
         a_certificate_stands_on_the_list_until_it_has_ended_by_itself,
         what_is_over_is_found_on_every_page,
         an_approval_stays_while_it_waits_and_as_long_as_its_commands,
+        an_accepted_loss_counts_what_is_left,
         an_accepted_loss_begins_with_the_stop_on_and_all_that_is_unsent_held,
     } };
 }

@@ -12,6 +12,7 @@ use crate::{
         admins::LOCAL,
         audit,
         queue::{self, Command, State, command::Hold},
+        registry::Device,
     },
     store::{Checked, Tx},
 };
@@ -35,6 +36,7 @@ pub fn accept(tx: &mut Tx<'_>, checked: &Checked, commit: u64) -> Result<usize> 
             held += usize::from(hold(tx, command)?);
         }
     }
+    tx.count_anew::<Device>()?;
     let damaged: Vec<&str> = checked.damaged.iter().take(NAMED).map(String::as_str).collect();
     let detail = format!(
         "taken as of commit {commit}, of {}; {} records, {} missing, {} unreadable {}; {held} commands are held",

@@ -72,3 +72,21 @@ pub async fn an_accepted_loss_begins_with_the_stop_on_and_all_that_is_unsent_hel
         "{detail}"
     );
 }
+
+pub async fn an_accepted_loss_counts_what_is_left(fixture: Fixture) {
+    for user in ["a", "b", "c"] {
+        fixture.device(user, &[Channel::Apple]).await;
+    }
+    fixture.store.run(|tx| Ok(tx.count_all::<Device>()?)).await.unwrap();
+    // As if devices had gone with the disk, or their counts.
+    let lost = |tx: &mut Tx<'_>| {
+        for count in tx.all::<Count>("")? {
+            tx.delete(&count)?;
+        }
+        Ok(())
+    };
+    fixture.store.run(lost).await.unwrap();
+    fixture.store.run(|tx| loss::accept(tx, &behind(), 3)).await.unwrap();
+    let [kept, found] = fixture.store.run(counts).await.unwrap();
+    assert_eq!((&kept, kept.values().sum::<u64>()), (&found, 3));
+}
