@@ -108,14 +108,20 @@ fn activesync_support(action: Action, scope: Option<Scope>) -> Support {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{clock::Timestamp, ids::DeviceId};
+    use crate::{
+        clock::{Steady, Timestamp},
+        fleet::life::{Claim, Event, Managed},
+        ids::DeviceId,
+        store::Time,
+    };
 
     fn apple(platform: Platform, version: &str, supervised: Option<&str>) -> Device {
         let id = DeviceId(uuid::Uuid::from_u128(1));
-        let mut device = Device::new(id, "nurse@example.org", Ownership::Corporate, platform, Timestamp(0));
-        device.os_version = Some(version.into());
-        device.facts.extend(supervised.map(|fact| ("supervised".to_string(), fact.to_string())));
-        device
+        let time = Time { now: Timestamp(0), steady: Steady(0), doubted: false };
+        let device = Managed::new(id, "nurse@example.org", Ownership::Corporate, platform, time);
+        let facts = supervised.map(|fact| ("supervised", fact.to_string())).into_iter().collect();
+        let claim = Claim { os_version: Some(version.into()), facts, ..Claim::default() };
+        device.on(Event::Told(Box::new(claim)), time).0.device().clone()
     }
 
     #[test]

@@ -6,6 +6,8 @@ pub mod admins;
 pub mod audit;
 pub mod enrol;
 pub mod groups;
+pub mod keeper;
+pub mod life;
 pub mod notices;
 pub mod policies;
 pub mod queue;

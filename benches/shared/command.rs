@@ -3,8 +3,9 @@
 use lanyard::{
     fleet::{
         actor::Actor,
-        queue::{self, Act, Outcome, Talk},
-        registry::{Channel, Device, Enrolment, EnrolmentState, Ownership, Platform},
+        keeper,
+        life::{Act, Channel, Enrolment, EnrolmentState, Event, Managed, Outcome, Ownership, Platform, Talk},
+        queue,
     },
     ids::{DeviceId, EnrolmentId},
     store::{Store, Tx},
@@ -18,11 +19,11 @@ pub(crate) fn psql(url: &str, statement: &str) {
 
 /// A device that can be asked for something.
 pub(crate) fn add_device(tx: &mut Tx<'_>) -> lanyard::error::Result<(DeviceId, EnrolmentId)> {
-    let mut device = Device::new(tx.new_id(), "u@example.org", Ownership::Corporate, Platform::Ios, tx.now());
+    let mut device = Managed::new(tx.new_id(), "u@example.org", Ownership::Corporate, Platform::Ios, tx.time());
     let enrolment = tx.new_id();
     let (identity, enrolled) = (device.id.to_string(), EnrolmentState::Enrolled);
-    device.enrolments.push(Enrolment::new(enrolment, Channel::Apple, &identity, enrolled, tx.now()));
-    tx.put(&device)?;
+    let new = Box::new(Enrolment::new(enrolment, Channel::Apple, &identity, enrolled, tx.now()));
+    keeper::happen(tx, &mut device, Event::Begun { enrolment: new, personal: false })?;
     Ok((device.id, enrolment))
 }
 
@@ -33,17 +34,17 @@ pub(crate) async fn one_device(store: Store, id: DeviceId, enrolment: EnrolmentI
         let asked = store.run(move |tx| {
             let actor =
                 Actor { id: "bench".into(), name: "bench".into(), newcomer_until: None, sponsors: BTreeSet::new() };
-            let mut device = tx.get::<Device>(id)?.unwrap();
+            let mut device = keeper::by_id(tx, id)?;
             queue::ask(tx, &actor, &mut device, Act::Sync, &lanyard::channel::support)
         });
         let asked = asked.await.unwrap().id;
         let sent = store.run(move |tx| {
-            let device = tx.get::<Device>(id)?.unwrap();
-            queue::take_next(tx, &device, enrolment, Talk::Fresh)
+            let mut device = keeper::by_id(tx, id)?;
+            queue::take_next(tx, &mut device, enrolment, Talk::Fresh)
         });
         assert_eq!(sent.await.unwrap().map(|c| c.id), Some(asked));
         let settled = store.run(move |tx| {
-            let mut device = tx.get::<Device>(id)?.unwrap();
+            let mut device = keeper::by_id(tx, id)?;
             let outcome = Outcome::Done { kind: "acknowledged", detail: "Acknowledged".into() };
             queue::settle(tx, &mut device, enrolment, asked, outcome)
         });

@@ -41,7 +41,7 @@ fn list(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<Page<CommandView>> {
 }
 
 fn show(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<CommandView> {
-    let command = queue::command(tx, call.id("id", "command")?)?;
+    let command = queue::find(tx, call.id("id", "command")?)?;
     CommandView::of(tx, call, &command)
 }
 

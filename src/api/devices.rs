@@ -14,6 +14,7 @@ use crate::{
             self,
             access::{self, Access},
         },
+        keeper,
         policies::Assigned,
         queue::{self, Act, Command, Scope},
         registry::{Device, lookup},
@@ -147,7 +148,7 @@ fn sync(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<CommandView> {
 }
 
 fn ask(tx: &mut Tx<'_>, call: &Call, act: Act) -> Result<CommandView> {
-    let mut device = lookup::device(tx, call.named("id")?)?;
+    let mut device = keeper::find(tx, call.named("id")?)?;
     let command: Command = queue::ask(tx, &call.actor, &mut device, act, &channel::support)?;
     CommandView::of(tx, call, &command)
 }

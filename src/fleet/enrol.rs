@@ -6,23 +6,22 @@
 pub mod access;
 pub mod invitation;
 
+pub use crate::fleet::life::Claim;
+
 use invitation::{Invitation, Spent};
 
 use crate::{
-    clock::Timestamp,
     error::{Error, Result},
     fleet::{
         audit, groups,
-        queue::{
-            self, Command, Outcome, Scope, State,
-            command::{Failure, OfDevice},
+        keeper::{self, timers},
+        life::{
+            Channel, Device, Enrolment, EnrolmentState, Event, Managed, Ownership, Platform, command::OfDevice,
+            device::Certificate,
         },
-        registry::{
-            Channel, Credential, Device, Enrolment, EnrolmentState, Life, Ownership, Platform, Standing, credential,
-            device::Certificate, lookup, tries, users,
-        },
+        registry::{Credential, Standing, credential, lookup, tries, users},
     },
-    ids::{CommandId, DeviceId, EnrolmentId, Fingerprint, InvitationId},
+    ids::{DeviceId, EnrolmentId, Fingerprint, InvitationId},
     store::Tx,
 };
 
@@ -82,7 +81,7 @@ pub fn renew(tx: &mut Tx<'_>, old: &Fingerprint, certificate: Certificate, der: 
     let unknown = || Error::forbidden("not_pinned", "the certificate is no enrolment's");
     let before = tx.get::<Credential>(old)?.ok_or_else(unknown)?;
     let device = before.device.ok_or_else(unknown)?;
-    let mut device = lookup::by_id(tx, device)?;
+    let mut device = keeper::by_id(tx, device)?;
     let standing = credential::judge(tx.time(), &before, Some(&device));
     if standing != Standing::Good {
         return Err(Error::forbidden("not_good", standing.ground()));
@@ -91,94 +90,48 @@ pub fn renew(tx: &mut Tx<'_>, old: &Fingerprint, certificate: Certificate, der: 
     let tries = tries::within(tx, &format!("renewal {}", before.enrolment), RENEWALS)?;
     let too_many = || Error::forbidden("too_many_renewals", "the certificate was renewed too often within the hour");
     tries.ok_or_else(too_many)?.count(tx)?;
-    let enrolment = device.enrolment_mut(before.enrolment).ok_or_else(unknown)?;
-    let unused = enrolment.renewed.replace(certificate.clone());
-    if let Some(unused) = unused {
-        credential::revoke(tx, &unused.sha256)?;
-    }
-    let credential = Credential { certificate, der, revoked: None, ..before };
+    let enrolment = device.enrolment(before.enrolment).ok_or_else(unknown)?.id;
+    let credential = Credential { certificate: certificate.clone(), der, revoked: None, ..before };
     tx.put(&credential)?;
-    tx.put(&device)?;
-    audit::Event::of("device", "certificate.renewed", credential.enrolment).on(device.id).note(tx)?;
+    keeper::happen(tx, &mut device, Event::Renewed { enrolment, certificate: Box::new(certificate) })?;
     Ok(credential)
-}
-
-/// What a device says of itself when it first shows its certificate.
-#[derive(Debug, Clone)]
-pub struct Claim {
-    /// Its own name in the protocol.
-    pub identity: String,
-    /// Its kind.
-    pub platform: Platform,
-    /// Serial number.
-    pub serial: Option<String>,
-    /// The name people gave it.
-    pub name: Option<String>,
-    /// Model.
-    pub model: Option<String>,
-    /// Version of its system.
-    pub os_version: Option<String>,
-    /// The name of its mail client (EASDeviceIdentifier, ExchangeID).
-    pub mail_id: Option<String>,
-    /// The hardware's own id.
-    pub hardware_id: Option<String>,
 }
 
 /// Binds a certificate to the device that shows it, or checks that it is the one it was bound to. The enrolment is `Pending` until
 /// [`complete`]; a former one works on until then.
-pub fn bind(tx: &mut Tx<'_>, sha256: &Fingerprint, claim: &Claim) -> Result<(Device, EnrolmentId)> {
+pub fn bind(tx: &mut Tx<'_>, sha256: &Fingerprint, claim: &Claim) -> Result<(Managed, EnrolmentId)> {
     let unknown = || Error::forbidden("not_pinned", "the certificate is no enrolment's");
     let mut credential = tx.get::<Credential>(sha256)?.ok_or_else(unknown)?;
+    let enrolment = credential.enrolment;
     if let Some(id) = credential.device {
-        let device = lookup::by_id(tx, id)?;
-        let bound = device.enrolment(credential.enrolment).ok_or_else(unknown)?;
+        let device = keeper::by_id(tx, id)?;
+        let bound = device.enrolment(enrolment).ok_or_else(unknown)?;
         if bound.identity.to_lowercase() != claim.identity.to_lowercase() {
             return Err(Error::forbidden("other_identity", "the certificate belongs to another device"));
         }
-        return Ok((device, credential.enrolment));
+        return Ok((device, enrolment));
     }
     let mut device = match join(tx, &credential, claim)? {
-        Some(device) => device,
-        None => Device::new(tx.new_id(), &credential.user, credential.ownership, claim.platform, tx.now()),
+        Some(device) => keeper::load(tx, device)?,
+        None => {
+            let platform = claim.platform.unwrap_or(Platform::Other);
+            Managed::new(tx.new_id(), &credential.user, credential.ownership, platform, tx.time())
+        }
     };
     credential.device = Some(device.id);
     tx.put(&credential)?;
-    let (id, now) = (credential.enrolment, tx.now());
-    let new = Enrolment::new(id, credential.channel, &claim.identity, EnrolmentState::Pending, now);
-    let certificate = Some(credential.certificate.clone());
-    device.enrolments.push(Enrolment { certificate, last_seen: Some(now), ..new });
+    let now = tx.now();
+    let new = Enrolment::new(enrolment, credential.channel, &claim.identity, EnrolmentState::Pending, now);
+    let new = Enrolment { certificate: Some(credential.certificate.clone()), last_seen: Some(now), ..new };
     // One personal enrolment makes the device its user's own: what must not be erased cannot be.
-    if credential.ownership == Ownership::Personal {
-        make_personal(tx, &mut device)?;
-    }
+    let personal = credential.ownership == Ownership::Personal;
+    keeper::happen(tx, &mut device, Event::Begun { enrolment: Box::new(new), personal })?;
     lookup::claim(tx, credential.channel.as_str(), &claim.identity, device.id)?;
     users::join(tx, &device)?;
-    describe(tx, &mut device, claim)?;
-    tx.put(&device)?;
-    audit::Event::of("device", "enrolment.begun", credential.enrolment).on(device.id).note(tx)?;
-    Ok((device, credential.enrolment))
-}
-
-/// Takes over what a device says of itself. The record is the caller's to write.
-pub fn describe(tx: &mut Tx<'_>, device: &mut Device, claim: &Claim) -> Result<()> {
-    let id = device.id;
-    for (kind, new, field) in [
-        (Some(lookup::SERIAL), &claim.serial, &mut device.serial),
-        (Some(lookup::NAMED), &claim.name, &mut device.name),
-        (Some(lookup::MAIL_ID), &claim.mail_id, &mut device.mail_id),
-        (Some(lookup::HARDWARE), &claim.hardware_id, &mut device.hardware_id),
-        (None, &claim.model, &mut device.model),
-        (None, &claim.os_version, &mut device.os_version),
-    ] {
-        let Some(new) = new.as_ref().map(|n| n.trim()).filter(|n| !n.is_empty() && n.len() <= 512) else { continue };
-        if field.as_deref() != Some(new) {
-            *field = Some(new.to_string());
-            if let Some(kind) = kind {
-                lookup::claim(tx, kind, new, id)?;
-            }
-        }
-    }
-    Ok(())
+    // Of which kind a device is that was there before, its strongest channel says.
+    keeper::happen(tx, &mut device, Event::Told(Box::new(Claim { platform: None, ..claim.clone() })))?;
+    audit::Event::of("device", "enrolment.begun", enrolment).on(device.id).note(tx)?;
+    Ok((device, enrolment))
 }
 
 /// The device of the same user that this enrolment belongs to: by its name on the channel, by its mail id, by its hardware.
@@ -210,109 +163,11 @@ fn join(tx: &mut Tx<'_>, credential: &Credential, claim: &Claim) -> Result<Optio
     Ok(None)
 }
 
-/// The enrolment is complete (TokenUpdate, first session): it takes the place of a former one of the same channel, and the device
-/// begins with an empty queue. For an enrolment that was complete already nothing changes, save a renewal that is now in use.
-pub fn complete(tx: &mut Tx<'_>, device: &mut Device, enrolment: EnrolmentId, shown: &Fingerprint) -> Result<bool> {
-    let now = tx.now();
-    let Some(mine) = device.enrolment_mut(enrolment) else { return Ok(false) };
-    let mut ended: Vec<Fingerprint> = Vec::new();
-    if mine.renewed.as_ref().is_some_and(|c| c.sha256 == *shown) {
-        let former = std::mem::replace(&mut mine.certificate, mine.renewed.take());
-        ended.extend(former.map(|c| c.sha256));
-    }
-    let first = mine.state == EnrolmentState::Pending;
-    let (channel, identity) = (mine.channel, mine.identity.to_lowercase());
-    if first {
-        mine.state = EnrolmentState::Enrolled;
-        if channel != Channel::Activesync {
-            end_of_former(tx, device, enrolment, channel, now)?;
-        } else if matches!(device.life, Life::Retired | Life::Wiped) {
-            device.life = Life::Enrolled;
-        }
-        for former in &mut device.enrolments {
-            let same = former.channel == channel
-                && (channel != Channel::Activesync || former.identity.to_lowercase() == identity);
-            if former.id != enrolment && same {
-                // One that a wipe has ended keeps its certificate for a last word; now that is over too.
-                ended.extend([&former.certificate, &former.renewed].into_iter().flatten().map(|c| c.sha256));
-                if former.is_live() {
-                    former.end(EnrolmentState::Revoked);
-                }
-            }
-        }
-        audit::Event::of("device", "enrolment.complete", enrolment).on(device.id).note(tx)?;
-    }
-    for certificate in ended {
-        credential::revoke(tx, &certificate)?;
-    }
-    tx.put(device)?;
+/// The enrolment is complete ([`Event::Completed`]). True where it was not before.
+pub fn complete(tx: &mut Tx<'_>, device: &mut Managed, enrolment: EnrolmentId, shown: &Fingerprint) -> Result<bool> {
+    let first = device.enrolment(enrolment).is_some_and(|mine| mine.state == EnrolmentState::Pending);
+    keeper::happen(tx, device, Event::Completed { enrolment, shown: *shown })?;
     Ok(first)
-}
-
-/// What a new enrolment says of what its channel's former one was to do: a full wipe that was sent and could not be answered is
-/// proved by the hardware's return (OMA-DM) or presumed; everything else is of the past. What another channel carries goes on.
-fn end_of_former(
-    tx: &mut Tx<'_>,
-    device: &mut Device,
-    new: EnrolmentId,
-    channel: Channel,
-    now: Timestamp,
-) -> Result<()> {
-    let presumed = device.wipe.filter(|_| device.life == Life::Wiped);
-    let open: Vec<CommandId> = device.open.iter().copied().chain(presumed).collect();
-    for id in open {
-        let of_former = |c: &Command| c.enrolment != new && c.channel == channel;
-        let Some(mut command) = tx.get::<Command>(id)?.filter(of_former) else { continue };
-        if command.wipes(Scope::Full) && command.sent.is_some() && command.state != State::Confirmed {
-            let detail = "the same hardware enrolled anew".to_string();
-            let outcome = match channel {
-                Channel::Omadm => Outcome::Done { kind: "enrolled_anew", detail },
-                _ => Outcome::Presumed { kind: "enrolled_anew", detail },
-            };
-            queue::settle(tx, device, new, id, outcome)?;
-        } else if !command.state.is_final() {
-            let text = "the device enrolled anew before this reached it";
-            command.error = Some(Failure { code: "enrolled_anew".into(), text: text.into() });
-            queue::ending::end_on(tx, device, &mut command, State::Cancelled, true)?;
-        }
-    }
-    begin_anew(tx, device)?;
-    device.facts.clear();
-    for former in device.enrolments.iter_mut().filter(|e| e.id != new && e.channel == channel) {
-        former.applied.clear();
-    }
-    device.asked = None;
-    // The end of a wipe ended the enrolments that were there; this one is newer than it.
-    if let Some(mine) = device.enrolment_mut(new) {
-        mine.state = EnrolmentState::Enrolled;
-        mine.created = now;
-    }
-    Ok(())
-}
-
-/// The device is managed again; where a wipe is still under way, it is under that.
-fn begin_anew(tx: &mut Tx<'_>, device: &mut Device) -> Result<()> {
-    (device.life, device.wipe, device.mail_shut) = (Life::Enrolled, None, None);
-    for id in device.open.clone() {
-        if let Some(wipe) = tx.get::<Command>(id)?.filter(Command::is_wipe_under_way) {
-            queue::ending::under(device, &wipe);
-            break;
-        }
-    }
-    Ok(())
-}
-
-/// From now on the device is its user's own: a full wipe that has not been sent comes to nothing. The record is the caller's to write.
-fn make_personal(tx: &mut Tx<'_>, device: &mut Device) -> Result<()> {
-    device.ownership = Ownership::Personal;
-    for id in device.open.clone() {
-        let full = |c: &Command| c.wipes(Scope::Full) && matches!(c.state, State::Held | State::Queued | State::NotNow);
-        let Some(mut wipe) = tx.get::<Command>(id)?.filter(full) else { continue };
-        let text = "the device is its user's own since: only the organisation's data can be removed";
-        wipe.error = Some(Failure { code: "personal".into(), text: text.into() });
-        queue::ending::end_on(tx, device, &mut wipe, State::Failed, true)?;
-    }
-    Ok(())
 }
 
 /// Ends an enrolment's certificate and nothing else: the device gets plain refusals and must enrol anew.
@@ -322,73 +177,57 @@ pub fn revoke(
     device: DeviceId,
     only: Option<EnrolmentId>,
     reason: &str,
-) -> Result<Device> {
-    let mut device = lookup::by_id(tx, device)?;
+) -> Result<Managed> {
+    let mut device = keeper::by_id(tx, device)?;
     if let Some(id) = only
         && device.enrolment(id).is_none()
     {
         return Err(Error::not_found("enrolment", id));
     }
-    let mut certificates = Vec::new();
-    let mut ended = Vec::new();
-    for enrolment in device.enrolments.iter_mut().filter(|e| e.is_live() && only.is_none_or(|id| id == e.id)) {
-        enrolment.end(EnrolmentState::Revoked);
-        certificates.extend([&enrolment.certificate, &enrolment.renewed].into_iter().flatten().map(|c| c.sha256));
-        ended.push(enrolment.id);
-    }
-    for certificate in certificates {
-        credential::revoke(tx, &certificate)?;
-    }
-    for id in ended {
-        audit::Event::of(actor, "enrolment.revoked", id).on(device.id).detail(reason).note(tx)?;
-        queue::ending::hand_over(tx, &mut device, id)?;
-    }
-    tx.put(&device)?;
+    let (by, reason) = (actor.to_string(), reason.to_string());
+    keeper::happen(tx, &mut device, Event::Revoked { only, by, reason })?;
     Ok(device)
 }
 
 /// A mail enrolment that came before its device told the mail client's name: it is one device's after all, if it is the same
 /// user's and nothing is under way on it.
-pub fn adopt_mail(tx: &mut Tx<'_>, device: &mut Device) -> Result<()> {
+pub fn adopt_mail(tx: &mut Tx<'_>, device: &mut Managed) -> Result<()> {
     let Some(mail_id) = device.mail_id.clone() else { return Ok(()) };
     for other in lookup::claimants(tx, Channel::Activesync.as_str(), &mail_id)? {
         let same_user = other.user.to_lowercase() == device.user.to_lowercase();
         let mail_only = other.enrolments.iter().all(|e| e.channel == Channel::Activesync);
-        if other.id == device.id || !same_user || !mail_only || !other.open.is_empty() {
-            continue;
+        if other.id != device.id && same_user && mail_only && other.open.is_empty() {
+            adopt(tx, device, other)?;
         }
-        for enrolment in &other.enrolments {
-            for certificate in [&enrolment.certificate, &enrolment.renewed].into_iter().flatten() {
-                if let Some(mut credential) = tx.get::<Credential>(certificate.sha256)? {
-                    credential.device = Some(device.id);
-                    tx.put(&credential)?;
-                }
-            }
-            lookup::claim(tx, Channel::Activesync.as_str(), &enrolment.identity, device.id)?;
-            audit::Event::of("system", "enrolment.joined", enrolment.id)
-                .on(device.id)
-                .detail(format!("device {} joins {}", other.id, device.id))
-                .note(tx)?;
-        }
-        device.enrolments.extend(other.enrolments.iter().cloned());
-        // What shut its mail keeps it shut, what it was in it stays in, and what was done to it is told of this one.
-        device.mail_shut = device.mail_shut.or(other.mail_shut);
-        device.wipe = device.wipe.or(other.wipe);
-        groups::take_over(tx, &other, device)?;
-        for mut command in queue::timers::of_device(tx, &other)? {
-            tx.delete(&OfDevice { device: other.id, command: command.id })?;
-            command.device = device.id;
-            tx.put(&OfDevice { device: device.id, command: command.id })?;
-            tx.put(&command)?;
-        }
-        // By an invitation it was said whose the device is; a setting for unknown clients says nothing of a managed one.
-        let invited = other.enrolments.iter().any(|e| e.certificate.is_some());
-        if other.ownership == Ownership::Personal && invited {
-            make_personal(tx, device)?;
-        }
-        users::leave(tx, &other)?;
-        tx.delete(&other)?;
-        tx.put(device)?;
     }
+    Ok(())
+}
+
+fn adopt(tx: &mut Tx<'_>, device: &mut Managed, other: Device) -> Result<()> {
+    for enrolment in &other.enrolments {
+        for certificate in [&enrolment.certificate, &enrolment.renewed].into_iter().flatten() {
+            if let Some(mut credential) = tx.get::<Credential>(certificate.sha256)? {
+                credential.device = Some(device.id);
+                tx.put(&credential)?;
+            }
+        }
+        lookup::claim(tx, Channel::Activesync.as_str(), &enrolment.identity, device.id)?;
+        audit::Event::of("system", "enrolment.joined", enrolment.id)
+            .on(device.id)
+            .detail(format!("device {} joins {}", other.id, device.id))
+            .note(tx)?;
+    }
+    groups::take_over(tx, &other, device)?;
+    for command in timers::of_device(tx, &other)? {
+        tx.delete(&OfDevice { device: other.id, command: command.id })?;
+        tx.put(&OfDevice { device: device.id, command: command.id })?;
+        let moved = device.inherited(command);
+        tx.put(&moved)?;
+        device.know(moved);
+    }
+    users::leave(tx, &other)?;
+    tx.delete(&other)?;
+    let other = keeper::load(tx, other)?;
+    keeper::happen(tx, device, Event::Adopted(Box::new(other)))?;
     Ok(())
 }

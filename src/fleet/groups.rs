@@ -4,8 +4,9 @@ use crate::{
     error::{Error, Result},
     fleet::{
         actor::Actor,
-        audit,
-        registry::{Device, lookup},
+        audit, keeper,
+        life::{Device, Event},
+        registry::lookup,
     },
     ids::DeviceId,
     store::{Kind, Record, Tx},
@@ -112,12 +113,11 @@ pub fn delete(tx: &mut Tx<'_>, actor: &Actor, name: &str) -> Result<Vec<DeviceId
     Ok(devices)
 }
 
-/// Puts one device in the place of another, whose record goes. The new one's is the caller's to write.
-pub(super) fn take_over(tx: &mut Tx<'_>, former: &Device, device: &mut Device) -> Result<()> {
+/// Puts one device in the place of another, whose record goes. The new one's own is written with the event that adopts it.
+pub(super) fn take_over(tx: &mut Tx<'_>, former: &Device, device: &Device) -> Result<()> {
     for group in &former.groups {
         tx.delete(&Member { group: group.clone(), device: former.id })?;
         tx.put(&Member { group: group.clone(), device: device.id })?;
-        device.groups.insert(group.clone());
     }
     Ok(())
 }
@@ -125,21 +125,21 @@ pub(super) fn take_over(tx: &mut Tx<'_>, former: &Device, device: &mut Device) -
 /// Puts a device in or takes it out; says which.
 pub fn set(tx: &mut Tx<'_>, actor: &Actor, name: &str, device: &str, inside: bool) -> Result<DeviceId> {
     let size = size(tx, name)?;
-    let mut device: Device = lookup::device(tx, device)?;
+    let device = lookup::device(tx, device)?;
+    let changed = device.groups.contains(name) != inside;
     let member = Member { group: name.into(), device: device.id };
-    let changed = if inside {
-        tx.put(&member)?;
-        device.groups.insert(name.into())
+    if inside {
+        tx.put(&member)?
     } else {
-        tx.delete(&member)?;
-        device.groups.remove(name)
-    };
+        tx.delete(&member)?
+    }
     if changed {
         let size = if inside { size.saturating_add(1) } else { size.saturating_sub(1) };
         tx.put(&Size { group: name.into(), size })?;
-        tx.put(&device)?;
+        let mut device = keeper::load(tx, device)?;
+        keeper::happen(tx, &mut device, Event::Grouped { group: name.into(), inside })?;
         let action = if inside { "group.added" } else { "group.removed" };
-        audit::Event::of(&actor.id, action, device.id).on(device.id).detail(name).note(tx)?;
+        audit::Event::of(&actor.id, action, member.device).on(member.device).detail(name).note(tx)?;
     }
-    Ok(device.id)
+    Ok(member.device)
 }

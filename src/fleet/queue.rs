@@ -3,25 +3,21 @@
 //! `held` → `queued` → `sent` → an end. Each step is one transaction, durable before anybody hears of it. Delivery is at least
 //! once; a repeated answer changes nothing; evidence beats every other end.
 
-pub mod act;
-pub mod command;
-pub mod ending;
-pub mod exchange;
 pub mod stop;
-pub mod timers;
 
-pub use act::{Act, Action, Scope};
-pub use command::{Command, Evidence, State};
-pub use exchange::{Outcome, Talk, note_unasked, settle, take_next};
+pub use crate::fleet::{
+    keeper::{note_unasked, timers},
+    life::{Act, Action, Command, Evidence, Outcome, Scope, State, Talk, command},
+};
 
 use crate::{
     error::{Error, Result},
     fleet::{
         actor::Actor,
-        audit,
-        registry::{Channel, Device, Enrolment, EnrolmentState},
+        keeper,
+        life::{By, Device, Enrolment, EnrolmentState, Event, Managed, Order, command::SYSTEM},
     },
-    ids::CommandId,
+    ids::{CommandId, EnrolmentId},
     store::Tx,
 };
 
@@ -41,71 +37,51 @@ pub enum Support {
 pub type Ask<'a> = &'a dyn Fn(&Device, &Enrolment, Action, Option<Scope>) -> Support;
 
 /// The command of this id.
-pub fn command(tx: &mut Tx<'_>, id: CommandId) -> Result<Command> {
+pub fn find(tx: &mut Tx<'_>, id: CommandId) -> Result<Command> {
     tx.get::<Command>(id)?.ok_or_else(|| Error::not_found("command", id))
 }
 
-/// Who asks what the server asks by itself: facts and policies. Its commands are no entries of the audit log, which is of people's
-/// acts and of devices' answers to them; a fleet's change of policy would drown those.
-pub(crate) const SYSTEM: &str = "system";
-
-/// Adds a new command to its device, as it stands. Both are written.
-pub fn add(tx: &mut Tx<'_>, device: &mut Device, command: &Command) -> Result<()> {
-    device.open.push(command.id);
-    timers::reset(tx, None, command)?;
-    tell(command);
-    tx.put(command)?;
-    tx.put(device)?;
-    if command.asked_by == SYSTEM {
-        return Ok(());
-    }
-    let outcome = if command.state == State::Held { "held" } else { "ok" };
-    let action = format!("{}.asked", command.action().as_str());
-    audit::Event::of(&command.asked_by, &action, command.id)
-        .on(device.id)
-        .outcome(outcome)
-        .detail(&command.reason)
-        .note(tx)
-}
-
-/// Writes a command and when it next needs looking at. Marks its device as changed.
-pub fn save(tx: &mut Tx<'_>, command: &Command) -> Result<()> {
-    let before = tx.get::<Command>(command.id)?;
-    timers::reset(tx, before.as_ref(), command)?;
-    if before.is_none_or(|before| (before.state, before.enrolment) != (command.state, command.enrolment)) {
-        tell(command);
-    }
-    tx.put(command)?;
-    Ok(())
-}
-
-/// A step of a command, for the log, by ids alone: whose device it is and why it was asked for are no business of the log's. It counts
-/// with the commit of its batch, and where that fails a line says so.
-fn tell(command: &Command) {
-    let Command { id, device, enrolment, state, .. } = command;
-    tracing::debug!(command = %id, %device, %enrolment, action = command.action().as_str(), state = state.as_str(), "command");
-}
-
 /// Queues something that needs no guard. What does is asked for through the breaker (`wipe::ask`, `wipe::ask_lock`).
-pub fn ask(tx: &mut Tx<'_>, actor: &Actor, device: &mut Device, act: Act, support: Ask<'_>) -> Result<Command> {
+pub fn ask(tx: &mut Tx<'_>, actor: &Actor, device: &mut Managed, act: Act, support: Ask<'_>) -> Result<Command> {
     let action = act.action();
     if action.is_guarded() {
         return Err(Error::Internal(format!("{} was asked for past the breaker", action.as_str())));
     }
-    let carrier = carrier(device)?.clone();
-    if let Support::No(why) = support(device, &carrier, action, None) {
-        return Err(Error::refused("unsupported", why));
+    let carrier = able(device, act.action(), None, support)?;
+    let by = By::Person { id: actor.id.clone(), name: actor.name.clone() };
+    let order = order(tx, carrier, act, by);
+    place(tx, device, order)
+}
+
+/// The enrolment that carries an act; refused where it cannot.
+pub(in crate::fleet) fn able<'d>(
+    device: &'d Device,
+    action: Action,
+    scope: Option<Scope>,
+    support: Ask<'_>,
+) -> Result<&'d Enrolment> {
+    let carrier = carrier(device)?;
+    match support(device, carrier, action, scope) {
+        Support::Yes => Ok(carrier),
+        Support::No(why) => Err(Error::refused("unsupported", why)),
     }
-    let mut command = Command::new(tx, device.id, &carrier, act);
-    command.asked_by = actor.id.clone();
-    command.requested_by = actor.name.clone();
-    command.wake_at = Some(tx.steady());
-    add(tx, device, &command)?;
-    Ok(command)
+}
+
+/// An order for this enrolment, without a wait and held by nobody.
+pub(in crate::fleet) fn order(tx: &mut Tx<'_>, carrier: &Enrolment, act: Act, by: By) -> Order {
+    let (enrolment, channel, reason) = (carrier.id, carrier.channel, String::new());
+    Order { id: tx.new_id(), act, enrolment, channel, by, reason, delay: 0, expires: None, held: None }
+}
+
+/// The new command, as it stands.
+pub(in crate::fleet) fn place(tx: &mut Tx<'_>, device: &mut Managed, order: Order) -> Result<Command> {
+    let id = order.id;
+    keeper::happen(tx, device, Event::Asked(Box::new(order)))?;
+    device.command(id).cloned().ok_or_else(|| Error::not_found("command", id))
 }
 
 /// The enrolment that carries a command; refused where the device has none that lives, or none that would be told.
-pub fn carrier(device: &Device) -> Result<&Enrolment> {
+fn carrier(device: &Device) -> Result<&Enrolment> {
     let none = || Error::refused("not_enrolled", format!("device {} has no enrolment left", device.id));
     let carrier = device.carrier().ok_or_else(none)?;
     if matches!(carrier.state, EnrolmentState::Blocked | EnrolmentState::Quarantined) && !carrier.hears() {
@@ -116,20 +92,39 @@ pub fn carrier(device: &Device) -> Result<&Enrolment> {
 }
 
 /// Commands of the system's own making: what a channel asks a device after enrolment, and policies.
-pub fn ask_by_system(tx: &mut Tx<'_>, device: &mut Device, enrolment: &Enrolment, act: Act) -> Result<Command> {
-    let mut command = Command::new(tx, device.id, enrolment, act);
-    command.asked_by = SYSTEM.into();
-    command.requested_by = SYSTEM.into();
-    add(tx, device, &command)?;
-    Ok(command)
+pub fn ask_by_system(tx: &mut Tx<'_>, device: &mut Managed, enrolment: EnrolmentId, act: Act) -> Result<Command> {
+    let carrier = device.enrolment(enrolment).ok_or_else(|| Error::not_found("enrolment", enrolment))?;
+    let order = order(tx, carrier, act, By::System);
+    place(tx, device, order)
 }
 
-/// The commands of one channel that a device has open, wipes first, then by age.
-pub fn open(tx: &mut Tx<'_>, device: &Device, channel: Channel) -> Result<Vec<Command>> {
-    let mut found = Vec::new();
-    for id in &device.open {
-        found.extend(tx.get::<Command>(id)?.filter(|c| c.channel == channel && !c.state.is_final()));
+/// Files what came of a command ([`Event::Answered`]). Returns the command as it stands then; none where it is not the device's, or
+/// was never sent.
+pub fn settle(
+    tx: &mut Tx<'_>,
+    device: &mut Managed,
+    enrolment: EnrolmentId,
+    id: CommandId,
+    outcome: Outcome,
+) -> Result<Option<Command>> {
+    if device.command(id).is_none()
+        && let Some(command) = tx.get::<Command>(id)?
+    {
+        device.know(command);
     }
-    found.sort_by_key(|c| (c.action() != Action::Wipe, c.id));
-    Ok(found)
+    keeper::happen(tx, device, Event::Answered { enrolment, command: id, outcome })?;
+    Ok(device.command(id).filter(|command| command.sent.is_some()).cloned())
+}
+
+/// The command that this enrolment gets now ([`Managed::next`]), marked as sent.
+pub fn take_next(tx: &mut Tx<'_>, device: &mut Managed, enrolment: EnrolmentId, talk: Talk) -> Result<Option<Command>> {
+    let stopped = stop::is_on(tx)?;
+    let Some(command) = device.next(enrolment, talk, stopped).map(|command| command.id) else { return Ok(None) };
+    keeper::happen(tx, device, Event::HandedOut { enrolment, command })?;
+    Ok(device.command(command).cloned())
+}
+
+/// Whether the server asked for it by itself.
+pub fn is_systems(command: &Command) -> bool {
+    command.asked_by == SYSTEM
 }

@@ -4,12 +4,11 @@
 //! a name in a protocol, a mail user) are small index records.
 
 pub mod credential;
-pub mod device;
 pub mod lookup;
 pub mod presence;
 pub mod sights;
 pub mod tries;
 pub mod users;
 
+pub use crate::fleet::life::{Channel, Device, Enrolment, EnrolmentState, Life, MacUser, Ownership, Platform, device};
 pub use credential::{Credential, Standing};
-pub use device::{Channel, Device, Enrolment, EnrolmentState, Life, MacUser, Ownership, Platform};

@@ -5,7 +5,8 @@ use crate::{
     error::Result,
     fleet::{
         enrol::invitation::{Invitation, Way},
-        queue::{self, Action, Command},
+        life::{Action, Command},
+        queue,
         registry::credential::Revocation,
         settings,
         wipe::{Approval, approvals::Stage},
@@ -71,7 +72,7 @@ pub fn forget<R: Ends>(tx: &mut Tx<'_>, keys: &[String]) -> Result<()> {
 
 impl Ends for Command {
     fn is_over(&self, tx: &mut Tx<'_>, kept: Kept) -> Result<bool> {
-        let keep = if self.asked_by == queue::SYSTEM { kept.system } else { kept.people };
+        let keep = if queue::is_systems(self) { kept.system } else { kept.people };
         let ended = self.ended.filter(|_| self.state.is_final() && self.action() != Action::Wipe);
         Ok(ended.is_some_and(|ended| tx.steady().since(ended) >= keep))
     }

@@ -14,13 +14,15 @@ pub use limits::Kind;
 pub use sweep::{Wake, sweep};
 
 use crate::{
-    clock::Steady,
     error::{Error, Result},
     fleet::{
         actor::Actor,
-        audit,
-        queue::{self, Act, Action, Ask, Command, Scope, State, Support, command::Hold},
-        registry::{Device, Life, Ownership, Platform, lookup},
+        keeper,
+        life::{
+            Act, Action, By, Command, Event, Life, Managed, Order, Ownership, Platform, Scope, State, Terms,
+            Withdrawal, command::Hold,
+        },
+        queue::{self, Ask},
         settings,
     },
     ids::CommandId,
@@ -49,7 +51,7 @@ pub struct Request {
 /// Asks for a wipe. Asked again it answers the first command; what is over a limit, from a newcomer or under the stop is held.
 pub fn ask(tx: &mut Tx<'_>, actor: &Actor, device: &str, request: Request, support: Ask<'_>) -> Result<Command> {
     let request = Request { reason: reason(&request.reason)?, ..request };
-    let mut device = lookup::device(tx, device)?;
+    let mut device = keeper::find(tx, device)?;
     if let Some(first) = asked_before(tx, actor, &mut device, &request)? {
         return Ok(first);
     }
@@ -59,31 +61,38 @@ pub fn ask(tx: &mut Tx<'_>, actor: &Actor, device: &str, request: Request, suppo
             "the device is its user's own: only the organisation's data can be removed (a selective wipe)",
         ));
     }
-    let carrier = queue::carrier(&device)?.clone();
-    if let Support::No(why) = support(&device, &carrier, Action::Wipe, Some(request.scope)) {
-        return Err(Error::refused("unsupported", why));
-    }
-    let act = Act::Wipe { scope: request.scope, pin: None };
-    let mut command = Command::new(tx, device.id, &carrier, act);
-    terms(tx, &mut command, &request)?;
+    let carrier = queue::able(&device, Action::Wipe, Some(request.scope), support)?.clone();
+    let terms = terms(tx, actor, &request)?;
+    let act = Act::Wipe { scope: request.scope, pin: terms.pin };
+    let order = Order {
+        reason: terms.reason,
+        delay: terms.delay,
+        expires: terms.expires,
+        ..queue::order(tx, &carrier, act, person(actor))
+    };
     let kind = if request.scope == Scope::Full { Kind::Full } else { Kind::Other };
-    guarded(tx, actor, &mut device, command, kind)
+    guarded(tx, actor, &mut device, order, kind)
+}
+
+fn person(actor: &Actor) -> By {
+    By::Person { id: actor.id.clone(), name: actor.name.clone() }
 }
 
 /// What goes with a wipe, as this request says it.
-fn terms(tx: &mut Tx<'_>, command: &mut Command, request: &Request) -> Result<()> {
+fn terms(tx: &mut Tx<'_>, actor: &Actor, request: &Request) -> Result<Terms> {
     let delay = match request.delay {
         Some(delay) => delay,
         None => settings::span(tx, "wipe.delay")?,
     };
     check_times(delay, request.expires)?;
-    command.reason.clone_from(&request.reason);
-    if let Act::Wipe { pin, .. } = &mut command.act {
-        pin.clone_from(&request.pin);
-    }
-    command.expires = request.expires.map(|expires| tx.now().plus(expires));
-    command.delay = delay.as_secs();
-    Ok(())
+    Ok(Terms {
+        id: actor.id.clone(),
+        name: actor.name.clone(),
+        reason: request.reason.clone(),
+        pin: request.pin.clone(),
+        delay: delay.as_secs(),
+        expires: request.expires.map(|expires| tx.now().plus(expires)),
+    })
 }
 
 /// A wipe that its undo window holds back for ever, or until it has expired, would only look like one.
@@ -107,24 +116,21 @@ pub fn ask_lock(
     pin: Option<String>,
     support: Ask<'_>,
 ) -> Result<Command> {
-    let mut device = lookup::device(tx, device)?;
-    let carrier = queue::carrier(&device)?.clone();
-    if let Support::No(why) = support(&device, &carrier, Action::Lock, None) {
-        return Err(Error::refused("unsupported", why));
-    }
-    let mut command = Command::new(tx, device.id, &carrier, Act::Lock { pin });
-    command.reason = reason.trim().to_string();
-    guarded(tx, actor, &mut device, command, Kind::Other)
+    let mut device = keeper::find(tx, device)?;
+    let carrier = queue::able(&device, Action::Lock, None, support)?.clone();
+    let order = queue::order(tx, &carrier, Act::Lock { pin }, person(actor));
+    let order = Order { reason: reason.trim().to_string(), ..order };
+    guarded(tx, actor, &mut device, order, Kind::Other)
 }
 
 /// Takes back a command that has not been sent; says so where that comes too late.
 pub fn cancel(tx: &mut Tx<'_>, actor: &Actor, id: CommandId, open_mail: bool) -> Result<Command> {
-    let mut found = queue::command(tx, id)?;
-    match found.state {
-        State::Cancelled => return Ok(found),
+    let command = queue::find(tx, id)?;
+    match command.state {
+        State::Cancelled => return Ok(command),
         State::Held | State::Queued | State::NotNow => {}
         State::Sent => {
-            let when = found.sent.map(|t| t.to_string()).unwrap_or_default();
+            let when = command.sent.map(|t| t.to_string()).unwrap_or_default();
             return Err(Error::refused(
                 "cancel_too_late",
                 format!("too late: it was sent at {when} and may be done already"),
@@ -132,12 +138,14 @@ pub fn cancel(tx: &mut Tx<'_>, actor: &Actor, id: CommandId, open_mail: bool) ->
         }
         ended => return Err(Error::refused("ended", format!("it has ended: {}", ended.as_str()))),
     }
-    queue::ending::end(tx, &mut found, State::Cancelled, open_mail)?;
-    audit::Event::of(&actor.id, "command.cancelled", id).on(found.device).note(tx)?;
-    if let Some(approval) = found.approval {
+    let mut device = keeper::by_id(tx, command.device)?;
+    let told = Some((actor.id.clone(), ""));
+    let end = Withdrawal::Cancelled;
+    keeper::happen(tx, &mut device, Event::Withdrawn { command: id, end, open_mail, told })?;
+    if let Some(approval) = command.approval {
         approvals::close_if_empty(tx, actor, approval)?;
     }
-    Ok(found)
+    queue::find(tx, id)
 }
 
 /// Counts an act that is not a command (revoking a certificate); refused where it would have to be held.
@@ -163,58 +171,42 @@ fn reason(text: &str) -> Result<String> {
 
 /// The command that answers a wipe asked for again; `None`: a new one is to be made. What the breaker holds has no effect yet, so
 /// it answers nobody who asks for another scope, and nobody whose word counts.
-fn asked_before(tx: &mut Tx<'_>, actor: &Actor, device: &mut Device, request: &Request) -> Result<Option<Command>> {
+fn asked_before(tx: &mut Tx<'_>, actor: &Actor, device: &mut Managed, request: &Request) -> Result<Option<Command>> {
     let scope = request.scope;
-    let enough = |c: &Command| c.wipes(Scope::Full) || c.wipes(scope);
-    let open = open_wipes(tx, device)?;
-    if let Some(first) = open.iter().find(|c| enough(c) && c.hold != Some(Hold::Breaker)) {
+    let enough = |c: &&Command| c.wipes(Scope::Full) || c.wipes(scope);
+    let held = |c: &Command| c.hold == Some(Hold::Breaker);
+    if let Some(first) = device.open().filter(enough).find(|c| !held(c)) {
         return Ok(Some(first.clone()));
     }
-    if let Some(held) = open.iter().find(|c| c.wipes(scope) && c.hold == Some(Hold::Breaker)) {
-        return ask_again(tx, actor, device, held.clone(), request).map(Some);
+    let of_this_scope = device.open().find(|c| c.wipes(scope) && held(c)).cloned();
+    if let Some(held) = of_this_scope {
+        return ask_again(tx, actor, device, &held, request).map(Some);
     }
-    if let Some(id) = device.wipe.filter(|_| matches!(device.life, Life::Wiped | Life::Retired))
-        && let Some(ended) = tx.get::<Command>(id)?.filter(enough)
-        && device.carrier().is_none()
-    {
-        return Ok(Some(ended));
-    }
-    Ok(None)
-}
-
-fn open_wipes(tx: &mut Tx<'_>, device: &Device) -> Result<Vec<Command>> {
-    let mut open = Vec::new();
-    for id in &device.open {
-        open.extend(tx.get::<Command>(*id)?.filter(|c| c.action() == Action::Wipe));
-    }
-    Ok(open)
+    let ended =
+        device.wipe.filter(|_| matches!(device.life, Life::Wiped | Life::Retired) && device.carrier().is_none());
+    Ok(ended.and_then(|id| device.command(id)).filter(enough).cloned())
 }
 
 /// A held wipe goes its way when somebody asks for it whom nothing hinders: who asked first, once the hour has room, or another.
 fn ask_again(
     tx: &mut Tx<'_>,
     actor: &Actor,
-    device: &mut Device,
-    mut held: Command,
+    device: &mut Managed,
+    held: &Command,
     request: &Request,
 ) -> Result<Command> {
     let kind = if held.scope() == Some(Scope::Full) { Kind::Full } else { Kind::Other };
     if hindrance(tx, actor, kind)?.is_some() {
-        return Ok(held);
+        return Ok(held.clone());
     }
     limits::count(tx, &actor.id, kind)?;
-    approvals::withdraw(tx, &held)?;
-    held.approval = None;
-    if held.asked_by != actor.id {
-        // Nothing of what the other chose holds: an undo window of weeks, or a PIN that they know.
-        (held.asked_by, held.requested_by) = (actor.id.clone(), actor.name.clone());
-        terms(tx, &mut held, request)?;
-        audit::Event::of(&actor.id, "wipe.asked", held.id).on(device.id).detail(&held.reason).note(tx)?;
-    }
-    pass(tx, device, &mut held)?;
-    queue::save(tx, &held)?;
-    tx.put(device)?;
-    Ok(held)
+    approvals::withdraw(tx, held)?;
+    let over = match held.asked_by == actor.id {
+        true => None,
+        false => Some(Box::new(terms(tx, actor, request)?)),
+    };
+    keeper::happen(tx, device, Event::AskedAgain { command: held.id, over })?;
+    queue::find(tx, held.id)
 }
 
 /// Why an act of this person must wait for a second one; `None`: it need not.
@@ -228,92 +220,12 @@ fn hindrance(tx: &mut Tx<'_>, actor: &Actor, kind: Kind) -> Result<Option<String
     limits::over(tx, &actor.id, kind)
 }
 
-fn guarded(tx: &mut Tx<'_>, actor: &Actor, device: &mut Device, mut command: Command, kind: Kind) -> Result<Command> {
-    command.asked_by = actor.id.clone();
-    command.requested_by = actor.name.clone();
+fn guarded(tx: &mut Tx<'_>, actor: &Actor, device: &mut Managed, mut order: Order, kind: Kind) -> Result<Command> {
     match hindrance(tx, actor, kind)? {
-        None => {
-            limits::count(tx, &actor.id, kind)?;
-            pass(tx, device, &mut command)?;
-        }
-        Some(why) => {
-            command.state = State::Held;
-            command.hold = Some(Hold::Breaker);
-            command.approval = Some(approvals::hold(tx, actor, command.id, &why)?);
-        }
+        None => limits::count(tx, &actor.id, kind)?,
+        Some(why) => order.held = Some(approvals::hold(tx, actor, order.id, &why)?),
     }
-    queue::add(tx, device, &command)?;
-    Ok(command)
-}
-
-/// Past the breaker: into the undo window where there is one, else to the queue. Mail closes at once. A full wipe replaces a
-/// selective one that has not left yet, and follows one that has.
-fn pass(tx: &mut Tx<'_>, device: &mut Device, command: &mut Command) -> Result<()> {
-    if command.wipes(Scope::Full) {
-        let replaced = |c: &Command| c.id != command.id && c.is_wipe_under_way() && c.state != State::Sent;
-        for mut selective in open_wipes(tx, device)?.into_iter().filter(replaced) {
-            queue::ending::end_on(tx, device, &mut selective, State::Cancelled, true)?;
-            audit::Event::of(&command.asked_by, "command.cancelled", selective.id)
-                .on(device.id)
-                .detail("replaced by a full wipe")
-                .note(tx)?;
-        }
-    }
-    if command.delay > 0 {
-        command.state = State::Held;
-        command.hold = Some(Hold::Delay);
-        command.release_at = Some(tx.steady().plus(Duration::from_secs(command.delay)));
-        if command.action() == Action::Wipe {
-            queue::ending::under(device, command);
-        }
-    } else {
-        to_queue(tx.steady(), device, command);
-    }
-    Ok(())
-}
-
-fn to_queue(now: Steady, device: &mut Device, command: &mut Command) {
-    command.state = State::Queued;
-    command.hold = None;
-    command.release_at = None;
-    command.wake_at = Some(now);
-    if command.action() == Action::Wipe {
-        queue::ending::under(device, command);
-    }
-}
-
-/// Ends an undo window. The command is the caller's to write.
-fn release(tx: &mut Tx<'_>, command: &mut Command) -> Result<()> {
-    let mut device = lookup::by_id(tx, command.device)?;
-    to_queue(tx.steady(), &mut device, command);
-    tx.put(&device)?;
-    audit::Event::of("system", "command.released", command.id)
-        .on(command.device)
-        .detail("its undo window ended")
-        .note(tx)
-}
-
-/// Lets pass what a second person approved: its undo window, where it has one, begins now.
-fn approve_command(tx: &mut Tx<'_>, id: crate::ids::CommandId) -> Result<()> {
-    let mut command = queue::command(tx, id)?;
-    if command.hold != Some(Hold::Breaker) || command.state != State::Held {
-        return Ok(());
-    }
-    let mut device = lookup::by_id(tx, command.device)?;
-    let overtaken = |c: &Command| c.wipes(Scope::Full) && c.is_wipe_under_way();
-    if command.wipes(Scope::Selective) && open_wipes(tx, &device)?.iter().any(overtaken) {
-        queue::ending::end_on(tx, &mut device, &mut command, State::Cancelled, false)?;
-        return audit::Event::of("system", "command.cancelled", id)
-            .on(device.id)
-            .detail("a full wipe is under way")
-            .note(tx);
-    }
-    // Its time was to begin with the asking, and begins with the approval.
-    let waited = tx.steady().since(command.asked);
-    command.expires = command.expires.map(|expires| expires.plus(waited));
-    pass(tx, &mut device, &mut command)?;
-    queue::save(tx, &command)?;
-    Ok(tx.put(&device)?)
+    queue::place(tx, device, order)
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use tokio::{
 };
 
 /// The writer's thread reads for so long at most before it looks whether somebody has something to write.
-const SLICE: Duration = Duration::from_millis(2);
+const SLICE: Duration = Duration::from_millis(1);
 /// Records read between two looks at that clock.
 const STRIDE: usize = 32;
 /// After so long without an answer the store counts as away.

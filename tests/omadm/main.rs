@@ -132,7 +132,7 @@ impl Bench {
     }
 
     async fn command(&self, id: lanyard::ids::CommandId) -> queue::Command {
-        self.server().store.run(move |tx| queue::command(tx, id)).await.unwrap()
+        self.server().store.run(move |tx| queue::find(tx, id)).await.unwrap()
     }
 
     /// Another node on the same store.
@@ -246,16 +246,7 @@ async fn near_its_end(bench: &Bench, device: &str) -> Identity {
         .unwrap();
     let certificate = openssl::x509::X509::from_der(&der).unwrap();
     let kept = channel::certificates::read(&der).unwrap();
-    let claim = enrol::Claim {
-        identity: device.into(),
-        platform: Platform::Windows,
-        serial: None,
-        name: None,
-        model: None,
-        os_version: None,
-        mail_id: None,
-        hardware_id: None,
-    };
+    let claim = enrol::Claim { identity: device.into(), platform: Some(Platform::Windows), ..enrol::Claim::default() };
     let spend = move |tx: &mut lanyard::store::Tx<'_>| {
         let credential = enrol::spend(tx, invitation.id, "key", kept, hex(&der))?;
         enrol::bind(tx, &credential.certificate.sha256, &claim)
@@ -325,7 +316,7 @@ async fn a_refused_reset_fails_and_an_unenrolment_is_waited_for() {
     let answer = bench.dm(&who, &client::message("D1", 2, 1, FIRST)).text();
     bench.dm(&who, &client::message("D1", 2, 2, &client::statuses(&answer, 500)));
     let failed = bench.command(full.id).await;
-    assert_eq!((failed.state, failed.error.unwrap().code), (State::Failed, "500".to_owned()));
+    assert_eq!((failed.state, failed.error.as_ref().unwrap().code.as_str()), (State::Failed, "500"));
 
     let selective = bench.wipe(&bench.device("D1").await, Scope::Selective).await;
     let came = bench.session(&who, "D1", 3);

@@ -6,10 +6,13 @@ use lanyard::{
     fleet::{
         actor::Actor,
         admins::{self},
-        queue::{Action, Command, Scope, Support},
-        registry::{
-            Channel, Credential, Device, Enrolment, EnrolmentState, Ownership, Platform, device::Certificate, lookup,
+        enrol, keeper,
+        life::{
+            Action, Channel, Claim, Command, Device, Enrolment, EnrolmentState, Event, Managed, Ownership, Platform,
+            Scope, device::Certificate,
         },
+        queue::Support,
+        registry::{Credential, lookup},
         wipe::{self, Request},
     },
     ids::{DeviceId, EnrolmentId, Fingerprint},
@@ -240,7 +243,7 @@ impl Fixture {
     }
 
     pub async fn command(&self, id: lanyard::ids::CommandId) -> Command {
-        self.store.run(move |tx| lanyard::fleet::queue::command(tx, id)).await.unwrap()
+        self.store.run(move |tx| lanyard::fleet::queue::find(tx, id)).await.unwrap()
     }
 }
 
@@ -266,9 +269,20 @@ pub fn able(_: &Device, _: &Enrolment, _: Action, _: Option<Scope>) -> Support {
 }
 
 pub fn device(tx: &mut Tx<'_>, identity: &str, channels: &[Channel], ownership: Ownership) -> Result<Device> {
-    let mut device = Device::new(tx.new_id(), "nurse@example.org", ownership, Platform::Ios, tx.now());
-    device.serial = Some(format!("S{identity}"));
-    lookup::claim(tx, lookup::SERIAL, &format!("S{identity}"), device.id)?;
+    owned_by(tx, "nurse@example.org", identity, channels, ownership)
+}
+
+/// A device of this user's, whose enrolments are complete. Mail comes in by password where it is another's than the nurse's.
+pub fn owned_by(
+    tx: &mut Tx<'_>,
+    user: &str,
+    identity: &str,
+    channels: &[Channel],
+    ownership: Ownership,
+) -> Result<Device> {
+    let mut device = Managed::new(tx.new_id(), user, ownership, Platform::Ios, tx.time());
+    let serial = Some(format!("S{identity}"));
+    happen(tx, &mut device, Event::Told(Box::new(Claim { serial, ..Claim::default() })))?;
     for channel in channels {
         let id: EnrolmentId = tx.new_id();
         let certificate = Certificate {
@@ -279,9 +293,30 @@ pub fn device(tx: &mut Tx<'_>, identity: &str, channels: &[Channel], ownership: 
         };
         lookup::claim(tx, channel.as_str(), identity, device.id)?;
         let new = Enrolment::new(id, *channel, identity, EnrolmentState::Enrolled, tx.now());
-        device.enrolments.push(Enrolment { certificate: Some(certificate), ..new });
+        let pinned = user == "nurse@example.org" || *channel != Channel::Activesync;
+        let new = Enrolment { certificate: pinned.then_some(certificate), ..new };
+        happen(tx, &mut device, Event::Begun { enrolment: Box::new(new), personal: false })?;
     }
-    tx.put(&device)?;
+    Ok(device.device().clone())
+}
+
+/// Something happens to a device.
+pub fn happen(tx: &mut Tx<'_>, device: &mut Managed, event: Event) -> Result<()> {
+    keeper::happen(tx, device, event).map(drop)
+}
+
+/// An enrolment checks out.
+pub fn left(tx: &mut Tx<'_>, device: &mut Managed, enrolment: EnrolmentId) -> Result<()> {
+    let detail = "CheckOut".to_string();
+    happen(tx, device, Event::Left { enrolment, kind: "checkout", detail })
+}
+
+/// The phone tells the name of its mail client, and a record of that name joins it.
+pub fn tells_mail_id(tx: &mut Tx<'_>, phone: DeviceId, mail_id: &str) -> Result<Managed> {
+    let mut device = keeper::by_id(tx, phone)?;
+    let claim = Claim { mail_id: Some(mail_id.into()), ..Claim::default() };
+    happen(tx, &mut device, Event::Told(Box::new(claim)))?;
+    enrol::adopt_mail(tx, &mut device)?;
     Ok(device)
 }
 

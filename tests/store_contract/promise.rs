@@ -21,7 +21,8 @@ use lanyard::{
         admins::{self},
         audit,
         enrol::{self, invitation},
-        groups,
+        groups, keeper,
+        life::Event,
         notices::{self, Notice},
         policies,
         queue::{self, Act, Command, Outcome, Scope, State, Talk},
@@ -68,15 +69,16 @@ pub fn code<T: std::fmt::Debug>(result: Result<T>) -> &'static str {
 
 pub async fn take(fixture: &Fixture, id: DeviceId, session: Talk) -> Option<Command> {
     let take = move |tx: &mut Tx<'_>| {
-        let device = lookup::by_id(tx, id)?;
-        queue::take_next(tx, &device, device.enrolments[0].id, session)
+        let mut device = keeper::by_id(tx, id)?;
+        let enrolment = device.enrolments[0].id;
+        queue::take_next(tx, &mut device, enrolment, session)
     };
     fixture.store.run(take).await.unwrap()
 }
 
 pub async fn settle(fixture: &Fixture, id: DeviceId, command: CommandId, outcome: Outcome) -> Option<Command> {
     let settle = move |tx: &mut Tx<'_>| {
-        let mut device = lookup::by_id(tx, id)?;
+        let mut device = keeper::by_id(tx, id)?;
         let enrolment = device.enrolments[0].id;
         queue::settle(tx, &mut device, enrolment, command, outcome)
     };
@@ -94,7 +96,7 @@ fn failed() -> Outcome {
 async fn ask(fixture: &Fixture, id: DeviceId, act: Act) -> Command {
     let local = fixture.local().await;
     let ask = move |tx: &mut Tx<'_>| {
-        let mut device = lookup::by_id(tx, id)?;
+        let mut device = keeper::by_id(tx, id)?;
         queue::ask(tx, &local, &mut device, act, &able)
     };
     fixture.store.run(ask).await.unwrap()
@@ -113,13 +115,9 @@ pub fn certificate(tx: &mut Tx<'_>) -> Certificate {
 pub fn claim(identity: &str) -> enrol::Claim {
     enrol::Claim {
         identity: identity.into(),
-        platform: Platform::Ios,
+        platform: Some(Platform::Ios),
         serial: Some("C0FFEE".into()),
-        name: None,
-        model: None,
-        os_version: None,
-        mail_id: None,
-        hardware_id: None,
+        ..enrol::Claim::default()
     }
 }
 

@@ -5,8 +5,9 @@ use crate::{
     error::{Denial, Judged, Result},
     fleet::{
         enrol::{self, Claim},
-        queue::ending,
-        registry::{Credential, Device, EnrolmentState, Platform, Standing, device::Push},
+        keeper,
+        life::{EnrolmentState, Event, Managed, Platform, device::Push},
+        registry::{Credential, Standing},
     },
     ids::{Fingerprint, hex},
     server::{Server, background},
@@ -64,23 +65,19 @@ pub(super) fn platform_of(names: &[Option<&str>]) -> Platform {
 async fn authenticate(server: &Server, shown: Fingerprint, said: Authenticate) -> Answer {
     let claim = Claim {
         identity: said.channel.device_name().to_string(),
-        platform: platform(&said),
+        platform: Some(platform(&said)),
         serial: said.serial_number,
         name: said.device_name,
         model: said.product_name.or(said.model),
         os_version: said.os_version,
-        mail_id: None,
-        hardware_id: None,
+        ..Claim::default()
     };
     let bind = move |tx: &mut Tx<'_>| {
         admit(tx, &shown, &claim.identity)?;
         // The same certificate again is a retry, or a renewal's: queue, tokens and policy stay.
         let (mut device, _) = enrol::bind(tx, &shown, &claim)?;
-        enrol::describe(tx, &mut device, &claim)?;
-        if claim.platform != Platform::Other {
-            device.platform = claim.platform;
-        }
-        Ok(tx.put(&device)?)
+        keeper::happen(tx, &mut device, Event::Told(Box::new(claim)))?;
+        Ok(())
     };
     server.store.judge(bind).await?;
     Ok(StatusCode::OK.into_response())
@@ -116,33 +113,33 @@ pub(super) fn push(said: &TokenUpdate) -> Push {
 /// Returns the device where the enrolment is complete by this: it is woken to say what it is.
 fn keep_token(
     tx: &mut Tx<'_>,
-    mut device: Device,
+    mut device: Managed,
     credential: &Credential,
     shown: &Fingerprint,
     push: Push,
     unlock: Option<String>,
 ) -> Result<Option<crate::ids::DeviceId>> {
-    let now = tx.now();
-    if let Some(enrolment) = device.enrolment_mut(credential.enrolment) {
-        // Nothing revives an enrolment that has ended.
-        if !matches!(enrolment.state, EnrolmentState::Pending | EnrolmentState::Enrolled) {
-            return Ok(None);
-        }
-        enrolment.push = Some(Push { told: Some(now), ..push });
-        enrolment.last_seen = Some(now);
-        // Most updates come without it: the one had before stays good.
-        if let Some(unlock) = unlock {
-            enrolment.channel_state.insert(UNLOCK_TOKEN.into(), unlock);
-        }
+    let enrolment = credential.enrolment;
+    // Nothing revives an enrolment that has ended.
+    let good = |state| matches!(state, EnrolmentState::Pending | EnrolmentState::Enrolled);
+    if device.enrolment(enrolment).is_some_and(|mine| !good(mine.state)) {
+        return Ok(None);
     }
-    let first = enrol::complete(tx, &mut device, credential.enrolment, shown)?;
+    keeper::happen(tx, &mut device, Event::PushTold { enrolment, push })?;
+    // Most updates come without it: the one had before stays good.
+    if unlock.is_some() {
+        keeper::happen(tx, &mut device, Event::Noted { enrolment, name: UNLOCK_TOKEN, value: unlock })?;
+    }
+    let first = enrol::complete(tx, &mut device, enrolment, shown)?;
     Ok(first.then_some(device.id))
 }
 
 async fn check_out(server: &Server, shown: Fingerprint, name: String) -> Answer {
     let leave = move |tx: &mut Tx<'_>| {
         let (credential, mut device) = bound(tx, &shown, &name)?;
-        Ok(ending::left(tx, &mut device, credential.enrolment, "checkout", "CheckOut")?)
+        let (enrolment, kind, detail) = (credential.enrolment, "checkout", "CheckOut".to_string());
+        keeper::happen(tx, &mut device, Event::Left { enrolment, kind, detail })?;
+        Ok(())
     };
     server.store.judge(leave).await?;
     Ok(StatusCode::OK.into_response())
@@ -156,13 +153,9 @@ async fn set_bootstrap_token(server: &Server, shown: Fingerprint, said: SetBoots
     };
     let keep = move |tx: &mut Tx<'_>| {
         let (credential, mut device) = bound(tx, &shown, &name)?;
-        if let Some(enrolment) = device.enrolment_mut(credential.enrolment) {
-            match sealed {
-                Some(sealed) => enrolment.channel_state.insert(BOOTSTRAP_TOKEN.into(), sealed),
-                None => enrolment.channel_state.remove(BOOTSTRAP_TOKEN),
-            };
-        }
-        Ok(tx.put(&device)?)
+        let (enrolment, name) = (credential.enrolment, BOOTSTRAP_TOKEN);
+        keeper::happen(tx, &mut device, Event::Noted { enrolment, name, value: sealed })?;
+        Ok(())
     };
     server.store.judge(keep).await?;
     Ok(StatusCode::OK.into_response())
@@ -177,9 +170,9 @@ async fn get_bootstrap_token(server: &Server, shown: Fingerprint, name: String) 
 }
 
 /// A good certificate together with the device that it is bound to.
-fn bound(tx: &mut Tx<'_>, shown: &Fingerprint, name: &str) -> Judged<(Credential, Device), Standing> {
+fn bound(tx: &mut Tx<'_>, shown: &Fingerprint, name: &str) -> Judged<(Credential, Managed), Standing> {
     match admit(tx, shown, name)? {
-        (credential, Some(device)) => Ok((credential, device)),
+        (credential, Some(device)) => Ok((credential, keeper::load(tx, device)?)),
         (_, None) => Err(Denial::Refused(Standing::Unknown)),
     }
 }

@@ -5,9 +5,9 @@ use crate::{
     channel::{apple_platform, invitations::ENROLMENT_PROFILE},
     error::{Error, Result},
     fleet::{
-        policies,
-        queue::{self, Act, Command, Scope},
-        registry::{Device, Platform},
+        keeper,
+        life::{Act, Command, Event, Managed, Platform, Scope},
+        policies, queue,
     },
     policy::{PartContent, PartId, Value, bounds},
     server::Server,
@@ -79,7 +79,7 @@ pub(super) fn part(command: &Command) -> Option<(char, PartId, String)> {
 }
 
 /// Turns the present step of a command into an errand.
-pub(super) fn prepare(tx: &mut Tx<'_>, device: &Device, command: &Command) -> Result<Prepared> {
+pub(super) fn prepare(tx: &mut Tx<'_>, device: &mut Managed, command: &Command) -> Result<Prepared> {
     let what = match (&command.act, command.step) {
         (Act::Wipe { scope: Scope::Full, pin }, _) => What::Erase { pin: pin.clone() },
         (Act::Wipe { scope: Scope::Selective, .. }, _) => {
@@ -110,7 +110,7 @@ fn uuid(command: &Command) -> String {
     if command.step == 0 { command.id.to_string() } else { format!("{}.{}", command.id, command.step) }
 }
 
-fn prepare_part(tx: &mut Tx<'_>, device: &Device, command: &Command) -> Result<Prepared> {
+fn prepare_part(tx: &mut Tx<'_>, device: &mut Managed, command: &Command) -> Result<Prepared> {
     let Some((sign, id, _)) = part(command) else { return Ok(Prepared::Skip) };
     let go = |what| Ok(Prepared::Go(Errand { uuid: uuid(command), what }));
     if sign == '-' {
@@ -128,13 +128,11 @@ fn prepare_part(tx: &mut Tx<'_>, device: &Device, command: &Command) -> Result<P
     let (wanted, _) = policies::due(tx, device, command.enrolment)?;
     let Some(now_wanted) = wanted.get(&id) else { return Ok(Prepared::Skip) };
     // The hash of what is really sent is what the answer will be about.
-    let mut sent = command.clone();
-    if let Act::Policy { parts } = &mut sent.act
-        && let Some(text) = parts.get_mut(command.step as usize)
-    {
+    let mut parts = command.act.parts().to_vec();
+    if let Some(text) = parts.get_mut(command.step as usize) {
         *text = format!("+{id} {}", now_wanted.hash);
     }
-    crate::fleet::queue::save(tx, &sent)?;
+    keeper::happen(tx, device, Event::OnTheWay { command: command.id, parts })?;
     // Checked when it was applied, and again now: nothing that acts leaves as a setting.
     if let Err(refused) = policies::may_be_sent(now_wanted) {
         return Ok(Prepared::Unsupported(refused.to_string()));

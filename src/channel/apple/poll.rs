@@ -10,12 +10,13 @@ use crate::{
     error::{Denial, Judged, Result},
     fleet::{
         enrol::{self, Claim},
-        policies,
-        queue::{self, Act, Action, Command, Outcome, Scope, Talk},
-        registry::{Channel, Credential, Device, Life, Platform, Standing, presence::Idle, sights},
+        keeper,
+        life::{Act, Action, Channel, Command, Event, Fate, Life, Managed, Outcome, Platform, Scope, Talk},
+        policies, queue,
+        registry::{Credential, Standing, presence::Idle, sights},
     },
     ids::{CommandId, Fingerprint},
-    policy::{Applied, Outcome as Part},
+    policy::Outcome as Part,
     server::Server,
     store::Tx,
 };
@@ -54,10 +55,11 @@ fn command(body: Vec<u8>) -> Response {
 /// Files the report and takes what is next, in one call on the store.
 fn exchange(tx: &mut Tx<'_>, shown: &Fingerprint, report: &Report) -> Judged<Option<Errand>, Standing> {
     let (credential, device) = admit(tx, shown, report.channel.device_name())?;
-    let Some(mut device) = device else { return Err(Denial::Refused(Standing::Unknown)) };
+    let Some(device) = device else { return Err(Denial::Refused(Standing::Unknown)) };
     if report.channel.user.is_some() {
         return Ok(None);
     }
+    let mut device = keeper::load(tx, device)?;
     if let Some(uuid) = &report.command_uuid {
         sights::note_seen(tx, credential.enrolment)?;
         file(tx, &mut device, &credential, report, uuid)?;
@@ -73,7 +75,7 @@ fn exchange(tx: &mut Tx<'_>, shown: &Fingerprint, report: &Report) -> Judged<Opt
 /// nothing either, the device is remembered as idle.
 fn next(
     tx: &mut Tx<'_>,
-    device: &mut Device,
+    device: &mut Managed,
     credential: &Credential,
     shown: &Fingerprint,
     session: Talk,
@@ -97,7 +99,7 @@ fn next(
                 step(tx, device, credential, &command)?;
             }
             errand::Prepared::Unsupported(text) => {
-                let command = queue::command(tx, command.id)?;
+                let command = queue::find(tx, command.id)?;
                 applied(tx, device, &command, Part::unsupported(&text))?;
                 step(tx, device, credential, &command)?;
             }
@@ -112,7 +114,7 @@ fn next(
 
 fn remember(
     tx: &mut Tx<'_>,
-    device: &Device,
+    device: &Managed,
     credential: &Credential,
     shown: &Fingerprint,
     session: Talk,
@@ -129,39 +131,35 @@ fn remember(
 }
 
 /// Queues what nobody had to ask for. True where something was queued.
-fn ask_what_is_due(tx: &mut Tx<'_>, device: &mut Device, credential: &Credential) -> Result<bool> {
-    let Some(enrolment) = device.enrolment(credential.enrolment).cloned() else { return Ok(false) };
+fn ask_what_is_due(tx: &mut Tx<'_>, device: &mut Managed, credential: &Credential) -> Result<bool> {
+    let enrolment = credential.enrolment;
     if device.life != Life::Enrolled {
         return Ok(false);
     }
-    let open: Vec<Action> = queue::open(tx, device, Channel::Apple)?.into_iter().map(|c| c.action()).collect();
-    let now = tx.steady();
-    if device.asked.is_none_or(|at| at.plus(FACTS) <= now) && !open.contains(&Action::Sync) {
-        queue::ask_by_system(tx, device, &enrolment, Act::Sync)?;
+    let is_open = |action| device.find_open(Channel::Apple, action).is_some();
+    if device.asked.is_none_or(|at| at.plus(FACTS) <= tx.steady()) && !is_open(Action::Sync) {
+        queue::ask_by_system(tx, device, enrolment, Act::Sync)?;
         return Ok(true);
     }
-    if open.contains(&Action::Policy) {
+    if is_open(Action::Policy) {
         return Ok(false);
     }
-    let (_, todo) = policies::due(tx, device, enrolment.id)?;
+    let (_, todo) = policies::due(tx, device, enrolment)?;
     if todo.is_empty() {
         return Ok(false);
     }
-    if let Some(mine) = device.enrolment_mut(enrolment.id) {
-        mine.applied.retain(|id, _| !todo.forget.contains(id));
-    }
+    keeper::happen(tx, device, Event::PartsForgotten { enrolment, parts: todo.forget })?;
     let install = todo.install.iter().map(|id| format!("+{id}"));
     let parts: Vec<String> = install.chain(todo.remove.iter().map(|id| format!("-{id}"))).collect();
     if parts.is_empty() {
-        tx.put(device)?;
         return Ok(false);
     }
-    queue::ask_by_system(tx, device, &enrolment, Act::Policy { parts })?;
+    queue::ask_by_system(tx, device, enrolment, Act::Policy { parts })?;
     Ok(true)
 }
 
 /// What a result says of the command it names. One about a step that is past, or about nothing of ours, says nothing.
-fn file(tx: &mut Tx<'_>, device: &mut Device, credential: &Credential, report: &Report, uuid: &str) -> Result<()> {
+fn file(tx: &mut Tx<'_>, device: &mut Managed, credential: &Credential, report: &Report, uuid: &str) -> Result<()> {
     let (id, step_of) = match uuid.split_once('.') {
         Some((id, step)) => (id, step.parse().unwrap_or(u32::MAX)),
         None => (uuid, 0),
@@ -187,7 +185,7 @@ fn file(tx: &mut Tx<'_>, device: &mut Device, credential: &Credential, report: &
 
 fn acknowledged(
     tx: &mut Tx<'_>,
-    device: &mut Device,
+    device: &mut Managed,
     credential: &Credential,
     command: &Command,
     report: &Report,
@@ -206,7 +204,7 @@ fn acknowledged(
 
 fn failed(
     tx: &mut Tx<'_>,
-    device: &mut Device,
+    device: &mut Managed,
     credential: &Credential,
     command: &Command,
     report: &Report,
@@ -242,14 +240,13 @@ fn failed(
 }
 
 /// The next step of a command of several, or its end after the last.
-fn step(tx: &mut Tx<'_>, device: &mut Device, credential: &Credential, command: &Command) -> Result<()> {
+fn step(tx: &mut Tx<'_>, device: &mut Managed, credential: &Credential, command: &Command) -> Result<()> {
     let steps = errand::steps(command);
     let outcome = if command.step + 1 < steps {
         Outcome::Step
     } else {
         if command.action() == Action::Sync {
-            device.asked = Some(tx.steady());
-            tx.put(device)?;
+            keeper::happen(tx, device, Event::FactsTold)?;
         }
         Outcome::Done { kind: "acknowledged", detail: "Acknowledged".into() }
     };
@@ -258,57 +255,41 @@ fn step(tx: &mut Tx<'_>, device: &mut Device, credential: &Credential, command: 
 }
 
 /// Notes what became of the part that the command's present step brought or took away.
-fn applied(tx: &mut Tx<'_>, device: &mut Device, command: &Command, outcome: Part) -> Result<()> {
+fn applied(tx: &mut Tx<'_>, device: &mut Managed, command: &Command, outcome: Part) -> Result<()> {
     let Some((sign, id, hash)) = errand::part(command) else { return Ok(()) };
-    let at = tx.now().to_datetime();
-    let Some(of_mine) = device.enrolment_mut(command.enrolment).map(|mine| &mut mine.applied) else { return Ok(()) };
-    match (sign, outcome) {
-        ('-', Part::Enforced) => {
-            of_mine.remove(&id);
-        }
-        ('-', Part::Failed(text) | Part::Unsupported(text)) => {
-            if let Some(kept) = of_mine.get_mut(&id) {
-                kept.outcome = Part::Stuck(text);
-            }
-        }
-        (_, outcome) => {
-            of_mine.insert(id, Applied { hash, outcome, at });
-        }
-    }
-    Ok(tx.put(device)?)
+    let fate = match (sign, outcome) {
+        ('-', Part::Enforced) => Fate::Gone,
+        ('-', Part::Failed(text) | Part::Unsupported(text)) => Fate::Stuck(text),
+        (_, outcome) => Fate::Sent { hash, outcome },
+    };
+    keeper::happen(tx, device, Event::Part { enrolment: command.enrolment, part: id, fate })?;
+    Ok(())
 }
 
 /// What a device says of itself.
-fn learn(tx: &mut Tx<'_>, device: &mut Device, report: &Report) -> Result<()> {
+fn learn(tx: &mut Tx<'_>, device: &mut Managed, report: &Report) -> Result<()> {
+    let mut claim = Claim::default();
     if let Some(said) = report.device_information() {
         let names = [said.product_name.as_deref(), said.model.as_deref(), said.model_name.as_deref()];
-        let platform = super::checkin::platform_of(&names);
-        if platform != Platform::Other {
-            device.platform = platform;
-        }
-        let claim = Claim {
-            identity: String::new(),
-            platform,
+        claim = Claim {
+            platform: Some(super::checkin::platform_of(&names)),
             serial: said.serial_number,
             name: said.device_name,
             model: said.product_name.or(said.model),
             os_version: said.os_version,
             mail_id: said.eas_device_identifier,
-            hardware_id: None,
+            facts: fact("supervised", said.is_supervised).collect(),
+            ..Claim::default()
         };
-        enrol::describe(tx, device, &claim)?;
-        fact(device, "supervised", said.is_supervised);
     }
     if let Some(said) = report.security_info() {
-        fact(device, "encrypted", said.encrypted());
-        fact(device, "passcode", said.passcode_present.or(said.passcode_compliant));
+        claim.facts.extend(fact("encrypted", said.encrypted()));
+        claim.facts.extend(fact("passcode", said.passcode_present.or(said.passcode_compliant)));
     }
-    tx.put(device)?;
+    keeper::happen(tx, device, Event::Told(Box::new(claim)))?;
     enrol::adopt_mail(tx, device)
 }
 
-fn fact(device: &mut Device, name: &str, value: Option<bool>) {
-    if let Some(value) = value {
-        device.facts.insert(name.into(), value.to_string());
-    }
+fn fact(name: &'static str, value: Option<bool>) -> impl Iterator<Item = (&'static str, String)> {
+    value.map(|value| (name, value.to_string())).into_iter()
 }

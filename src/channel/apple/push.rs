@@ -6,7 +6,8 @@ use crate::{
     channel::apple::push_cert,
     error::{Error, Result},
     fleet::{
-        registry::{Channel, Device, EnrolmentState, device::Push},
+        keeper,
+        life::{Channel, Device, EnrolmentState, Event, device::Push},
         settings,
     },
     http::{connector::Identity, h2::H2Connection},
@@ -132,14 +133,8 @@ async fn connection(server: &Server, current: &Current, due: &Due) -> Result<Arc
 
 /// APNs says that the token is good for nothing: no more pushes until a TokenUpdate, unless one has come since.
 fn retire(tx: &mut Tx<'_>, device: DeviceId, enrolment: EnrolmentId, token: &str, since: Option<u64>) -> Result<()> {
-    let Some(mut device) = tx.get::<Device>(device)? else { return Ok(()) };
-    let push = device.enrolment_mut(enrolment).and_then(|e| e.push.as_mut()).filter(|p| p.token == token && !p.retired);
-    let Some(push) = push else { return Ok(()) };
-    let since = since.and_then(|ms| i64::try_from(ms).ok());
-    if since.zip(push.told).is_some_and(|(since, told)| told.0 > since) {
-        return Ok(());
-    }
-    push.retired = true;
-    tx.put(&device)?;
-    crate::fleet::audit::Event::of("system", "push.retired", enrolment).on(device.id).note(tx)
+    let Some(device) = tx.get::<Device>(device)? else { return Ok(()) };
+    let mut device = keeper::load(tx, device)?;
+    keeper::happen(tx, &mut device, Event::PushRetired { enrolment, token: token.into(), since })?;
+    Ok(())
 }

@@ -1,7 +1,12 @@
 //! A Mac's users, each with a channel of their own: they are heard and not managed yet. How to wake them is kept.
 
 use super::{Answer, admit, checkin};
-use crate::{fleet::registry::EnrolmentState, ids::Fingerprint, server::Server, store::Tx};
+use crate::{
+    fleet::{keeper, life::Event},
+    ids::Fingerprint,
+    server::Server,
+    store::Tx,
+};
 use axum::{http::StatusCode, response::IntoResponse};
 use lanyard_apple::{
     UserName,
@@ -25,14 +30,11 @@ pub(super) async fn take(server: &Server, shown: Fingerprint, message: CheckIn) 
 async fn token_update(server: &Server, shown: Fingerprint, said: TokenUpdate) -> Answer {
     let keep = move |tx: &mut Tx<'_>| {
         let (credential, device) = admit(tx, &shown, said.channel.device_name())?;
-        let (now, Some(mut device)) = (tx.now(), device) else { return Ok(()) };
-        let mine = device.enrolment_mut(credential.enrolment).filter(|e| e.state == EnrolmentState::Enrolled);
-        if let (Some(mine), Some(user)) = (mine, &said.channel.user) {
+        if let (Some(device), Some(user)) = (device, &said.channel.user) {
             let (UserName::Mac(id) | UserName::Enrollment(id) | UserName::SharedIpad(id)) = user;
-            let mut push = checkin::push(&said);
-            push.told = Some(now);
-            mine.note_user(id, called(&said), push, now);
-            tx.put(&device)?;
+            let (enrolment, push, name) = (credential.enrolment, checkin::push(&said), called(&said));
+            let mut device = keeper::load(tx, device)?;
+            keeper::happen(tx, &mut device, Event::UserTold { enrolment, id: id.clone(), name, push })?;
         }
         Ok(())
     };
@@ -52,8 +54,9 @@ mod tests {
     use super::*;
     use crate::{
         clock::Timestamp,
-        fleet::registry::{
-            Channel, Credential, Device, Enrolment, MacUser, Ownership, Platform, device::Certificate, lookup,
+        fleet::{
+            life::{Channel, Enrolment, EnrolmentState, MacUser, Managed, Ownership, Platform, device::Certificate},
+            registry::{Credential, lookup},
         },
         ids::{DeviceId, EnrolmentId},
         serve,
@@ -94,9 +97,9 @@ mod tests {
         let make = |tx: &mut Tx<'_>| {
             let (id, not_after) = (EnrolmentId(Uuid::from_u128(1)), Timestamp(i64::MAX));
             let certificate = Certificate { serial: "01".into(), sha256: SHOWN, not_before: tx.now(), not_after };
-            let mut device = Device::new(device(), "ann", Ownership::Corporate, Platform::Macos, tx.now());
-            device.enrolments.push(Enrolment::new(id, Channel::Apple, "MAC", EnrolmentState::Enrolled, tx.now()));
-            tx.put(&device)?;
+            let mut device = Managed::new(device(), "ann", Ownership::Corporate, Platform::Macos, tx.time());
+            let enrolment = Enrolment::new(id, Channel::Apple, "MAC", EnrolmentState::Enrolled, tx.now());
+            keeper::happen(tx, &mut device, Event::Begun { enrolment: Box::new(enrolment), personal: false })?;
             tx.put(&Credential {
                 certificate,
                 der: String::new(),

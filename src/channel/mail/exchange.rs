@@ -8,7 +8,11 @@ use super::{
     refusal::Refusal,
     upstream::{address, head, moved},
 };
-use crate::{error::Error, fleet::registry::lookup, store::Tx};
+use crate::{
+    error::Error,
+    fleet::{keeper, life::Event},
+    store::Tx,
+};
 use axum::{
     body::Body,
     http::{HeaderValue, Request, StatusCode},
@@ -59,15 +63,9 @@ impl Gateway {
     async fn note_moved(&self, at: &Place, target: Option<String>) -> Result<(), Refusal> {
         let (device, enrolment) = (at.device, at.enrolment);
         let note = move |tx: &mut Tx<'_>| {
-            let mut device = lookup::by_id(tx, device)?;
-            if let Some(enrolment) = device.enrolment_mut(enrolment) {
-                enrolment.channel_state.remove(FOREIGN);
-                match target {
-                    Some(target) => enrolment.channel_state.insert(MOVED.into(), target),
-                    None => enrolment.channel_state.remove(MOVED),
-                };
-                tx.put(&device)?;
-            }
+            let mut device = keeper::by_id(tx, device)?;
+            keeper::happen(tx, &mut device, Event::Noted { enrolment, name: FOREIGN, value: None })?;
+            keeper::happen(tx, &mut device, Event::Noted { enrolment, name: MOVED, value: target })?;
             Ok(())
         };
         Ok(self.server.store.run(note).await?)

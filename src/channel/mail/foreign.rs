@@ -8,7 +8,10 @@ use super::{
     refusal::Refusal,
     upstream::{self, POLICY_KEY},
 };
-use crate::{fleet::registry::lookup, store::Tx};
+use crate::{
+    fleet::{keeper, life::Event},
+    store::Tx,
+};
 use axum::{
     body::Body,
     http::{HeaderValue, Method, Request, StatusCode, header},
@@ -54,11 +57,8 @@ impl Gateway {
         let (device, enrolment) = (at.device, at.enrolment);
         let text = serde_json::to_string(&foreign).map_err(|e| crate::error::Error::Internal(e.to_string()))?;
         let note = move |tx: &mut Tx<'_>| {
-            let mut device = lookup::by_id(tx, device)?;
-            if let Some(enrolment) = device.enrolment_mut(enrolment) {
-                enrolment.channel_state.insert(FOREIGN.into(), text);
-                tx.put(&device)?;
-            }
+            let mut device = keeper::by_id(tx, device)?;
+            keeper::happen(tx, &mut device, Event::Noted { enrolment, name: FOREIGN, value: Some(text) })?;
             Ok(())
         };
         Ok(self.server.store.run(note).await?)

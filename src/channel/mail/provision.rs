@@ -8,11 +8,12 @@ use crate::{
     error::{Error, Result},
     fleet::{
         audit,
-        enrol::{self, Claim},
-        queue::{self, Command, Outcome, Talk},
-        registry::Channel,
+        enrol::Claim,
+        keeper,
+        life::{Channel, Command, Event, Fate, Outcome, Talk},
+        queue,
     },
-    policy::{Applied, Outcome as Part, PartId},
+    policy::{Outcome as Part, PartId},
     store::Tx,
 };
 use lanyard_activesync::{
@@ -87,7 +88,7 @@ fn before_reply(tx: &mut Tx<'_>, stand: &mut Stand, reply: Reply) -> Result<()> 
             stand.kept.offered = stand.due.as_ref().and_then(|(_, part)| Some(part.as_ref()?.hash.clone()));
         }
         Reply::Wipe(_) => {
-            let sent = queue::take_next(tx, &stand.who.device, stand.who.enrolment, Talk::Fresh)?;
+            let sent = queue::take_next(tx, &mut stand.who.device, stand.who.enrolment, Talk::Fresh)?;
             stand.kept.told = sent.map(|c| c.id).or(stand.kept.told);
         }
         _ => {}
@@ -103,16 +104,15 @@ fn applied(tx: &mut Tx<'_>, stand: &mut Stand, held: Option<PolicyOutcome>, said
         (None, PolicyOutcome::ManagedElsewhere) => Part::failed("the client is managed by somebody else (status 4)"),
         (None, _) => Part::failed("the client did not apply it (status 3)"),
     };
-    let at = tx.now().to_datetime();
-    let mine = stand.who.device.enrolment_mut(stand.who.enrolment);
-    let Some(applied) = mine.map(|mine| &mut mine.applied) else { return Ok(()) };
-    match &stand.kept.offered {
-        Some(hash) => drop(applied.insert(PartId::Document, Applied { hash: hash.clone(), outcome, at })),
+    let fate = match &stand.kept.offered {
+        Some(hash) => Fate::Sent { hash: hash.clone(), outcome },
         // The document that restricts nothing took a former one's place.
-        None if held.is_some() => drop(applied.remove(&PartId::Document)),
-        None => {}
-    }
-    Ok(tx.put(&stand.who.device)?)
+        None if held.is_some() => Fate::Gone,
+        None => return Ok(()),
+    };
+    let enrolment = stand.who.enrolment;
+    keeper::happen(tx, &mut stand.who.device, Event::Part { enrolment, part: PartId::Document, fate })?;
+    Ok(())
 }
 
 /// The client says that it erases. It is about the wipe that it was told last, and counts even where that has expired meanwhile.
@@ -140,20 +140,8 @@ pub(super) fn learn(tx: &mut Tx<'_>, stand: &mut Stand, said: &DeviceInformation
     if device.enrolments.iter().any(|e| e.channel != Channel::Activesync) {
         return Ok(());
     }
-    let before = (device.name.clone(), device.model.clone(), device.os_version.clone());
-    let claim = Claim {
-        identity: String::new(),
-        platform: device.platform,
-        serial: None,
-        name: said.friendly_name.clone(),
-        model: said.model.clone(),
-        os_version: said.os.clone(),
-        mail_id: None,
-        hardware_id: None,
-    };
-    enrol::describe(tx, device, &claim)?;
-    if before != (device.name.clone(), device.model.clone(), device.os_version.clone()) {
-        tx.put(device)?;
-    }
+    let (name, model, os_version) = (said.friendly_name.clone(), said.model.clone(), said.os.clone());
+    let claim = Claim { name, model, os_version, ..Claim::default() };
+    keeper::happen(tx, device, Event::Told(Box::new(claim)))?;
     Ok(())
 }

@@ -4,9 +4,12 @@ use super::who::Who;
 use crate::{
     error::{Error, Result},
     fleet::{
-        policies,
-        queue::{self, Action, Command, Outcome, Scope, State as CommandState, Talk},
-        registry::{Channel, Device, Enrolment, EnrolmentState},
+        keeper,
+        life::{
+            Action, Channel, Command, Device, Enrolment, EnrolmentState, Event, Outcome, PROVISIONING, Scope,
+            State as CommandState, Talk,
+        },
+        policies, queue,
         wipe::stop,
     },
     ids::{CommandId, EnrolmentId},
@@ -19,9 +22,6 @@ use lanyard_activesync::{
     state::{Access, Demand, Due, State, Verdict, judge},
 };
 use serde::{Deserialize, Serialize};
-
-/// Where it lies in an enrolment's channel state.
-const KEPT: &str = "provisioning";
 
 /// What is kept of an enrolment between two requests.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,8 +39,8 @@ pub(super) struct Kept {
 
 impl Kept {
     fn of(enrolment: &Enrolment) -> Result<Self> {
-        match enrolment.channel_state.get(KEPT) {
-            Some(text) => serde_json::from_str(text).map_err(|e| Error::Internal(format!("{KEPT}: {e}"))),
+        match enrolment.channel_state.get(PROVISIONING) {
+            Some(text) => serde_json::from_str(text).map_err(|e| Error::Internal(format!("{PROVISIONING}: {e}"))),
             None => Ok(Self { state: State::NotProvisioned, offered: None, told: None, unproved: None }),
         }
     }
@@ -103,17 +103,15 @@ impl Stand {
             return Ok(());
         }
         let text = serde_json::to_string(&self.kept).map_err(|e| Error::Internal(e.to_string()))?;
-        if let Some(enrolment) = self.who.device.enrolment_mut(self.who.enrolment) {
-            enrolment.channel_state.insert(KEPT.into(), text);
-            tx.put(&self.who.device)?;
-        }
+        let kept = Event::Noted { enrolment: self.who.enrolment, name: PROVISIONING, value: Some(text) };
+        keeper::happen(tx, &mut self.who.device, kept)?;
         Ok(())
     }
 }
 
 /// Mail has nobody to ask: that the client comes is the answer.
 fn settle_sync(tx: &mut Tx<'_>, who: &mut Who) -> Result<()> {
-    let open = queue::open(tx, &who.device, Channel::Activesync)?;
+    let open = who.device.open_on(Channel::Activesync);
     if !open.iter().any(|c| c.action() == Action::Sync && c.enrolment == who.enrolment) {
         return Ok(());
     }
@@ -121,7 +119,7 @@ fn settle_sync(tx: &mut Tx<'_>, who: &mut Who) -> Result<()> {
     if open.iter().any(|c| c.action() == Action::Wipe && !c.state.is_final()) {
         return Ok(());
     }
-    while let Some(command) = queue::take_next(tx, &who.device, who.enrolment, Talk::Continued)? {
+    while let Some(command) = queue::take_next(tx, &mut who.device, who.enrolment, Talk::Continued)? {
         let outcome = match command.action() {
             Action::Sync => Outcome::Done { kind: "seen", detail: "the client asked for mail".into() },
             _ => Outcome::Failed { code: "unsupported".into(), text: "mail alone can do nothing but wipe".into() },
@@ -133,20 +131,20 @@ fn settle_sync(tx: &mut Tx<'_>, who: &mut Who) -> Result<()> {
 
 /// The wipe that waits for this enrolment. One that is in flight goes before one that follows it; the stop holds all back.
 fn next_wipe(tx: &mut Tx<'_>, who: &Who) -> Result<Option<Command>> {
-    let open = queue::open(tx, &who.device, Channel::Activesync)?;
+    let open = who.device.open_on(Channel::Activesync);
     let ready = [CommandState::Queued, CommandState::Sent, CommandState::NotNow];
     let waiting = open
         .into_iter()
         .filter(|c| c.action() == Action::Wipe && c.enrolment == who.enrolment && ready.contains(&c.state));
     match waiting.min_by_key(|c| (c.state != CommandState::Sent, c.id)) {
-        Some(wipe) if !stop::is_on(tx)? => Ok(Some(wipe)),
+        Some(wipe) if !stop::is_on(tx)? => Ok(Some(wipe.clone())),
         _ => Ok(None),
     }
 }
 
 /// Before 16.1 no client can remove its account alone: all that can be done is to let it in no more.
 fn presume(tx: &mut Tx<'_>, who: &mut Who, wipe: &Command, version: Version) -> Result<()> {
-    let taken = queue::take_next(tx, &who.device, who.enrolment, Talk::Fresh)?;
+    let taken = queue::take_next(tx, &mut who.device, who.enrolment, Talk::Fresh)?;
     if taken.is_some_and(|taken| taken.id == wipe.id) {
         let detail = format!(
             "the client speaks {version} and cannot remove its account (16.1 and later can): its partnership was removed and its \

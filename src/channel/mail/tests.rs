@@ -6,8 +6,10 @@ use crate::{
         actor::Actor,
         admins::{self},
         enrol::access,
+        keeper,
+        life::{Channel, Claim, Device, Enrolment, EnrolmentState, Event, Life, Managed, Ownership, Platform},
         policies, queue,
-        registry::{Channel, Device, Life, Ownership, Platform, lookup},
+        registry::lookup,
         settings, wipe,
     },
     http::{connector::trusted_roots, outgoing::Outgoing},
@@ -188,7 +190,7 @@ impl Site {
     }
 
     async fn command(&self, id: crate::ids::CommandId) -> queue::Command {
-        self.run(move |tx, _| queue::command(tx, id)).await
+        self.run(move |tx, _| queue::find(tx, id)).await
     }
 
     async fn policy(&self, text: &'static str) {
@@ -535,14 +537,12 @@ async fn a_managed_phone_that_reads_mail_is_one_device_of_one_user() {
     site.run(|tx, local| settings::set(tx, &local, "eas.unknown", "allow")).await;
     let managed = |user: &'static str, mail_id: &'static str| {
         move |tx: &mut Tx<'_>, _: Actor| {
-            let mut device = Device::new(tx.new_id(), user, Ownership::Corporate, Platform::Ios, tx.now());
-            device.mail_id = Some(mail_id.into());
+            let mut device = Managed::new(tx.new_id(), user, Ownership::Corporate, Platform::Ios, tx.time());
             let (id, udid) = (tx.new_id(), format!("UDID-{mail_id}"));
-            let enrolled = crate::fleet::registry::EnrolmentState::Enrolled;
-            let new = crate::fleet::registry::Enrolment::new(id, Channel::Apple, &udid, enrolled, tx.now());
-            device.enrolments.push(new);
-            lookup::claim(tx, lookup::MAIL_ID, mail_id, device.id)?;
-            tx.put(&device)?;
+            let enrolment = Box::new(Enrolment::new(id, Channel::Apple, &udid, EnrolmentState::Enrolled, tx.now()));
+            keeper::happen(tx, &mut device, Event::Begun { enrolment, personal: false })?;
+            let claim = Claim { mail_id: Some(mail_id.into()), ..Claim::default() };
+            keeper::happen(tx, &mut device, Event::Told(Box::new(claim)))?;
             Ok(device.id)
         }
     };

@@ -8,11 +8,9 @@ use crate::{
     fleet::{
         audit,
         enrol::{self, Claim},
-        queue::{Command, State, ending},
-        registry::{
-            Channel, Credential, Device, Enrolment, EnrolmentState, Life, Ownership, Platform, Standing, lookup, tries,
-            users,
-        },
+        keeper,
+        life::{Channel, Device, Enrolment, EnrolmentState, Event, Life, Managed, Ownership, Platform},
+        registry::{Credential, Standing, lookup, tries, users},
         settings,
     },
     http::Peer,
@@ -41,7 +39,7 @@ pub(super) struct Asker {
 
 /// An enrolment and its device.
 pub(super) struct Who {
-    pub(super) device: Device,
+    pub(super) device: Managed,
     pub(super) enrolment: EnrolmentId,
 }
 
@@ -109,7 +107,7 @@ fn by_certificate(
     let settled = bound
         .is_some_and(|e| e.state != EnrolmentState::Pending && e.renewed.as_ref().is_none_or(|c| c.sha256 != *shown));
     match device {
-        Some(device) if settled => Ok(Who { device, enrolment: credential.enrolment }),
+        Some(device) if settled => Ok(Who { device: keeper::load(tx, device)?, enrolment: credential.enrolment }),
         _ => Ok(begin(tx, shown, user, request)?),
     }
 }
@@ -120,42 +118,15 @@ fn begin(tx: &mut Tx<'_>, shown: &Fingerprint, user: Option<&User>, request: &Re
     if let Some(user) = user {
         users::note(tx, Channel::Activesync, &device.user, &user.login)?;
     }
-    if enrol::complete(tx, &mut device, enrolment, shown)? {
-        open_after_wipe(tx, &mut device)?;
-        for former in device.enrolments.clone().iter().filter(|e| !e.is_live()) {
-            ending::hand_over(tx, &mut device, former.id)?;
-        }
-        tx.put(&device)?;
-    }
+    enrol::complete(tx, &mut device, enrolment, shown)?;
     Ok(Who { device, enrolment })
-}
-
-/// A wipe that has ended shuts out what was there. An invitation is an administrator's word, and what comes of it begins anew.
-fn open_after_wipe(tx: &mut Tx<'_>, device: &mut Device) -> Result<()> {
-    let Some(id) = device.mail_shut else { return Ok(()) };
-    let gone = |c: &Command| !device.enrolment(c.enrolment).is_some_and(Enrolment::is_live);
-    let over = tx.get::<Command>(id)?.is_none_or(|c| match c.state {
-        State::Confirmed | State::Presumed => true,
-        // It failed since the enrolment that carried it was ended.
-        State::Failed | State::Expired => gone(&c),
-        _ => false,
-    });
-    if over {
-        device.mail_shut = None;
-    }
-    Ok(())
 }
 
 fn claim(request: &Request) -> Claim {
     Claim {
         identity: request.device_id.to_string(),
-        platform: platform(&request.device_type),
-        serial: None,
-        name: None,
-        model: None,
-        os_version: None,
-        mail_id: None,
-        hardware_id: None,
+        platform: Some(platform(&request.device_type)),
+        ..Claim::default()
     }
 }
 
@@ -197,7 +168,7 @@ fn by_login(tx: &mut Tx<'_>, asker: &Asker, user: &User, request: &Request) -> J
         _ => None,
     };
     match ground {
-        None => Ok(Who { device, enrolment: id }),
+        None => Ok(Who { device: keeper::load(tx, device)?, enrolment: id }),
         Some(_) if !asker.proved => Err(Denial::Refused(Refusal::NoLogin)),
         Some(_) if !asker.asked => Err(Denial::Refused(Refusal::WrongName)),
         Some(ground) => {
@@ -217,21 +188,22 @@ fn unknown(tx: &mut Tx<'_>, user: &User, request: &Request) -> Result<Who> {
     let claim = claim(request);
     let id: EnrolmentId = tx.new_id();
     let mut device = match join(tx, user, &claim.identity, id)? {
-        Some(device) => device,
+        Some(device) => keeper::load(tx, device)?,
         None => {
             let ownership = match settings::text(tx, "eas.unknown_ownership")?.as_deref() {
                 Some("personal") => Ownership::Personal,
                 _ => Ownership::Corporate,
             };
-            Device::new(tx.new_id(), &user.name, ownership, claim.platform, tx.now())
+            let platform = claim.platform.unwrap_or(Platform::Other);
+            Managed::new(tx.new_id(), &user.name, ownership, platform, tx.time())
         }
     };
     let new = Enrolment::new(id, Channel::Activesync, &claim.identity, state, tx.now());
-    device.enrolments.push(Enrolment { last_seen: Some(tx.now()), ..new });
+    let enrolment = Box::new(Enrolment { last_seen: Some(tx.now()), ..new });
+    keeper::happen(tx, &mut device, Event::Begun { enrolment, personal: false })?;
     lookup::claim(tx, Channel::Activesync.as_str(), &claim.identity, device.id)?;
     users::join(tx, &device)?;
     users::note(tx, Channel::Activesync, &device.user, &user.login)?;
-    tx.put(&device)?;
     let detail = format!("device {}, by password", device.id);
     audit::Event::of("device", "enrolment.complete", id)
         .on(device.id)

@@ -14,7 +14,9 @@ use crate::{
             self, Claim,
             invitation::{self, WrongCode},
         },
-        registry::{Channel, Credential, Platform, Standing, users},
+        keeper,
+        life::{Channel, Event, Platform},
+        registry::{Credential, Standing, users},
     },
     http::{
         Peer,
@@ -233,10 +235,8 @@ async fn first(
     let spend = move |tx: &mut Tx<'_>| {
         let credential = enrol::spend(tx, invitation.id, &key, certificate, der)?;
         let (mut device, enrolment) = enrol::bind(tx, &credential.certificate.sha256, &claim)?;
-        if let Some(mine) = device.enrolment_mut(enrolment) {
-            mine.channel_state.insert(provision::POLL.into(), poll.to_string());
-            tx.put(&device)?;
-        }
+        let told = Event::Noted { enrolment, name: provision::POLL, value: Some(poll.to_string()) };
+        keeper::happen(tx, &mut device, told)?;
         users::note(tx, Channel::Omadm, &credential.user, typed.trim())?;
         Ok(credential)
     };
@@ -256,13 +256,13 @@ fn claim(context: &DeviceContext) -> Option<Claim> {
     let phone = context.device_type.as_deref().is_some_and(|kind| kind.eq_ignore_ascii_case("WindowsPhone"));
     Some(Claim {
         identity: context.device_id.clone().filter(|name| name.len() <= 128)?,
-        platform: if phone { Platform::WindowsPhone } else { Platform::Windows },
+        platform: Some(if phone { Platform::WindowsPhone } else { Platform::Windows }),
         serial: context.serial.clone(),
         name: context.device_name.clone(),
         model: context.model.clone(),
         os_version: context.os_version.clone(),
-        mail_id: None,
         hardware_id: context.hw_dev_id.clone(),
+        ..Claim::default()
     })
 }
 
@@ -385,7 +385,7 @@ mod tests {
     fn a_device_without_a_name_is_none() {
         assert!(claim(&DeviceContext::default()).is_none());
         let named = DeviceContext { device_id: Some("A1".into()), ..DeviceContext::default() };
-        assert_eq!(claim(&named).map(|c| c.platform), Some(Platform::Windows));
+        assert_eq!(claim(&named).and_then(|c| c.platform), Some(Platform::Windows));
         let long = DeviceContext { device_id: Some("A".repeat(129)), ..DeviceContext::default() };
         assert!(claim(&long).is_none());
     }

@@ -8,8 +8,9 @@ use super::{
 use crate::{
     error::Result,
     fleet::{
-        queue::{self, Act, Action, Command, Outcome, Scope},
-        registry::{Device, Platform},
+        keeper,
+        life::{Act, Action, Command, Device, Event, Managed, Outcome, Platform, Scope},
+        queue,
     },
     store::Tx,
 };
@@ -33,7 +34,7 @@ const FACTS: usize = 0;
 const SCHEDULE: usize = 1;
 
 /// Turns a command, as far as it has come, into operations.
-pub(super) fn prepare(tx: &mut Tx<'_>, device: &mut Device, command: &Command) -> Result<Prepared> {
+pub(super) fn prepare(tx: &mut Tx<'_>, device: &mut Managed, command: &Command) -> Result<Prepared> {
     let one = |op: Op| Prepared::Go(vec![op.into()]);
     let name = op(command.id, 0);
     Ok(match &command.act {
@@ -66,7 +67,7 @@ fn told_schedule(device: &Device, command: &Command) -> Option<u32> {
 /// What the answers to a command's operations mean. True where the command goes on with another message of this session.
 pub(super) fn file(
     tx: &mut Tx<'_>,
-    device: &mut Device,
+    device: &mut Managed,
     command: &Command,
     answers: &BTreeMap<usize, Answer>,
 ) -> Result<bool> {
@@ -99,24 +100,21 @@ pub(super) fn file(
 }
 
 /// Takes over what the device told. Facts that it does not tell are no failure, but a session that broke is: it is asked again.
-fn synced(tx: &mut Tx<'_>, device: &mut Device, command: &Command, answers: &BTreeMap<usize, Answer>) -> Result<()> {
+fn synced(tx: &mut Tx<'_>, device: &mut Managed, command: &Command, answers: &BTreeMap<usize, Answer>) -> Result<()> {
     let Some(told) = answers.get(&FACTS) else { return Ok(()) };
     facts::learn(tx, device, &told.values)?;
     if told.lost == Some(Loss::Silent) {
         return Ok(());
     }
-    let now = tx.now();
-    device.asked = Some(tx.steady());
+    keeper::happen(tx, device, Event::FactsTold)?;
+    let enrolment = command.enrolment;
+    keeper::happen(tx, device, Event::Heard(enrolment))?;
     let minutes = provision::poll(tx)?;
-    let answered = answers.get(&SCHEDULE).is_some_and(|answer| answer.code.is_some());
-    if let Some(mine) = device.enrolment_mut(command.enrolment) {
-        mine.last_seen = Some(now);
-        // One that the device refused is not sent again and again.
-        if answered {
-            mine.channel_state.insert(provision::POLL.into(), minutes.to_string());
-        }
+    // One that the device refused is not sent again and again.
+    if answers.get(&SCHEDULE).is_some_and(|answer| answer.code.is_some()) {
+        let value = Some(minutes.to_string());
+        keeper::happen(tx, device, Event::Noted { enrolment, name: provision::POLL, value })?;
     }
-    tx.put(device)?;
     let outcome = Outcome::Done { kind: "status", detail: "answered".into() };
     queue::settle(tx, device, command.enrolment, command.id, outcome)?;
     Ok(())
@@ -125,7 +123,7 @@ fn synced(tx: &mut Tx<'_>, device: &mut Device, command: &Command, answers: &BTr
 /// An operation that can never go out.
 pub(super) fn unsendable(
     tx: &mut Tx<'_>,
-    device: &mut Device,
+    device: &mut Managed,
     command: &Command,
     index: usize,
     why: &str,

@@ -5,7 +5,8 @@ use crate::{
     error::Result,
     fleet::{
         enrol::{self, Claim},
-        registry::Device,
+        keeper,
+        life::{Event, Managed},
     },
     store::Tx,
 };
@@ -28,35 +29,17 @@ pub(super) fn nodes() -> Vec<String> {
 }
 
 /// What ./DevInfo of the first message says. Mostly it is known, and nothing is written.
-pub(super) fn dev_info(tx: &mut Tx<'_>, device: &mut Device, info: &BTreeMap<String, String>) -> Result<()> {
-    let model = info.get("Mod").filter(|model| device.model.as_deref() != Some(model.trim()));
-    let maker = info.get("Man").filter(|maker| device.facts.get("manufacturer") != Some(*maker));
-    let language = info.get("Lang").filter(|language| device.facts.get("language") != Some(*language));
-    if model.is_none() && maker.is_none() && language.is_none() {
-        return Ok(());
-    }
-    let claim = Claim { model: model.cloned(), ..nothing(device) };
-    enrol::describe(tx, device, &claim)?;
-    fact(device, "manufacturer", maker);
-    fact(device, "language", language);
-    Ok(tx.put(device)?)
-}
-
-fn nothing(device: &Device) -> Claim {
-    Claim {
-        identity: String::new(),
-        platform: device.platform,
-        serial: None,
-        name: None,
-        model: None,
-        os_version: None,
-        mail_id: None,
-        hardware_id: None,
-    }
+pub(super) fn dev_info(tx: &mut Tx<'_>, device: &mut Managed, info: &BTreeMap<String, String>) -> Result<()> {
+    let told = |name: &str| info.get(name).cloned();
+    let facts = [("manufacturer", told("Man")), ("language", told("Lang"))];
+    let facts = facts.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+    let claim = Claim { model: told("Mod"), facts, ..Claim::default() };
+    keeper::happen(tx, device, Event::Told(Box::new(claim)))?;
+    Ok(())
 }
 
 /// What it answered when it was asked. The record is written.
-pub(super) fn learn(tx: &mut Tx<'_>, device: &mut Device, values: &[(String, String)]) -> Result<()> {
+pub(super) fn learn(tx: &mut Tx<'_>, device: &mut Managed, values: &[(String, String)]) -> Result<()> {
     let value =
         |node: &str| values.iter().find(|(uri, _)| uri.eq_ignore_ascii_case(node)).map(|(_, data)| data.clone());
     let claim = Claim {
@@ -65,21 +48,14 @@ pub(super) fn learn(tx: &mut Tx<'_>, device: &mut Device, values: &[(String, Str
         os_version: value(csp::SOFTWARE_VERSION),
         mail_id: value(&csp::exchange_id(PROVIDER_ID)),
         hardware_id: value(&csp::hardware_id(PROVIDER_ID)),
-        ..nothing(device)
+        facts: FACTS.into_iter().filter_map(|(node, name)| Some((name, fact(node, value(node)?)))).collect(),
+        ..Claim::default()
     };
-    enrol::describe(tx, device, &claim)?;
-    for (node, name) in FACTS {
-        let told = value(node);
-        // A number on the wire, a yes or no as Apple devices tell it.
-        let told = if node == csp::ENCRYPTION { told.map(|text| (text.trim() == "1").to_string()) } else { told };
-        fact(device, name, told.as_ref());
-    }
-    tx.put(device)?;
+    keeper::happen(tx, device, Event::Told(Box::new(claim)))?;
     enrol::adopt_mail(tx, device)
 }
 
-fn fact(device: &mut Device, name: &str, value: Option<&String>) {
-    if let Some(value) = value.filter(|value| value.len() <= 512) {
-        device.facts.insert(name.into(), value.trim().to_owned());
-    }
+/// A number on the wire, a yes or no as Apple devices tell it.
+fn fact(node: &str, told: String) -> String {
+    if node == csp::ENCRYPTION { (told.trim() == "1").to_string() } else { told }
 }

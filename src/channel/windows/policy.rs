@@ -7,12 +7,12 @@ use super::answers::{Answer, Loss, op};
 use crate::{
     error::Result,
     fleet::{
+        keeper,
+        life::{Command, Event, Fate, Managed},
         policies,
-        queue::{self, Act, Command},
-        registry::Device,
     },
     ids::EnrolmentId,
-    policy::{Applied, CspFormat, Outcome, Part, PartContent, PartId, Setting, Value, bounds},
+    policy::{CspFormat, Outcome, Part, PartContent, PartId, Setting, Value, bounds},
     store::Tx,
 };
 use lanyard_omadm::{
@@ -72,12 +72,10 @@ fn all(command: &Command) -> Vec<OnTheWay> {
     command.act.parts().iter().filter_map(|text| OnTheWay::parse(text)).collect()
 }
 
-fn save(tx: &mut Tx<'_>, command: &Command, parts: &[OnTheWay]) -> Result<()> {
-    let texts: Vec<String> = parts.iter().map(OnTheWay::print).collect();
-    if texts == command.act.parts() {
-        return Ok(());
-    }
-    queue::save(tx, &Command { act: Act::Policy { parts: texts }, ..command.clone() })
+fn save(tx: &mut Tx<'_>, device: &mut Managed, command: &Command, parts: &[OnTheWay]) -> Result<()> {
+    let parts = parts.iter().map(OnTheWay::print).collect();
+    keeper::happen(tx, device, Event::OnTheWay { command: command.id, parts })?;
+    Ok(())
 }
 
 /// The parts of a new command: as many of what is due as one message holds. The rest follows with the next command.
@@ -166,24 +164,20 @@ fn node_of(id: &PartId) -> Option<String> {
 }
 
 /// The operations that are next. What cannot be sent, or is no longer wanted, is done with here.
-pub(super) fn prepare(tx: &mut Tx<'_>, device: &mut Device, command: &Command) -> Result<Vec<Due>> {
+pub(super) fn prepare(tx: &mut Tx<'_>, device: &mut Managed, command: &Command) -> Result<Vec<Due>> {
     let (wanted, _) = policies::due(tx, device, command.enrolment)?;
-    let (mut parts, mut due, mut refused) = (all(command), Vec::new(), false);
+    let (mut parts, mut due) = (all(command), Vec::new());
     for (index, part) in parts.iter_mut().enumerate() {
         match prepare_part(&wanted, part, op(command.id, index)) {
             Ok(Some(op)) => due.push(op.into()),
             Ok(None) => {}
             Err(why) => {
-                record(tx, device, command.enrolment, part, Outcome::unsupported(&why));
+                record(tx, device, command.enrolment, part, Outcome::unsupported(&why))?;
                 part.next = Next::Nothing;
-                refused = true;
             }
         }
     }
-    if refused {
-        tx.put(device)?;
-    }
-    save(tx, command, &parts)?;
+    save(tx, device, command, &parts)?;
     Ok(due)
 }
 
@@ -224,7 +218,7 @@ fn prepare_part(
 /// What the answers say of the parts.
 pub(super) fn file(
     tx: &mut Tx<'_>,
-    device: &mut Device,
+    device: &mut Managed,
     command: &Command,
     answers: &BTreeMap<usize, Answer>,
 ) -> Result<()> {
@@ -235,16 +229,12 @@ pub(super) fn file(
         let node = wanted.get(&part.id).filter(|wanted| wanted.hash == part.hash).and_then(|w| Some((w, node(w)?)));
         let (next, outcome) = answered(part, answer, node.as_ref().map(|(part, node)| (*part, node)));
         if let Some(outcome) = outcome {
-            record(tx, device, command.enrolment, part, outcome);
+            record(tx, device, command.enrolment, part, outcome)?;
         }
         part.next = next;
     }
-    let now = tx.now();
-    if let Some(mine) = device.enrolment_mut(command.enrolment) {
-        mine.last_seen = Some(now);
-    }
-    tx.put(device)?;
-    save(tx, command, &parts)
+    keeper::happen(tx, device, Event::Heard(command.enrolment))?;
+    save(tx, device, command, &parts)
 }
 
 /// What is next for a part after this answer, and what became of it where that is known now.
@@ -293,36 +283,37 @@ fn in_force(part: &Part, node: &Node, code: u16, value: Option<&String>) -> Outc
     if met { Outcome::Enforced } else { Outcome::partly(&format!("in force is {value}")) }
 }
 
-/// Notes what became of a part. The record is the caller's to write.
-fn record(tx: &mut Tx<'_>, device: &mut Device, enrolment: EnrolmentId, part: &OnTheWay, outcome: Outcome) {
-    let at = tx.now().to_datetime();
-    let Some(applied) = device.enrolment_mut(enrolment).map(|mine| &mut mine.applied) else { return };
-    match (part.next, outcome) {
-        (Next::Delete, Outcome::Stuck(text) | Outcome::Unsupported(text)) => {
-            if let Some(kept) = applied.get_mut(&part.id) {
-                kept.outcome = Outcome::Stuck(text);
-            }
-        }
-        (Next::Delete, _) => drop(applied.remove(&part.id)),
-        (_, outcome) => drop(applied.insert(part.id.clone(), Applied { hash: part.hash.clone(), outcome, at })),
-    }
+/// Notes what became of a part.
+fn record(
+    tx: &mut Tx<'_>,
+    device: &mut Managed,
+    enrolment: EnrolmentId,
+    part: &OnTheWay,
+    outcome: Outcome,
+) -> Result<()> {
+    let fate = match (part.next, outcome) {
+        (Next::Delete, Outcome::Stuck(text) | Outcome::Unsupported(text)) => Fate::Stuck(text),
+        (Next::Delete, _) => Fate::Gone,
+        (_, outcome) => Fate::Sent { hash: part.hash.clone(), outcome },
+    };
+    keeper::happen(tx, device, Event::Part { enrolment, part: part.id.clone(), fate })?;
+    Ok(())
 }
 
 /// A part that can never go out.
 pub(super) fn unsendable(
     tx: &mut Tx<'_>,
-    device: &mut Device,
+    device: &mut Managed,
     command: &Command,
     index: usize,
     why: &str,
 ) -> Result<()> {
     let mut parts = all(command);
     if let Some(part) = parts.get_mut(index) {
-        record(tx, device, command.enrolment, part, Outcome::unsupported(why));
+        record(tx, device, command.enrolment, part, Outcome::unsupported(why))?;
         part.next = Next::Nothing;
-        tx.put(device)?;
     }
-    save(tx, command, &parts)
+    save(tx, device, command, &parts)
 }
 
 #[cfg(test)]

@@ -11,9 +11,10 @@ use crate::{
     channel::span,
     error::{Judged, Result},
     fleet::{
-        audit, enrol, policies,
-        queue::{self, Act, Action, Command, Outcome, State, Talk, ending},
-        registry::{Channel, Credential, Device, EnrolmentState, Life, Standing, presence::Idle, sights},
+        audit, enrol, keeper,
+        life::{Act, Action, Channel, Command, EnrolmentState, Event, Life, Managed, Outcome, State, Talk},
+        policies, queue,
+        registry::{Credential, Standing, presence::Idle, sights},
         wipe::stop,
     },
     ids::{CommandId, EnrolmentId, Fingerprint},
@@ -90,7 +91,8 @@ fn idle(server: &Server, said: &Said) -> Option<(Arc<Idle>, Answer)> {
 
 /// Files what the message says and takes what is next, in one call on the store.
 fn exchange(tx: &mut Tx<'_>, said: &Said) -> Judged<Answer, Standing> {
-    let (credential, mut device) = admit(tx, &said.shown, &said.message.header.source.uri)?;
+    let (credential, device) = admit(tx, &said.shown, &said.message.header.source.uri)?;
+    let mut device = keeper::load(tx, device)?;
     begin(tx, &mut device, &credential, &said.shown)?;
     let kept = tx.get::<Kept>(credential.enrolment)?;
     let was_kept = kept.is_some();
@@ -141,9 +143,9 @@ fn exchange(tx: &mut Tx<'_>, said: &Said) -> Judged<Answer, Standing> {
 }
 
 /// Whether the emergency stop is on and something that it is about has been sent to this enrolment.
-fn holds_back(tx: &mut Tx<'_>, device: &Device, enrolment: EnrolmentId) -> Result<bool> {
+fn holds_back(tx: &mut Tx<'_>, device: &Managed, enrolment: EnrolmentId) -> Result<bool> {
     let sent = |c: &Command| c.enrolment == enrolment && c.action().is_guarded() && c.state == State::Sent;
-    Ok(stop::is_on(tx)? && queue::open(tx, device, Channel::Omadm)?.iter().any(sent))
+    Ok(stop::is_on(tx)? && device.open_on(Channel::Omadm).into_iter().any(sent))
 }
 
 /// The first message of a session, as far as can be told.
@@ -162,26 +164,27 @@ fn keep(tx: &mut Tx<'_>, enrolment: EnrolmentId, kept: Option<(Session, Answers)
 }
 
 /// The first session completes an enrolment, and takes a renewed certificate into use.
-fn begin(tx: &mut Tx<'_>, device: &mut Device, credential: &Credential, shown: &Fingerprint) -> Result<()> {
-    let now = tx.now();
-    let Some(mine) = device.enrolment_mut(credential.enrolment) else { return Ok(()) };
+fn begin(tx: &mut Tx<'_>, device: &mut Managed, credential: &Credential, shown: &Fingerprint) -> Result<()> {
+    let Some(mine) = device.enrolment(credential.enrolment) else { return Ok(()) };
     let renewed = mine.renewed.as_ref().is_some_and(|certificate| certificate.sha256 == *shown);
     if mine.state == EnrolmentState::Pending || renewed {
-        mine.last_seen = Some(now);
+        keeper::happen(tx, device, Event::Heard(credential.enrolment))?;
         enrol::complete(tx, device, credential.enrolment, shown)?;
     }
     Ok(())
 }
 
 /// The device leaves: its user's doing, or proof that it was retired.
-fn left(tx: &mut Tx<'_>, device: &mut Device, credential: &Credential) -> Result<()> {
-    ending::left(tx, device, credential.enrolment, "unenrolled", "Alert 1226, unenrolment")
+fn left(tx: &mut Tx<'_>, device: &mut Managed, credential: &Credential) -> Result<()> {
+    let (enrolment, kind, detail) = (credential.enrolment, "unenrolled", "Alert 1226, unenrolment".to_string());
+    keeper::happen(tx, device, Event::Left { enrolment, kind, detail })?;
+    Ok(())
 }
 
 /// A device that is admitted, while its message is dealt with.
 struct Visit<'t, 's> {
     tx: &'t mut Tx<'s>,
-    device: Device,
+    device: Managed,
     credential: &'t Credential,
     shown: &'t Fingerprint,
     fresh: bool,
@@ -219,9 +222,9 @@ impl Visit<'_, '_> {
             if !complete {
                 break;
             }
-            let taken = match queue::take_next(self.tx, &self.device, enrolment, talk)? {
+            let taken = match queue::take_next(self.tx, &mut self.device, enrolment, talk)? {
                 Some(command) => Some(command),
-                None if self.ask_what_is_due()? => queue::take_next(self.tx, &self.device, enrolment, talk)?,
+                None if self.ask_what_is_due()? => queue::take_next(self.tx, &mut self.device, enrolment, talk)?,
                 None => None,
             };
             let Some(command) = taken.filter(|command| !done.contains(&command.id)) else { break };
@@ -258,30 +261,25 @@ impl Visit<'_, '_> {
         if self.device.life != Life::Enrolled {
             return Ok(false);
         }
-        let open = queue::open(self.tx, &self.device, Channel::Omadm)?;
-        let is_open = |action| open.iter().any(|command: &Command| command.action() == action);
-        let now = self.tx.steady();
+        let is_open = |action| self.device.find_open(Channel::Omadm, action).is_some();
         let told = enrolment.channel_state.get(provision::POLL).and_then(|minutes| minutes.parse().ok());
+        let now = self.tx.steady();
         let stale = self.device.asked.is_none_or(|at| at.plus(FACTS) <= now) || told != Some(provision::poll(self.tx)?);
         if stale && !is_open(Action::Sync) {
-            queue::ask_by_system(self.tx, &mut self.device, &enrolment, Act::Sync)?;
+            queue::ask_by_system(self.tx, &mut self.device, enrolment.id, Act::Sync)?;
             return Ok(true);
         }
         if is_open(Action::Policy) {
             return Ok(false);
         }
         let (wanted, todo) = policies::due(self.tx, &self.device, enrolment.id)?;
-        if !todo.forget.is_empty() {
-            if let Some(mine) = self.device.enrolment_mut(enrolment.id) {
-                mine.applied.retain(|id, _| !todo.forget.contains(id));
-            }
-            self.tx.put(&self.device)?;
-        }
+        let forgotten = Event::PartsForgotten { enrolment: enrolment.id, parts: todo.forget };
+        keeper::happen(self.tx, &mut self.device, forgotten)?;
         let parts = policy::begin(&wanted, &todo.install, &todo.remove);
         if parts.is_empty() {
             return Ok(false);
         }
-        queue::ask_by_system(self.tx, &mut self.device, &enrolment, Act::Policy { parts })?;
+        queue::ask_by_system(self.tx, &mut self.device, enrolment.id, Act::Policy { parts })?;
         Ok(true)
     }
 

@@ -1,45 +1,19 @@
 //! Who may come in: an administrator allows, blocks or quarantines an enrolment. Meant for mail, where nothing but the gateway's
 //! door can be shut; another channel's enrolment is blocked or allowed only when it is named.
 
+pub use crate::fleet::life::Access;
+
 use crate::{
     error::{Error, Result},
     fleet::{
         actor::Actor,
-        audit,
-        queue::{Action, Command},
-        registry::{Channel, Credential, Device, EnrolmentState, Life, lookup},
+        keeper,
+        life::{Action, Channel, Command, Enrolment, EnrolmentState, Event, Managed},
+        registry::Credential,
     },
     ids::EnrolmentId,
     store::Tx,
 };
-
-/// What is wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
-    /// Come in; frees one that was blocked, quarantined, retired or wiped.
-    Allow,
-    /// Stay out.
-    Block,
-    /// Wait at the door.
-    Quarantine,
-}
-
-impl Access {
-    fn state(self) -> EnrolmentState {
-        match self {
-            Self::Allow => EnrolmentState::Enrolled,
-            Self::Block => EnrolmentState::Blocked,
-            Self::Quarantine => EnrolmentState::Quarantined,
-        }
-    }
-    fn past(self) -> &'static str {
-        match self {
-            Self::Allow => "enrolment.allowed",
-            Self::Block => "enrolment.blocked",
-            Self::Quarantine => "enrolment.quarantined",
-        }
-    }
-}
 
 /// Sets the access of one enrolment, or of all of the device's mail enrolments.
 pub fn set(
@@ -49,8 +23,8 @@ pub fn set(
     only: Option<EnrolmentId>,
     access: Access,
     reason: &str,
-) -> Result<Device> {
-    let mut device = lookup::device(tx, device)?;
+) -> Result<Managed> {
+    let mut device = keeper::find(tx, device)?;
     let wanted: Vec<EnrolmentId> = match only {
         Some(id) => vec![device.enrolment(id).ok_or_else(|| Error::not_found("enrolment", id))?.id],
         None => device.enrolments.iter().filter(|e| e.channel == Channel::Activesync).map(|e| e.id).collect(),
@@ -61,60 +35,50 @@ pub fn set(
     }
     let others = wanted.iter().any(|id| device.enrolment(*id).is_some_and(|e| e.channel != Channel::Activesync));
     match (access, others) {
-        (Access::Allow, false) => refuse_under_wipe(tx, &device, Command::is_wipe_under_way)?,
+        (Access::Allow, false) => refuse_under_wipe(&device, |c| c.is_wipe_under_way())?,
         // To let it in is to let it hear of the wipe.
         (Access::Allow, true) => {}
         // Mail that is shut out is still told of a wipe; another channel's enrolment would not be.
-        (_, true) => refuse_under_wipe(tx, &device, |c| c.action() == Action::Wipe && !c.state.is_final())?,
+        (_, true) => refuse_under_wipe(&device, |c| c.action() == Action::Wipe && !c.state.is_final())?,
         (_, false) => {}
     }
-    let mut freed = false;
-    for id in wanted {
-        let Some(enrolment) = device.enrolment_mut(id) else { continue };
-        match (enrolment.state, access) {
-            (EnrolmentState::Revoked, _) => {
-                let text = "its certificate is revoked: it must enrol anew";
-                return Err(Error::refused("revoked", text));
-            }
-            (EnrolmentState::Retired | EnrolmentState::Wiped, Access::Allow)
-                if enrolment.channel == Channel::Activesync =>
-            {
-                for certificate in [&enrolment.certificate, &enrolment.renewed].into_iter().flatten() {
-                    let issued = tx.get::<Credential>(certificate.sha256)?;
-                    if issued.is_some_and(|credential| credential.revoked.is_some()) {
-                        let text = "its certificate is revoked: it must enrol anew";
-                        return Err(Error::refused("revoked", text));
-                    }
-                }
-                // It begins anew: what it acknowledged before proves nothing about what it gets from now on.
-                enrolment.channel_state.remove("provisioning");
-                enrolment.applied.clear();
-                freed = true;
-            }
-            (EnrolmentState::Retired | EnrolmentState::Wiped | EnrolmentState::Pending, _) => {
-                return Err(Error::refused("ended", "the enrolment has ended, or has not begun"));
-            }
-            _ => {}
-        }
-        enrolment.state = access.state();
-        audit::Event::of(&actor.id, access.past(), id).on(device.id).detail(reason).note(tx)?;
+    for enrolment in wanted.iter().filter_map(|id| device.enrolment(*id)) {
+        may_change(tx, enrolment, access)?;
     }
-    if access == Access::Allow && !others {
-        device.mail_shut = None;
-        if freed && matches!(device.life, Life::Retired | Life::Wiped) {
-            device.life = Life::Enrolled;
-        }
-    }
-    tx.put(&device)?;
+    let (by, reason) = (actor.id.clone(), reason.to_string());
+    keeper::happen(tx, &mut device, Event::Access { enrolments: wanted, access, by, reason })?;
     Ok(device)
 }
 
-/// A wipe that is open shuts mail, and must be heard of: both change when it is cancelled.
-fn refuse_under_wipe(tx: &mut Tx<'_>, device: &Device, which: impl Fn(&Command) -> bool) -> Result<()> {
-    for id in &device.open {
-        if let Some(wipe) = tx.get::<Command>(id)?.filter(&which) {
-            return Err(Error::refused("under_wipe", format!("a wipe is under way: cancel command {} first", wipe.id)));
+/// What has ended comes back through mail alone, and not under a certificate that is revoked.
+fn may_change(tx: &mut Tx<'_>, enrolment: &Enrolment, access: Access) -> Result<()> {
+    let revoked = || Err(Error::refused("revoked", "its certificate is revoked: it must enrol anew"));
+    match (enrolment.state, access) {
+        (EnrolmentState::Revoked, _) => revoked(),
+        (EnrolmentState::Retired | EnrolmentState::Wiped, Access::Allow)
+            if enrolment.channel == Channel::Activesync =>
+        {
+            for certificate in [&enrolment.certificate, &enrolment.renewed].into_iter().flatten() {
+                let issued = tx.get::<Credential>(certificate.sha256)?;
+                if issued.is_some_and(|credential| credential.revoked.is_some()) {
+                    return revoked();
+                }
+            }
+            Ok(())
         }
+        (EnrolmentState::Retired | EnrolmentState::Wiped | EnrolmentState::Pending, _) => {
+            Err(Error::refused("ended", "the enrolment has ended, or has not begun"))
+        }
+        (EnrolmentState::Enrolled | EnrolmentState::Blocked | EnrolmentState::Quarantined, _) => Ok(()),
     }
-    Ok(())
+}
+
+/// A wipe that is open shuts mail, and must be heard of: both change when it is cancelled.
+fn refuse_under_wipe(device: &Managed, which: impl Fn(&Command) -> bool) -> Result<()> {
+    match device.open().find(|command| which(command)) {
+        Some(wipe) => {
+            Err(Error::refused("under_wipe", format!("a wipe is under way: cancel command {} first", wipe.id)))
+        }
+        None => Ok(()),
+    }
 }

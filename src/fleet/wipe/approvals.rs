@@ -1,15 +1,16 @@
 //! What waits for a second person: held commands (all that one person asked for in an hour is one), lifting the stop, removing
 //! an administrator.
 
-use super::approve_command;
 use crate::{
     clock::{Steady, Timestamp},
     error::{Error, Result},
     fleet::{
         actor::Actor,
         admins::{self},
-        audit, notices,
-        queue::{self, Command, State, command::Hold, stop},
+        audit, keeper,
+        life::{Command, Event, State, Withdrawal, command::Hold},
+        notices,
+        queue::{self, stop},
     },
     ids::{ApprovalId, CommandId},
     store::{Kind, Record, Tx},
@@ -262,7 +263,7 @@ pub fn expire(tx: &mut Tx<'_>) -> Result<()> {
         if approval.asked > before {
             continue;
         }
-        end_held(tx, &approval, State::Expired)?;
+        end_held(tx, &approval, Withdrawal::Expired)?;
         tx.put(&Approval { stage: Stage::Expired, ..approval })?;
         tx.delete(&waiting)?;
         audit::Event::of("system", "approval.decided", waiting.approval).outcome("expired").note(tx)?;
@@ -270,11 +271,11 @@ pub fn expire(tx: &mut Tx<'_>) -> Result<()> {
     Ok(())
 }
 
-fn end_held(tx: &mut Tx<'_>, approval: &Approval, end: State) -> Result<()> {
-    for command in &approval.commands {
-        let mut command = queue::command(tx, *command)?;
-        if command.state == State::Held && command.hold == Some(Hold::Breaker) {
-            queue::ending::end(tx, &mut command, end, true)?;
+fn end_held(tx: &mut Tx<'_>, approval: &Approval, end: Withdrawal) -> Result<()> {
+    for id in &approval.commands {
+        let Some(mut device) = keeper::of_command(tx, *id)? else { continue };
+        if device.command(*id).is_some_and(|c| c.state == State::Held && c.hold == Some(Hold::Breaker)) {
+            keeper::happen(tx, &mut device, Event::Withdrawn { command: *id, end, open_mail: true, told: None })?;
         }
     }
     Ok(())
@@ -287,7 +288,7 @@ pub(crate) fn close_if_empty(tx: &mut Tx<'_>, actor: &Actor, id: ApprovalId) -> 
         return Ok(());
     }
     for command in &approval.commands {
-        if queue::command(tx, *command)?.state == State::Held {
+        if queue::find(tx, *command)?.state == State::Held {
             return Ok(());
         }
     }
@@ -326,7 +327,9 @@ pub fn approve(tx: &mut Tx<'_>, actor: &Actor, id: ApprovalId) -> Result<Approva
         }
         Subject::Commands => {
             for command in &approval.commands {
-                approve_command(tx, *command)?;
+                if let Some(mut device) = keeper::of_command(tx, *command)? {
+                    keeper::happen(tx, &mut device, Event::Approved(*command))?;
+                }
             }
         }
         Subject::StopOff => stop::lift(tx, &actor.id)?,
@@ -342,6 +345,6 @@ pub fn approve(tx: &mut Tx<'_>, actor: &Actor, id: ApprovalId) -> Result<Approva
 /// Says no; who asked may take it back so. All its held commands are cancelled, in one act.
 pub fn reject(tx: &mut Tx<'_>, actor: &Actor, id: ApprovalId) -> Result<Approval> {
     let approval = waiting(tx, id)?;
-    end_held(tx, &approval, State::Cancelled)?;
+    end_held(tx, &approval, Withdrawal::Cancelled)?;
     decide(tx, actor, approval, Stage::Rejected)
 }

@@ -10,9 +10,9 @@ use crate::{
     fleet::{
         actor::Actor,
         admins::LOCAL,
-        audit,
-        queue::{self, Command, State, command::Hold},
-        registry::Device,
+        audit, keeper,
+        life::{Command, Device, Event, State, command::Hold},
+        queue,
     },
     store::{Checked, Tx},
 };
@@ -33,7 +33,7 @@ pub fn accept(tx: &mut Tx<'_>, checked: &Checked, commit: u64) -> Result<usize> 
         let Some(last) = page.last() else { break };
         after = Some(last.id.to_string());
         for command in page {
-            held += usize::from(hold(tx, command)?);
+            held += usize::from(hold(tx, &command)?);
         }
     }
     tx.count_anew::<Device>()?;
@@ -50,19 +50,20 @@ pub fn accept(tx: &mut Tx<'_>, checked: &Checked, commit: u64) -> Result<usize> 
     Ok(held)
 }
 
-fn hold(tx: &mut Tx<'_>, mut command: Command) -> Result<bool> {
+fn hold(tx: &mut Tx<'_>, command: &Command) -> Result<bool> {
     let unsent = match command.state {
         State::Queued | State::NotNow => true,
         State::Held => command.hold == Some(Hold::Delay),
         _ => false,
     };
-    if !unsent || command.asked_by == queue::SYSTEM {
+    if !unsent || queue::is_systems(command) {
         return Ok(false);
     }
-    (command.state, command.hold, command.release_at) = (State::Held, Some(Hold::Breaker), None);
+    // Without its device it can never leave.
+    let Some(mut device) = keeper::of_command(tx, command.id)? else { return Ok(false) };
     let asker = person(&command.asked_by, &command.requested_by);
-    command.approval = Some(approvals::hold(tx, &asker, command.id, "the store was taken back to an older state")?);
-    queue::save(tx, &command)?;
+    let approval = approvals::hold(tx, &asker, command.id, "the store was taken back to an older state")?;
+    keeper::happen(tx, &mut device, Event::Suspended { command: command.id, approval })?;
     Ok(true)
 }
 

@@ -7,8 +7,9 @@ use crate::{
     error::{Error, Result},
     fleet::{
         actor::Actor,
-        audit,
-        queue::{self, State, stop, timers::Unsent},
+        keeper::{self, timers::Unsent},
+        life::{Event, Withdrawal},
+        queue::stop,
     },
     store::Tx,
 };
@@ -26,13 +27,10 @@ pub fn set(tx: &mut Tx<'_>, actor: &Actor, cancel_all: bool) -> Result<(Stop, us
     if cancel_all {
         let mut approvals = BTreeSet::new();
         for unsent in tx.all::<Unsent>("")? {
-            let mut command = queue::command(tx, unsent.command)?;
-            queue::ending::end(tx, &mut command, State::Cancelled, true)?;
-            audit::Event::of(&actor.id, "command.cancelled", command.id)
-                .on(command.device)
-                .detail("emergency stop")
-                .note(tx)?;
-            approvals.extend(command.approval);
+            let Some(mut device) = keeper::of_command(tx, unsent.command)? else { continue };
+            approvals.extend(device.command(unsent.command).and_then(|command| command.approval));
+            let (end, told) = (Withdrawal::Cancelled, Some((actor.id.clone(), "emergency stop")));
+            keeper::happen(tx, &mut device, Event::Withdrawn { command: unsent.command, end, open_mail: true, told })?;
             cancelled += 1;
         }
         for approval in approvals {

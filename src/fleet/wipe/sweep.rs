@@ -1,11 +1,10 @@
 //! What the passing of time does: undo windows end, commands expire, devices are woken again.
 
-use super::release;
 use crate::{
     error::Result,
     fleet::{
-        audit,
-        queue::{self, Command, State, command::Hold, ending, timers},
+        keeper::{self, timers},
+        life::Event,
     },
     ids::DeviceId,
     store::Tx,
@@ -21,30 +20,15 @@ pub struct Wake {
 /// Does what is due by now: releases, expires, and says whom to wake. Many due: call again until none comes back.
 pub fn sweep(tx: &mut Tx<'_>) -> Result<(Vec<Wake>, bool)> {
     let mut wakes = Vec::new();
-    let (now, steady) = (tx.now(), tx.steady());
     let (due, more) = timers::due(tx)?;
     for timer in &due {
-        let Some(mut command) = tx.get::<Command>(timer.command)? else {
+        let Some(mut device) = keeper::of_command(tx, timer.command)? else {
             tx.delete(timer)?;
             continue;
         };
-        let expired = command.expires.is_some_and(|at| at <= now);
-        if expired && command.state != State::Sent {
-            ending::end(tx, &mut command, State::Expired, true)?;
-            audit::Event::of("system", "command.expired", command.id).on(command.device).note(tx)?;
-            continue;
+        if keeper::happen(tx, &mut device, Event::Due(timer.command))? {
+            wakes.push(Wake { device: device.id });
         }
-        if command.hold == Some(Hold::Delay) && command.release_at.is_some_and(|at| at <= steady) {
-            release(tx, &mut command)?;
-        }
-        if timers::wakes(&mut command, steady) {
-            wakes.push(Wake { device: command.device });
-        }
-        if expired {
-            // Sent: it may be done already, so it ends only when it is answered.
-            command.expires = None;
-        }
-        queue::save(tx, &command)?;
     }
     wakes.dedup();
     Ok((wakes, more))

@@ -53,7 +53,7 @@ pub async fn evidence_beats_every_end(fixture: Fixture) {
     take(&fixture, device.id, Talk::Fresh).await.unwrap();
     assert_eq!(settle(&fixture, device.id, wipe.id, failed()).await.unwrap().state, State::Failed);
     let late = settle(&fixture, device.id, wipe.id, done()).await.unwrap();
-    assert_eq!((late.state, late.error), (State::Confirmed, None));
+    assert_eq!((late.state, &late.error), (State::Confirmed, &None));
     assert_eq!(fixture.again(device.id).await.life, Life::Wiped);
 }
 
@@ -119,8 +119,8 @@ pub async fn a_wipe_goes_on_by_the_next_enrolment_or_fails(fixture: Fixture) {
     let wipe = fixture.wipe(&local, device.id, Scope::Full).await.unwrap();
     let leave = |id: DeviceId, enrolment: EnrolmentId| {
         fixture.store.run(move |tx| {
-            let mut device = lookup::by_id(tx, id)?;
-            queue::ending::left(tx, &mut device, enrolment, "checkout", "CheckOut")
+            let mut device = keeper::by_id(tx, id)?;
+            crate::fixture::left(tx, &mut device, enrolment)
         })
     };
     leave(device.id, device.enrolments[0].id).await.unwrap();
@@ -128,7 +128,7 @@ pub async fn a_wipe_goes_on_by_the_next_enrolment_or_fails(fixture: Fixture) {
     assert_eq!((carried.state, carried.channel), (State::Queued, Channel::Activesync));
     leave(device.id, device.enrolments[1].id).await.unwrap();
     let lost = fixture.command(wipe.id).await;
-    assert_eq!((lost.state, lost.error.unwrap().code.as_str()), (State::Failed, "device_left"));
+    assert_eq!((lost.state, lost.error.as_ref().unwrap().code.as_str()), (State::Failed, "device_left"));
 }
 
 pub async fn a_checkout_confirms_a_retire(fixture: Fixture) {
@@ -138,8 +138,8 @@ pub async fn a_checkout_confirms_a_retire(fixture: Fixture) {
     take(&fixture, device.id, Talk::Fresh).await.unwrap();
     let (id, enrolment) = (device.id, device.enrolments[0].id);
     let leave = move |tx: &mut Tx<'_>| {
-        let mut device = lookup::by_id(tx, id)?;
-        queue::ending::left(tx, &mut device, enrolment, "checkout", "CheckOut")
+        let mut device = keeper::by_id(tx, id)?;
+        crate::fixture::left(tx, &mut device, enrolment)
     };
     fixture.store.run(leave).await.unwrap();
     let ended = fixture.command(retire.id).await;

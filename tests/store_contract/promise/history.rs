@@ -115,9 +115,9 @@ pub async fn what_the_server_asked_by_itself_is_kept_for_a_time_of_its_own(fixtu
     fixture.store.run(keep).await.unwrap();
     let device = fixture.device("u1", &[Channel::Apple]).await.id;
     let facts = move |tx: &mut Tx<'_>| {
-        let mut device = lookup::by_id(tx, device)?;
-        let enrolment = device.enrolments[0].clone();
-        queue::ask_by_system(tx, &mut device, &enrolment, Act::Sync)
+        let mut device = keeper::by_id(tx, device)?;
+        let enrolment = device.enrolments[0].id;
+        queue::ask_by_system(tx, &mut device, enrolment, Act::Sync)
     };
     let facts = fixture.store.run(facts).await.unwrap().id;
     take(&fixture, device, Talk::Fresh).await.unwrap();

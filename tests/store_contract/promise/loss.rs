@@ -33,9 +33,9 @@ pub async fn an_accepted_loss_begins_with_the_stop_on_and_all_that_is_unsent_hel
     take(&fixture, devices[2], Talk::Fresh).await.unwrap();
     let enrolled = devices[3];
     let facts = move |tx: &mut Tx<'_>| {
-        let mut device = lookup::by_id(tx, enrolled)?;
-        let enrolment = device.enrolments[0].clone();
-        queue::ask_by_system(tx, &mut device, &enrolment, Act::Sync)
+        let mut device = keeper::by_id(tx, enrolled)?;
+        let enrolment = device.enrolments[0].id;
+        queue::ask_by_system(tx, &mut device, enrolment, Act::Sync)
     };
     let facts = fixture.store.run(facts).await.unwrap();
     let restart = ask(&fixture, devices[4], Act::Restart).await;

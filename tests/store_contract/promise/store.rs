@@ -73,8 +73,9 @@ pub async fn nothing_leaves_before_its_commit(fixture: Fixture) {
     let (store, id) = (fixture.store.clone(), device.id);
     let handing = tokio::spawn(async move {
         let take = move |tx: &mut Tx<'_>| {
-            let device = lookup::by_id(tx, id)?;
-            queue::take_next(tx, &device, device.enrolments[0].id, Talk::Fresh)
+            let mut device = keeper::by_id(tx, id)?;
+            let enrolment = device.enrolments[0].id;
+            queue::take_next(tx, &mut device, enrolment, Talk::Fresh)
         };
         store.run(take).await.unwrap()
     });
@@ -250,9 +251,8 @@ pub async fn devices_are_counted_as_they_are_written(fixture: Fixture) {
         groups::set(tx, &local, "y z", &mac.to_string(), true)?;
         let former = lookup::by_id(tx, mac)?;
         groups::set(tx, &local, "x", &mac.to_string(), false)?;
-        let mut changed = lookup::by_id(tx, mac)?;
-        changed.groups.clear();
-        tx.put(&changed)?;
+        let mut changed = keeper::by_id(tx, mac)?;
+        crate::fixture::happen(tx, &mut changed, Event::Grouped { group: "y z".into(), inside: false })?;
         tx.put(&former)?;
         groups::set(tx, &local, "x", &phone.to_string(), true)?;
         counts(tx)
@@ -265,9 +265,9 @@ pub async fn devices_are_counted_as_they_are_written(fixture: Fixture) {
     assert_eq!(kept().await, want(&names.each_ref().map(|name| (name.as_str(), 1))));
     // One whose enrolments have all ended is managed no more, and one that goes is none.
     let ends = move |tx: &mut Tx<'_>| {
-        let mut device = lookup::by_id(tx, mac)?;
-        device.enrolments.iter_mut().for_each(|e| e.end(EnrolmentState::Retired));
-        tx.put(&device)?;
+        let mut device = keeper::by_id(tx, mac)?;
+        let (by, reason) = ("local".to_string(), String::new());
+        crate::fixture::happen(tx, &mut device, Event::Revoked { only: None, by, reason })?;
         let gone = lookup::by_id(tx, phone)?;
         Ok(tx.delete(&gone)?)
     };

@@ -10,7 +10,7 @@ use lanyard::{
         actor::Actor,
         admins::{self},
         enrol::{self, access, invitation},
-        groups,
+        groups, keeper,
         queue::{self, Act, Command, Outcome, Scope, State, Talk},
         registry::{Channel, Device, EnrolmentState, Life, Ownership, Standing, lookup},
         wipe::{self, approvals, stop},
@@ -66,7 +66,7 @@ async fn begun(
 
 async fn completed(fixture: &Fixture, device: DeviceId, enrolment: EnrolmentId, sha256: Fingerprint) {
     let complete = move |tx: &mut Tx<'_>| {
-        let mut device = lookup::by_id(tx, device)?;
+        let mut device = keeper::by_id(tx, device)?;
         enrol::complete(tx, &mut device, enrolment, &sha256)
     };
     assert!(fixture.store.run(complete).await.unwrap());
@@ -251,7 +251,7 @@ pub async fn a_device_that_turns_personal_is_not_erased(fixture: Fixture) {
     let full = fixture.wipe(&local, device, Scope::Full).await.unwrap();
     begun(&fixture, Channel::Apple, Ownership::Personal, claim("UDID-1")).await;
     let ended = fixture.command(full.id).await;
-    assert_eq!((ended.state, ended.error.unwrap().code.as_str()), (State::Failed, "personal"));
+    assert_eq!((ended.state, ended.error.as_ref().unwrap().code.as_str()), (State::Failed, "personal"));
     assert_eq!(take(&fixture, device, Talk::Fresh).await.map(|c| c.action()), None);
     assert_eq!(code(fixture.wipe(&local, device, Scope::Full).await), "personal");
 }
@@ -261,25 +261,23 @@ pub async fn a_mail_device_brings_along_what_it_was(fixture: Fixture) {
     let found = fixture.store.run(|tx| lookup::claimants(tx, "activesync", "MAIL1")).await.unwrap();
     let (mail, local) = (found[0].id, fixture.local().await);
     completed(&fixture, mail, enrolment, sha256).await;
-    let wipe = fixture.wipe(&local, mail, Scope::Selective).await.unwrap();
+    let wipe = fixture.wipe(&local, mail, Scope::Selective).await.unwrap().id;
     let prepare = move |tx: &mut Tx<'_>| {
-        wipe::cancel(tx, &local, wipe.id, false)?;
+        wipe::cancel(tx, &local, wipe, false)?;
         groups::create(tx, &local, "ward")?;
         groups::set(tx, &local, "ward", &mail.to_string(), true)
     };
     fixture.store.run(prepare).await.unwrap();
     let (phone, ..) = enrolled(&fixture, Channel::Apple, ANN, claim("UDID-1")).await;
     let tell = move |tx: &mut Tx<'_>| {
-        let mut device = lookup::by_id(tx, phone)?;
-        device.mail_id = Some("MAIL1".into());
-        enrol::adopt_mail(tx, &mut device)?;
+        let device = crate::fixture::tells_mail_id(tx, phone, "MAIL1")?;
         Ok((groups::members(tx, "ward", None, 100)?, queue::timers::of_device(tx, &device)?))
     };
     let (members, commands) = fixture.store.run(tell).await.unwrap();
     assert_eq!(members, [phone]);
-    assert_eq!(commands.iter().map(|c| c.id).collect::<BTreeSet<_>>(), BTreeSet::from([wipe.id]));
+    assert_eq!(commands.iter().map(|c| c.id).collect::<BTreeSet<_>>(), BTreeSet::from([wipe]));
     let record: Device = fixture.again(phone).await;
-    assert_eq!((record.ownership, record.mail_shut), (Ownership::Personal, Some(wipe.id)), "shut as it was");
+    assert_eq!((record.ownership, record.mail_shut), (Ownership::Personal, Some(wipe)), "shut as it was");
 }
 
 pub async fn a_wiped_pcs_old_certificate_stays_ended_when_it_is_back(fixture: Fixture) {
@@ -305,7 +303,7 @@ pub async fn nothing_guarded_passes_the_breaker_by(fixture: Fixture) {
     for act in [Act::Wipe { scope: Scope::Selective, pin: None }, Act::Lock { pin: None }] {
         let (id, local, action) = (device.id, local.clone(), act.action());
         let ask = move |tx: &mut Tx<'_>| {
-            let mut device = lookup::by_id(tx, id)?;
+            let mut device = keeper::by_id(tx, id)?;
             queue::ask(tx, &local, &mut device, act, &able)
         };
         assert!(fixture.store.run(ask).await.is_err(), "{action:?}");
@@ -348,10 +346,8 @@ pub async fn an_unknown_mail_app_says_nothing_of_a_managed_phone(fixture: Fixtur
     let phone = enrol::Claim { mail_id: Some("MAIL1".into()), ..claim("UDID-1") };
     let (device, ..) = enrolled(&fixture, Channel::Apple, ANN, phone).await;
     let adopt = move |tx: &mut Tx<'_>| {
-        let mut mail = crate::fixture::device(tx, "MAIL1", &[Channel::Activesync], Ownership::Personal)?;
-        (mail.user, mail.enrolments[0].certificate) = (ANN.into(), None);
-        tx.put(&mail)?;
-        let mut device = lookup::by_id(tx, device)?;
+        crate::fixture::owned_by(tx, ANN, "MAIL1", &[Channel::Activesync], Ownership::Personal)?;
+        let mut device = keeper::by_id(tx, device)?;
         enrol::adopt_mail(tx, &mut device)
     };
     fixture.store.run(adopt).await.unwrap();
@@ -387,8 +383,8 @@ pub async fn a_sent_full_wipe_is_not_handed_to_mail_once_the_phone_is_personal(f
     take(&fixture, device, Talk::Fresh).await.unwrap();
     begun(&fixture, Channel::Apple, Ownership::Personal, claim("UDID-1")).await;
     let leave = move |tx: &mut Tx<'_>| {
-        let mut device = lookup::by_id(tx, device)?;
-        queue::ending::left(tx, &mut device, old, "checkout", "CheckOut")
+        let mut device = keeper::by_id(tx, device)?;
+        crate::fixture::left(tx, &mut device, old)
     };
     fixture.store.run(leave).await.unwrap();
     assert_eq!(fixture.command(full.id).await.state, State::Failed);

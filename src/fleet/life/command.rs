@@ -1,11 +1,14 @@
 //! A command as it is kept.
 
-use super::act::{Act, Action, Scope};
+use super::{
+    act::{Act, Action, Scope},
+    device::Channel,
+    kept::Kept,
+};
 use crate::{
     clock::{Steady, Timestamp},
-    fleet::registry::{Channel, Enrolment},
     ids::{ApprovalId, CommandId, DeviceId, EnrolmentId, packed},
-    store::{Kind, Record, Tx},
+    store::{Kind, Record},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -83,10 +86,13 @@ pub struct Failure {
     pub text: String,
 }
 
-/// See the module.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// One thing to be done once on one device. Where it stands changes by events on its device alone ([`super::Managed::on`]).
+pub type Command = Kept<CommandFields>;
+
+/// See [`Command`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs)]
-pub struct Command {
+pub struct CommandFields {
     pub id: CommandId,
     pub device: DeviceId,
     pub channel: Channel,
@@ -126,6 +132,10 @@ pub struct Command {
     pub ended: Option<Steady>,
 }
 
+/// Who asks what the server asks by itself: facts and policies. Its commands are no entries of the audit log, which is of people's
+/// acts and of devices' answers to them; a fleet's change of policy would drown those.
+pub(crate) const SYSTEM: &str = "system";
+
 /// What this file keeps in the store.
 pub(crate) const KINDS: [Kind; 2] = [Kind::of::<Command>(), Kind::of::<OfDevice>()];
 
@@ -135,22 +145,25 @@ impl Record for Command {
         self.id.to_string()
     }
     fn lean(&self) -> Option<Self> {
-        let mut lean = Self { id: CommandId::NONE, ..self.clone() };
-        for evidence in lean.evidence.iter_mut().filter(|e| e.enrolment == self.enrolment) {
+        let mut lean = self.clone();
+        let fields = lean.write();
+        fields.id = CommandId::NONE;
+        for evidence in fields.evidence.iter_mut().filter(|e| e.enrolment == self.enrolment) {
             evidence.enrolment = EnrolmentId::NONE;
         }
         if self.requested_by == self.asked_by {
-            lean.requested_by.clear();
+            fields.requested_by.clear();
         }
         Some(lean)
     }
     fn whole(mut self, rest: &str) -> Option<Self> {
-        self.id = rest.parse().ok()?;
-        for evidence in self.evidence.iter_mut().filter(|e| e.enrolment == EnrolmentId::NONE) {
-            evidence.enrolment = self.enrolment;
+        let fields = self.write();
+        fields.id = rest.parse().ok()?;
+        for evidence in fields.evidence.iter_mut().filter(|e| e.enrolment == EnrolmentId::NONE) {
+            evidence.enrolment = fields.enrolment;
         }
-        if self.requested_by.is_empty() {
-            self.requested_by.clone_from(&self.asked_by);
+        if fields.requested_by.is_empty() {
+            fields.requested_by.clone_from(&fields.asked_by);
         }
         Some(self)
     }
@@ -182,38 +195,7 @@ impl Record for OfDevice {
     }
 }
 
-impl Command {
-    /// A queued command on this enrolment, asked for by nobody yet.
-    pub fn new(tx: &mut Tx<'_>, device: DeviceId, carrier: &Enrolment, act: Act) -> Self {
-        Self {
-            id: tx.new_id(),
-            device,
-            channel: carrier.channel,
-            enrolment: carrier.id,
-            act,
-            state: State::Queued,
-            hold: None,
-            reason: String::new(),
-            asked_by: String::new(),
-            requested_by: String::new(),
-            approval: None,
-            created: tx.now(),
-            asked: tx.steady(),
-            release_at: None,
-            delay: 0,
-            sent: None,
-            finished: None,
-            expires: None,
-            evidence: Vec::new(),
-            error: None,
-            wake_at: None,
-            wakes: 0,
-            step: 0,
-            put_off: None,
-            ended: None,
-        }
-    }
-
+impl CommandFields {
     /// What kind of act it is.
     pub fn action(&self) -> Action {
         self.act.action()

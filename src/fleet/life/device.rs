@@ -1,5 +1,6 @@
 //! A device and its enrolments, as they are kept and as the API shows them.
 
+use super::kept::Kept;
 use crate::{
     clock::{Steady, Timestamp},
     error::Result,
@@ -115,7 +116,7 @@ pub struct Certificate {
 }
 
 /// The binding of a device to a user, a channel and a certificate.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Enrolment {
     /// Its id.
     pub id: EnrolmentId,
@@ -183,10 +184,13 @@ pub struct Push {
 /// Users of one Mac that are kept. A Mac says who they are, so there must be an end.
 pub const MAC_USERS: usize = 64;
 
-/// One phone, tablet or PC.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// One phone, tablet or PC. What it is, and what becomes of it, changes by events alone ([`super::Managed::on`]).
+pub type Device = Kept<DeviceFields>;
+
+/// See [`Device`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs)]
-pub struct Device {
+pub struct DeviceFields {
     pub id: DeviceId,
     pub user: String,
     pub ownership: Ownership,
@@ -287,9 +291,9 @@ impl FromStr for Census {
     }
 }
 
-impl Device {
-    /// A new record.
-    pub fn new(id: DeviceId, user: &str, ownership: Ownership, platform: Platform, now: Timestamp) -> Self {
+impl DeviceFields {
+    /// A new one, without an enrolment yet.
+    pub(super) fn new(id: DeviceId, user: &str, ownership: Ownership, platform: Platform, now: Timestamp) -> Self {
         Self {
             id,
             user: user.into(),
@@ -319,7 +323,7 @@ impl Device {
     }
 
     /// One of its enrolments, to change it.
-    pub fn enrolment_mut(&mut self, id: EnrolmentId) -> Option<&mut Enrolment> {
+    pub(super) fn enrolment_mut(&mut self, id: EnrolmentId) -> Option<&mut Enrolment> {
         self.enrolments.iter_mut().find(|e| e.id == id)
     }
 
@@ -381,7 +385,7 @@ impl Enrolment {
     }
 
     /// It binds no more. Its users cannot be reached by it either.
-    pub fn end(&mut self, state: EnrolmentState) {
+    pub(super) fn end(&mut self, state: EnrolmentState) {
         self.state = state;
         for user in self.users.values_mut() {
             user.push = None;
@@ -390,7 +394,7 @@ impl Enrolment {
 
     /// Takes over what a Mac says of one of its users. What is in place for them stays. Of more than [`MAC_USERS`] the one that was
     /// not heard for longest makes room.
-    pub fn note_user(&mut self, id: &str, name: Option<String>, push: Push, now: Timestamp) {
+    pub(super) fn note_user(&mut self, id: &str, name: Option<String>, push: Push, now: Timestamp) {
         if !self.users.contains_key(id) && self.users.len() >= MAC_USERS {
             let longest = self.users.iter().min_by_key(|(_, user)| user.last_seen).map(|(id, _)| id.clone());
             longest.and_then(|id| self.users.remove(&id));

@@ -1,22 +1,17 @@
 //! What becomes due by the passing of time: undo windows that end, commands that expire, wakes to repeat. One index, one sweep.
 
-use super::{
-    Command, State,
-    command::{Hold, OfDevice},
-};
 use crate::{
     clock::{Steady, Timestamp},
     error::{Error, Result},
-    fleet::registry::Device,
+    fleet::life::{
+        Command, Device, State,
+        command::{Hold, OfDevice},
+    },
     ids::CommandId,
     store::{Kind, Record, Time, Tx},
 };
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
 
-/// A wake is repeated so long after the one before until the command is sent; pushes get lost as well.
-const WAKES: [Duration; 4] =
-    [Duration::from_secs(10), Duration::from_secs(60), Duration::from_secs(600), Duration::from_secs(3600)];
 /// Timers handled in one call at most.
 const SWEEP: usize = 200;
 
@@ -123,17 +118,6 @@ pub(in crate::fleet) fn due(tx: &mut Tx<'_>) -> Result<(Vec<Timer>, bool)> {
     }
     let more = due.len() >= SWEEP;
     Ok((due, more))
-}
-
-/// Whether its device is to be woken now; then the next time is set.
-pub(in crate::fleet) fn wakes(command: &mut Command, steady: Steady) -> bool {
-    let due = command.wake_at.is_some_and(|at| at <= steady);
-    if due {
-        let pause = WAKES.get(command.wakes as usize).or(WAKES.last()).copied().unwrap_or_default();
-        command.wakes = command.wakes.saturating_add(1);
-        command.wake_at = Some(steady.plus(pause));
-    }
-    due
 }
 
 /// All commands of a device, ended ones too, oldest first.

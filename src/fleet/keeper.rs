@@ -1,0 +1,109 @@
+//! Loads a device with its commands, lets events happen to it, and writes what came of them: the value, and what follows elsewhere, in
+//! the caller's transaction.
+
+pub mod timers;
+
+use crate::{
+    error::Result,
+    fleet::{
+        audit,
+        life::{Command, Device, Effect, Event, Managed, effect::Named},
+        notices,
+        registry::{credential, lookup, tries},
+    },
+    ids::{CommandId, DeviceId, EnrolmentId},
+    store::Tx,
+};
+
+/// Answers about what was never sent that are noted in an hour, of one enrolment.
+const UNASKED: usize = 10;
+
+/// The device as it is kept, with its commands.
+pub fn load(tx: &mut Tx<'_>, device: Device) -> Result<Managed> {
+    let commands = tx.get_many::<Command>(Managed::needs(&device))?;
+    Ok(Managed::of(device, commands.into_iter().flatten()))
+}
+
+/// The device of this id, with its commands.
+pub fn by_id(tx: &mut Tx<'_>, id: DeviceId) -> Result<Managed> {
+    let device = lookup::by_id(tx, id)?;
+    load(tx, device)
+}
+
+/// The device of this id, serial or name in a protocol, with its commands; refused where several fit.
+pub fn find(tx: &mut Tx<'_>, wanted: &str) -> Result<Managed> {
+    let device = lookup::device(tx, wanted)?;
+    load(tx, device)
+}
+
+/// The device of a command, with it. None where one of the two is no more: after an accepted loss there may be such.
+pub fn of_command(tx: &mut Tx<'_>, id: CommandId) -> Result<Option<Managed>> {
+    let Some(command) = tx.get::<Command>(id)? else { return Ok(None) };
+    let Some(device) = tx.get::<Device>(command.device)? else { return Ok(None) };
+    let mut managed = load(tx, device)?;
+    managed.know(command);
+    Ok(Some(managed))
+}
+
+/// Lets something happen to a device. All of it is written. True where the device is to be woken.
+pub fn happen(tx: &mut Tx<'_>, managed: &mut Managed, event: Event) -> Result<bool> {
+    let time = tx.time();
+    let mut wake = false;
+    let effects = managed.happen(event, time);
+    let id = managed.id;
+    save(tx, managed)?;
+    for effect in effects {
+        match effect {
+            Effect::Note(event) => event.note(tx)?,
+            Effect::WipeEnded(command, end) => notices::tell(tx, "wipe.ended", command, end.as_str())?,
+            Effect::Revoke(certificate, pause) => credential::revoke_after(tx, &certificate, pause)?,
+            Effect::Name(named, name) => lookup::claim(tx, kind(named), &name, id)?,
+            Effect::Wake => wake = true,
+            Effect::Unasked(enrolment, command) => {
+                note_unasked(tx, enrolment, command, &format!("enrolment {enrolment}"))?;
+            }
+        }
+    }
+    Ok(wake)
+}
+
+fn kind(named: Named) -> &'static str {
+    match named {
+        Named::Serial => lookup::SERIAL,
+        Named::Name => lookup::NAMED,
+        Named::MailId => lookup::MAIL_ID,
+        Named::Hardware => lookup::HARDWARE,
+    }
+}
+
+fn save(tx: &mut Tx<'_>, managed: &mut Managed) -> Result<()> {
+    let changed = managed.take_changed();
+    for command in changed.commands.iter().filter_map(|id| managed.command(*id)) {
+        let before = tx.get::<Command>(command.id)?;
+        timers::reset(tx, before.as_ref(), command)?;
+        if before.is_none_or(|before| (before.state, before.enrolment) != (command.state, command.enrolment)) {
+            tell(command);
+        }
+        tx.put(command)?;
+    }
+    if changed.device {
+        tx.put(managed.device())?;
+    }
+    Ok(())
+}
+
+/// A step of a command, for the log, by ids alone: whose device it is and why it was asked for are no business of the log's. It counts
+/// with the commit of its batch, and where that fails a line says so.
+fn tell(command: &Command) {
+    let (id, device, enrolment, state) = (command.id, command.device, command.enrolment, command.state);
+    tracing::debug!(command = %id, %device, %enrolment, action = command.action().as_str(), state = state.as_str(), "command");
+}
+
+/// Notes an answer about something that was never sent. A device that says so without end must not write the log full.
+pub fn note_unasked(tx: &mut Tx<'_>, enrolment: EnrolmentId, subject: impl ToString, detail: &str) -> Result<()> {
+    match tries::within(tx, &format!("unasked {enrolment}"), UNASKED)? {
+        Some(tries) => tries.count(tx)?,
+        None => return Ok(()),
+    }
+    audit::Event::of("device", "answer.unasked", subject).by(enrolment).outcome("ignored").detail(detail).note(tx)
+}

@@ -1,0 +1,208 @@
+//! What is asked of a device, until it leaves for it: held, in its undo window, queued; or withdrawn before.
+
+use super::{
+    By, Command, Effect, Managed, Order, Terms, Withdrawal,
+    act::{Act, Scope},
+    command::{CommandFields, Hold, SYSTEM, State},
+    ended::End,
+    kept::Kept,
+};
+use crate::{
+    clock::Steady,
+    fleet::audit,
+    ids::{ApprovalId, CommandId},
+    store::Time,
+};
+use std::time::Duration;
+
+/// A wake is repeated so long after the one before until the command is sent; pushes get lost as well.
+const WAKES: [Duration; 4] =
+    [Duration::from_secs(10), Duration::from_secs(60), Duration::from_secs(600), Duration::from_secs(3600)];
+
+impl Managed {
+    pub(super) fn asked(&mut self, order: Order, time: Time, effects: &mut Vec<Effect>) {
+        let held = order.held;
+        let mut command = Kept::new(new(order, self.id, time));
+        let fields = command.write();
+        match held {
+            Some(approval) => {
+                (fields.state, fields.hold, fields.approval) = (State::Held, Some(Hold::Breaker), Some(approval));
+            }
+            None if fields.asked_by == SYSTEM => {}
+            None => self.pass(fields, time, effects),
+        }
+        self.write().open.push(command.id);
+        if command.asked_by != SYSTEM {
+            let outcome = if command.state == State::Held { "held" } else { "ok" };
+            let action = format!("{}.asked", command.action().as_str());
+            let event = audit::Event::of(&command.asked_by, &action, command.id);
+            effects.push(Effect::Note(event.on(self.id).outcome(outcome).detail(&command.reason)));
+        }
+        self.put(command);
+    }
+
+    /// A held wipe goes its way when somebody asks for it whom nothing hinders: who asked first, once the hour has room, or another.
+    pub(super) fn asked_again(&mut self, id: CommandId, over: Option<Terms>, time: Time, effects: &mut Vec<Effect>) {
+        let Some(mut command) = self.lift(id) else { return };
+        let fields = command.write();
+        fields.approval = None;
+        if let Some(terms) = over {
+            (fields.asked_by, fields.requested_by) = (terms.id, terms.name);
+            (fields.reason, fields.delay, fields.expires) = (terms.reason, terms.delay, terms.expires);
+            if let Act::Wipe { pin, .. } = &mut fields.act {
+                *pin = terms.pin;
+            }
+            let event = audit::Event::of(&fields.asked_by, "wipe.asked", id);
+            effects.push(Effect::Note(event.on(self.id).detail(&fields.reason)));
+        }
+        self.pass(fields, time, effects);
+        self.put(command);
+    }
+
+    /// A second person agreed: the undo window, where there is one, begins now.
+    pub(super) fn approved(&mut self, id: CommandId, time: Time, effects: &mut Vec<Effect>) {
+        let Some(mut command) = self.lift(id) else { return };
+        if command.hold != Some(Hold::Breaker) || command.state != State::Held {
+            self.commands.push(command);
+            return;
+        }
+        let overtaken = |c: &Command| c.wipes(Scope::Full) && c.is_wipe_under_way();
+        if command.wipes(Scope::Selective) && self.open().any(overtaken) {
+            self.end(command, End::of(State::Cancelled), time, effects);
+            let event = audit::Event::of(SYSTEM, "command.cancelled", id);
+            effects.push(Effect::Note(event.on(self.id).detail("a full wipe is under way")));
+            return;
+        }
+        let fields = command.write();
+        // Its time was to begin with the asking, and begins with the approval.
+        let waited = time.steady.since(fields.asked);
+        fields.expires = fields.expires.map(|expires| expires.plus(waited));
+        self.pass(fields, time, effects);
+        self.put(command);
+    }
+
+    pub(super) fn withdrawn(
+        &mut self,
+        id: CommandId,
+        end: Withdrawal,
+        open_mail: bool,
+        told: Option<(String, &'static str)>,
+        time: Time,
+        effects: &mut Vec<Effect>,
+    ) {
+        let unsent = |c: &Command| matches!(c.state, State::Held | State::Queued | State::NotNow);
+        if !self.command(id).is_some_and(unsent) {
+            return;
+        }
+        let Some(command) = self.lift(id) else { return };
+        self.end(command, End { open_mail, ..End::of(end.state()) }, time, effects);
+        if let Some((by, why)) = told {
+            effects.push(Effect::Note(audit::Event::of(&by, "command.cancelled", id).on(self.id).detail(why)));
+        }
+    }
+
+    pub(super) fn suspended(&mut self, id: CommandId, approval: ApprovalId) {
+        self.change(id, |command| {
+            (command.state, command.hold, command.release_at) = (State::Held, Some(Hold::Breaker), None);
+            command.approval = Some(approval);
+        });
+    }
+
+    /// What time does: undo windows end, commands expire, devices are woken again.
+    pub(super) fn due(&mut self, id: CommandId, time: Time, effects: &mut Vec<Effect>) {
+        let Some(mut command) = self.lift(id) else { return };
+        let expired = command.expires.is_some_and(|at| at <= time.now);
+        if expired && command.state != State::Sent {
+            self.end(command, End { open_mail: true, ..End::of(State::Expired) }, time, effects);
+            effects.push(Effect::Note(audit::Event::of(SYSTEM, "command.expired", id).on(self.id)));
+            return;
+        }
+        let fields = command.write();
+        if fields.hold == Some(Hold::Delay) && fields.release_at.is_some_and(|at| at <= time.steady) {
+            self.to_queue(fields, time);
+            let event = audit::Event::of(SYSTEM, "command.released", id);
+            effects.push(Effect::Note(event.on(self.id).detail("its undo window ended")));
+        }
+        if wakes(fields, time.steady) {
+            effects.push(Effect::Wake);
+        }
+        if expired {
+            // Sent: it may be done already, so it ends only when it is answered.
+            fields.expires = None;
+        }
+        self.put(command);
+    }
+
+    /// Past the breaker: into the undo window where there is one, else to the queue. Mail closes at once. A full wipe replaces a
+    /// selective one that has not left yet, and follows one that has. The command is not among the device's meanwhile.
+    fn pass(&mut self, command: &mut CommandFields, time: Time, effects: &mut Vec<Effect>) {
+        if command.wipes(Scope::Full) {
+            let replaced = |c: &&Command| c.is_wipe_under_way() && c.state != State::Sent;
+            let replaced: Vec<CommandId> = self.open().filter(replaced).map(|c| c.id).collect();
+            for id in replaced {
+                let Some(selective) = self.lift(id) else { continue };
+                self.end(selective, End { open_mail: true, ..End::of(State::Cancelled) }, time, effects);
+                let event = audit::Event::of(&command.asked_by, "command.cancelled", id);
+                effects.push(Effect::Note(event.on(self.id).detail("replaced by a full wipe")));
+            }
+        }
+        if command.delay > 0 {
+            (command.state, command.hold) = (State::Held, Some(Hold::Delay));
+            command.release_at = Some(time.steady.plus(Duration::from_secs(command.delay)));
+            self.under(command);
+        } else {
+            self.to_queue(command, time);
+        }
+    }
+
+    fn to_queue(&mut self, command: &mut CommandFields, time: Time) {
+        (command.state, command.hold, command.release_at) = (State::Queued, None, None);
+        command.wake_at = Some(time.steady);
+        self.under(command);
+    }
+}
+
+/// Whether the device is to be woken now; then the next time is set.
+fn wakes(command: &mut CommandFields, steady: Steady) -> bool {
+    let due = command.wake_at.is_some_and(|at| at <= steady);
+    if due {
+        let pause = WAKES.get(command.wakes as usize).or(WAKES.last()).copied().unwrap_or_default();
+        command.wakes = command.wakes.saturating_add(1);
+        command.wake_at = Some(steady.plus(pause));
+    }
+    due
+}
+
+fn new(order: Order, device: crate::ids::DeviceId, time: Time) -> CommandFields {
+    let (asked_by, requested_by) = match order.by {
+        By::System => (SYSTEM.to_string(), SYSTEM.to_string()),
+        By::Person { id, name } => (id, name),
+    };
+    CommandFields {
+        id: order.id,
+        device,
+        channel: order.channel,
+        enrolment: order.enrolment,
+        act: order.act,
+        state: State::Queued,
+        hold: None,
+        reason: order.reason,
+        asked_by,
+        requested_by,
+        approval: None,
+        created: time.now,
+        asked: time.steady,
+        release_at: None,
+        delay: order.delay,
+        sent: None,
+        finished: None,
+        expires: order.expires,
+        evidence: Vec::new(),
+        error: None,
+        wake_at: None,
+        wakes: 0,
+        step: 0,
+        put_off: None,
+        ended: None,
+    }
+}

@@ -1,0 +1,257 @@
+//! How a command ends, and what its end does to the device; how an enrolment ends, and what becomes of what it carried.
+
+use super::{
+    Command, Effect, Managed, Outcome,
+    act::{Act, Action, Scope},
+    command::{CommandFields, Failure, SYSTEM, State},
+    device::{Certificate, Channel, Enrolment, EnrolmentState, Life, Ownership},
+};
+use crate::{
+    fleet::audit,
+    ids::{CommandId, EnrolmentId, Fingerprint},
+    store::Time,
+};
+use std::time::Duration;
+
+/// An iPhone that acknowledged its RemoveProfile gets so long for its CheckOut.
+const CHECKOUT: Duration = Duration::from_secs(600);
+
+/// How a command ends.
+pub(super) struct End {
+    pub(super) state: State,
+    /// What a wipe shut is opened again.
+    pub(super) open_mail: bool,
+    /// Why it failed: a code of ours, and words.
+    pub(super) error: Option<(&'static str, &'static str)>,
+}
+
+impl End {
+    pub(super) fn of(state: State) -> Self {
+        Self { state, open_mail: false, error: None }
+    }
+}
+
+/// Both certificates of an enrolment, in use and just renewed.
+pub(super) fn certificates(enrolment: &Enrolment) -> impl Iterator<Item = Fingerprint> + use<> {
+    let both: [Option<&Certificate>; 2] = [enrolment.certificate.as_ref(), enrolment.renewed.as_ref()];
+    both.map(|certificate| certificate.map(|c| c.sha256)).into_iter().flatten()
+}
+
+pub(super) fn revoke(certificates: impl IntoIterator<Item = Fingerprint>, effects: &mut Vec<Effect>) {
+    effects.extend(certificates.into_iter().map(|certificate| Effect::Revoke(certificate, Duration::ZERO)));
+}
+
+impl Managed {
+    /// Ends a command that was [lifted](Managed::lift).
+    pub(super) fn end(&mut self, mut command: Command, end: End, time: Time, effects: &mut Vec<Effect>) {
+        let fields = command.write();
+        // What was presumed and is proved now has had its effect.
+        let had_ended = matches!(fields.state, State::Confirmed | State::Presumed);
+        (fields.state, fields.hold) = (end.state, None);
+        (fields.finished, fields.ended) = (Some(time.now), Some(time.steady));
+        if let Some((code, text)) = end.error {
+            fields.error = Some(Failure { code: code.into(), text: text.into() });
+        }
+        if matches!(end.state, State::Confirmed | State::Acknowledged) {
+            fields.error = None;
+        }
+        // What became of each part stands with the enrolment. One that ended otherwise may still be answered.
+        if let (State::Acknowledged, Act::Policy { parts }) = (end.state, &mut fields.act) {
+            parts.clear();
+        }
+        let id = fields.id;
+        self.write().open.retain(|open| *open != id);
+        if command.action() == Action::Wipe {
+            match end.state {
+                State::Confirmed | State::Presumed if !had_ended => self.wiped(&command, time, effects),
+                State::Confirmed | State::Presumed => {}
+                _ => self.not_wiped(id, end.open_mail),
+            }
+        }
+        self.put(command);
+    }
+
+    /// A wipe came to nothing: the device is as it was, or under the wipe that this one stood before. Mail stays shut unless the
+    /// administrator took the wipe back.
+    fn not_wiped(&mut self, id: CommandId, open_mail: bool) {
+        if self.wipe != Some(id) {
+            return;
+        }
+        if matches!(self.life, Life::Wiping | Life::Retiring) {
+            self.write().life = Life::Enrolled;
+        }
+        if !self.under_first() && open_mail && self.mail_shut == Some(id) {
+            self.write().mail_shut = None;
+        }
+    }
+
+    /// Puts the device under the first wipe that is under way. False: there is none.
+    pub(super) fn under_first(&mut self) -> bool {
+        let first = self.open().find(|command| command.is_wipe_under_way()).cloned();
+        if let Some(wipe) = &first {
+            self.under(wipe);
+        }
+        first.is_some()
+    }
+
+    /// The device is under this command, where it is a wipe: mail is shut, and once the undo window is over the device's state says so.
+    pub(super) fn under(&mut self, wipe: &CommandFields) {
+        let Some(scope) = wipe.scope() else { return };
+        let device = self.write();
+        (device.wipe, device.mail_shut) = (Some(wipe.id), Some(wipe.id));
+        if wipe.state != State::Held {
+            device.life = if scope == Scope::Full { Life::Wiping } else { Life::Retiring };
+        }
+    }
+
+    /// The device was wiped: all its enrolments end, those too that joined it meanwhile.
+    fn wiped(&mut self, command: &Command, time: Time, effects: &mut Vec<Effect>) {
+        let full = command.scope() == Some(Scope::Full);
+        let (life, state) =
+            if full { (Life::Wiped, EnrolmentState::Wiped) } else { (Life::Retired, EnrolmentState::Retired) };
+        let carrier = command.enrolment;
+        if !self.enrolment(carrier).is_some_and(Enrolment::is_live) {
+            // Evidence of the past about a device that is back: it ends the command and nothing else.
+            return;
+        }
+        // Who proves a wipe by enrolling anew goes on.
+        let witness = command.evidence.last().map(|e| e.enrolment).filter(|witness| *witness != carrier);
+        let device = self.write();
+        (device.life, device.wipe) = (life, Some(command.id));
+        // By this wipe, and no more by one that was to follow it.
+        device.mail_shut = device.mail_shut.map(|_| command.id);
+        let later = if full { Duration::ZERO } else { CHECKOUT };
+        for enrolment in device.enrolments.iter_mut().filter(|e| e.is_live() && witness != Some(e.id)) {
+            enrolment.end(state);
+            let pause =
+                if enrolment.id == carrier && enrolment.channel == Channel::Apple { later } else { Duration::ZERO };
+            // A mail client whose wipe is acknowledged may ask for the answer again; a PC reports once more after unenrolment.
+            let keep = enrolment.id == carrier && enrolment.channel != Channel::Apple;
+            if !keep {
+                effects.extend(certificates(enrolment).map(|certificate| Effect::Revoke(certificate, pause)));
+            }
+        }
+        // What else was open can no longer be done, save by the witness.
+        for id in std::mem::take(&mut self.write().open) {
+            let Some(mut other) = self.lift(id) else { continue };
+            if other.state.is_final() {
+                self.commands.push(other);
+                continue;
+            }
+            if Some(other.enrolment) == witness {
+                self.write().open.push(id);
+                self.commands.push(other);
+                continue;
+            }
+            let wipe = other.action() == Action::Wipe;
+            let fields = other.write();
+            fields.state = if wipe { State::Failed } else { State::Cancelled };
+            (fields.finished, fields.ended) = (Some(time.now), Some(time.steady));
+            let text = if full { "the device was wiped" } else { "the device was retired" };
+            fields.error = Some(Failure { code: "device_gone".into(), text: text.into() });
+            self.put(other);
+        }
+    }
+
+    /// An enrolment ended by the device's own word. A wipe that it carried ends with it or goes on by another enrolment; the rest is
+    /// cancelled.
+    pub(super) fn left(
+        &mut self,
+        enrolment: EnrolmentId,
+        kind: &'static str,
+        detail: &str,
+        time: Time,
+        effects: &mut Vec<Effect>,
+    ) {
+        if self.enrolment(enrolment).is_none() {
+            return;
+        }
+        let proved = |c: &&Command| c.enrolment == enrolment && c.wipes(Scope::Selective) && c.sent.is_some();
+        // Evidence that comes after the end (the Acknowledged was first) is kept as well.
+        let last = self.wipe.and_then(|id| self.command(id)).filter(proved).map(|c| c.id);
+        let mut retires: Vec<CommandId> = self.open().filter(proved).map(|c| c.id).collect();
+        retires.extend(last.filter(|last| !retires.contains(last)));
+        for id in retires {
+            let outcome = Outcome::Done { kind, detail: detail.into() };
+            self.answered(enrolment, id, outcome, time, effects);
+        }
+        if let Some(gone) = self.write().enrolment_mut(enrolment) {
+            if gone.is_live() {
+                gone.end(EnrolmentState::Retired);
+            }
+            revoke(certificates(gone), effects);
+        }
+        effects.push(Effect::Note(audit::Event::of("device", "enrolment.left", enrolment).on(self.id).detail(kind)));
+        self.hand_over(enrolment, time, effects);
+        if self.life == Life::Enrolled && self.live().next().is_none() {
+            self.write().life = Life::Retired;
+        }
+    }
+
+    pub(super) fn revoked(
+        &mut self,
+        only: Option<EnrolmentId>,
+        by: &str,
+        reason: &str,
+        time: Time,
+        effects: &mut Vec<Effect>,
+    ) {
+        let mut ended = Vec::new();
+        let device = self.write();
+        for enrolment in device.enrolments.iter_mut().filter(|e| e.is_live() && only.is_none_or(|id| id == e.id)) {
+            enrolment.end(EnrolmentState::Revoked);
+            revoke(certificates(enrolment), effects);
+            ended.push(enrolment.id);
+        }
+        for id in ended {
+            let event = audit::Event::of(by, "enrolment.revoked", id);
+            effects.push(Effect::Note(event.on(self.id).detail(reason)));
+            self.hand_over(id, time, effects);
+        }
+    }
+
+    /// What an ended enrolment carried: an open wipe goes to the next strongest enrolment, or fails and says so.
+    pub(super) fn hand_over(&mut self, gone: EnrolmentId, time: Time, effects: &mut Vec<Effect>) {
+        let heir = self.carrier().map(|e| (e.id, e.channel));
+        let carried: Vec<CommandId> = self.open().filter(|c| c.enrolment == gone).map(|c| c.id).collect();
+        for id in carried {
+            // What ended by the end of one before it is no more to be handed over.
+            let Some(command) = self.lift(id) else { continue };
+            if command.state.is_final() {
+                self.commands.push(command);
+                continue;
+            }
+            // What began as the organisation's device may be its user's own by now.
+            let may_go_on = !(command.wipes(Scope::Full) && self.ownership == Ownership::Personal);
+            match heir.filter(|_| command.action() == Action::Wipe && may_go_on) {
+                Some(heir) => self.inherit(command, heir, time, effects),
+                None => {
+                    let wipe = command.action() == Action::Wipe;
+                    let end = if wipe { State::Failed } else { State::Cancelled };
+                    let error = Some(("device_left", "the device left management before this reached it"));
+                    self.end(command, End { error, ..End::of(end) }, time, effects);
+                }
+            }
+        }
+    }
+
+    fn inherit(
+        &mut self,
+        mut command: Command,
+        (enrolment, channel): (EnrolmentId, Channel),
+        time: Time,
+        effects: &mut Vec<Effect>,
+    ) {
+        let fields = command.write();
+        let gone = std::mem::replace(&mut fields.enrolment, enrolment);
+        fields.channel = channel;
+        // It was sent to one that is gone, and not to this one: nothing follows from that any more.
+        if fields.state == State::Sent {
+            (fields.state, fields.sent, fields.step) = (State::Queued, None, 0);
+            fields.wake_at = Some(time.steady);
+        }
+        let event = audit::Event::of(SYSTEM, "wipe.handed_over", fields.id).on(self.id).outcome(channel.as_str());
+        effects.push(Effect::Note(event.detail(format!("from {gone} to {enrolment}"))));
+        self.put(command);
+    }
+}
