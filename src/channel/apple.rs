@@ -197,7 +197,7 @@ pub(super) fn admit(
         other => other,
     };
     if standing != Standing::Good {
-        identity::note_refusal(tx, &credential, standing.ground())?;
+        identity::note_refusal(tx, &credential, standing.into())?;
         return Err(Denial::Refused(standing));
     }
     Ok((credential, device))

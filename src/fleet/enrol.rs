@@ -12,7 +12,8 @@ use crate::{
     clock::Timestamp,
     error::{Error, Result},
     fleet::{
-        audit, groups,
+        audit::{self, By, Event, Proof},
+        groups,
         queue::{
             self, Command, Outcome, Scope, State,
             command::{Failure, OfDevice},
@@ -62,10 +63,8 @@ pub fn spend(
     invitation.spent = Some(Spent { key: key.into(), sha256: credential.certificate.sha256, at: tx.now() });
     tx.put(&invitation)?;
     tx.put(&credential)?;
-    audit::Event::of("device", "certificate.issued", credential.enrolment)
-        .by(credential.enrolment)
-        .detail(format!("invitation {id}"))
-        .note(tx)?;
+    let event = Event::CertificateIssued { enrolment: credential.enrolment, invitation: id };
+    audit::note(tx, By::Device, event)?;
     Ok(credential)
 }
 
@@ -99,7 +98,8 @@ pub fn renew(tx: &mut Tx<'_>, old: &Fingerprint, certificate: Certificate, der: 
     let credential = Credential { certificate, der, revoked: None, ..before };
     tx.put(&credential)?;
     tx.put(&device)?;
-    audit::Event::of("device", "certificate.renewed", credential.enrolment).on(device.id).note(tx)?;
+    let event = Event::CertificateRenewed { enrolment: credential.enrolment, device: device.id };
+    audit::note(tx, By::Device, event)?;
     Ok(credential)
 }
 
@@ -155,7 +155,8 @@ pub fn bind(tx: &mut Tx<'_>, sha256: &Fingerprint, claim: &Claim) -> Result<(Dev
     users::join(tx, &device)?;
     describe(tx, &mut device, claim)?;
     tx.put(&device)?;
-    audit::Event::of("device", "enrolment.begun", credential.enrolment).on(device.id).note(tx)?;
+    let event = Event::EnrolmentBegun { enrolment: credential.enrolment, device: device.id };
+    audit::note(tx, By::Device, event)?;
     Ok((device, credential.enrolment))
 }
 
@@ -197,12 +198,7 @@ fn join(tx: &mut Tx<'_>, credential: &Credential, claim: &Claim) -> Result<Optio
         match own {
             Some(device) => return Ok(Some(device)),
             None if strangers => {
-                let detail = "another user's device goes by the same name; nothing was joined";
-                audit::Event::of("device", "device.name_taken", credential.enrolment)
-                    .by(credential.enrolment)
-                    .outcome("noted")
-                    .detail(detail)
-                    .note(tx)?;
+                audit::note(tx, By::Device, Event::DeviceNameTaken { enrolment: credential.enrolment })?;
             }
             None => {}
         }
@@ -240,7 +236,8 @@ pub fn complete(tx: &mut Tx<'_>, device: &mut Device, enrolment: EnrolmentId, sh
                 }
             }
         }
-        audit::Event::of("device", "enrolment.complete", enrolment).on(device.id).note(tx)?;
+        let event = Event::EnrolmentComplete { enrolment, device: device.id, proof: Proof::Certificate };
+        audit::note(tx, By::Device, event)?;
     }
     for certificate in ended {
         credential::revoke(tx, &certificate)?;
@@ -340,7 +337,8 @@ pub fn revoke(
         credential::revoke(tx, &certificate)?;
     }
     for id in ended {
-        audit::Event::of(actor, "enrolment.revoked", id).on(device.id).detail(reason).note(tx)?;
+        let event = Event::EnrolmentRevoked { enrolment: id, device: device.id, reason: reason.into() };
+        audit::note(tx, By::Admin(actor.into()), event)?;
         queue::ending::hand_over(tx, &mut device, id)?;
     }
     tx.put(&device)?;
@@ -365,10 +363,8 @@ pub fn adopt_mail(tx: &mut Tx<'_>, device: &mut Device) -> Result<()> {
                 }
             }
             lookup::claim(tx, Channel::Activesync.as_str(), &enrolment.identity, device.id)?;
-            audit::Event::of("system", "enrolment.joined", enrolment.id)
-                .on(device.id)
-                .detail(format!("device {} joins {}", other.id, device.id))
-                .note(tx)?;
+            let event = Event::EnrolmentJoined { enrolment: enrolment.id, device: device.id, former: other.id };
+            audit::note(tx, By::System, event)?;
         }
         device.enrolments.extend(other.enrolments.iter().cloned());
         // What shut its mail keeps it shut, what it was in it stays in, and what was done to it is told of this one.

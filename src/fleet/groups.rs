@@ -4,7 +4,7 @@ use crate::{
     error::{Error, Result},
     fleet::{
         actor::Actor,
-        audit,
+        audit::{self, Event},
         registry::{Device, lookup},
     },
     ids::DeviceId,
@@ -73,7 +73,7 @@ pub fn create(tx: &mut Tx<'_>, actor: &Actor, name: &str) -> Result<Group> {
     }
     let group = Group { name: name.into() };
     tx.put(&group)?;
-    audit::Event::of(&actor.id, "group.made", name).note(tx)?;
+    audit::note(tx, actor, Event::GroupMade { group: name.into() })?;
     Ok(group)
 }
 
@@ -108,7 +108,7 @@ pub fn delete(tx: &mut Tx<'_>, actor: &Actor, name: &str) -> Result<Vec<DeviceId
     }
     tx.delete(&group)?;
     tx.delete(&Size { group: name.into(), size: 0 })?;
-    audit::Event::of(&actor.id, "group.deleted", name).note(tx)?;
+    audit::note(tx, actor, Event::GroupDeleted { group: name.into() })?;
     Ok(devices)
 }
 
@@ -138,8 +138,9 @@ pub fn set(tx: &mut Tx<'_>, actor: &Actor, name: &str, device: &str, inside: boo
         let size = if inside { size.saturating_add(1) } else { size.saturating_sub(1) };
         tx.put(&Size { group: name.into(), size })?;
         tx.put(&device)?;
-        let action = if inside { "group.added" } else { "group.removed" };
-        audit::Event::of(&actor.id, action, device.id).on(device.id).detail(name).note(tx)?;
+        let (group, device) = (name.into(), device.id);
+        let event = if inside { Event::GroupAdded { group, device } } else { Event::GroupRemoved { group, device } };
+        audit::note(tx, actor, event)?;
     }
     Ok(device.id)
 }

@@ -18,7 +18,7 @@ use crate::{
     error::{Error, Result},
     fleet::{
         actor::Actor,
-        audit,
+        audit::{self, By, Event, Pass},
         registry::{Channel, Device, Enrolment, EnrolmentState},
     },
     ids::CommandId,
@@ -59,13 +59,10 @@ pub fn add(tx: &mut Tx<'_>, device: &mut Device, command: &Command) -> Result<()
     if command.asked_by == SYSTEM {
         return Ok(());
     }
-    let outcome = if command.state == State::Held { "held" } else { "ok" };
-    let action = format!("{}.asked", command.action().as_str());
-    audit::Event::of(&command.asked_by, &action, command.id)
-        .on(device.id)
-        .outcome(outcome)
-        .detail(&command.reason)
-        .note(tx)
+    let (action, reason) = (command.action(), command.reason.clone());
+    let pass = if command.state == State::Held { Pass::Held } else { Pass::Free };
+    let event = Event::CommandAsked { command: command.id, device: device.id, action, pass, reason };
+    audit::note(tx, By::Admin(command.asked_by.clone()), event)
 }
 
 /// Writes a command and when it next needs looking at. Marks its device as changed.

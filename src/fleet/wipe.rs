@@ -18,7 +18,7 @@ use crate::{
     error::{Error, Result},
     fleet::{
         actor::Actor,
-        audit,
+        audit::{self, By, Cancelled, Event, Pass},
         queue::{self, Act, Action, Ask, Command, Scope, State, Support, command::Hold},
         registry::{Device, Life, Ownership, Platform, lookup},
         settings,
@@ -133,7 +133,8 @@ pub fn cancel(tx: &mut Tx<'_>, actor: &Actor, id: CommandId, open_mail: bool) ->
         ended => return Err(Error::refused("ended", format!("it has ended: {}", ended.as_str()))),
     }
     queue::ending::end(tx, &mut found, State::Cancelled, open_mail)?;
-    audit::Event::of(&actor.id, "command.cancelled", id).on(found.device).note(tx)?;
+    let event = Event::CommandCancelled { command: id, device: found.device, why: Cancelled::ByHand };
+    audit::note(tx, actor, event)?;
     if let Some(approval) = found.approval {
         approvals::close_if_empty(tx, actor, approval)?;
     }
@@ -209,7 +210,9 @@ fn ask_again(
         // Nothing of what the other chose holds: an undo window of weeks, or a PIN that they know.
         (held.asked_by, held.requested_by) = (actor.id.clone(), actor.name.clone());
         terms(tx, &mut held, request)?;
-        audit::Event::of(&actor.id, "wipe.asked", held.id).on(device.id).detail(&held.reason).note(tx)?;
+        let (command, device, reason) = (held.id, device.id, held.reason.clone());
+        let event = Event::CommandAsked { command, device, action: Action::Wipe, pass: Pass::Free, reason };
+        audit::note(tx, actor, event)?;
     }
     pass(tx, device, &mut held)?;
     queue::save(tx, &held)?;
@@ -253,10 +256,9 @@ fn pass(tx: &mut Tx<'_>, device: &mut Device, command: &mut Command) -> Result<(
         let replaced = |c: &Command| c.id != command.id && c.is_wipe_under_way() && c.state != State::Sent;
         for mut selective in open_wipes(tx, device)?.into_iter().filter(replaced) {
             queue::ending::end_on(tx, device, &mut selective, State::Cancelled, true)?;
-            audit::Event::of(&command.asked_by, "command.cancelled", selective.id)
-                .on(device.id)
-                .detail("replaced by a full wipe")
-                .note(tx)?;
+            let (id, device) = (selective.id, device.id);
+            let event = Event::CommandCancelled { command: id, device, why: Cancelled::ReplacedByFullWipe };
+            audit::note(tx, By::Admin(command.asked_by.clone()), event)?;
         }
     }
     if command.delay > 0 {
@@ -287,10 +289,7 @@ fn release(tx: &mut Tx<'_>, command: &mut Command) -> Result<()> {
     let mut device = lookup::by_id(tx, command.device)?;
     to_queue(tx.steady(), &mut device, command);
     tx.put(&device)?;
-    audit::Event::of("system", "command.released", command.id)
-        .on(command.device)
-        .detail("its undo window ended")
-        .note(tx)
+    audit::note(tx, By::System, Event::CommandReleased { command: command.id, device: command.device })
 }
 
 /// Lets pass what a second person approved: its undo window, where it has one, begins now.
@@ -303,10 +302,8 @@ fn approve_command(tx: &mut Tx<'_>, id: crate::ids::CommandId) -> Result<()> {
     let overtaken = |c: &Command| c.wipes(Scope::Full) && c.is_wipe_under_way();
     if command.wipes(Scope::Selective) && open_wipes(tx, &device)?.iter().any(overtaken) {
         queue::ending::end_on(tx, &mut device, &mut command, State::Cancelled, false)?;
-        return audit::Event::of("system", "command.cancelled", id)
-            .on(device.id)
-            .detail("a full wipe is under way")
-            .note(tx);
+        let event = Event::CommandCancelled { command: id, device: device.id, why: Cancelled::FullWipeUnderWay };
+        return audit::note(tx, By::System, event);
     }
     // Its time was to begin with the asking, and begins with the approval.
     let waited = tx.steady().since(command.asked);

@@ -6,6 +6,7 @@ use crate::{
     channel::apple::push_cert,
     error::{Error, Result},
     fleet::{
+        audit::{self, By},
         registry::{Channel, Device, EnrolmentState, device::Push},
         settings,
     },
@@ -141,5 +142,5 @@ fn retire(tx: &mut Tx<'_>, device: DeviceId, enrolment: EnrolmentId, token: &str
     }
     push.retired = true;
     tx.put(&device)?;
-    crate::fleet::audit::Event::of("system", "push.retired", enrolment).on(device.id).note(tx)
+    audit::note(tx, By::System, audit::Event::PushRetired { enrolment, device: device.id })
 }

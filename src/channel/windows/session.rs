@@ -11,7 +11,8 @@ use crate::{
     channel::span,
     error::{Judged, Result},
     fleet::{
-        audit, enrol, policies,
+        audit::{self, By, Event},
+        enrol, policies,
         queue::{self, Act, Action, Command, Outcome, State, Talk, ending},
         registry::{Channel, Credential, Device, EnrolmentState, Life, Standing, presence::Idle, sights},
         wipe::stop,
@@ -244,12 +245,9 @@ impl Visit<'_, '_> {
         if !again || matches!(command.action(), Action::Sync | Action::Policy) {
             return Ok(());
         }
-        let (action, enrolment) = (command.action().as_str(), self.credential.enrolment);
-        audit::Event::of("device", "command.repeated", command.id)
-            .on(command.device)
-            .outcome(action)
-            .detail(format!("enrolment {enrolment}"))
-            .note(self.tx)
+        let (device, action, enrolment) = (command.device, command.action(), self.credential.enrolment);
+        let event = Event::CommandRepeated { command: command.id, device, action, enrolment };
+        audit::note(self.tx, By::Device, event)
     }
 
     /// Queues what nobody had to ask for. True where something was queued.

@@ -5,11 +5,11 @@ use crate::{
     error::{Error, Result},
     fleet::{
         actor::Actor,
-        audit,
+        audit::{self, Event},
         queue::{Action, Command},
         registry::{Channel, Credential, Device, EnrolmentState, Life, lookup},
     },
-    ids::EnrolmentId,
+    ids::{DeviceId, EnrolmentId},
     store::Tx,
 };
 
@@ -32,11 +32,11 @@ impl Access {
             Self::Quarantine => EnrolmentState::Quarantined,
         }
     }
-    fn past(self) -> &'static str {
+    fn event(self, enrolment: EnrolmentId, device: DeviceId, reason: String) -> Event {
         match self {
-            Self::Allow => "enrolment.allowed",
-            Self::Block => "enrolment.blocked",
-            Self::Quarantine => "enrolment.quarantined",
+            Self::Allow => Event::EnrolmentAllowed { enrolment, device, reason },
+            Self::Block => Event::EnrolmentBlocked { enrolment, device, reason },
+            Self::Quarantine => Event::EnrolmentQuarantined { enrolment, device, reason },
         }
     }
 }
@@ -97,7 +97,7 @@ pub fn set(
             _ => {}
         }
         enrolment.state = access.state();
-        audit::Event::of(&actor.id, access.past(), id).on(device.id).detail(reason).note(tx)?;
+        audit::note(tx, actor, access.event(id, device.id, reason.into()))?;
     }
     if access == Access::Allow && !others {
         device.mail_shut = None;

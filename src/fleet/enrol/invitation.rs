@@ -8,7 +8,7 @@ use crate::{
     error::{Denial, Error, Judged, Result},
     fleet::{
         actor::Actor,
-        audit,
+        audit::{self, Event},
         registry::{
             device::{Channel, Ownership},
             tries,
@@ -170,7 +170,8 @@ pub fn create(
         tx.put(&Way { digest, invitation: invitation.id })?;
     }
     tx.put(&invitation)?;
-    audit::Event::of(&actor.id, "invitation.made", invitation.id).detail(&invitation.user).note(tx)?;
+    let event = Event::InvitationMade { invitation: invitation.id, user: invitation.user.clone() };
+    audit::note(tx, actor, event)?;
     Ok(Made { invitation, key, code })
 }
 

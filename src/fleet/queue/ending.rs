@@ -4,7 +4,7 @@ use super::{Act, Action, Command, Scope, State, command::Failure};
 use crate::{
     error::Result,
     fleet::{
-        audit,
+        audit::{self, By, Event},
         registry::{Channel, Device, Enrolment, EnrolmentState, Life, Ownership, credential, lookup},
     },
     ids::{EnrolmentId, Fingerprint},
@@ -165,7 +165,7 @@ pub fn left(
     for certificate in certificates {
         credential::revoke(tx, &certificate)?;
     }
-    audit::Event::of("device", "enrolment.left", enrolment).on(device.id).detail(kind).note(tx)?;
+    audit::note(tx, By::Device, Event::EnrolmentLeft { enrolment, device: device.id, kind })?;
     hand_over(tx, device, enrolment)?;
     if device.life == Life::Enrolled && device.live().next().is_none() {
         device.life = Life::Retired;
@@ -196,11 +196,9 @@ pub fn hand_over(tx: &mut Tx<'_>, device: &mut Device, gone: EnrolmentId) -> Res
                     command.wake_at = Some(tx.steady());
                 }
                 super::save(tx, &command)?;
-                audit::Event::of("system", "wipe.handed_over", id)
-                    .on(device.id)
-                    .outcome(channel.as_str())
-                    .detail(format!("from {gone} to {enrolment}"))
-                    .note(tx)?;
+                let (to, from) = (enrolment, gone);
+                let event = Event::WipeHandedOver { command: id, device: device.id, to, channel, from };
+                audit::note(tx, By::System, event)?;
             }
             _ => {
                 let wipe = command.action() == Action::Wipe;

@@ -4,7 +4,8 @@ use super::{Action, Command, Evidence, State, command::Failure, ending, stop};
 use crate::{
     error::Result,
     fleet::{
-        audit, notices,
+        audit::{self, By, Event, Unasked},
+        notices,
         registry::{Channel, Device, tries},
     },
     ids::{CommandId, EnrolmentId},
@@ -65,7 +66,7 @@ pub fn settle(
     let Some(mut command) = tx.get::<Command>(id)?.filter(|c| c.device == device.id) else { return Ok(None) };
     let channel = device.enrolment(enrolment).map_or(command.channel, |e| e.channel);
     if command.sent.is_none() {
-        note_unasked(tx, enrolment, id, &format!("enrolment {enrolment}"))?;
+        note_unasked(tx, enrolment, Unasked::Command(id))?;
         return Ok(None);
     }
     let now = tx.now();
@@ -123,7 +124,7 @@ pub fn settle(
         return Ok(Some(command));
     }
     if wiped {
-        audit::Event::of("device", "wipe.ended", id).on(device.id).outcome(end.as_str()).note(tx)?;
+        audit::note(tx, By::Device, Event::WipeEnded { command: id, device: device.id, end })?;
         notices::tell(tx, "wipe.ended", id, end.as_str())?;
     }
     ending::end_on(tx, device, &mut command, end, false)?;
@@ -131,12 +132,12 @@ pub fn settle(
 }
 
 /// Notes an answer about something that was never sent. A device that says so without end must not write the log full.
-pub fn note_unasked(tx: &mut Tx<'_>, enrolment: EnrolmentId, subject: impl ToString, detail: &str) -> Result<()> {
+pub fn note_unasked(tx: &mut Tx<'_>, enrolment: EnrolmentId, answer: Unasked) -> Result<()> {
     match tries::within(tx, &format!("unasked {enrolment}"), UNASKED)? {
         Some(tries) => tries.count(tx)?,
         None => return Ok(()),
     }
-    audit::Event::of("device", "answer.unasked", subject).by(enrolment).outcome("ignored").detail(detail).note(tx)
+    audit::note(tx, By::Device, Event::AnswerUnasked { enrolment, answer })
 }
 
 /// The command that this enrolment gets now, marked as sent. A wipe goes before all others and alone; what is in flight
@@ -164,12 +165,8 @@ pub fn take_next(tx: &mut Tx<'_>, device: &Device, enrolment: EnrolmentId, sessi
         next.sent.get_or_insert(tx.now());
         super::save(tx, &next)?;
         if next.asked_by != super::SYSTEM {
-            let outcome = next.action().as_str();
-            audit::Event::of("device", "command.sent", next.id)
-                .on(device.id)
-                .outcome(outcome)
-                .detail(format!("enrolment {enrolment}"))
-                .note(tx)?;
+            let (action, device) = (next.action(), device.id);
+            audit::note(tx, By::Device, Event::CommandSent { command: next.id, device, action, enrolment })?;
         }
     }
     Ok(Some(next))

@@ -8,7 +8,8 @@ use crate::{
     fleet::{
         actor::Actor,
         admins::{self},
-        audit, notices,
+        audit::{self, By, Decision, Event},
+        notices,
         queue::{self, Command, State, command::Hold, stop},
     },
     ids::{ApprovalId, CommandId},
@@ -178,7 +179,7 @@ fn create(tx: &mut Tx<'_>, actor: &Actor, subject: Subject, detail: &str) -> Res
     };
     tx.put(&approval)?;
     tx.put(&Waiting { approval: approval.id })?;
-    audit::Event::of(&actor.id, "approval.asked", approval.id).outcome("waiting").detail(detail).note(tx)?;
+    audit::note(tx, actor, Event::ApprovalAsked { approval: approval.id, detail: detail.into() })?;
     notices::tell(tx, "approval.waiting", approval.id, detail)?;
     Ok(approval)
 }
@@ -222,8 +223,8 @@ fn decide(tx: &mut Tx<'_>, actor: &Actor, mut approval: Approval, stage: Stage) 
     approval.decided_by = Some(actor.id.clone());
     tx.put(&approval)?;
     tx.delete(&Waiting { approval: approval.id })?;
-    let outcome = if stage == Stage::Approved { "approved" } else { "rejected" };
-    audit::Event::of(&actor.id, "approval.decided", approval.id).outcome(outcome).note(tx)?;
+    let decision = if stage == Stage::Approved { Decision::Approved } else { Decision::Rejected };
+    audit::note(tx, actor, Event::ApprovalDecided { approval: approval.id, decision })?;
     Ok(approval)
 }
 
@@ -265,7 +266,8 @@ pub fn expire(tx: &mut Tx<'_>) -> Result<()> {
         end_held(tx, &approval, State::Expired)?;
         tx.put(&Approval { stage: Stage::Expired, ..approval })?;
         tx.delete(&waiting)?;
-        audit::Event::of("system", "approval.decided", waiting.approval).outcome("expired").note(tx)?;
+        let event = Event::ApprovalDecided { approval: waiting.approval, decision: Decision::Expired };
+        audit::note(tx, By::System, event)?;
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use crate::{
     error::{Error, Result},
     fleet::{
         actor::Actor,
-        audit,
+        audit::{self, Cancelled, Event},
         queue::{self, State, stop, timers::Unsent},
     },
     store::Tx,
@@ -28,10 +28,9 @@ pub fn set(tx: &mut Tx<'_>, actor: &Actor, cancel_all: bool) -> Result<(Stop, us
         for unsent in tx.all::<Unsent>("")? {
             let mut command = queue::command(tx, unsent.command)?;
             queue::ending::end(tx, &mut command, State::Cancelled, true)?;
-            audit::Event::of(&actor.id, "command.cancelled", command.id)
-                .on(command.device)
-                .detail("emergency stop")
-                .note(tx)?;
+            let (id, device) = (command.id, command.device);
+            let event = Event::CommandCancelled { command: id, device, why: Cancelled::EmergencyStop };
+            audit::note(tx, actor, event)?;
             approvals.extend(command.approval);
             cancelled += 1;
         }

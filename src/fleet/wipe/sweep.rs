@@ -4,7 +4,7 @@ use super::release;
 use crate::{
     error::Result,
     fleet::{
-        audit,
+        audit::{self, By, Event},
         queue::{self, Command, State, command::Hold, ending, timers},
     },
     ids::DeviceId,
@@ -31,7 +31,8 @@ pub fn sweep(tx: &mut Tx<'_>) -> Result<(Vec<Wake>, bool)> {
         let expired = command.expires.is_some_and(|at| at <= now);
         if expired && command.state != State::Sent {
             ending::end(tx, &mut command, State::Expired, true)?;
-            audit::Event::of("system", "command.expired", command.id).on(command.device).note(tx)?;
+            let event = Event::CommandExpired { command: command.id, device: command.device };
+            audit::note(tx, By::System, event)?;
             continue;
         }
         if command.hold == Some(Hold::Delay) && command.release_at.is_some_and(|at| at <= steady) {

@@ -1,6 +1,7 @@
 //! Text that devices, mail clients and people choose: whatever it is, it harms nobody.
 
 use super::*;
+use lanyard::fleet::audit::{By, Event};
 
 /// What no store keeps in a key, what would end a part of one, and what is longer than any.
 fn hostile() -> Vec<String> {
@@ -54,7 +55,13 @@ fn calls() -> Vec<(&'static str, Call)> {
         ("a page of the log", call(|tx, _, text| audit::list(tx, Some(text), 10).map(drop))),
         ("a page of approvals", call(|tx, local, text| approvals::list(tx, local, Some(text), 10).map(drop))),
         ("a known head", call(|tx, _, text| audit::verify(tx, Some(text)).map(drop))),
-        ("an entry", call(|tx, _, text| audit::Event::of(text, text, text).outcome(text).detail(text).note(tx))),
+        (
+            "an entry",
+            call(|tx, _, text| {
+                let event = Event::PolicyApplied { policy: text.into(), diff: text.into() };
+                audit::note(tx, By::Admin(text.into()), event)
+            }),
+        ),
         ("a notice", call(|tx, _, text| notices::tell(tx, text, text, text))),
         ("a policy", call(|tx, _, text| policies::find(tx, text).map(drop))),
         ("a policy's end", call(|tx, _, text| policies::look_at_end(tx, text).map(drop))),
