@@ -6,7 +6,8 @@ use crate::{
     fleet::{
         actor::{self, Actor},
         audit::{self, By, Event},
-        notices, settings,
+        notices::{self, News},
+        settings,
         terms::Jump,
     },
     ids::{TokenId, digest, hex, hexed},
@@ -108,7 +109,7 @@ pub fn look_at_clock(tx: &mut Tx<'_>) -> Result<()> {
         Found::Believed(by) => Jump::Believed(by),
     };
     tracing::warn!(seconds = jump.by() / 1000, outcome = jump.outcome(), "the clock jumped: {}", jump.meaning());
-    notices::tell(tx, "clock.jumped", "clock", &jump.words())?;
+    notices::tell(tx, News::ClockJumped(jump))?;
     audit::note(tx, By::System, Event::ClockJumped { jump })
 }
 

@@ -19,10 +19,10 @@ use lanyard::{
     fleet::{
         actor::Actor,
         admins::{self},
-        audit,
+        audit::{self, By, Event},
         enrol::{self, invitation},
         groups,
-        notices::{self, Notice},
+        notices::{self, News, Notice},
         policies,
         queue::{self, Act, Command, Outcome, Scope, State, Talk},
         registry::{
@@ -32,11 +32,12 @@ use lanyard::{
         settings,
         wipe::{self, Approval, Request, approvals, stop},
     },
-    ids::{CommandId, DeviceId, EnrolmentId, Fingerprint, InvitationId},
+    ids::{ApprovalId, CommandId, DeviceId, EnrolmentId, Fingerprint, InvitationId},
     store::{Count, Record, Tx},
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, time::Duration};
+use uuid::Uuid;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Note {

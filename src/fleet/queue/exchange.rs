@@ -5,7 +5,7 @@ use crate::{
     error::Result,
     fleet::{
         audit::{self, By, Event, Unasked},
-        notices,
+        notices::{self, News},
         registry::{Channel, Device, tries},
     },
     ids::{CommandId, EnrolmentId},
@@ -125,7 +125,7 @@ pub fn settle(
     }
     if wiped {
         audit::note(tx, By::Device, Event::WipeEnded { command: id, device: device.id, end })?;
-        notices::tell(tx, "wipe.ended", id, end.as_str())?;
+        notices::tell(tx, News::WipeEnded(id, end))?;
     }
     ending::end_on(tx, device, &mut command, end, false)?;
     Ok(Some(command))

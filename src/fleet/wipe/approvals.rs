@@ -9,7 +9,7 @@ use crate::{
         actor::Actor,
         admins::{self},
         audit::{self, By, Decision, Event},
-        notices,
+        notices::{self, News},
         queue::{self, Command, State, command::Hold, stop},
     },
     ids::{ApprovalId, CommandId},
@@ -180,7 +180,7 @@ fn create(tx: &mut Tx<'_>, actor: &Actor, subject: Subject, detail: &str) -> Res
     tx.put(&approval)?;
     tx.put(&Waiting { approval: approval.id })?;
     audit::note(tx, actor, Event::ApprovalAsked { approval: approval.id, detail: detail.into() })?;
-    notices::tell(tx, "approval.waiting", approval.id, detail)?;
+    notices::tell(tx, News::ApprovalWaiting(approval.id, detail.into()))?;
     Ok(approval)
 }
 

@@ -1,7 +1,6 @@
 //! Text that devices, mail clients and people choose: whatever it is, it harms nobody.
 
 use super::*;
-use lanyard::fleet::audit::{By, Event};
 
 /// What no store keeps in a key, what would end a part of one, and what is longer than any.
 fn hostile() -> Vec<String> {
@@ -62,7 +61,13 @@ fn calls() -> Vec<(&'static str, Call)> {
                 audit::note(tx, By::Admin(text.into()), event)
             }),
         ),
-        ("a notice", call(|tx, _, text| notices::tell(tx, text, text, text))),
+        (
+            "a notice",
+            call(|tx, _, text| {
+                let approval = tx.new_id();
+                notices::tell(tx, News::ApprovalWaiting(approval, text.into()))
+            }),
+        ),
         ("a policy", call(|tx, _, text| policies::find(tx, text).map(drop))),
         ("a policy's end", call(|tx, _, text| policies::look_at_end(tx, text).map(drop))),
         ("a setting", call(|tx, local, text| settings::set(tx, local, text, text).map(drop))),
