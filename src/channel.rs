@@ -14,8 +14,8 @@ pub mod windows;
 
 use crate::{
     fleet::{
-        queue::{Action, Scope, Support},
-        registry::{Channel, Device, Enrolment, Ownership, Platform},
+        life::{Action, Channel, Device, Enrolment, Ownership, Platform, Scope},
+        queue::Support,
     },
     server::Server,
 };

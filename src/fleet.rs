@@ -14,4 +14,5 @@ pub mod queue;
 pub mod registry;
 pub mod retention;
 pub mod settings;
+pub mod terms;
 pub mod wipe;

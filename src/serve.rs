@@ -15,7 +15,7 @@ use options::{address, upstream};
 use crate::{
     channel, clock,
     error::Error,
-    fleet::{admins, audit, registry::Device, settings},
+    fleet::{admins, audit, life::Device, settings},
     http::{
         Drain, Gate, Listener, Serving, Tls,
         client_cert_header::TrustedProxies,

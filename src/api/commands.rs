@@ -8,7 +8,9 @@ use super::{
 use crate::{
     error::Result,
     fleet::{
-        queue::{self, Command, timers},
+        keeper::timers,
+        life::Command,
+        queue::{self},
         registry::lookup,
         wipe,
     },

@@ -12,12 +12,13 @@ use crate::{
     fleet::{
         enrol::{
             self,
-            access::{self, Access},
+            access::{self},
         },
         keeper,
+        life::{Access, Act, Command, Device, Scope},
         policies::Assigned,
-        queue::{self, Act, Command, Scope},
-        registry::{Device, lookup},
+        queue::{self},
+        registry::lookup,
         wipe,
     },
     ids::EnrolmentId,

@@ -10,7 +10,7 @@ use crate::{
     error::{Error, Result},
     fleet::{
         enrol::invitation,
-        registry::{Channel, Ownership},
+        life::{Channel, Ownership},
     },
     store::Tx,
 };

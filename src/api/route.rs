@@ -309,7 +309,7 @@ mod tests {
     #[allow(dead_code)]
     struct Body {
         reason: String,
-        scope: Option<crate::fleet::queue::Scope>,
+        scope: Option<crate::fleet::life::Scope>,
     }
 
     #[test]

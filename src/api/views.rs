@@ -5,13 +5,13 @@ use crate::{
     clock::Timestamp,
     error::{Error, Result},
     fleet::{
-        policies::Assigned,
-        queue::{self, Action, Command, Scope, State, command::Hold},
-        registry::{
-            Channel, Device, Enrolment, Ownership, Platform,
+        life::{
+            Action, Channel, Command, Device, Enrolment, Ownership, Platform, Scope, State, command::Hold,
             device::Certificate,
-            sights::{last_seen, seen},
         },
+        policies::Assigned,
+        queue::{self},
+        registry::sights::{last_seen, seen},
         settings,
         wipe::{
             approvals::{Approval, Stage},

@@ -12,7 +12,10 @@ mod user;
 use super::{identity, invitations::APPLE_PATH, span};
 use crate::{
     error::{Denial, Error, Judged},
-    fleet::registry::{Channel, Credential, Device, EnrolmentState, Standing},
+    fleet::{
+        life::{Channel, Device, EnrolmentState},
+        registry::{Credential, Standing},
+    },
     http::{
         Peer,
         limits::{BODY_IDLE, LARGE_BODY, read_whole},
@@ -197,7 +200,7 @@ pub(super) fn admit(
         other => other,
     };
     if standing != Standing::Good {
-        identity::note_refusal(tx, &credential, standing.ground())?;
+        identity::note_refusal(tx, &credential, standing.into())?;
         return Err(Denial::Refused(standing));
     }
     Ok((credential, device))

@@ -3,7 +3,7 @@
 use crate::{
     clock::Timestamp,
     error::{Error, Result},
-    fleet::registry::device::Certificate,
+    fleet::life::device::Certificate,
     ids::{EnrolmentId, Fingerprint, hex},
     server::Server,
 };

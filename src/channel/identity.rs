@@ -4,8 +4,10 @@ use crate::{
     clock::Steady,
     error::{Error, Result},
     fleet::{
-        audit,
-        registry::{Credential, Device, Standing, credential, lookup, tries},
+        audit::{self, By, Event, UNKNOWN_CERTIFICATE},
+        life::Device,
+        registry::{Credential, Standing, credential, lookup, tries},
+        terms::Ground,
     },
     http::{Peer, client_cert_header::certificate_of},
     ids::{DeviceId, EnrolmentId, Fingerprint},
@@ -67,28 +69,30 @@ fn note_unknown(tx: &mut Tx<'_>, shown: &Fingerprint) -> Result<()> {
             None => return Ok(()),
         }
     }
-    let text = "a certificate of our CA that the store does not know: is the store an older copy? (docs/backup.md)";
-    tracing::warn!(sha256 = %shown, "{text}");
-    audit::Event::of("device", "certificate.unknown", shown).outcome("refused").detail(text).note(tx)
+    tracing::warn!(sha256 = %shown, "{UNKNOWN_CERTIFICATE}");
+    audit::note(tx, By::Device, Event::CertificateUnknown { sha256: *shown })
 }
 
 /// One ground is noted once in this time: a refused device that asks without end must not write the log full either.
 const NOTED: Duration = Duration::from_secs(60);
 
 /// Notes the refusal of an enrolment that is known.
-pub fn note_refusal(tx: &mut Tx<'_>, credential: &Credential, ground: &str) -> Result<()> {
+pub fn note_refusal(tx: &mut Tx<'_>, credential: &Credential, ground: Ground) -> Result<()> {
     note_refusal_of(tx, credential.device, credential.enrolment, ground)
 }
 
 /// The same where no certificate was shown that would lead to the enrolment.
-pub fn note_refusal_of(tx: &mut Tx<'_>, device: Option<DeviceId>, enrolment: EnrolmentId, ground: &str) -> Result<()> {
+pub fn note_refusal_of(
+    tx: &mut Tx<'_>,
+    device: Option<DeviceId>,
+    enrolment: EnrolmentId,
+    ground: Ground,
+) -> Result<()> {
     let at = tx.steady();
     let before = tx.get::<Refused>(enrolment)?;
-    if before.is_some_and(|b| b.ground == ground && at.since(b.at) < NOTED) {
+    if before.is_some_and(|b| b.ground == ground.as_str() && at.since(b.at) < NOTED) {
         return Ok(());
     }
-    tx.put(&Refused { enrolment, ground: ground.to_string(), at })?;
-    let event =
-        audit::Event::of("device", "enrolment.refused", enrolment).by(enrolment).outcome("refused").detail(ground);
-    device.into_iter().fold(event, audit::Event::on).note(tx)
+    tx.put(&Refused { enrolment, ground: ground.as_str().into(), at })?;
+    audit::note(tx, By::Device, Event::EnrolmentRefused { enrolment, device, ground })
 }

@@ -5,7 +5,7 @@ use crate::{
     error::{Error, Result},
     fleet::{
         enrol::invitation::{self, Invitation},
-        registry::{Channel, Ownership},
+        life::{Channel, Ownership},
         settings,
     },
     http::{Peer, gate::holder},

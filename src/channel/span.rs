@@ -1,7 +1,7 @@
 //! The span of a message: what the log tells of it while it is dealt with, by ids alone. It goes along into the store's calls.
 
 use crate::{
-    fleet::registry::Channel,
+    fleet::life::Channel,
     ids::{DeviceId, EnrolmentId},
 };
 use axum::response::Response;

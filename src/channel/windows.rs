@@ -17,7 +17,11 @@ pub(crate) use session::KINDS;
 use super::{identity, span};
 use crate::{
     error::{Denial, Error, Judged},
-    fleet::registry::{Channel, Credential, Device, Standing},
+    fleet::{
+        life::{Channel, Device},
+        registry::{Credential, Standing},
+        terms::Ground,
+    },
     http::{
         Peer,
         limits::{BODY_IDLE, LARGE_BODY, read_whole},
@@ -175,11 +179,11 @@ fn admit(tx: &mut Tx<'_>, shown: &Fingerprint, name: &str) -> Judged<(Credential
     match (standing, device) {
         (Standing::Good, Some(device)) if mine => Ok((credential, device)),
         (Standing::Good, _) => {
-            identity::note_refusal(tx, &credential, "it speaks for another device, or on another channel")?;
+            identity::note_refusal(tx, &credential, Ground::SpeaksForAnother)?;
             Err(Denial::Refused(Standing::Unknown))
         }
         (other, _) => {
-            identity::note_refusal(tx, &credential, other.ground())?;
+            identity::note_refusal(tx, &credential, other.into())?;
             Err(Denial::Refused(other))
         }
     }

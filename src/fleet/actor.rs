@@ -3,7 +3,7 @@
 use crate::{
     clock::{Steady, Timestamp},
     error::Result,
-    fleet::registry::Device,
+    fleet::{audit::By, life::Device},
     store::{Kind, Record, Tx},
 };
 use serde::{Deserialize, Serialize};
@@ -23,6 +23,13 @@ pub struct Actor {
     pub newcomer_until: Option<Timestamp>,
     /// Who made this token or this person within the newcomers' wait, and who made those: none of them is a second person to it.
     pub sponsors: BTreeSet<String>,
+}
+
+/// As the audit log names the person.
+impl From<&Actor> for By {
+    fn from(actor: &Actor) -> Self {
+        Self::Admin(actor.id.clone())
+    }
 }
 
 /// When the store was made.

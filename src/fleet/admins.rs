@@ -5,7 +5,10 @@ use crate::{
     error::{Error, Result},
     fleet::{
         actor::{self, Actor},
-        audit, notices, settings,
+        audit::{self, By, Event},
+        notices::{self, News},
+        settings,
+        terms::Jump,
     },
     ids::{TokenId, digest, hex, hexed},
     store::{Belief, Found, Kind, Record, Tx},
@@ -99,22 +102,15 @@ pub fn look_at_clock(tx: &mut Tx<'_>) -> Result<()> {
     if looked != belief {
         tx.put(&looked)?;
     }
-    let (moved, outcome, text) = match found {
+    let jump = match found {
         Found::Well => return Ok(()),
-        Found::Moved(by) => (by, "believed", "waits count what has passed, not this"),
-        Found::Doubted(by) => {
-            (by, "doubted", "nothing expires and nothing is issued for an hour, or until `lanyard clock accept`")
-        }
-        Found::Believed(by) => (by, "believed", "it has lasted for an hour"),
+        Found::Moved(by) => Jump::Moved(by),
+        Found::Doubted(by) => Jump::Doubted(by),
+        Found::Believed(by) => Jump::Believed(by),
     };
-    let detail = format!(
-        "the clock shows {} s {} than before; {text}",
-        moved.abs() / 1000,
-        if moved < 0 { "less" } else { "more" }
-    );
-    tracing::warn!(seconds = moved / 1000, outcome, "the clock jumped: {text}");
-    notices::tell(tx, "clock.jumped", "clock", &detail)?;
-    audit::Event::of("system", "clock.jump", "clock").outcome(outcome).detail(&detail).note(tx)
+    tracing::warn!(seconds = jump.by() / 1000, outcome = jump.outcome(), "the clock jumped: {}", jump.meaning());
+    notices::tell(tx, News::ClockJumped(jump))?;
+    audit::note(tx, By::System, Event::ClockJumped { jump })
 }
 
 /// The administrator of the server's own machine says that the clock is right though it jumped.
@@ -127,7 +123,8 @@ pub fn accept_clock(tx: &mut Tx<'_>, actor: &Actor) -> Result<()> {
     }
     let belief = Belief::begin(tx.moment());
     tx.put(&belief)?;
-    audit::Event::of(&actor.id, "clock.accepted", "clock").detail(tx.moment().wall.to_string()).note(tx)
+    let wall = tx.moment().wall;
+    audit::note(tx, actor, Event::ClockAccepted { wall })
 }
 
 fn waiting_until(tx: &mut Tx<'_>, since: Option<Steady>) -> Result<Option<Timestamp>> {
@@ -149,7 +146,7 @@ pub fn ensure_local(tx: &mut Tx<'_>, secret: &str) -> Result<()> {
     if tx.get::<Admin>(LOCAL)?.is_none() {
         let made_by = LOCAL.to_string();
         tx.put(&Admin { id: LOCAL.into(), name: LOCAL.into(), created: now, made_by, since: None, removed: None })?;
-        audit::Event::of("system", "admin.made", LOCAL).note(tx)?;
+        audit::note(tx, By::System, Event::AdminMade { admin: LOCAL.into(), name: String::new() })?;
     }
     let digest = digest(secret.as_bytes());
     match tx.get::<Token>(&digest)? {
@@ -215,7 +212,7 @@ pub fn add(tx: &mut Tx<'_>, actor: &Actor, name: &str) -> Result<AdminView> {
     let id = tx.new_id::<TokenId>().to_string();
     let admin = Admin { id, name: name.into(), created: tx.now(), made_by: actor.id.clone(), since, removed: None };
     tx.put(&admin)?;
-    audit::Event::of(&actor.id, "admin.made", &admin.id).detail(name).note(tx)?;
+    audit::note(tx, actor, Event::AdminMade { admin: admin.id.clone(), name: name.into() })?;
     view(tx, &admin)
 }
 
@@ -248,7 +245,7 @@ pub fn remove(tx: &mut Tx<'_>, actor: &str, id: &str) -> Result<()> {
     let mut admin = find(tx, id)?;
     admin.removed = Some(tx.now());
     tx.put(&admin)?;
-    audit::Event::of(actor, "admin.removed", &admin.id).detail(&admin.name).note(tx)
+    audit::note(tx, By::Admin(actor.into()), Event::AdminRemoved { admin: admin.id, name: admin.name })
 }
 
 /// Makes a token for an administrator (by id or name; the asker's own where none is named) and returns it with its secret.
@@ -267,7 +264,7 @@ pub fn create_token(tx: &mut Tx<'_>, actor: &Actor, admin: Option<&str>) -> Resu
     let created = tx.now();
     let made_by = Some(actor.id.clone());
     tx.put(&Token { digest, id, admin: admin.id.clone(), created, made_by, since, revoked: None, node: None })?;
-    audit::Event::of(&actor.id, "token.made", id).detail(&admin.id).note(tx)?;
+    audit::note(tx, actor, Event::TokenMade { token: id, admin: admin.id })?;
     Ok((TokenView { id, admin: admin.name, created }, secret))
 }
 
@@ -290,7 +287,7 @@ pub fn revoke_token(tx: &mut Tx<'_>, actor: &Actor, id: TokenId) -> Result<()> {
     }
     token.revoked = Some(tx.now());
     tx.put(&token)?;
-    audit::Event::of(&actor.id, "token.revoked", id).note(tx)
+    audit::note(tx, actor, Event::TokenRevoked { token: id })
 }
 
 /// The name of an administrator, removed ones too; the id itself for what is no person (`system`).

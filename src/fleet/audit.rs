@@ -3,12 +3,17 @@
 //! What is personal enters the chain as a salted digest (`detail`) and lies beside it (`text`): it can be erased, the chain stays
 //! whole. A cut tail cannot be seen from inside; `audit verify --head` compares with a head kept elsewhere.
 
+mod event;
+
+pub use event::{By, Cancelled, Counts, Decision, Event, Loss, Pass, Proof, UNKNOWN_CERTIFICATE, Unasked};
+
 use crate::{
     clock::Timestamp,
     error::Result,
     ids::{DeviceId, EnrolmentId, digest, hex, hexed, packed},
     store::{Kind, Record, Tx},
 };
+use event::Words;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
@@ -165,75 +170,38 @@ impl From<Entry> for Printed {
     }
 }
 
-/// Something to note: who did what on what.
-#[derive(Debug)]
-pub struct Event {
-    actor: String,
-    action: String,
-    subject: String,
-    device: Option<DeviceId>,
-    enrolment: Option<EnrolmentId>,
-    outcome: String,
-    detail: String,
-}
-
-impl Event {
-    /// What happened, with the outcome `ok` where nothing else is said.
-    pub fn of(actor: &str, action: &str, subject: impl ToString) -> Self {
-        let (actor, action, subject) = (actor.into(), action.into(), subject.to_string());
-        Self { actor, action, subject, device: None, enrolment: None, outcome: "ok".into(), detail: String::new() }
+/// Appends an event to this node's chain.
+pub fn note(tx: &mut Tx<'_>, by: impl Into<By>, event: Event) -> Result<()> {
+    let node = tx.node().to_string();
+    let head = tx.get::<Head>(&node)?.unwrap_or(Head { node: node.clone(), seq: 0, hash: String::new() });
+    let seq = head.seq + 1;
+    let Words { action, subject, device, enrolment, outcome, detail } = event.words();
+    let text = (!detail.is_empty()).then(|| Salted { salt: hex(&tx.random::<16>()), text: detail });
+    let mut entry = Entry {
+        node: node.clone(),
+        seq,
+        time: tx.now(),
+        actor: by.into().into_text(),
+        action: action.into(),
+        subject,
+        outcome: outcome.into(),
+        detail: text.as_ref().map(Salted::digest).unwrap_or_default(),
+        hash: String::new(),
+        text,
+        device,
+    };
+    entry.hash = entry.sealed(&head.hash);
+    if let Some(of) = device.map(DeviceId::short).or(enrolment.map(EnrolmentId::short)) {
+        tx.put(&Of { of, node: node.clone(), seq })?;
     }
-
-    /// The device that it concerns: found by it, and kept when the device's record is gone.
-    pub fn on(mut self, device: DeviceId) -> Self {
-        self.device = Some(device);
-        self
-    }
-
-    /// An enrolment that may not be bound to a device yet: found by the device that it is bound to then.
-    pub fn by(mut self, enrolment: EnrolmentId) -> Self {
-        self.enrolment = Some(enrolment);
-        self
-    }
-
-    /// `held`, `refused` …
-    pub fn outcome(mut self, outcome: &str) -> Self {
-        self.outcome = outcome.into();
-        self
-    }
-
-    /// In words; what is personal belongs here alone.
-    pub fn detail(mut self, detail: impl Into<String>) -> Self {
-        self.detail = detail.into();
-        self
-    }
-
-    /// Appends it to this node's chain.
-    pub fn note(self, tx: &mut Tx<'_>) -> Result<()> {
-        let node = tx.node().to_string();
-        let head = tx.get::<Head>(&node)?.unwrap_or(Head { node: node.clone(), seq: 0, hash: String::new() });
-        let seq = head.seq + 1;
-        let Self { actor, action, subject, device, enrolment, outcome, detail } = self;
-        let text = (!detail.is_empty()).then(|| Salted { salt: hex(&tx.random::<16>()), text: detail });
-        let detail = text.as_ref().map(Salted::digest).unwrap_or_default();
-        let hash = String::new();
-        let time = tx.now();
-        let mut entry =
-            Entry { node: node.clone(), seq, time, actor, action, subject, outcome, detail, hash, text, device };
-        entry.hash = entry.sealed(&head.hash);
-        if let Some(of) = device.map(DeviceId::short).or(enrolment.map(EnrolmentId::short)) {
-            tx.put(&Of { of, node: node.clone(), seq })?;
-        }
-        tx.put(&Head { node, seq, hash: entry.hash.clone() })?;
-        Ok(tx.put(&entry)?)
-    }
+    tx.put(&Head { node, seq, hash: entry.hash.clone() })?;
+    Ok(tx.put(&entry)?)
 }
 
 /// An entry that names the heads of all chains: it ties the nodes' chains to one another without a lock between them.
 pub fn checkpoint(tx: &mut Tx<'_>) -> Result<()> {
-    let heads: Vec<String> = heads(tx)?.into_iter().map(|h| format!("{} {} {}", h.node, h.seq, h.hash)).collect();
-    let node = tx.node().to_string();
-    Event::of("system", "checkpoint", node).detail(heads.join("; ")).note(tx)
+    let (node, heads) = (tx.node().to_string(), heads(tx)?);
+    note(tx, By::System, Event::Checkpoint { node, heads })
 }
 
 /// The heads of all chains.

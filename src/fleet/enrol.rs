@@ -6,17 +6,16 @@
 pub mod access;
 pub mod invitation;
 
-pub use crate::fleet::life::Claim;
-
 use invitation::{Invitation, Spent};
 
 use crate::{
     error::{Error, Result},
     fleet::{
-        audit, groups,
+        audit::{self, By},
+        groups,
         keeper::{self, timers},
         life::{
-            Channel, Device, Enrolment, EnrolmentState, Event, Managed, Ownership, Platform, command::OfDevice,
+            Channel, Claim, Device, Enrolment, EnrolmentState, Event, Managed, Ownership, Platform, command::OfDevice,
             device::Certificate,
         },
         registry::{Credential, Standing, credential, lookup, tries, users},
@@ -61,10 +60,8 @@ pub fn spend(
     invitation.spent = Some(Spent { key: key.into(), sha256: credential.certificate.sha256, at: tx.now() });
     tx.put(&invitation)?;
     tx.put(&credential)?;
-    audit::Event::of("device", "certificate.issued", credential.enrolment)
-        .by(credential.enrolment)
-        .detail(format!("invitation {id}"))
-        .note(tx)?;
+    let event = audit::Event::CertificateIssued { enrolment: credential.enrolment, invitation: id };
+    audit::note(tx, By::Device, event)?;
     Ok(credential)
 }
 
@@ -130,7 +127,7 @@ pub fn bind(tx: &mut Tx<'_>, sha256: &Fingerprint, claim: &Claim) -> Result<(Man
     users::join(tx, &device)?;
     // Of which kind a device is that was there before, its strongest channel says.
     keeper::happen(tx, &mut device, Event::Told(Box::new(Claim { platform: None, ..claim.clone() })))?;
-    audit::Event::of("device", "enrolment.begun", enrolment).on(device.id).note(tx)?;
+    audit::note(tx, By::Device, audit::Event::EnrolmentBegun { enrolment, device: device.id })?;
     Ok((device, enrolment))
 }
 
@@ -150,12 +147,7 @@ fn join(tx: &mut Tx<'_>, credential: &Credential, claim: &Claim) -> Result<Optio
         match own {
             Some(device) => return Ok(Some(device)),
             None if strangers => {
-                let detail = "another user's device goes by the same name; nothing was joined";
-                audit::Event::of("device", "device.name_taken", credential.enrolment)
-                    .by(credential.enrolment)
-                    .outcome("noted")
-                    .detail(detail)
-                    .note(tx)?;
+                audit::note(tx, By::Device, audit::Event::DeviceNameTaken { enrolment: credential.enrolment })?;
             }
             None => {}
         }
@@ -212,10 +204,8 @@ fn adopt(tx: &mut Tx<'_>, device: &mut Managed, other: Device) -> Result<()> {
             }
         }
         lookup::claim(tx, Channel::Activesync.as_str(), &enrolment.identity, device.id)?;
-        audit::Event::of("system", "enrolment.joined", enrolment.id)
-            .on(device.id)
-            .detail(format!("device {} joins {}", other.id, device.id))
-            .note(tx)?;
+        let event = audit::Event::EnrolmentJoined { enrolment: enrolment.id, device: device.id, former: other.id };
+        audit::note(tx, By::System, event)?;
     }
     groups::take_over(tx, &other, device)?;
     for command in timers::of_device(tx, &other)? {

@@ -74,7 +74,7 @@ pub fn create(tx: &mut Tx<'_>, actor: &Actor, name: &str) -> Result<Group> {
     }
     let group = Group { name: name.into() };
     tx.put(&group)?;
-    audit::Event::of(&actor.id, "group.made", name).note(tx)?;
+    audit::note(tx, actor, audit::Event::GroupMade { group: name.into() })?;
     Ok(group)
 }
 
@@ -109,7 +109,7 @@ pub fn delete(tx: &mut Tx<'_>, actor: &Actor, name: &str) -> Result<Vec<DeviceId
     }
     tx.delete(&group)?;
     tx.delete(&Size { group: name.into(), size: 0 })?;
-    audit::Event::of(&actor.id, "group.deleted", name).note(tx)?;
+    audit::note(tx, actor, audit::Event::GroupDeleted { group: name.into() })?;
     Ok(devices)
 }
 
@@ -138,8 +138,12 @@ pub fn set(tx: &mut Tx<'_>, actor: &Actor, name: &str, device: &str, inside: boo
         tx.put(&Size { group: name.into(), size })?;
         let mut device = keeper::load(tx, device)?;
         keeper::happen(tx, &mut device, Event::Grouped { group: name.into(), inside })?;
-        let action = if inside { "group.added" } else { "group.removed" };
-        audit::Event::of(&actor.id, action, member.device).on(member.device).detail(name).note(tx)?;
+        let (group, device) = (name.into(), member.device);
+        let event = match inside {
+            true => audit::Event::GroupAdded { group, device },
+            false => audit::Event::GroupRemoved { group, device },
+        };
+        audit::note(tx, actor, event)?;
     }
     Ok(member.device)
 }

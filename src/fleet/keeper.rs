@@ -6,9 +6,9 @@ pub mod timers;
 use crate::{
     error::Result,
     fleet::{
-        audit,
+        audit::{self, By, Unasked},
         life::{Command, Device, Effect, Event, Managed, effect::Named},
-        notices,
+        notices::{self, News},
         registry::{credential, lookup, tries},
     },
     ids::{CommandId, DeviceId, EnrolmentId},
@@ -54,14 +54,12 @@ pub fn happen(tx: &mut Tx<'_>, managed: &mut Managed, event: Event) -> Result<bo
     save(tx, managed)?;
     for effect in effects {
         match effect {
-            Effect::Note(event) => event.note(tx)?,
-            Effect::WipeEnded(command, end) => notices::tell(tx, "wipe.ended", command, end.as_str())?,
+            Effect::Note(by, event) => audit::note(tx, by, event)?,
+            Effect::WipeEnded(command, end) => notices::tell(tx, News::WipeEnded(command, end))?,
             Effect::Revoke(certificate, pause) => credential::revoke_after(tx, &certificate, pause)?,
             Effect::Name(named, name) => lookup::claim(tx, kind(named), &name, id)?,
             Effect::Wake => wake = true,
-            Effect::Unasked(enrolment, command) => {
-                note_unasked(tx, enrolment, command, &format!("enrolment {enrolment}"))?;
-            }
+            Effect::Unasked(enrolment, command) => note_unasked(tx, enrolment, Unasked::Command(command))?,
         }
     }
     Ok(wake)
@@ -100,10 +98,10 @@ fn tell(command: &Command) {
 }
 
 /// Notes an answer about something that was never sent. A device that says so without end must not write the log full.
-pub fn note_unasked(tx: &mut Tx<'_>, enrolment: EnrolmentId, subject: impl ToString, detail: &str) -> Result<()> {
+pub fn note_unasked(tx: &mut Tx<'_>, enrolment: EnrolmentId, answer: Unasked) -> Result<()> {
     match tries::within(tx, &format!("unasked {enrolment}"), UNASKED)? {
         Some(tries) => tries.count(tx)?,
         None => return Ok(()),
     }
-    audit::Event::of("device", "answer.unasked", subject).by(enrolment).outcome("ignored").detail(detail).note(tx)
+    audit::note(tx, By::Device, audit::Event::AnswerUnasked { enrolment, answer })
 }

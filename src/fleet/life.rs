@@ -22,7 +22,7 @@ pub use command::{Command, Evidence, State};
 pub use device::{Channel, Device, Enrolment, EnrolmentState, Life, MacUser, Ownership, Platform};
 pub use effect::Effect;
 pub use enrolled::PROVISIONING;
-pub use event::{Access, By, Claim, Event, Fate, Order, Outcome, Terms, Withdrawal};
+pub use event::{Access, Asker, Claim, Event, Fate, Order, Outcome, Terms, Withdrawal};
 pub use next::Talk;
 
 use crate::{

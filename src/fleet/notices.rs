@@ -4,7 +4,11 @@
 use crate::{
     clock::{Steady, Timestamp},
     error::Result,
-    fleet::settings,
+    fleet::{
+        settings,
+        terms::{Jump, State},
+    },
+    ids::{ApprovalId, CommandId},
     store::{Kind, Record, Tx},
 };
 use serde::{Deserialize, Serialize};
@@ -18,7 +22,29 @@ const LEASE: Duration = Duration::from_secs(30);
 /// The longest pause between two tries.
 const MAX_PAUSE: Duration = Duration::from_secs(600);
 
-/// One thing to tell.
+/// What is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum News {
+    /// Something waits for a second person; the detail says what, and why.
+    ApprovalWaiting(ApprovalId, String),
+    /// A wipe ended so, by what a device answered.
+    WipeEnded(CommandId, State),
+    /// The clock shows another time than what has passed.
+    ClockJumped(Jump),
+}
+
+impl News {
+    /// Event, subject and detail, as receivers know them.
+    fn words(self) -> (&'static str, String, String) {
+        match self {
+            Self::ApprovalWaiting(approval, detail) => ("approval.waiting", approval.to_string(), detail),
+            Self::WipeEnded(command, end) => ("wipe.ended", command.to_string(), end.as_str().into()),
+            Self::ClockJumped(jump) => ("clock.jumped", "clock".into(), jump.words()),
+        }
+    }
+}
+
+/// One thing to tell, as it waits for its receiver.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Notice {
     /// Its id: a receiver that gets it twice knows it by this.
@@ -50,11 +76,12 @@ impl Record for Notice {
 }
 
 /// Tells it, where a webhook is set.
-pub fn tell(tx: &mut Tx<'_>, event: &str, subject: impl ToString, detail: &str) -> Result<()> {
+pub fn tell(tx: &mut Tx<'_>, news: News) -> Result<()> {
     if settings::text(tx, "notify.webhook")?.is_none() {
         return Ok(());
     }
-    let (event, subject, detail) = (event.to_string(), subject.to_string(), detail.to_string());
+    let (event, subject, detail) = news.words();
+    let event = event.to_string();
     let (id, at, next) = (tx.new_id(), tx.now(), tx.steady());
     Ok(tx.put(&Notice { id, event, at, subject, detail, next, until: next.plus(KEPT), tries: 0 })?)
 }
@@ -84,4 +111,35 @@ pub fn take(tx: &mut Tx<'_>, count: usize) -> Result<Option<(String, Vec<Notice>
 /// The receiver has it: this notice, as [`take`] gave it.
 pub fn done(tx: &mut Tx<'_>, notice: &Notice) -> Result<()> {
     Ok(tx.delete(notice)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all() -> [(News, &'static str, &'static str, &'static str); 3] {
+        let (id, text) = (Uuid::from_u128(0xa), "00000000-0000-0000-0000-00000000000a");
+        let moved = "the clock shows 7200 s more than before; waits count what has passed, not this";
+        [
+            (News::ApprovalWaiting(ApprovalId(id), "too many".into()), "approval.waiting", text, "too many"),
+            (News::WipeEnded(CommandId(id), State::Confirmed), "wipe.ended", text, "confirmed"),
+            (News::ClockJumped(Jump::Moved(7_200_000)), "clock.jumped", "clock", moved),
+        ]
+    }
+
+    #[test]
+    fn receivers_read_what_they_always_read() {
+        for (news, event, subject, detail) in all() {
+            assert_eq!(news.words(), (event, subject.to_string(), detail.to_string()));
+        }
+    }
+
+    #[test]
+    fn the_documentation_lists_every_notice_and_no_other() {
+        let page = include_str!("../../docs/operations.md");
+        let (_, section) = page.split_once("\n### The webhook\n").unwrap();
+        let (section, _) = section.split_once("\n## ").unwrap();
+        let listed = section.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+        assert_eq!(listed.collect::<Vec<_>>(), all().map(|row| row.1));
+    }
 }

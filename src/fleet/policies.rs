@@ -7,9 +7,9 @@ use crate::{
     error::{Error, Result},
     fleet::{
         actor::Actor,
-        audit,
+        audit::{self, Event},
         groups::Group,
-        registry::{Device, Enrolment, device::Census},
+        life::{Device, Enrolment, device::Census},
     },
     ids::{DeviceId, EnrolmentId},
     policy::{
@@ -148,7 +148,8 @@ pub fn apply(tx: &mut Tx<'_>, actor: &Actor, source: &Source, seen: Change) -> R
         // What may be applied loses nothing when it is read again as a kept one.
         remember(text, new);
         rollout::begin(tx)?;
-        audit::Event::of(&actor.id, "policy.applied", &new.name).detail(&seen.diff).note(tx)?;
+        let (policy, diff) = (new.name.clone(), seen.diff.clone());
+        audit::note(tx, actor, Event::PolicyApplied { policy, diff })?;
     }
     Ok(Change { applied: true, ..seen })
 }
@@ -175,7 +176,7 @@ pub fn delete(tx: &mut Tx<'_>, actor: &Actor, name: &str, seen: Change) -> Resul
     }
     tx.delete(&old)?;
     rollout::begin(tx)?;
-    audit::Event::of(&actor.id, "policy.deleted", name).note(tx)?;
+    audit::note(tx, actor, Event::PolicyDeleted { policy: name.into() })?;
     Ok(Change { applied: true, ..seen })
 }
 

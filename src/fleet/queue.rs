@@ -5,17 +5,15 @@
 
 pub mod stop;
 
-pub use crate::fleet::{
-    keeper::{note_unasked, timers},
-    life::{Act, Action, Command, Evidence, Outcome, Scope, State, Talk, command},
-};
-
 use crate::{
     error::{Error, Result},
     fleet::{
         actor::Actor,
         keeper,
-        life::{By, Device, Enrolment, EnrolmentState, Event, Managed, Order, command::SYSTEM},
+        life::{
+            Act, Action, Asker, Command, Device, Enrolment, EnrolmentState, Event, Managed, Order, Outcome, Scope,
+            Talk, command::SYSTEM,
+        },
     },
     ids::{CommandId, EnrolmentId},
     store::Tx,
@@ -48,7 +46,7 @@ pub fn ask(tx: &mut Tx<'_>, actor: &Actor, device: &mut Managed, act: Act, suppo
         return Err(Error::Internal(format!("{} was asked for past the breaker", action.as_str())));
     }
     let carrier = able(device, act.action(), None, support)?;
-    let by = By::Person { id: actor.id.clone(), name: actor.name.clone() };
+    let by = Asker::Person { id: actor.id.clone(), name: actor.name.clone() };
     let order = order(tx, carrier, act, by);
     place(tx, device, order)
 }
@@ -68,7 +66,7 @@ pub(in crate::fleet) fn able<'d>(
 }
 
 /// An order for this enrolment, without a wait and held by nobody.
-pub(in crate::fleet) fn order(tx: &mut Tx<'_>, carrier: &Enrolment, act: Act, by: By) -> Order {
+pub(in crate::fleet) fn order(tx: &mut Tx<'_>, carrier: &Enrolment, act: Act, by: Asker) -> Order {
     let (enrolment, channel, reason) = (carrier.id, carrier.channel, String::new());
     Order { id: tx.new_id(), act, enrolment, channel, by, reason, delay: 0, expires: None, held: None }
 }
@@ -94,7 +92,7 @@ fn carrier(device: &Device) -> Result<&Enrolment> {
 /// Commands of the system's own making: what a channel asks a device after enrolment, and policies.
 pub fn ask_by_system(tx: &mut Tx<'_>, device: &mut Managed, enrolment: EnrolmentId, act: Act) -> Result<Command> {
     let carrier = device.enrolment(enrolment).ok_or_else(|| Error::not_found("enrolment", enrolment))?;
-    let order = order(tx, carrier, act, By::System);
+    let order = order(tx, carrier, act, Asker::System);
     place(tx, device, order)
 }
 

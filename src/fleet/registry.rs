@@ -10,5 +10,4 @@ pub mod sights;
 pub mod tries;
 pub mod users;
 
-pub use crate::fleet::life::{Channel, Device, Enrolment, EnrolmentState, Life, MacUser, Ownership, Platform, device};
 pub use credential::{Credential, Standing};

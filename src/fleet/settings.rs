@@ -5,7 +5,7 @@ use crate::{
     error::{Error, Result},
     fleet::{
         actor::{self, Actor},
-        audit,
+        audit::{self, Counts, Event},
     },
     policy::nearest::nearest,
     store::{self, Record, Tx},
@@ -214,10 +214,8 @@ pub fn set(tx: &mut Tx<'_>, actor: &Actor, key: &str, value: &str) -> Result<Set
         Stored { key: key.into(), value: value.into(), pending: None }
     };
     tx.put(&stored)?;
-    audit::Event::of(&actor.id, "setting.set", key)
-        .outcome(if looser { "pending" } else { "ok" })
-        .detail(value)
-        .note(tx)?;
+    let counts = if looser { Counts::Later } else { Counts::Now };
+    audit::note(tx, actor, Event::SettingSet { key: key.into(), value: value.into(), counts })?;
     show(tx, key)
 }
 

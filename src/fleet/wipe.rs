@@ -17,9 +17,10 @@ use crate::{
     error::{Error, Result},
     fleet::{
         actor::Actor,
+        audit::Cancelled,
         keeper,
         life::{
-            Act, Action, By, Command, Event, Life, Managed, Order, Ownership, Platform, Scope, State, Terms,
+            Act, Action, Asker, Command, Event, Life, Managed, Order, Ownership, Platform, Scope, State, Terms,
             Withdrawal, command::Hold,
         },
         queue::{self, Ask},
@@ -74,8 +75,8 @@ pub fn ask(tx: &mut Tx<'_>, actor: &Actor, device: &str, request: Request, suppo
     guarded(tx, actor, &mut device, order, kind)
 }
 
-fn person(actor: &Actor) -> By {
-    By::Person { id: actor.id.clone(), name: actor.name.clone() }
+fn person(actor: &Actor) -> Asker {
+    Asker::Person { id: actor.id.clone(), name: actor.name.clone() }
 }
 
 /// What goes with a wipe, as this request says it.
@@ -139,7 +140,7 @@ pub fn cancel(tx: &mut Tx<'_>, actor: &Actor, id: CommandId, open_mail: bool) ->
         ended => return Err(Error::refused("ended", format!("it has ended: {}", ended.as_str()))),
     }
     let mut device = keeper::by_id(tx, command.device)?;
-    let told = Some((actor.id.clone(), ""));
+    let told = Some((actor.id.clone(), Cancelled::ByHand));
     let end = Withdrawal::Cancelled;
     keeper::happen(tx, &mut device, Event::Withdrawn { command: id, end, open_mail, told })?;
     if let Some(approval) = command.approval {

@@ -1,6 +1,10 @@
 //! Refusals of those nobody knows: a count per address and minute, so that nobody can write the audit log full.
 
-use crate::{error::Result, fleet::audit, store::Store};
+use crate::{
+    error::Result,
+    fleet::audit::{self, By, Event},
+    store::Store,
+};
 use std::{collections::BTreeMap, net::IpAddr, sync::Mutex};
 
 /// Addresses remembered in one minute; the rest is counted together.
@@ -28,12 +32,8 @@ impl Strangers {
             return Ok(());
         }
         let write = move |tx: &mut crate::store::Tx<'_>| {
-            for (address, count) in &counts {
-                let subject = address.map_or_else(|| "others".to_string(), |a| a.to_string());
-                audit::Event::of("stranger", "stranger.refused", subject)
-                    .outcome("refused")
-                    .detail(count.to_string())
-                    .note(tx)?;
+            for (&address, &count) in &counts {
+                audit::note(tx, By::Stranger, Event::StrangerRefused { address, count })?;
             }
             Ok(())
         };

@@ -5,7 +5,7 @@ use crate::{
     error::Result,
     fleet::{
         enrol::invitation::{Invitation, Way},
-        queue::Command,
+        life::Command,
         registry::credential::Revocation,
         retention::{self, Ends},
         wipe::Approval,

@@ -20,8 +20,9 @@ use lanyard::{
         actor::Actor,
         admins::{self},
         enrol::{self, invitation},
-        queue::{self, Scope, State},
-        registry::{Channel, Device, EnrolmentState, Life, Ownership, Platform, lookup, presence::Presence},
+        life::{self, Channel, Device, EnrolmentState, Life, Ownership, Platform, Scope, State},
+        queue::{self},
+        registry::{lookup, presence::Presence},
         wipe,
     },
     http::{Peer, client_cert_header::TrustedProxies, outgoing::Outgoing, peer::ClientCertificate},
@@ -124,14 +125,14 @@ impl Bench {
         self.server().store.run(move |tx| lookup::device(tx, &name)).await.unwrap()
     }
 
-    async fn wipe(&self, device: &Device, scope: Scope) -> queue::Command {
+    async fn wipe(&self, device: &Device, scope: Scope) -> life::Command {
         let (local, id) = (self.local.clone(), device.id.to_string());
         let request = wipe::Request { scope, reason: "lost".into(), pin: None, delay: None, expires: None };
         let ask = move |tx: &mut lanyard::store::Tx<'_>| wipe::ask(tx, &local, &id, request, &channel::support);
         self.server().store.run(ask).await.unwrap()
     }
 
-    async fn command(&self, id: lanyard::ids::CommandId) -> queue::Command {
+    async fn command(&self, id: lanyard::ids::CommandId) -> life::Command {
         self.server().store.run(move |tx| queue::find(tx, id)).await.unwrap()
     }
 
@@ -246,7 +247,7 @@ async fn near_its_end(bench: &Bench, device: &str) -> Identity {
         .unwrap();
     let certificate = openssl::x509::X509::from_der(&der).unwrap();
     let kept = channel::certificates::read(&der).unwrap();
-    let claim = enrol::Claim { identity: device.into(), platform: Some(Platform::Windows), ..enrol::Claim::default() };
+    let claim = life::Claim { identity: device.into(), platform: Some(Platform::Windows), ..life::Claim::default() };
     let spend = move |tx: &mut lanyard::store::Tx<'_>| {
         let credential = enrol::spend(tx, invitation.id, "key", kept, hex(&der))?;
         enrol::bind(tx, &credential.certificate.sha256, &claim)

@@ -19,25 +19,26 @@ use lanyard::{
     fleet::{
         actor::Actor,
         admins::{self},
-        audit,
+        audit::{self, By, Event},
         enrol::{self, invitation},
         groups, keeper,
-        life::Event,
-        notices::{self, Notice},
-        policies,
-        queue::{self, Act, Command, Outcome, Scope, State, Talk},
-        registry::{
-            Channel, Credential, Device, EnrolmentState, Life, Ownership, Platform, Standing, credential,
-            device::Certificate, lookup, tries, users,
+        life::{
+            self, Act, Channel, Command, Device, EnrolmentState, Life, Outcome, Ownership, Platform, Scope, State,
+            Talk, device::Certificate,
         },
+        notices::{self, News, Notice},
+        policies,
+        queue::{self},
+        registry::{Credential, Standing, credential, lookup, tries, users},
         settings,
         wipe::{self, Approval, Request, approvals, stop},
     },
-    ids::{CommandId, DeviceId, EnrolmentId, Fingerprint, InvitationId},
+    ids::{ApprovalId, CommandId, DeviceId, EnrolmentId, Fingerprint, InvitationId},
     store::{Count, Record, Tx},
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, time::Duration};
+use uuid::Uuid;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Note {
@@ -112,12 +113,12 @@ pub fn certificate(tx: &mut Tx<'_>) -> Certificate {
     }
 }
 
-pub fn claim(identity: &str) -> enrol::Claim {
-    enrol::Claim {
+pub fn claim(identity: &str) -> life::Claim {
+    life::Claim {
         identity: identity.into(),
         platform: Some(Platform::Ios),
         serial: Some("C0FFEE".into()),
-        ..enrol::Claim::default()
+        ..life::Claim::default()
     }
 }
 
@@ -126,7 +127,7 @@ pub async fn enrolled(
     fixture: &Fixture,
     channel: Channel,
     user: &str,
-    claim: enrol::Claim,
+    claim: life::Claim,
 ) -> (DeviceId, EnrolmentId, Fingerprint) {
     let (local, user) = (fixture.local().await, user.to_string());
     let enrol = move |tx: &mut Tx<'_>| {

@@ -4,9 +4,9 @@ use super::{Answer, Refusal, admit};
 use crate::{
     error::{Denial, Judged, Result},
     fleet::{
-        enrol::{self, Claim},
+        enrol::{self},
         keeper,
-        life::{EnrolmentState, Event, Managed, Platform, device::Push},
+        life::{Claim, EnrolmentState, Event, Managed, Platform, device::Push},
         registry::{Credential, Standing},
     },
     ids::{Fingerprint, hex},

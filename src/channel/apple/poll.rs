@@ -9,9 +9,9 @@ use crate::{
     channel::span,
     error::{Denial, Judged, Result},
     fleet::{
-        enrol::{self, Claim},
+        enrol::{self},
         keeper,
-        life::{Act, Action, Channel, Command, Event, Fate, Life, Managed, Outcome, Platform, Scope, Talk},
+        life::{Act, Action, Channel, Claim, Command, Event, Fate, Life, Managed, Outcome, Platform, Scope, Talk},
         policies, queue,
         registry::{Credential, Standing, presence::Idle, sights},
     },

@@ -5,8 +5,8 @@ use crate::{
     error::{Error, Result},
     fleet::{
         actor::Actor,
-        audit,
-        registry::{Channel, Device},
+        audit::{self, Event},
+        life::{Channel, Device},
     },
     ids::hexed,
     server::Server,
@@ -144,7 +144,8 @@ pub fn set(tx: &mut Tx<'_>, actor: &Actor, kept: Kept) -> Result<Kept> {
     }
     let kept = Kept { set: tx.now(), ..kept };
     tx.put(&kept)?;
-    audit::Event::of(&actor.id, "push_cert.set", &kept.topic).detail(&kept.sha256).note(tx)?;
+    let (topic, sha256) = (kept.topic.clone(), kept.sha256.clone());
+    audit::note(tx, actor, Event::PushCertificateSet { topic, sha256 })?;
     Ok(kept)
 }
 

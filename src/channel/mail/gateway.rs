@@ -2,7 +2,7 @@
 
 use super::{login::Logins, pings::Pings, refusal::Refusal};
 use crate::{
-    fleet::registry::{Enrolment, sights},
+    fleet::{life::Enrolment, registry::sights},
     server::Server,
     store::Tx,
 };

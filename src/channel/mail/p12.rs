@@ -9,7 +9,8 @@ use crate::{
             self,
             invitation::{self, Invitation, WrongCode},
         },
-        registry::{Channel, Credential, credential, device::Certificate},
+        life::{Channel, device::Certificate},
+        registry::{Credential, credential},
     },
     http::{
         Peer,

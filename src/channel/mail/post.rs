@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     channel::span,
-    fleet::registry::Channel,
+    fleet::life::Channel,
     http::{
         Peer,
         limits::{BODY_IDLE, SMALL_BODY, read_from},

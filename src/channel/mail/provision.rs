@@ -7,10 +7,9 @@ use super::{
 use crate::{
     error::{Error, Result},
     fleet::{
-        audit,
-        enrol::Claim,
+        audit::{self, By, Unasked},
         keeper,
-        life::{Channel, Command, Event, Fate, Outcome, Talk},
+        life::{Channel, Claim, Command, Event, Fate, Outcome, Talk},
         queue,
     },
     policy::{Outcome as Part, PartId},
@@ -36,12 +35,8 @@ pub(super) fn take(
     if !proved {
         if matches!(message, Message::WipeAck { .. }) && stand.kept.unproved != stand.kept.told {
             stand.kept.unproved = stand.kept.told;
-            let id = stand.who.enrolment;
-            audit::Event::of("stranger", "answer.unproved", id)
-                .on(stand.who.device.id)
-                .outcome("ignored")
-                .detail("a wipe's acknowledgement without a login")
-                .note(tx)?;
+            let (enrolment, device) = (stand.who.enrolment, stand.who.device.id);
+            audit::note(tx, By::Stranger, audit::Event::AnswerUnproved { enrolment, device })?;
         }
         message = Message::Empty;
     } else if let Some(said) = &body.device_information {
@@ -58,12 +53,8 @@ pub(super) fn take(
             Output::Declined(_, outcome) => applied(tx, stand, None, outcome)?,
             Output::Erased(scope) | Output::StrayWipeAck(scope) => erased(tx, stand, scope)?,
             Output::WipeFailed(_) => {
-                let told = stand.kept.told.map(|id| id.to_string()).unwrap_or_default();
-                audit::Event::of("device", "wipe.declined", told)
-                    .on(stand.who.device.id)
-                    .outcome("pending")
-                    .detail("the client answered status 2; it is told again")
-                    .note(tx)?;
+                let (command, device) = (stand.kept.told, stand.who.device.id);
+                audit::note(tx, By::Device, audit::Event::WipeDeclined { command, device })?;
             }
         }
     }
@@ -123,7 +114,7 @@ fn erased(tx: &mut Tx<'_>, stand: &mut Stand, what: WipeScope) -> Result<()> {
         None => None,
     };
     let Some(wipe) = told else {
-        return queue::note_unasked(tx, enrolment, enrolment, "a wipe's acknowledgement");
+        return keeper::note_unasked(tx, enrolment, Unasked::MailWipe);
     };
     let detail = match what {
         WipeScope::Device => "the client acknowledged RemoteWipe with status 1",

@@ -7,7 +7,7 @@ use crate::{
         admins::{self},
         enrol::access,
         keeper,
-        life::{Channel, Claim, Device, Enrolment, EnrolmentState, Event, Life, Managed, Ownership, Platform},
+        life::{self, Channel, Claim, Device, Enrolment, EnrolmentState, Event, Life, Managed, Ownership, Platform},
         policies, queue,
         registry::lookup,
         settings, wipe,
@@ -183,13 +183,13 @@ impl Site {
         self.server.store.run(move |tx| lookup::device(tx, name)).await.ok()
     }
 
-    async fn wipe(&self, name: &'static str, scope: queue::Scope, delay: u64) -> queue::Command {
+    async fn wipe(&self, name: &'static str, scope: life::Scope, delay: u64) -> life::Command {
         let delay = Some(Duration::from_secs(delay));
         let request = wipe::Request { scope, reason: "lost".into(), pin: None, delay, expires: None };
         self.run(move |tx, local| wipe::ask(tx, &local, name, request, &crate::channel::support)).await
     }
 
-    async fn command(&self, id: crate::ids::CommandId) -> queue::Command {
+    async fn command(&self, id: crate::ids::CommandId) -> life::Command {
         self.run(move |tx, _| queue::find(tx, id)).await
     }
 
@@ -203,7 +203,7 @@ impl Site {
     }
 
     async fn allow(&self, name: &'static str) {
-        self.run(move |tx, local| access::set(tx, &local, name, None, access::Access::Allow, "known")).await;
+        self.run(move |tx, local| access::set(tx, &local, name, None, life::Access::Allow, "known")).await;
     }
 
     fn came_through(&self) -> Vec<String> {
@@ -349,7 +349,7 @@ async fn a_login_is_proved_by_the_mail_server_and_an_unknown_client_waits() {
     assert_eq!(read(phone.post(&site, "SendMail", large).await).await, passed());
     assert_eq!(site.seen.lock().unwrap().last().unwrap(), &("SendMail".to_string(), 3_000_000));
     phone.version = Version::V12_1;
-    site.run(|tx, local| access::set(tx, &local, "ApplA", None, access::Access::Block, "")).await;
+    site.run(|tx, local| access::set(tx, &local, "ApplA", None, life::Access::Block, "")).await;
     assert_eq!(phone.ask(&site, "FolderSync").await, Got::Http(403));
     let encoded = axum::http::Request::post("/").header("content-encoding", "gzip");
     let encoded = encoded.header("authorization", basic(ANN, WORD)).header("MS-ASProtocolVersion", "14.1");
@@ -389,14 +389,14 @@ async fn a_wipe_ends_what_is_held_and_is_heard_even_after_the_password_changed()
     let started = clock::monotonic();
     let asked = async {
         tokio::time::sleep(Duration::from_millis(300)).await;
-        site.wipe("A1", queue::Scope::Full, 0).await
+        site.wipe("A1", life::Scope::Full, 0).await
     };
     let (held, wipe) = tokio::join!(phone.ask(&site, "Ping"), asked);
     assert_eq!(held, Got::Status(7), "FolderSync first");
     assert!(clock::since(started) < Duration::from_secs(10));
     assert!(stream.frame().await.unwrap().is_err(), "a Sync under way is cut");
     assert_eq!(phone.ask(&site, "FolderSync").await, Got::Status(140));
-    assert_eq!(site.command(wipe.id).await.state, queue::State::Queued, "nothing was told yet");
+    assert_eq!(site.command(wipe.id).await.state, life::State::Queued, "nothing was told yet");
 
     let thief = Phone { word: "changed", ..phone.clone() };
     let ack = || Said::WipeAck { scope: WipeScope::Device, ok: true };
@@ -407,14 +407,14 @@ async fn a_wipe_ends_what_is_held_and_is_heard_even_after_the_password_changed()
     );
     assert_eq!(other.ask(&site, "Provision").await, Got::Status(1));
     assert_eq!(Phone { word: "changed", ..other.clone() }.provision(&site, Said::Empty).await.unwrap_err(), 401);
-    assert_eq!(site.command(wipe.id).await.state, queue::State::Sent);
+    assert_eq!(site.command(wipe.id).await.state, life::State::Sent);
 
     let failed = phone.provision(&site, Said::WipeAck { scope: WipeScope::Device, ok: false }).await.unwrap();
     assert_eq!(text_of(&failed, "Status").as_deref(), Some("2"));
     for _ in 0..2 {
         assert_eq!(text_of(&phone.provision(&site, ack()).await.unwrap(), "Status").as_deref(), Some("1"));
         let ended = site.command(wipe.id).await;
-        assert_eq!((ended.state, ended.evidence.len()), (queue::State::Confirmed, 1));
+        assert_eq!((ended.state, ended.evidence.len()), (life::State::Confirmed, 1));
     }
     assert_eq!(phone.ask(&site, "FolderSync").await, Got::Status(129));
     assert_eq!(site.device("A1").await.unwrap().life, Life::Wiped);
@@ -434,23 +434,23 @@ async fn what_cannot_be_told_yet_or_at_all() {
     for phone in [&old, &new] {
         assert_eq!(phone.ask(&site, "FolderSync").await, passed());
     }
-    let undo = site.wipe("New", queue::Scope::Selective, 3600).await;
+    let undo = site.wipe("New", life::Scope::Selective, 3600).await;
     assert_eq!(new.ask(&site, "FolderSync").await, Got::Status(111), "shut in its undo window, and heard of later");
     assert_eq!(text_of(&new.provision(&site, Said::Empty).await.unwrap(), "AccountOnlyRemoteWipe"), None);
     let id = undo.id;
     site.run(move |tx, local| wipe::cancel(tx, &local, id, true)).await;
     assert_eq!(new.ask(&site, "FolderSync").await, passed());
-    let wipe = site.wipe("New", queue::Scope::Selective, 0).await;
+    let wipe = site.wipe("New", life::Scope::Selective, 0).await;
     assert!(text_of(&new.provision(&site, Said::Empty).await.unwrap(), "AccountOnlyRemoteWipe").is_some());
     let wrong = Said::WipeAck { scope: WipeScope::Device, ok: true };
     assert!(text_of(&new.provision(&site, wrong).await.unwrap(), "AccountOnlyRemoteWipe").is_some());
     new.provision(&site, Said::WipeAck { scope: WipeScope::Account, ok: true }).await.unwrap();
-    assert_eq!(site.command(wipe.id).await.state, queue::State::Confirmed);
+    assert_eq!(site.command(wipe.id).await.state, life::State::Confirmed);
 
-    let wipe = site.wipe("Old", queue::Scope::Selective, 0).await;
+    let wipe = site.wipe("Old", life::Scope::Selective, 0).await;
     assert_eq!(old.ask(&site, "FolderSync").await, Got::Status(129));
     let ended = site.command(wipe.id).await;
-    assert_eq!(ended.state, queue::State::Presumed);
+    assert_eq!(ended.state, life::State::Presumed);
     assert!(ended.evidence[0].detail.ends_with("data already on the device stays"), "{:?}", ended.evidence);
     assert_eq!(site.device("Old").await.unwrap().state(), "retired");
     site.end().await;
@@ -556,7 +556,7 @@ async fn a_managed_phone_that_reads_mail_is_one_device_of_one_user() {
     assert_ne!(site.device("bobs").await.unwrap().id, others);
     let wipe = site.run(move |tx, local| {
         let request =
-            wipe::Request { scope: queue::Scope::Full, reason: "x".into(), pin: None, delay: None, expires: None };
+            wipe::Request { scope: life::Scope::Full, reason: "x".into(), pin: None, delay: None, expires: None };
         wipe::ask(tx, &local, &mine.to_string(), request, &crate::channel::support)
     });
     assert_eq!(wipe.await.channel, Channel::Apple);

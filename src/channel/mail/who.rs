@@ -6,12 +6,13 @@ use crate::{
     channel::identity,
     error::{Denial, Judged, Result},
     fleet::{
-        audit,
-        enrol::{self, Claim},
+        audit::{self, Proof},
+        enrol::{self},
         keeper,
-        life::{Channel, Device, Enrolment, EnrolmentState, Event, Life, Managed, Ownership, Platform},
+        life::{Channel, Claim, Device, Enrolment, EnrolmentState, Event, Life, Managed, Ownership, Platform},
         registry::{Credential, Standing, lookup, tries, users},
         settings,
+        terms::Ground,
     },
     http::Peer,
     ids::{EnrolmentId, Fingerprint},
@@ -62,9 +63,9 @@ pub(super) fn check(tx: &mut Tx<'_>, shown: &Fingerprint) -> Judged<(), Refusal>
 /// Blocked and ended enrolments are told so in the protocol's own words; the others are turned away.
 fn admissible(tx: &mut Tx<'_>, standing: Standing, credential: &Credential) -> Judged<(), Refusal> {
     let ground = match standing {
-        _ if credential.channel != Channel::Activesync => "the certificate is another channel's",
+        _ if credential.channel != Channel::Activesync => Ground::OtherChannel,
         Standing::Good | Standing::Ended | Standing::Blocked => return Ok(()),
-        other => other.ground(),
+        other => other.into(),
     };
     identity::note_refusal(tx, credential, ground)?;
     Err(Denial::Refused(Refusal::Denied))
@@ -94,9 +95,9 @@ fn by_certificate(
     admissible(tx, standing, &credential)?;
     let bound = device.as_ref().and_then(|d| d.enrolment(credential.enrolment));
     let ground = if bound.is_some_and(|e| !e.identity.eq_ignore_ascii_case(request.device_id.as_str())) {
-        Some("the certificate belongs to another device")
+        Some(Ground::OtherDevice)
     } else if user.is_some_and(|user| !user.may_be(&credential.user)) {
-        Some("the login is another user's")
+        Some(Ground::OtherUser)
     } else {
         None
     };
@@ -163,8 +164,8 @@ fn by_login(tx: &mut Tx<'_>, asker: &Asker, user: &User, request: &Request) -> J
         };
     };
     let ground = match device.enrolment(id) {
-        Some(e) if e.certificate.is_some() => Some("no certificate was shown"),
-        Some(e) if e.state == EnrolmentState::Revoked => Some("the enrolment is revoked"),
+        Some(e) if e.certificate.is_some() => Some(Ground::NoCertificate),
+        Some(e) if e.state == EnrolmentState::Revoked => Some(Ground::EnrolmentRevoked),
         _ => None,
     };
     match ground {
@@ -204,12 +205,9 @@ fn unknown(tx: &mut Tx<'_>, user: &User, request: &Request) -> Result<Who> {
     lookup::claim(tx, Channel::Activesync.as_str(), &claim.identity, device.id)?;
     users::join(tx, &device)?;
     users::note(tx, Channel::Activesync, &device.user, &user.login)?;
-    let detail = format!("device {}, by password", device.id);
-    audit::Event::of("device", "enrolment.complete", id)
-        .on(device.id)
-        .outcome(device.enrolment(id).map_or("", |e| e.state_within(device.life)))
-        .detail(&detail)
-        .note(tx)?;
+    let proof = Proof::Password(device.enrolment(id).map_or("", |e| e.state_within(device.life)));
+    let event = audit::Event::EnrolmentComplete { enrolment: id, device: device.id, proof };
+    audit::note(tx, audit::By::Device, event)?;
     Ok(Who { device, enrolment: id })
 }
 
@@ -219,8 +217,7 @@ fn join(tx: &mut Tx<'_>, user: &User, identity: &str, id: EnrolmentId) -> Result
     let found = lookup::claimants(tx, lookup::MAIL_ID, identity)?;
     let others = lookup::claimants(tx, Channel::Activesync.as_str(), identity)?;
     if found.iter().chain(&others).any(|device| !same_user(device)) {
-        let detail = "another user's device goes by the same name; nothing was joined";
-        audit::Event::of("device", "device.name_taken", id).by(id).outcome("noted").detail(detail).note(tx)?;
+        audit::note(tx, audit::By::Device, audit::Event::DeviceNameTaken { enrolment: id })?;
     }
     let mut joins = found.into_iter().filter(|d| user.whole && same_user(d) && d.live().next().is_some());
     Ok(joins.find(|d| !matches!(d.life, Life::Retired | Life::Wiped)))

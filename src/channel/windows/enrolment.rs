@@ -11,12 +11,13 @@ use crate::{
     error::{Denial, Error, Judged, Result},
     fleet::{
         enrol::{
-            self, Claim,
+            self,
             invitation::{self, WrongCode},
         },
         keeper,
-        life::{Channel, Event, Platform},
+        life::{Channel, Claim, Event, Platform},
         registry::{Credential, Standing, users},
+        terms::Ground,
     },
     http::{
         Peer,
@@ -309,11 +310,11 @@ fn present(tx: &mut Tx<'_>, old: &Fingerprint, name: Option<&str>) -> Judged<Cre
     let bound = device.as_ref().and_then(|d| d.enrolment(credential.enrolment));
     let own = |identity: &str| name.is_none_or(|name| name.eq_ignore_ascii_case(identity));
     if standing != Standing::Good {
-        identity::note_refusal(tx, &credential, standing.ground())?;
+        identity::note_refusal(tx, &credential, standing.into())?;
         return refused();
     }
     if !bound.is_some_and(|e| e.channel == Channel::Omadm && own(&e.identity)) {
-        identity::note_refusal(tx, &credential, "it speaks for another device, or on another channel")?;
+        identity::note_refusal(tx, &credential, Ground::SpeaksForAnother)?;
         return refused();
     }
     Ok(credential)

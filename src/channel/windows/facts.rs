@@ -4,9 +4,9 @@ use super::PROVIDER_ID;
 use crate::{
     error::Result,
     fleet::{
-        enrol::{self, Claim},
+        enrol::{self},
         keeper,
-        life::{Event, Managed},
+        life::{Claim, Event, Managed},
     },
     store::Tx,
 };

@@ -4,9 +4,9 @@
 
 use crate::{
     channel::span,
-    fleet::registry::{
-        Channel,
-        presence::{Idle, Rehearsed},
+    fleet::{
+        life::Channel,
+        registry::presence::{Idle, Rehearsed},
     },
     ids::Fingerprint,
     server::Server,

@@ -11,7 +11,8 @@ use crate::{
     channel::span,
     error::{Judged, Result},
     fleet::{
-        audit, enrol, keeper,
+        audit::{self, By},
+        enrol, keeper,
         life::{Act, Action, Channel, Command, EnrolmentState, Event, Life, Managed, Outcome, State, Talk},
         policies, queue,
         registry::{Credential, Standing, presence::Idle, sights},
@@ -247,12 +248,9 @@ impl Visit<'_, '_> {
         if !again || matches!(command.action(), Action::Sync | Action::Policy) {
             return Ok(());
         }
-        let (action, enrolment) = (command.action().as_str(), self.credential.enrolment);
-        audit::Event::of("device", "command.repeated", command.id)
-            .on(command.device)
-            .outcome(action)
-            .detail(format!("enrolment {enrolment}"))
-            .note(self.tx)
+        let (device, action, enrolment) = (command.device, command.action(), self.credential.enrolment);
+        let event = audit::Event::CommandRepeated { command: command.id, device, action, enrolment };
+        audit::note(self.tx, By::Device, event)
     }
 
     /// Queues what nobody had to ask for. True where something was queued.

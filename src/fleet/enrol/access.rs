@@ -1,14 +1,12 @@
 //! Who may come in: an administrator allows, blocks or quarantines an enrolment. Meant for mail, where nothing but the gateway's
 //! door can be shut; another channel's enrolment is blocked or allowed only when it is named.
 
-pub use crate::fleet::life::Access;
-
 use crate::{
     error::{Error, Result},
     fleet::{
         actor::Actor,
         keeper,
-        life::{Action, Channel, Command, Enrolment, EnrolmentState, Event, Managed},
+        life::{Access, Action, Channel, Command, Enrolment, EnrolmentState, Event, Managed},
         registry::Credential,
     },
     ids::EnrolmentId,

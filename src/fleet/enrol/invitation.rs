@@ -8,11 +8,9 @@ use crate::{
     error::{Denial, Error, Judged, Result},
     fleet::{
         actor::Actor,
-        audit,
-        registry::{
-            device::{Channel, Ownership},
-            tries,
-        },
+        audit::{self, Event},
+        life::device::{Channel, Ownership},
+        registry::tries,
         settings,
     },
     ids::{EnrolmentId, Fingerprint, InvitationId, digest, hex, hexed},
@@ -170,7 +168,8 @@ pub fn create(
         tx.put(&Way { digest, invitation: invitation.id })?;
     }
     tx.put(&invitation)?;
-    audit::Event::of(&actor.id, "invitation.made", invitation.id).detail(&invitation.user).note(tx)?;
+    let event = Event::InvitationMade { invitation: invitation.id, user: invitation.user.clone() };
+    audit::note(tx, actor, event)?;
     Ok(Made { invitation, key, code })
 }
 

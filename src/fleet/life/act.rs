@@ -4,44 +4,7 @@ use crate::ids::hexed;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What is to be done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Action {
-    /// Remove the organisation's data, or everything.
-    Wipe,
-    /// Lock the screen.
-    Lock,
-    /// Remove the passcode.
-    ClearPasscode,
-    /// Restart.
-    Restart,
-    /// Ask the device what it is and how it stands.
-    Sync,
-    /// Bring its settings to the policy.
-    Policy,
-}
-
-impl Action {
-    /// As it is written everywhere.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Wipe => "wipe",
-            Self::Lock => "lock",
-            Self::ClearPasscode => "clear_passcode",
-            Self::Restart => "restart",
-            Self::Sync => "sync",
-            Self::Policy => "policy",
-        }
-    }
-    /// Whether the breaker stands before it.
-    pub fn is_guarded(self) -> bool {
-        match self {
-            Self::Wipe | Self::Lock => true,
-            Self::ClearPasscode | Self::Restart | Self::Sync | Self::Policy => false,
-        }
-    }
-}
+pub use crate::fleet::terms::Action;
 
 /// How much a wipe removes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

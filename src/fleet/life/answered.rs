@@ -8,7 +8,7 @@ use super::{
     ended::End,
 };
 use crate::{
-    fleet::audit,
+    fleet::audit::{self, By},
     ids::{CommandId, EnrolmentId},
     store::Time,
 };
@@ -21,8 +21,9 @@ impl Managed {
     pub(super) fn handed_out(&mut self, enrolment: EnrolmentId, id: CommandId, time: Time, effects: &mut Vec<Effect>) {
         let Some(command) = self.command(id).filter(|c| c.state != State::Sent && !c.state.is_final()) else { return };
         if command.asked_by != SYSTEM {
-            let event = audit::Event::of("device", "command.sent", id).on(self.id).outcome(command.action().as_str());
-            effects.push(Effect::Note(event.detail(format!("enrolment {enrolment}"))));
+            let (device, action) = (self.id, command.action());
+            let event = audit::Event::CommandSent { command: id, device, action, enrolment };
+            effects.push(Effect::Note(By::Device, event));
         }
         self.change(id, |command| {
             command.state = State::Sent;
@@ -83,8 +84,8 @@ impl Managed {
     fn ends(&mut self, id: CommandId, end: State, time: Time, effects: &mut Vec<Effect>) {
         let Some(command) = self.command(id).filter(|command| command.state != end) else { return };
         if command.action() == Action::Wipe {
-            let event = audit::Event::of("device", "wipe.ended", id).on(self.id).outcome(end.as_str());
-            effects.extend([Effect::Note(event), Effect::WipeEnded(id, end)]);
+            let event = audit::Event::WipeEnded { command: id, device: self.id, end };
+            effects.extend([Effect::Note(By::Device, event), Effect::WipeEnded(id, end)]);
         }
         if let Some(command) = self.lift(id) {
             self.end(command, End::of(end), time, effects);

@@ -1,7 +1,7 @@
 //! What is asked of a device, until it leaves for it: held, in its undo window, queued; or withdrawn before.
 
 use super::{
-    By, Command, Effect, Managed, Order, Terms, Withdrawal,
+    Asker, Command, Effect, Managed, Order, Terms, Withdrawal,
     act::{Act, Scope},
     command::{CommandFields, Hold, SYSTEM, State},
     ended::End,
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     clock::Steady,
-    fleet::audit,
+    fleet::audit::{self, Cancelled, Pass},
     ids::{ApprovalId, CommandId},
     store::Time,
 };
@@ -33,10 +33,8 @@ impl Managed {
         }
         self.write().open.push(command.id);
         if command.asked_by != SYSTEM {
-            let outcome = if command.state == State::Held { "held" } else { "ok" };
-            let action = format!("{}.asked", command.action().as_str());
-            let event = audit::Event::of(&command.asked_by, &action, command.id);
-            effects.push(Effect::Note(event.on(self.id).outcome(outcome).detail(&command.reason)));
+            let pass = if command.state == State::Held { Pass::Held } else { Pass::Free };
+            self.note_asked(&command, pass, effects);
         }
         self.put(command);
     }
@@ -52,8 +50,7 @@ impl Managed {
             if let Act::Wipe { pin, .. } = &mut fields.act {
                 *pin = terms.pin;
             }
-            let event = audit::Event::of(&fields.asked_by, "wipe.asked", id);
-            effects.push(Effect::Note(event.on(self.id).detail(&fields.reason)));
+            self.note_asked(fields, Pass::Free, effects);
         }
         self.pass(fields, time, effects);
         self.put(command);
@@ -69,8 +66,7 @@ impl Managed {
         let overtaken = |c: &Command| c.wipes(Scope::Full) && c.is_wipe_under_way();
         if command.wipes(Scope::Selective) && self.open().any(overtaken) {
             self.end(command, End::of(State::Cancelled), time, effects);
-            let event = audit::Event::of(SYSTEM, "command.cancelled", id);
-            effects.push(Effect::Note(event.on(self.id).detail("a full wipe is under way")));
+            self.note_cancelled(id, audit::By::System, Cancelled::FullWipeUnderWay, effects);
             return;
         }
         let fields = command.write();
@@ -86,7 +82,7 @@ impl Managed {
         id: CommandId,
         end: Withdrawal,
         open_mail: bool,
-        told: Option<(String, &'static str)>,
+        told: Option<(String, Cancelled)>,
         time: Time,
         effects: &mut Vec<Effect>,
     ) {
@@ -97,7 +93,7 @@ impl Managed {
         let Some(command) = self.lift(id) else { return };
         self.end(command, End { open_mail, ..End::of(end.state()) }, time, effects);
         if let Some((by, why)) = told {
-            effects.push(Effect::Note(audit::Event::of(&by, "command.cancelled", id).on(self.id).detail(why)));
+            self.note_cancelled(id, audit::By::Admin(by), why, effects);
         }
     }
 
@@ -114,14 +110,15 @@ impl Managed {
         let expired = command.expires.is_some_and(|at| at <= time.now);
         if expired && command.state != State::Sent {
             self.end(command, End { open_mail: true, ..End::of(State::Expired) }, time, effects);
-            effects.push(Effect::Note(audit::Event::of(SYSTEM, "command.expired", id).on(self.id)));
+            let event = audit::Event::CommandExpired { command: id, device: self.id };
+            effects.push(Effect::Note(audit::By::System, event));
             return;
         }
         let fields = command.write();
         if fields.hold == Some(Hold::Delay) && fields.release_at.is_some_and(|at| at <= time.steady) {
             self.to_queue(fields, time);
-            let event = audit::Event::of(SYSTEM, "command.released", id);
-            effects.push(Effect::Note(event.on(self.id).detail("its undo window ended")));
+            let event = audit::Event::CommandReleased { command: id, device: self.id };
+            effects.push(Effect::Note(audit::By::System, event));
         }
         if wakes(fields, time.steady) {
             effects.push(Effect::Wake);
@@ -142,8 +139,8 @@ impl Managed {
             for id in replaced {
                 let Some(selective) = self.lift(id) else { continue };
                 self.end(selective, End { open_mail: true, ..End::of(State::Cancelled) }, time, effects);
-                let event = audit::Event::of(&command.asked_by, "command.cancelled", id);
-                effects.push(Effect::Note(event.on(self.id).detail("replaced by a full wipe")));
+                let by = audit::By::Admin(command.asked_by.clone());
+                self.note_cancelled(id, by, Cancelled::ReplacedByFullWipe, effects);
             }
         }
         if command.delay > 0 {
@@ -153,6 +150,16 @@ impl Managed {
         } else {
             self.to_queue(command, time);
         }
+    }
+
+    fn note_asked(&self, command: &CommandFields, pass: Pass, effects: &mut Vec<Effect>) {
+        let (id, device, action, reason) = (command.id, self.id, command.action(), command.reason.clone());
+        let event = audit::Event::CommandAsked { command: id, device, action, pass, reason };
+        effects.push(Effect::Note(audit::By::Admin(command.asked_by.clone()), event));
+    }
+
+    fn note_cancelled(&self, command: CommandId, by: audit::By, why: Cancelled, effects: &mut Vec<Effect>) {
+        effects.push(Effect::Note(by, audit::Event::CommandCancelled { command, device: self.id, why }));
     }
 
     fn to_queue(&mut self, command: &mut CommandFields, time: Time) {
@@ -175,8 +182,8 @@ fn wakes(command: &mut CommandFields, steady: Steady) -> bool {
 
 fn new(order: Order, device: crate::ids::DeviceId, time: Time) -> CommandFields {
     let (asked_by, requested_by) = match order.by {
-        By::System => (SYSTEM.to_string(), SYSTEM.to_string()),
-        By::Person { id, name } => (id, name),
+        Asker::System => (SYSTEM.to_string(), SYSTEM.to_string()),
+        Asker::Person { id, name } => (id, name),
     };
     CommandFields {
         id: order.id,

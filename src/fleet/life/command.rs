@@ -10,47 +10,9 @@ use crate::{
     ids::{ApprovalId, CommandId, DeviceId, EnrolmentId, packed},
     store::{Kind, Record},
 };
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Where a command stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-#[allow(missing_docs)]
-pub enum State {
-    Held,
-    Queued,
-    Sent,
-    NotNow,
-    Acknowledged,
-    Confirmed,
-    Presumed,
-    Failed,
-    Cancelled,
-    Expired,
-}
-
-impl State {
-    /// As it is written everywhere.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Held => "held",
-            Self::Queued => "queued",
-            Self::Sent => "sent",
-            Self::NotNow => "not_now",
-            Self::Acknowledged => "acknowledged",
-            Self::Confirmed => "confirmed",
-            Self::Presumed => "presumed",
-            Self::Failed => "failed",
-            Self::Cancelled => "cancelled",
-            Self::Expired => "expired",
-        }
-    }
-    /// Whether nothing more is to come, save evidence.
-    pub fn is_final(self) -> bool {
-        !matches!(self, Self::Held | Self::Queued | Self::Sent | Self::NotNow)
-    }
-}
+pub use crate::fleet::terms::State;
 
 /// Why a command is held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -19,41 +19,7 @@ use std::{
 /// The kind of device.
 pub use crate::policy::Platform;
 
-/// A management protocol as the queue sees it, strongest first: that order decides which one carries a wipe.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Channel {
-    /// Apple MDM.
-    Apple,
-    /// OMA-DM, with Windows enrolment.
-    Omadm,
-    /// Exchange through a connector.
-    Exchange,
-    /// ActiveSync through our gateway.
-    Activesync,
-}
-
-impl Channel {
-    /// As it is written everywhere.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Apple => "apple",
-            Self::Omadm => "omadm",
-            Self::Exchange => "exchange",
-            Self::Activesync => "activesync",
-        }
-    }
-
-    /// As policy knows it; none where a channel carries no policy.
-    pub fn for_policy(self) -> Option<crate::policy::Channel> {
-        match self {
-            Self::Apple => Some(crate::policy::Channel::Apple),
-            Self::Omadm => Some(crate::policy::Channel::Omadm),
-            Self::Activesync => Some(crate::policy::Channel::Activesync),
-            Self::Exchange => None,
-        }
-    }
-}
+pub use crate::fleet::terms::Channel;
 
 /// Whose the device is. A personal one cannot be fully wiped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

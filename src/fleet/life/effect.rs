@@ -11,7 +11,7 @@ use std::time::Duration;
 #[derive(Debug)]
 pub enum Effect {
     /// An entry of the audit log.
-    Note(audit::Event),
+    Note(audit::By, audit::Event),
     /// A wipe ended: the administrators are told.
     WipeEnded(CommandId, State),
     /// A certificate counts for nothing after so long.

@@ -3,11 +3,11 @@
 use super::{
     Command, Effect, Managed, Outcome,
     act::{Act, Action, Scope},
-    command::{CommandFields, Failure, SYSTEM, State},
+    command::{CommandFields, Failure, State},
     device::{Certificate, Channel, Enrolment, EnrolmentState, Life, Ownership},
 };
 use crate::{
-    fleet::audit,
+    fleet::audit::{self, By},
     ids::{CommandId, EnrolmentId, Fingerprint},
     store::Time,
 };
@@ -181,7 +181,8 @@ impl Managed {
             }
             revoke(certificates(gone), effects);
         }
-        effects.push(Effect::Note(audit::Event::of("device", "enrolment.left", enrolment).on(self.id).detail(kind)));
+        let event = audit::Event::EnrolmentLeft { enrolment, device: self.id, kind };
+        effects.push(Effect::Note(By::Device, event));
         self.hand_over(enrolment, time, effects);
         if self.life == Life::Enrolled && self.live().next().is_none() {
             self.write().life = Life::Retired;
@@ -204,8 +205,8 @@ impl Managed {
             ended.push(enrolment.id);
         }
         for id in ended {
-            let event = audit::Event::of(by, "enrolment.revoked", id);
-            effects.push(Effect::Note(event.on(self.id).detail(reason)));
+            let event = audit::Event::EnrolmentRevoked { enrolment: id, device: self.id, reason: reason.into() };
+            effects.push(Effect::Note(By::Admin(by.into()), event));
             self.hand_over(id, time, effects);
         }
     }
@@ -250,8 +251,9 @@ impl Managed {
             (fields.state, fields.sent, fields.step) = (State::Queued, None, 0);
             fields.wake_at = Some(time.steady);
         }
-        let event = audit::Event::of(SYSTEM, "wipe.handed_over", fields.id).on(self.id).outcome(channel.as_str());
-        effects.push(Effect::Note(event.detail(format!("from {gone} to {enrolment}"))));
+        let (id, to, from) = (fields.id, enrolment, gone);
+        let event = audit::Event::WipeHandedOver { command: id, device: self.id, to, channel, from };
+        effects.push(Effect::Note(By::System, event));
         self.put(command);
     }
 }

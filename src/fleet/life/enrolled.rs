@@ -8,7 +8,7 @@ use super::{
     ended::{End, certificates, revoke},
 };
 use crate::{
-    fleet::audit,
+    fleet::audit::{self, By, Proof},
     ids::{CommandId, EnrolmentId, Fingerprint},
     store::Time,
 };
@@ -70,7 +70,8 @@ impl Managed {
                     }
                 }
             }
-            effects.push(Effect::Note(audit::Event::of("device", "enrolment.complete", enrolment).on(self.id)));
+            let event = audit::Event::EnrolmentComplete { enrolment, device: self.id, proof: Proof::Certificate };
+            effects.push(Effect::Note(By::Device, event));
             revoke(ended, effects);
             if channel == Channel::Activesync {
                 self.invited_again(time, effects);
@@ -143,7 +144,8 @@ impl Managed {
         let Some(mine) = self.write().enrolment_mut(enrolment) else { return };
         let unused = mine.renewed.replace(certificate);
         revoke(unused.map(|unused| unused.sha256), effects);
-        effects.push(Effect::Note(audit::Event::of("device", "certificate.renewed", enrolment).on(self.id)));
+        let event = audit::Event::CertificateRenewed { enrolment, device: self.id };
+        effects.push(Effect::Note(By::Device, event));
     }
 
     pub(super) fn admitted(
@@ -165,12 +167,13 @@ impl Managed {
             }
             mail &= enrolment.channel == Channel::Activesync;
             enrolment.state = access.state();
-            let past = match access {
-                Access::Allow => "enrolment.allowed",
-                Access::Block => "enrolment.blocked",
-                Access::Quarantine => "enrolment.quarantined",
+            let (enrolment, device, reason) = (*id, self.id, reason.to_string());
+            let event = match access {
+                Access::Allow => audit::Event::EnrolmentAllowed { enrolment, device, reason },
+                Access::Block => audit::Event::EnrolmentBlocked { enrolment, device, reason },
+                Access::Quarantine => audit::Event::EnrolmentQuarantined { enrolment, device, reason },
             };
-            effects.push(Effect::Note(audit::Event::of(by, past, *id).on(self.id).detail(reason)));
+            effects.push(Effect::Note(By::Admin(by.into()), event));
         }
         if access == Access::Allow && mail {
             let device = self.write();

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
+    fleet::audit::Cancelled,
     ids::{ApprovalId, CommandId, EnrolmentId, Fingerprint},
     policy::{self, PartId},
 };
@@ -88,7 +89,7 @@ pub enum Event {
         /// What it shut is opened again.
         open_mail: bool,
         /// Who took it back, for the audit log, and why; none where that is told as a whole.
-        told: Option<(String, &'static str)>,
+        told: Option<(String, Cancelled)>,
     },
     /// The store was taken back to an older state: what has not been sent waits for a second person.
     Suspended {
@@ -241,7 +242,7 @@ pub struct Order {
     /// Its channel.
     pub channel: Channel,
     /// Who asks.
-    pub by: By,
+    pub by: Asker,
     /// Why.
     pub reason: String,
     /// The undo window, in seconds.
@@ -254,7 +255,7 @@ pub struct Order {
 
 /// Who asks for something.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum By {
+pub enum Asker {
     /// The server itself: facts and policies.
     System,
     /// An administrator.

@@ -6,7 +6,7 @@ use super::{
     effect::Named,
 };
 use crate::{
-    fleet::audit,
+    fleet::audit::{self, By},
     ids::EnrolmentId,
     policy::{self, Applied, PartId},
     store::Time,
@@ -102,7 +102,8 @@ impl Managed {
                 push.retired = true;
             }
         });
-        effects.push(Effect::Note(audit::Event::of("system", "push.retired", enrolment).on(self.id)));
+        let event = audit::Event::PushRetired { enrolment, device: self.id };
+        effects.push(Effect::Note(By::System, event));
     }
 
     pub(super) fn user_told(&mut self, enrolment: EnrolmentId, id: &str, name: Option<String>, push: Push, time: Time) {

@@ -4,7 +4,7 @@
 use super::Assigned;
 use crate::{
     error::Result,
-    fleet::registry::Device,
+    fleet::life::Device,
     ids::DeviceId,
     store::{Kind, Record, Tx},
 };

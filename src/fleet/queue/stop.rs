@@ -3,7 +3,10 @@
 use crate::{
     clock::Timestamp,
     error::Result,
-    fleet::{actor::Actor, audit},
+    fleet::{
+        actor::Actor,
+        audit::{self, By, Event},
+    },
     store::{Kind, Record, Tx},
 };
 use serde::{Deserialize, Serialize};
@@ -45,12 +48,12 @@ pub fn is_on(tx: &mut Tx<'_>) -> Result<bool> {
 pub(in crate::fleet) fn set(tx: &mut Tx<'_>, actor: &Actor) -> Result<Stop> {
     let stop = Stop { on: true, since: Some(tx.now()), by: Some(actor.name.clone()) };
     tx.put(&stop)?;
-    audit::Event::of(&actor.id, "stop.on", "stop").note(tx)?;
+    audit::note(tx, actor, Event::StopSet)?;
     Ok(stop)
 }
 
 /// Lifts it, once a second person agreed.
 pub(in crate::fleet) fn lift(tx: &mut Tx<'_>, actor: &str) -> Result<()> {
     tx.put(&Stop::default())?;
-    audit::Event::of(actor, "stop.off", "stop").note(tx)
+    audit::note(tx, By::Admin(actor.into()), Event::StopLifted)
 }

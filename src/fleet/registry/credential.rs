@@ -1,10 +1,12 @@
 //! A certificate that we issued: whom it stands for, and whether it still does. Found by its fingerprint.
 
-use super::device::{Certificate, Channel, EnrolmentState, Life, Ownership};
 use crate::{
     clock::{Steady, Timestamp},
     error::Result,
-    fleet::{audit, registry::Device},
+    fleet::{
+        audit::{self, By, Event},
+        life::{Channel, Device, EnrolmentState, Life, Ownership, device::Certificate},
+    },
     ids::{DeviceId, EnrolmentId, Fingerprint, InvitationId, hexed},
     store::{Kind, Record, Time, Tx},
 };
@@ -89,39 +91,7 @@ impl Record for Revocations {
     }
 }
 
-/// How a request with a certificate stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
-    /// It speaks for its enrolment.
-    Good,
-    /// The enrolment's retire or wipe is final: the one case in which an Apple device is told to unenrol.
-    Ended,
-    /// No certificate of ours, or one that nobody is pinned to.
-    Unknown,
-    /// Revoked.
-    Revoked,
-    /// Past its end.
-    Expired,
-    /// The enrolment is blocked by an administrator.
-    Blocked,
-    /// Its enrolment was replaced by a newer one.
-    Superseded,
-}
-
-impl Standing {
-    /// For the audit log and the log.
-    pub fn ground(self) -> &'static str {
-        match self {
-            Self::Good => "good",
-            Self::Ended => "its retire or wipe is final",
-            Self::Unknown => "the certificate is no enrolment's",
-            Self::Revoked => "the certificate is revoked",
-            Self::Expired => "the certificate has expired",
-            Self::Blocked => "the enrolment is blocked",
-            Self::Superseded => "a newer enrolment has taken its place",
-        }
-    }
-}
+pub use crate::fleet::terms::Standing;
 
 /// Judges a certificate by the store, at its time.
 pub fn judge(time: Time, credential: &Credential, device: Option<&Device>) -> Standing {
@@ -166,8 +136,8 @@ pub fn revoke_after(tx: &mut Tx<'_>, sha256: &Fingerprint, pause: Duration) -> R
     let Certificate { serial, not_after, .. } = credential.certificate.clone();
     tx.put(&Revocation { serial, at: tx.wall_of(at), from: at, not_after })?;
     tx.put(&credential)?;
-    let event = audit::Event::of("system", "certificate.revoked", credential.enrolment);
-    credential.device.into_iter().fold(event, audit::Event::on).note(tx)
+    let Credential { enrolment, device, .. } = credential;
+    audit::note(tx, By::System, Event::CertificateRevoked { enrolment, device })
 }
 
 /// How often something was revoked so far.

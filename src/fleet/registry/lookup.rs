@@ -1,8 +1,8 @@
 //! Finding a device by its id or by any name that fits one alone.
 
-use super::{Channel, Device};
 use crate::{
     error::{Error, Result},
+    fleet::life::{Channel, Device},
     ids::{DeviceId, EnrolmentId, digest},
     store::{Kind, Record, Tx},
 };

@@ -4,9 +4,9 @@
 //! about the device changes, on this node or another. Where other nodes write too, memory counts only while the change feed has been
 //! read to its end within the last second.
 
-use super::Channel;
 use crate::{
     clock::{self, Timestamp},
+    fleet::life::Channel,
     ids::{DeviceId, EnrolmentId, Fingerprint},
     store::{Changed, DISTRUSTED, EVERYTHING, Observer},
 };

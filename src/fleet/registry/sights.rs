@@ -1,10 +1,10 @@
 //! When an enrolment was last heard. Idle devices are remembered and written in batches, apart from the device's record: that one was
 //! heard changes nothing about it.
 
-use super::device::Enrolment;
 use crate::{
     clock::Timestamp,
     error::Result,
+    fleet::life::Enrolment,
     ids::EnrolmentId,
     store::{Kind, Record, Tx},
 };

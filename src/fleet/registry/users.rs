@@ -1,9 +1,10 @@
 //! Users: whose the devices are, and what each channel calls them. A user's devices are found without reading all.
 
-use super::{Channel, Device, lookup::part};
+use super::lookup::part;
 use crate::{
     clock::Timestamp,
     error::Result,
+    fleet::life::{Channel, Device},
     ids::DeviceId,
     store::{Kind, Record, Tx},
 };

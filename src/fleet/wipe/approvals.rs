@@ -7,9 +7,10 @@ use crate::{
     fleet::{
         actor::Actor,
         admins::{self},
-        audit, keeper,
+        audit::{self, By, Decision},
+        keeper,
         life::{Command, Event, State, Withdrawal, command::Hold},
-        notices,
+        notices::{self, News},
         queue::{self, stop},
     },
     ids::{ApprovalId, CommandId},
@@ -179,8 +180,8 @@ fn create(tx: &mut Tx<'_>, actor: &Actor, subject: Subject, detail: &str) -> Res
     };
     tx.put(&approval)?;
     tx.put(&Waiting { approval: approval.id })?;
-    audit::Event::of(&actor.id, "approval.asked", approval.id).outcome("waiting").detail(detail).note(tx)?;
-    notices::tell(tx, "approval.waiting", approval.id, detail)?;
+    audit::note(tx, actor, audit::Event::ApprovalAsked { approval: approval.id, detail: detail.into() })?;
+    notices::tell(tx, News::ApprovalWaiting(approval.id, detail.into()))?;
     Ok(approval)
 }
 
@@ -223,8 +224,8 @@ fn decide(tx: &mut Tx<'_>, actor: &Actor, mut approval: Approval, stage: Stage) 
     approval.decided_by = Some(actor.id.clone());
     tx.put(&approval)?;
     tx.delete(&Waiting { approval: approval.id })?;
-    let outcome = if stage == Stage::Approved { "approved" } else { "rejected" };
-    audit::Event::of(&actor.id, "approval.decided", approval.id).outcome(outcome).note(tx)?;
+    let decision = if stage == Stage::Approved { Decision::Approved } else { Decision::Rejected };
+    audit::note(tx, actor, audit::Event::ApprovalDecided { approval: approval.id, decision })?;
     Ok(approval)
 }
 
@@ -266,7 +267,8 @@ pub fn expire(tx: &mut Tx<'_>) -> Result<()> {
         end_held(tx, &approval, Withdrawal::Expired)?;
         tx.put(&Approval { stage: Stage::Expired, ..approval })?;
         tx.delete(&waiting)?;
-        audit::Event::of("system", "approval.decided", waiting.approval).outcome("expired").note(tx)?;
+        let event = audit::Event::ApprovalDecided { approval: waiting.approval, decision: Decision::Expired };
+        audit::note(tx, By::System, event)?;
     }
     Ok(())
 }

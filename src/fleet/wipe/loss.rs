@@ -10,7 +10,8 @@ use crate::{
     fleet::{
         actor::Actor,
         admins::LOCAL,
-        audit, keeper,
+        audit::{self, Loss},
+        keeper,
         life::{Command, Device, Event, State, command::Hold},
         queue,
     },
@@ -37,16 +38,10 @@ pub fn accept(tx: &mut Tx<'_>, checked: &Checked, commit: u64) -> Result<usize> 
         }
     }
     tx.count_anew::<Device>()?;
-    let damaged: Vec<&str> = checked.damaged.iter().take(NAMED).map(String::as_str).collect();
-    let detail = format!(
-        "taken as of commit {commit}, of {}; {} records, {} missing, {} unreadable {}; {held} commands are held",
-        checked.expected.map_or("unknown".into(), |n| n.to_string()),
-        checked.records,
-        checked.missing,
-        checked.damaged.len(),
-        damaged.join(" "),
-    );
-    audit::Event::of(LOCAL, "store.loss_accepted", "store").detail(&detail).note(tx)?;
+    let Checked { expected, records, missing, ref damaged, .. } = *checked;
+    let named = damaged.iter().take(NAMED).cloned().collect();
+    let loss = Loss { commit, expected, records, missing, unreadable: damaged.len(), named, held };
+    audit::note(tx, &local, audit::Event::StoreLossAccepted { loss })?;
     Ok(held)
 }
 

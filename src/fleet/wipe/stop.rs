@@ -7,6 +7,7 @@ use crate::{
     error::{Error, Result},
     fleet::{
         actor::Actor,
+        audit::Cancelled,
         keeper::{self, timers::Unsent},
         life::{Event, Withdrawal},
         queue::stop,
@@ -29,7 +30,7 @@ pub fn set(tx: &mut Tx<'_>, actor: &Actor, cancel_all: bool) -> Result<(Stop, us
         for unsent in tx.all::<Unsent>("")? {
             let Some(mut device) = keeper::of_command(tx, unsent.command)? else { continue };
             approvals.extend(device.command(unsent.command).and_then(|command| command.approval));
-            let (end, told) = (Withdrawal::Cancelled, Some((actor.id.clone(), "emergency stop")));
+            let (end, told) = (Withdrawal::Cancelled, Some((actor.id.clone(), Cancelled::EmergencyStop)));
             keeper::happen(tx, &mut device, Event::Withdrawn { command: unsent.command, end, open_mail: true, told })?;
             cancelled += 1;
         }

@@ -172,7 +172,7 @@ mod tests {
         ] {
             let [(kind, risen)] = &rise("command", old)[..] else { panic!("one record") };
             assert_eq!((*kind, &risen["act"]), ("command", &new));
-            assert!(serde_json::from_value::<crate::fleet::queue::Act>(new).is_ok());
+            assert!(serde_json::from_value::<crate::fleet::life::Act>(new).is_ok());
         }
     }
 }

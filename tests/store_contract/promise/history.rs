@@ -5,7 +5,7 @@ use lanyard::{
     clock::{Steady, Timestamp},
     fleet::{
         enrol::invitation::{Invitation, Way},
-        queue::Action,
+        life::Action,
         registry::credential::Revocation,
         retention::{self, Ends},
         wipe::approvals::Stage,

@@ -2,7 +2,7 @@
 
 use super::*;
 use lanyard::{
-    fleet::{queue::command::Hold, wipe::loss},
+    fleet::{life::command::Hold, wipe::loss},
     store::Checked,
 };
 

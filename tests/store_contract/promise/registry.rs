@@ -145,7 +145,7 @@ pub async fn an_invitation_is_spent_once(fixture: Fixture) {
 }
 
 pub async fn enrolments_join_one_device_for_the_same_user_only(fixture: Fixture) {
-    let phone = enrol::Claim { mail_id: Some("APPL1".into()), ..claim("UDID-1") };
+    let phone = life::Claim { mail_id: Some("APPL1".into()), ..claim("UDID-1") };
     let (phone, ..) = enrolled(&fixture, Channel::Apple, "ann@example.org", phone).await;
     let (mail, ..) = enrolled(&fixture, Channel::Activesync, "ANN@example.org", claim("appl1")).await;
     assert_eq!(mail, phone, "joined by the mail client's name");
@@ -207,7 +207,7 @@ pub async fn a_new_enrolment_takes_the_formers_place_with_an_empty_queue(fixture
 }
 
 pub async fn a_wiped_pc_that_enrols_anew_confirms_its_wipe(fixture: Fixture) {
-    let pc = || enrol::Claim { platform: Some(Platform::Windows), hardware_id: Some("HW-1".into()), ..claim("DEV-1") };
+    let pc = || life::Claim { platform: Some(Platform::Windows), hardware_id: Some("HW-1".into()), ..claim("DEV-1") };
     let (device, ..) = enrolled(&fixture, Channel::Omadm, "a@b", pc()).await;
     let local = fixture.local().await;
     let wipe = fixture.wipe(&local, device, Scope::Full).await.unwrap();
@@ -215,8 +215,7 @@ pub async fn a_wiped_pc_that_enrols_anew_confirms_its_wipe(fixture: Fixture) {
     let accepted = Outcome::Presumed { kind: "status", detail: "200 on the Exec".into() };
     assert_eq!(settle(&fixture, device, wipe.id, accepted).await.unwrap().state, State::Presumed);
     assert_eq!(fixture.again(device).await.state(), "wiped");
-    let (again, ..) =
-        enrolled(&fixture, Channel::Omadm, "a@b", enrol::Claim { identity: "DEV-2".into(), ..pc() }).await;
+    let (again, ..) = enrolled(&fixture, Channel::Omadm, "a@b", life::Claim { identity: "DEV-2".into(), ..pc() }).await;
     assert_eq!(again, device, "joined by its hardware");
     let ended = fixture.command(wipe.id).await;
     assert_eq!((ended.state, ended.evidence.len()), (State::Confirmed, 2));

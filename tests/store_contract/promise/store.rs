@@ -213,15 +213,19 @@ pub async fn a_rejected_notice_silences_no_other(fixture: Fixture) {
     let local = fixture.local().await;
     let tell = move |tx: &mut Tx<'_>| {
         settings::set(tx, &local, "notify.webhook", "https://hook.example.org/")?;
-        (0..5).try_for_each(|number| notices::tell(tx, "approval.waiting", number, "why"))
+        (0..5).try_for_each(|number| {
+            let approval = ApprovalId(Uuid::from_u128(number));
+            notices::tell(tx, News::ApprovalWaiting(approval, "why".into()))
+        })
     };
     fixture.store.run(tell).await.unwrap();
     let take = |count| fixture.store.run(move |tx| Ok(notices::take(tx, count)?.map(|(_, taken)| taken)));
-    let subjects = |taken: &[Notice]| taken.iter().map(|n| n.subject.clone()).collect::<Vec<_>>();
+    let number = |notice: &Notice| notice.subject.parse::<Uuid>().unwrap().as_u128();
+    let subjects = |taken: &[Notice]| taken.iter().map(number).collect::<Vec<_>>();
     let first = take(3).await.unwrap().unwrap();
-    assert_eq!(subjects(&first), ["0", "1", "2"]);
+    assert_eq!(subjects(&first), [0, 1, 2]);
     let younger = take(3).await.unwrap().unwrap();
-    assert_eq!(subjects(&younger), ["3", "4"], "the first three wait for their next try");
+    assert_eq!(subjects(&younger), [3, 4], "the first three wait for their next try");
     assert!(take(3).await.unwrap().is_none());
     let done = move |tx: &mut Tx<'_>| {
         younger.iter().chain(&first[..1]).try_for_each(|notice| notices::done(tx, notice))?;
@@ -229,7 +233,7 @@ pub async fn a_rejected_notice_silences_no_other(fixture: Fixture) {
     };
     fixture.store.run(done).await.unwrap();
     if fixture.pass(Duration::from_secs(31)) {
-        assert_eq!(subjects(&take(20).await.unwrap().unwrap()), ["1", "2"]);
+        assert_eq!(subjects(&take(20).await.unwrap().unwrap()), [1, 2]);
     }
 }
 
@@ -252,7 +256,7 @@ pub async fn devices_are_counted_as_they_are_written(fixture: Fixture) {
         let former = lookup::by_id(tx, mac)?;
         groups::set(tx, &local, "x", &mac.to_string(), false)?;
         let mut changed = keeper::by_id(tx, mac)?;
-        crate::fixture::happen(tx, &mut changed, Event::Grouped { group: "y z".into(), inside: false })?;
+        crate::fixture::happen(tx, &mut changed, life::Event::Grouped { group: "y z".into(), inside: false })?;
         tx.put(&former)?;
         groups::set(tx, &local, "x", &phone.to_string(), true)?;
         counts(tx)
@@ -267,7 +271,7 @@ pub async fn devices_are_counted_as_they_are_written(fixture: Fixture) {
     let ends = move |tx: &mut Tx<'_>| {
         let mut device = keeper::by_id(tx, mac)?;
         let (by, reason) = ("local".to_string(), String::new());
-        crate::fixture::happen(tx, &mut device, Event::Revoked { only: None, by, reason })?;
+        crate::fixture::happen(tx, &mut device, life::Event::Revoked { only: None, by, reason })?;
         let gone = lookup::by_id(tx, phone)?;
         Ok(tx.delete(&gone)?)
     };

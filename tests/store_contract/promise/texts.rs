@@ -54,8 +54,20 @@ fn calls() -> Vec<(&'static str, Call)> {
         ("a page of the log", call(|tx, _, text| audit::list(tx, Some(text), 10).map(drop))),
         ("a page of approvals", call(|tx, local, text| approvals::list(tx, local, Some(text), 10).map(drop))),
         ("a known head", call(|tx, _, text| audit::verify(tx, Some(text)).map(drop))),
-        ("an entry", call(|tx, _, text| audit::Event::of(text, text, text).outcome(text).detail(text).note(tx))),
-        ("a notice", call(|tx, _, text| notices::tell(tx, text, text, text))),
+        (
+            "an entry",
+            call(|tx, _, text| {
+                let event = Event::PolicyApplied { policy: text.into(), diff: text.into() };
+                audit::note(tx, By::Admin(text.into()), event)
+            }),
+        ),
+        (
+            "a notice",
+            call(|tx, _, text| {
+                let approval = tx.new_id();
+                notices::tell(tx, News::ApprovalWaiting(approval, text.into()))
+            }),
+        ),
         ("a policy", call(|tx, _, text| policies::find(tx, text).map(drop))),
         ("a policy's end", call(|tx, _, text| policies::look_at_end(tx, text).map(drop))),
         ("a setting", call(|tx, local, text| settings::set(tx, local, text, text).map(drop))),
@@ -94,7 +106,7 @@ pub async fn a_device_is_enrolled_and_found_whatever_it_calls_itself(fixture: Fi
         let shown: String = text.chars().take(10).collect();
         let said = || Some(text.clone());
         let identity = format!("{text}-{at}");
-        let claim = enrol::Claim {
+        let claim = life::Claim {
             serial: said(),
             name: said(),
             model: said(),

@@ -11,8 +11,9 @@ use lanyard::{
         admins::{self},
         enrol::{self, access, invitation},
         groups, keeper,
-        queue::{self, Act, Command, Outcome, Scope, State, Talk},
-        registry::{Channel, Device, EnrolmentState, Life, Ownership, Standing, lookup},
+        life::{self, Act, Channel, Command, Device, EnrolmentState, Life, Outcome, Ownership, Scope, State, Talk},
+        queue::{self},
+        registry::{Standing, lookup},
         wipe::{self, approvals, stop},
     },
     ids::{ApprovalId, CommandId, DeviceId, EnrolmentId, Fingerprint},
@@ -52,7 +53,7 @@ async fn begun(
     fixture: &Fixture,
     channel: Channel,
     ownership: Ownership,
-    claim: enrol::Claim,
+    claim: life::Claim,
 ) -> (EnrolmentId, Fingerprint) {
     let local = fixture.local().await;
     let begin = move |tx: &mut Tx<'_>| {
@@ -144,7 +145,7 @@ pub async fn a_wipe_goes_to_the_enrolment_that_hears(fixture: Fixture) {
 
     let block = move |tx: &mut Tx<'_>| {
         let local = admins::authenticate(tx, crate::fixture::SECRET, true)?.unwrap();
-        access::set(tx, &local, &device.to_string(), Some(new), access::Access::Block, "")
+        access::set(tx, &local, &device.to_string(), Some(new), life::Access::Block, "")
     };
     let open = fixture.wipe(&local, device, Scope::Full).await.unwrap();
     assert_eq!(code(fixture.store.run(block).await), "under_wipe", "it would not hear of it");
@@ -169,7 +170,7 @@ pub async fn what_another_channel_carries_outlives_a_new_enrolment(fixture: Fixt
     let local = fixture.local().await;
     let wipe = fixture.wipe(&local, device, Scope::Full).await.unwrap();
     take(&fixture, device, Talk::Fresh).await.unwrap();
-    let phone = enrol::Claim { mail_id: Some("MAIL1".into()), ..claim("UDID-1") };
+    let phone = life::Claim { mail_id: Some("MAIL1".into()), ..claim("UDID-1") };
     let (joined, ..) = enrolled(&fixture, Channel::Apple, ANN, phone).await;
     assert_eq!(joined, device);
     assert_eq!(fixture.command(wipe.id).await.state, State::Sent, "mail has not answered, and nothing is presumed");
@@ -179,7 +180,7 @@ pub async fn what_another_channel_carries_outlives_a_new_enrolment(fixture: Fixt
 
 pub async fn a_proved_wipe_ends_what_joined_meanwhile(fixture: Fixture) {
     for (row, scope, life) in [("full", Scope::Full, Life::Wiped), ("selective", Scope::Selective, Life::Retired)] {
-        let phone = enrol::Claim { mail_id: Some(format!("MAIL-{row}")), ..claim(&format!("UDID-{row}")) };
+        let phone = life::Claim { mail_id: Some(format!("MAIL-{row}")), ..claim(&format!("UDID-{row}")) };
         let (device, _, sha256) = enrolled(&fixture, Channel::Apple, ANN, phone).await;
         let local = fixture.local().await;
         let wipe = fixture.wipe(&local, device, scope).await.unwrap();
@@ -237,7 +238,7 @@ pub async fn further_proof_changes_nothing_about_who_was_let_in_again(fixture: F
     take(&fixture, device.id, Talk::Fresh).await.unwrap();
     settle(&fixture, device.id, retire.id, done()).await.unwrap();
     let id = device.id;
-    let allow = move |tx: &mut Tx<'_>| access::set(tx, &local, &id.to_string(), None, access::Access::Allow, "");
+    let allow = move |tx: &mut Tx<'_>| access::set(tx, &local, &id.to_string(), None, life::Access::Allow, "");
     fixture.store.run(allow).await.unwrap();
     let more = Outcome::Done { kind: "checkout", detail: "CheckOut".into() };
     assert_eq!(settle(&fixture, id, retire.id, more).await.unwrap().evidence.len(), 2, "it is kept");
@@ -271,7 +272,7 @@ pub async fn a_mail_device_brings_along_what_it_was(fixture: Fixture) {
     let (phone, ..) = enrolled(&fixture, Channel::Apple, ANN, claim("UDID-1")).await;
     let tell = move |tx: &mut Tx<'_>| {
         let device = crate::fixture::tells_mail_id(tx, phone, "MAIL1")?;
-        Ok((groups::members(tx, "ward", None, 100)?, queue::timers::of_device(tx, &device)?))
+        Ok((groups::members(tx, "ward", None, 100)?, keeper::timers::of_device(tx, &device)?))
     };
     let (members, commands) = fixture.store.run(tell).await.unwrap();
     assert_eq!(members, [phone]);
@@ -281,7 +282,7 @@ pub async fn a_mail_device_brings_along_what_it_was(fixture: Fixture) {
 }
 
 pub async fn a_wiped_pcs_old_certificate_stays_ended_when_it_is_back(fixture: Fixture) {
-    let pc = |name: &str| enrol::Claim { hardware_id: Some("HW-1".into()), ..claim(name) };
+    let pc = |name: &str| life::Claim { hardware_id: Some("HW-1".into()), ..claim(name) };
     let (device, _, old) = enrolled(&fixture, Channel::Omadm, ANN, pc("PC-1")).await;
     let local = fixture.local().await;
     let wipe = fixture.wipe(&local, device, Scope::Full).await.unwrap();
@@ -343,7 +344,7 @@ pub async fn whose_word_counts_says_how(fixture: Fixture) {
 }
 
 pub async fn an_unknown_mail_app_says_nothing_of_a_managed_phone(fixture: Fixture) {
-    let phone = enrol::Claim { mail_id: Some("MAIL1".into()), ..claim("UDID-1") };
+    let phone = life::Claim { mail_id: Some("MAIL1".into()), ..claim("UDID-1") };
     let (device, ..) = enrolled(&fixture, Channel::Apple, ANN, phone).await;
     let adopt = move |tx: &mut Tx<'_>| {
         crate::fixture::owned_by(tx, ANN, "MAIL1", &[Channel::Activesync], Ownership::Personal)?;
@@ -359,23 +360,23 @@ pub async fn a_held_wipe_keeps_its_enrolment_from_being_shut_out(fixture: Fixtur
     let bob = fixture.second("bob").await;
     let device = fixture.device("u1", &[Channel::Apple]).await;
     let (enrolment, id) = (device.enrolments[0].id, device.id);
-    let set = |access: access::Access| {
+    let set = |access: life::Access| {
         let bob = bob.clone();
         move |tx: &mut Tx<'_>| access::set(tx, &bob, &id.to_string(), Some(enrolment), access, "")
     };
-    fixture.store.run(set(access::Access::Block)).await.unwrap();
-    fixture.store.run(set(access::Access::Allow)).await.unwrap();
+    fixture.store.run(set(life::Access::Block)).await.unwrap();
+    fixture.store.run(set(life::Access::Allow)).await.unwrap();
     let eve = newcomer(&fixture, &bob, "eve").await;
     let held = fixture.wipe(&eve, device.id, Scope::Full).await.unwrap();
-    assert_eq!(code(fixture.store.run(set(access::Access::Block)).await), "under_wipe");
+    assert_eq!(code(fixture.store.run(set(life::Access::Block)).await), "under_wipe");
     let local = fixture.local().await;
     approve(&fixture, &local, held.approval.unwrap()).await.unwrap();
-    fixture.store.run(set(access::Access::Allow)).await.unwrap();
+    fixture.store.run(set(life::Access::Allow)).await.unwrap();
     assert!(!mail_is_open(&fixture, device.id).await, "to let the phone in is not to let mail in");
 }
 
 pub async fn a_sent_full_wipe_is_not_handed_to_mail_once_the_phone_is_personal(fixture: Fixture) {
-    let phone = enrol::Claim { mail_id: Some("MAIL1".into()), ..claim("UDID-1") };
+    let phone = life::Claim { mail_id: Some("MAIL1".into()), ..claim("UDID-1") };
     let (device, old, _) = enrolled(&fixture, Channel::Apple, ANN, phone).await;
     enrolled(&fixture, Channel::Activesync, ANN, claim("MAIL1")).await;
     let local = fixture.local().await;

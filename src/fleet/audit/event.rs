@@ -1,0 +1,333 @@
+//! All that the audit log tells of, and who did it. How each is said stands in `words.rs` alone; the log's chain knows nothing of it.
+
+mod words;
+
+pub use words::UNKNOWN_CERTIFICATE;
+pub(super) use words::Words;
+
+use super::Head;
+use crate::{
+    clock::Timestamp,
+    fleet::terms::{Action, Channel, Ground, Jump, State},
+    ids::{ApprovalId, CommandId, DeviceId, EnrolmentId, Fingerprint, InvitationId, TokenId},
+};
+use std::net::IpAddr;
+
+/// Who did it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum By {
+    /// An administrator, by the id.
+    Admin(String),
+    /// A device that is known, or shows a certificate of ours.
+    Device,
+    /// The server by itself.
+    System,
+    /// Somebody who proves nothing.
+    Stranger,
+}
+
+/// What happened. Free texts in it are what somebody typed, or a device said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Event {
+    /// A person asked for a command, or took one over that another had asked for.
+    CommandAsked {
+        command: CommandId,
+        device: DeviceId,
+        action: Action,
+        pass: Pass,
+        reason: String,
+    },
+    /// It was handed out.
+    CommandSent {
+        command: CommandId,
+        device: DeviceId,
+        action: Action,
+        enrolment: EnrolmentId,
+    },
+    /// It was handed out again, unanswered in an earlier session: the device may do it twice.
+    CommandRepeated {
+        command: CommandId,
+        device: DeviceId,
+        action: Action,
+        enrolment: EnrolmentId,
+    },
+    CommandCancelled {
+        command: CommandId,
+        device: DeviceId,
+        why: Cancelled,
+    },
+    /// Its undo window ended.
+    CommandReleased {
+        command: CommandId,
+        device: DeviceId,
+    },
+    CommandExpired {
+        command: CommandId,
+        device: DeviceId,
+    },
+    /// By what a device answered.
+    WipeEnded {
+        command: CommandId,
+        device: DeviceId,
+        end: State,
+    },
+    /// The enrolment that carried it is gone, and another carries it now.
+    WipeHandedOver {
+        command: CommandId,
+        device: DeviceId,
+        to: EnrolmentId,
+        channel: Channel,
+        from: EnrolmentId,
+    },
+    /// A mail client answered that it failed.
+    WipeDeclined {
+        command: Option<CommandId>,
+        device: DeviceId,
+    },
+    /// An answer about what was never sent.
+    AnswerUnasked {
+        enrolment: EnrolmentId,
+        answer: Unasked,
+    },
+    /// A wipe's acknowledgement of somebody without a login.
+    AnswerUnproved {
+        enrolment: EnrolmentId,
+        device: DeviceId,
+    },
+    CertificateIssued {
+        enrolment: EnrolmentId,
+        invitation: InvitationId,
+    },
+    CertificateRenewed {
+        enrolment: EnrolmentId,
+        device: DeviceId,
+    },
+    CertificateRevoked {
+        enrolment: EnrolmentId,
+        device: Option<DeviceId>,
+    },
+    /// One of our CA that is not in the store.
+    CertificateUnknown {
+        sha256: Fingerprint,
+    },
+    /// A certificate was shown for the first time.
+    EnrolmentBegun {
+        enrolment: EnrolmentId,
+        device: DeviceId,
+    },
+    EnrolmentComplete {
+        enrolment: EnrolmentId,
+        device: DeviceId,
+        proof: Proof,
+    },
+    EnrolmentRefused {
+        enrolment: EnrolmentId,
+        device: Option<DeviceId>,
+        ground: Ground,
+    },
+    /// By the device's own word, of this kind.
+    EnrolmentLeft {
+        enrolment: EnrolmentId,
+        device: DeviceId,
+        kind: &'static str,
+    },
+    EnrolmentRevoked {
+        enrolment: EnrolmentId,
+        device: DeviceId,
+        reason: String,
+    },
+    /// A mail enrolment turned out to be this device's; what was its own device is gone.
+    EnrolmentJoined {
+        enrolment: EnrolmentId,
+        device: DeviceId,
+        former: DeviceId,
+    },
+    EnrolmentAllowed {
+        enrolment: EnrolmentId,
+        device: DeviceId,
+        reason: String,
+    },
+    EnrolmentBlocked {
+        enrolment: EnrolmentId,
+        device: DeviceId,
+        reason: String,
+    },
+    EnrolmentQuarantined {
+        enrolment: EnrolmentId,
+        device: DeviceId,
+        reason: String,
+    },
+    /// Another user's device goes by the name that this enrolment's device tells.
+    DeviceNameTaken {
+        enrolment: EnrolmentId,
+    },
+    GroupMade {
+        group: String,
+    },
+    GroupDeleted {
+        group: String,
+    },
+    /// A device was put into a group.
+    GroupAdded {
+        group: String,
+        device: DeviceId,
+    },
+    /// A device was taken out of a group.
+    GroupRemoved {
+        group: String,
+        device: DeviceId,
+    },
+    PolicyApplied {
+        policy: String,
+        diff: String,
+    },
+    PolicyDeleted {
+        policy: String,
+    },
+    InvitationMade {
+        invitation: InvitationId,
+        user: String,
+    },
+    /// The name is empty for `local`, which is made with the store.
+    AdminMade {
+        admin: String,
+        name: String,
+    },
+    AdminRemoved {
+        admin: String,
+        name: String,
+    },
+    TokenMade {
+        token: TokenId,
+        admin: String,
+    },
+    TokenRevoked {
+        token: TokenId,
+    },
+    SettingSet {
+        key: String,
+        value: String,
+        counts: Counts,
+    },
+    StopSet,
+    StopLifted,
+    ApprovalAsked {
+        approval: ApprovalId,
+        detail: String,
+    },
+    ApprovalDecided {
+        approval: ApprovalId,
+        decision: Decision,
+    },
+    ClockJumped {
+        jump: Jump,
+    },
+    /// A person says that the clock is right.
+    ClockAccepted {
+        wall: Timestamp,
+    },
+    /// APNs takes its push token no more.
+    PushRetired {
+        enrolment: EnrolmentId,
+        device: DeviceId,
+    },
+    PushCertificateSet {
+        topic: String,
+        sha256: String,
+    },
+    StoreLossAccepted {
+        loss: Loss,
+    },
+    /// Refused within a minute; without an address: those beyond what is counted by address.
+    StrangerRefused {
+        address: Option<IpAddr>,
+        count: u64,
+    },
+    /// Ties the chains of all nodes together.
+    Checkpoint {
+        node: String,
+        heads: Vec<Head>,
+    },
+}
+
+/// Whether what was asked for goes its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pass {
+    /// To its device.
+    Free,
+    /// It waits: for a second person, or in its undo window.
+    Held,
+}
+
+/// From when on a setting counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counts {
+    /// At once.
+    Now,
+    /// After the newcomers' wait: it loosens a guard.
+    Later,
+}
+
+/// Why a command was cancelled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cancelled {
+    /// A person wanted it so.
+    ByHand,
+    /// With all that was unsent.
+    EmergencyStop,
+    /// A full wipe takes its place.
+    ReplacedByFullWipe,
+    /// It was approved when a full wipe had overtaken it.
+    FullWipeUnderWay,
+}
+
+/// What was answered though nobody had asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unasked {
+    /// The outcome of a command that was never sent.
+    Command(CommandId),
+    /// A mail client's acknowledgement of a wipe.
+    MailWipe,
+}
+
+/// What an enrolment was completed with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Proof {
+    /// The certificate that it is pinned to.
+    Certificate,
+    /// A login that the mail server took; the enrolment then stands so, as the API shows it.
+    Password(&'static str),
+}
+
+/// What became of an approval.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Decision {
+    Approved,
+    Rejected,
+    /// Nobody decided in time.
+    Expired,
+}
+
+/// What was there when the loss of records was accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loss {
+    /// The commit that the store is taken as of.
+    pub commit: u64,
+    /// The last commit that was acknowledged, where that is known.
+    pub expected: Option<u64>,
+    /// Records that can be read.
+    pub records: u64,
+    /// Records that are not there.
+    pub missing: u64,
+    /// Records that cannot be read.
+    pub unreadable: usize,
+    /// The first of those, by name.
+    pub named: Vec<String>,
+    /// Commands that are held because of it.
+    pub held: usize,
+}
+
+#[cfg(test)]
+mod tests;
