@@ -5,6 +5,7 @@ use lanyard::{
         actor::Actor,
         queue::{self, Act, Outcome, Talk},
         registry::{Channel, Device, Enrolment, EnrolmentState, Ownership, Platform},
+        terms::EvidenceKind,
     },
     ids::{DeviceId, EnrolmentId},
     store::{Store, Tx},
@@ -44,7 +45,7 @@ pub(crate) async fn one_device(store: Store, id: DeviceId, enrolment: EnrolmentI
         assert_eq!(sent.await.unwrap().map(|c| c.id), Some(asked));
         let settled = store.run(move |tx| {
             let mut device = tx.get::<Device>(id)?.unwrap();
-            let outcome = Outcome::Done { kind: "acknowledged", detail: "Acknowledged".into() };
+            let outcome = Outcome::Done { kind: EvidenceKind::Acknowledged, detail: "Acknowledged".into() };
             queue::settle(tx, &mut device, enrolment, asked, outcome)
         });
         settled.await.unwrap().unwrap();

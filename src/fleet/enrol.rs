@@ -22,6 +22,7 @@ use crate::{
             Channel, Credential, Device, Enrolment, EnrolmentState, Life, Ownership, Platform, Standing, credential,
             device::Certificate, lookup, tries, users,
         },
+        terms::{EvidenceKind, FailureCode},
     },
     ids::{CommandId, DeviceId, EnrolmentId, Fingerprint, InvitationId},
     store::Tx,
@@ -263,13 +264,13 @@ fn end_of_former(
         if command.wipes(Scope::Full) && command.sent.is_some() && command.state != State::Confirmed {
             let detail = "the same hardware enrolled anew".to_string();
             let outcome = match channel {
-                Channel::Omadm => Outcome::Done { kind: "enrolled_anew", detail },
-                _ => Outcome::Presumed { kind: "enrolled_anew", detail },
+                Channel::Omadm => Outcome::Done { kind: EvidenceKind::EnrolledAnew, detail },
+                _ => Outcome::Presumed { kind: EvidenceKind::EnrolledAnew, detail },
             };
             queue::settle(tx, device, new, id, outcome)?;
         } else if !command.state.is_final() {
             let text = "the device enrolled anew before this reached it";
-            command.error = Some(Failure { code: "enrolled_anew".into(), text: text.into() });
+            command.error = Some(Failure { code: FailureCode::EnrolledAnew, text: text.into() });
             queue::ending::end_on(tx, device, &mut command, State::Cancelled, true)?;
         }
     }
@@ -306,7 +307,7 @@ fn make_personal(tx: &mut Tx<'_>, device: &mut Device) -> Result<()> {
         let full = |c: &Command| c.wipes(Scope::Full) && matches!(c.state, State::Held | State::Queued | State::NotNow);
         let Some(mut wipe) = tx.get::<Command>(id)?.filter(full) else { continue };
         let text = "the device is its user's own since: only the organisation's data can be removed";
-        wipe.error = Some(Failure { code: "personal".into(), text: text.into() });
+        wipe.error = Some(Failure { code: FailureCode::Personal, text: text.into() });
         queue::ending::end_on(tx, device, &mut wipe, State::Failed, true)?;
     }
     Ok(())

@@ -325,7 +325,7 @@ async fn a_refused_reset_fails_and_an_unenrolment_is_waited_for() {
     let answer = bench.dm(&who, &client::message("D1", 2, 1, FIRST)).text();
     bench.dm(&who, &client::message("D1", 2, 2, &client::statuses(&answer, 500)));
     let failed = bench.command(full.id).await;
-    assert_eq!((failed.state, failed.error.unwrap().code), (State::Failed, "500".to_owned()));
+    assert_eq!((failed.state, failed.error.unwrap().code.as_str()), (State::Failed, "500"));
 
     let selective = bench.wipe(&bench.device("D1").await, Scope::Selective).await;
     let came = bench.session(&who, "D1", 3);

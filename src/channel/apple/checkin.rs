@@ -7,6 +7,7 @@ use crate::{
         enrol::{self, Claim},
         queue::ending,
         registry::{Credential, Device, EnrolmentState, Platform, Standing, device::Push},
+        terms::EvidenceKind,
     },
     ids::{Fingerprint, hex},
     server::{Server, background},
@@ -142,7 +143,7 @@ fn keep_token(
 async fn check_out(server: &Server, shown: Fingerprint, name: String) -> Answer {
     let leave = move |tx: &mut Tx<'_>| {
         let (credential, mut device) = bound(tx, &shown, &name)?;
-        Ok(ending::left(tx, &mut device, credential.enrolment, "checkout", "CheckOut")?)
+        Ok(ending::left(tx, &mut device, credential.enrolment, EvidenceKind::Checkout, "CheckOut")?)
     };
     server.store.judge(leave).await?;
     Ok(StatusCode::OK.into_response())

@@ -13,6 +13,7 @@ use crate::{
         policies,
         queue::{self, Act, Action, Command, Outcome, Scope, Talk},
         registry::{Channel, Credential, Device, Life, Platform, Standing, presence::Idle, sights},
+        terms::{EvidenceKind, FailureCode},
     },
     ids::{CommandId, Fingerprint},
     policy::{Applied, Outcome as Part},
@@ -102,7 +103,7 @@ fn next(
                 step(tx, device, credential, &command)?;
             }
             errand::Prepared::Cannot(text) => {
-                let outcome = Outcome::Failed { code: "unsupported".into(), text };
+                let outcome = Outcome::Failed { code: FailureCode::Unsupported, text };
                 queue::settle(tx, device, credential.enrolment, command.id, outcome)?;
             }
         }
@@ -196,7 +197,7 @@ fn acknowledged(
         Action::Sync => learn(tx, device, report)?,
         Action::Policy => applied(tx, device, command, Part::Enforced)?,
         _ => {
-            let outcome = Outcome::Done { kind: "acknowledged", detail: "Acknowledged".into() };
+            let outcome = Outcome::Done { kind: EvidenceKind::Acknowledged, detail: "Acknowledged".into() };
             queue::settle(tx, device, credential.enrolment, command.id, outcome)?;
             return Ok(());
         }
@@ -231,11 +232,11 @@ fn failed(
                 && report.status == Status::Error =>
         {
             Outcome::Presumed {
-                kind: "error",
+                kind: EvidenceKind::Error,
                 detail: format!("the Mac answered Error and may erase itself all the same: {text}"),
             }
         }
-        _ => Outcome::Failed { code, text },
+        _ => Outcome::Failed { code: FailureCode::Protocol(code), text },
     };
     queue::settle(tx, device, credential.enrolment, command.id, outcome)?;
     Ok(())
@@ -251,7 +252,7 @@ fn step(tx: &mut Tx<'_>, device: &mut Device, credential: &Credential, command: 
             device.asked = Some(tx.steady());
             tx.put(device)?;
         }
-        Outcome::Done { kind: "acknowledged", detail: "Acknowledged".into() }
+        Outcome::Done { kind: EvidenceKind::Acknowledged, detail: "Acknowledged".into() }
     };
     queue::settle(tx, device, credential.enrolment, command.id, outcome)?;
     Ok(())

@@ -11,6 +11,7 @@ use crate::{
         enrol::{self, Claim},
         queue::{self, Command, Outcome, Talk},
         registry::Channel,
+        terms::EvidenceKind,
     },
     policy::{Applied, Outcome as Part, PartId},
     store::Tx,
@@ -121,7 +122,7 @@ fn erased(tx: &mut Tx<'_>, stand: &mut Stand, what: WipeScope) -> Result<()> {
         WipeScope::Device => "the client acknowledged RemoteWipe with status 1",
         WipeScope::Account => "the client acknowledged AccountOnlyRemoteWipe with status 1",
     };
-    let outcome = Outcome::Done { kind: "acknowledged", detail: detail.into() };
+    let outcome = Outcome::Done { kind: EvidenceKind::Acknowledged, detail: detail.into() };
     queue::settle(tx, device, enrolment, wipe.id, outcome)?;
     Ok(())
 }

@@ -10,6 +10,7 @@ use crate::{
     fleet::{
         queue::{self, Act, Action, Command, Outcome, Scope},
         registry::{Device, Platform},
+        terms::{EvidenceKind, FailureCode},
     },
     store::Tx,
 };
@@ -86,13 +87,16 @@ pub(super) fn file(
     let good = (200..300).contains(&code);
     let outcome = match &command.act {
         Act::Wipe { scope: Scope::Full, .. } if good => Outcome::Presumed {
-            kind: "status",
+            kind: EvidenceKind::Status,
             detail: format!("the PC accepted the reset (Status {code}); nothing can be heard from it after the deed"),
         },
         // The session is broken off and no Status comes; should one, the alert of the next session is still the proof.
         Act::Wipe { scope: Scope::Selective, .. } if good => return Ok(false),
-        _ if good => Outcome::Done { kind: "status", detail: format!("Status {code}") },
-        _ => Outcome::Failed { code: code.to_string(), text: format!("the device answered Status {code}") },
+        _ if good => Outcome::Done { kind: EvidenceKind::Status, detail: format!("Status {code}") },
+        _ => Outcome::Failed {
+            code: FailureCode::Protocol(code.to_string()),
+            text: format!("the device answered Status {code}"),
+        },
     };
     queue::settle(tx, device, command.enrolment, command.id, outcome)?;
     Ok(false)
@@ -117,7 +121,7 @@ fn synced(tx: &mut Tx<'_>, device: &mut Device, command: &Command, answers: &BTr
         }
     }
     tx.put(device)?;
-    let outcome = Outcome::Done { kind: "status", detail: "answered".into() };
+    let outcome = Outcome::Done { kind: EvidenceKind::Status, detail: "answered".into() };
     queue::settle(tx, device, command.enrolment, command.id, outcome)?;
     Ok(())
 }
@@ -133,7 +137,7 @@ pub(super) fn unsendable(
     if command.action() == Action::Policy {
         return policy::unsendable(tx, device, command, index, why);
     }
-    let outcome = Outcome::Failed { code: "not_sent".into(), text: why.to_owned() };
+    let outcome = Outcome::Failed { code: FailureCode::NotSent, text: why.to_owned() };
     queue::settle(tx, device, command.enrolment, command.id, outcome)?;
     Ok(())
 }

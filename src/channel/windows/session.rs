@@ -15,6 +15,7 @@ use crate::{
         enrol, policies,
         queue::{self, Act, Action, Command, Outcome, State, Talk, ending},
         registry::{Channel, Credential, Device, EnrolmentState, Life, Standing, presence::Idle, sights},
+        terms::{EvidenceKind, FailureCode},
         wipe::stop,
     },
     ids::{CommandId, EnrolmentId, Fingerprint},
@@ -176,7 +177,7 @@ fn begin(tx: &mut Tx<'_>, device: &mut Device, credential: &Credential, shown: &
 
 /// The device leaves: its user's doing, or proof that it was retired.
 fn left(tx: &mut Tx<'_>, device: &mut Device, credential: &Credential) -> Result<()> {
-    ending::left(tx, device, credential.enrolment, "unenrolled", "Alert 1226, unenrolment")
+    ending::left(tx, device, credential.enrolment, EvidenceKind::Unenrolled, "Alert 1226, unenrolment")
 }
 
 /// A device that is admitted, while its message is dealt with.
@@ -231,8 +232,10 @@ impl Visit<'_, '_> {
                     self.note_repeat(&command)?;
                     return Ok(due);
                 }
-                Prepared::Finished => Outcome::Done { kind: "status", detail: "all parts are answered".into() },
-                Prepared::Cannot(text) => Outcome::Failed { code: "unsupported".into(), text: text.into() },
+                Prepared::Finished => {
+                    Outcome::Done { kind: EvidenceKind::Status, detail: "all parts are answered".into() }
+                }
+                Prepared::Cannot(text) => Outcome::Failed { code: FailureCode::Unsupported, text: text.into() },
             };
             queue::settle(self.tx, &mut self.device, enrolment, command.id, outcome)?;
         }

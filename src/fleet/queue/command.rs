@@ -3,7 +3,10 @@
 use super::act::{Act, Action, Scope};
 use crate::{
     clock::{Steady, Timestamp},
-    fleet::registry::{Channel, Enrolment},
+    fleet::{
+        registry::{Channel, Enrolment},
+        terms::{EvidenceKind, FailureCode},
+    },
     ids::{ApprovalId, CommandId, DeviceId, EnrolmentId, packed},
     store::{Kind, Record, Tx},
 };
@@ -30,8 +33,8 @@ pub struct Evidence {
     pub enrolment: EnrolmentId,
     /// Through which channel.
     pub channel: Channel,
-    /// What kind: `acknowledged`, `checkout`, `status`, `unenrolled`, `enrolled_anew` …
-    pub kind: String,
+    /// What kind.
+    pub kind: EvidenceKind,
     /// In words.
     pub detail: String,
 }
@@ -40,7 +43,7 @@ pub struct Evidence {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     /// The protocol's code, or ours.
-    pub code: String,
+    pub code: FailureCode,
     /// In words.
     pub text: String,
 }

@@ -6,6 +6,7 @@ use crate::{
     fleet::{
         audit::{self, By, Event},
         registry::{Channel, Device, Enrolment, EnrolmentState, Life, Ownership, credential, lookup},
+        terms::{EvidenceKind, FailureCode},
     },
     ids::{EnrolmentId, Fingerprint},
     store::Tx,
@@ -125,7 +126,7 @@ fn wiped(tx: &mut Tx<'_>, device: &mut Device, command: &Command) -> Result<()> 
             other.state = if other.action() == Action::Wipe { State::Failed } else { State::Cancelled };
             (other.finished, other.ended) = (Some(now), Some(tx.steady()));
             let text = if full { "the device was wiped" } else { "the device was retired" };
-            other.error = Some(Failure { code: "device_gone".into(), text: text.into() });
+            other.error = Some(Failure { code: FailureCode::DeviceGone, text: text.into() });
             super::save(tx, &other)?;
         }
     }
@@ -138,7 +139,7 @@ pub fn left(
     tx: &mut Tx<'_>,
     device: &mut Device,
     enrolment: EnrolmentId,
-    kind: &'static str,
+    kind: EvidenceKind,
     detail: &str,
 ) -> Result<()> {
     let Some(channel) = device.enrolment(enrolment).map(|e| e.channel) else { return Ok(()) };
@@ -204,7 +205,7 @@ pub fn hand_over(tx: &mut Tx<'_>, device: &mut Device, gone: EnrolmentId) -> Res
                 let wipe = command.action() == Action::Wipe;
                 let end = if wipe { State::Failed } else { State::Cancelled };
                 let text = "the device left management before this reached it";
-                command.error = Some(Failure { code: "device_left".into(), text: text.into() });
+                command.error = Some(Failure { code: FailureCode::DeviceLeft, text: text.into() });
                 end_on(tx, device, &mut command, end, false)?;
             }
         }

@@ -7,6 +7,7 @@ use crate::{
         audit::{self, By, Event, Unasked},
         notices::{self, News},
         registry::{Channel, Device, tries},
+        terms::{EvidenceKind, FailureCode},
     },
     ids::{CommandId, EnrolmentId},
     store::Tx,
@@ -30,21 +31,21 @@ pub enum Outcome {
     /// Done, with proof of this kind and in these words.
     Done {
         /// See [`Evidence::kind`].
-        kind: &'static str,
+        kind: EvidenceKind,
         /// In words.
         detail: String,
     },
     /// Accepted, and the protocol cannot answer after the deed; on this ground it counts as done.
     Presumed {
         /// See [`Evidence::kind`].
-        kind: &'static str,
+        kind: EvidenceKind,
         /// The ground.
         detail: String,
     },
     /// Refused or failed.
     Failed {
-        /// The protocol's code.
-        code: String,
+        /// The protocol's code, or ours.
+        code: FailureCode,
         /// In words.
         text: String,
     },
@@ -71,8 +72,8 @@ pub fn settle(
     }
     let now = tx.now();
     let open = !command.state.is_final();
-    let evidence = |kind: &str, detail: String, command: &mut Command| {
-        let entry = Evidence { time: now, enrolment, channel, kind: kind.into(), detail };
+    let evidence = |kind: EvidenceKind, detail: String, command: &mut Command| {
+        let entry = Evidence { time: now, enrolment, channel, kind, detail };
         let known = command
             .evidence
             .iter()

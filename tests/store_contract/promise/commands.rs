@@ -120,7 +120,7 @@ pub async fn a_wipe_goes_on_by_the_next_enrolment_or_fails(fixture: Fixture) {
     let leave = |id: DeviceId, enrolment: EnrolmentId| {
         fixture.store.run(move |tx| {
             let mut device = lookup::by_id(tx, id)?;
-            queue::ending::left(tx, &mut device, enrolment, "checkout", "CheckOut")
+            queue::ending::left(tx, &mut device, enrolment, EvidenceKind::Checkout, "CheckOut")
         })
     };
     leave(device.id, device.enrolments[0].id).await.unwrap();
@@ -139,7 +139,7 @@ pub async fn a_checkout_confirms_a_retire(fixture: Fixture) {
     let (id, enrolment) = (device.id, device.enrolments[0].id);
     let leave = move |tx: &mut Tx<'_>| {
         let mut device = lookup::by_id(tx, id)?;
-        queue::ending::left(tx, &mut device, enrolment, "checkout", "CheckOut")
+        queue::ending::left(tx, &mut device, enrolment, EvidenceKind::Checkout, "CheckOut")
     };
     fixture.store.run(leave).await.unwrap();
     let ended = fixture.command(retire.id).await;
