@@ -6,6 +6,7 @@ use lanyard::{
         keeper,
         life::{Act, Channel, Enrolment, EnrolmentState, Event, Managed, Outcome, Ownership, Platform, Talk},
         queue,
+        terms::EvidenceKind,
     },
     ids::{DeviceId, EnrolmentId},
     store::{Store, Tx},
@@ -45,7 +46,7 @@ pub(crate) async fn one_device(store: Store, id: DeviceId, enrolment: EnrolmentI
         assert_eq!(sent.await.unwrap().map(|c| c.id), Some(asked));
         let settled = store.run(move |tx| {
             let mut device = keeper::by_id(tx, id)?;
-            let outcome = Outcome::Done { kind: "acknowledged", detail: "Acknowledged".into() };
+            let outcome = Outcome::Done { kind: EvidenceKind::Acknowledged, detail: "Acknowledged".into() };
             queue::settle(tx, &mut device, enrolment, asked, outcome)
         });
         settled.await.unwrap().unwrap();

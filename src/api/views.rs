@@ -221,10 +221,10 @@ impl CommandView {
             time: At(e.time),
             enrolment: e.enrolment.to_string(),
             channel: e.channel,
-            kind: e.kind.clone(),
+            kind: e.kind.as_str().into(),
             detail: e.detail.clone(),
         });
-        let error = command.error.as_ref().map(|e| FailureView { code: e.code.clone(), text: e.text.clone() });
+        let error = command.error.as_ref().map(|e| FailureView { code: e.code.as_str().into(), text: e.text.clone() });
         Ok(Self {
             id: command.id.to_string(),
             device: command.device.to_string(),

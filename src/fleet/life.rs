@@ -15,6 +15,8 @@ mod enrolled;
 pub mod event;
 mod kept;
 mod next;
+#[cfg(test)]
+mod table;
 mod told;
 
 pub use act::{Act, Action, Scope};

@@ -230,3 +230,145 @@ impl Jump {
         format!("the clock shows {by} s {than} than before; {}", self.meaning())
     }
 }
+
+/// What kind of answer proves something; docs/wiping.md says what each is worth. Records keep the name: as with acts, a new one is a
+/// new layout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EvidenceKind {
+    /// The device says that it has done it, or begins.
+    Acknowledged,
+    /// Apple's CheckOut after the profile was removed.
+    Checkout,
+    /// A PC's alert 1226: it left management.
+    Unenrolled,
+    /// A PC's Status.
+    Status,
+    /// A Mac answered Error to a full wipe.
+    Error,
+    /// The same hardware enrolled again.
+    EnrolledAnew,
+    /// A mail client was shut out, since it cannot remove its account.
+    AccessBlocked,
+    /// A mail client asked for mail.
+    Seen,
+}
+
+impl EvidenceKind {
+    /// As it is written everywhere.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Acknowledged => "acknowledged",
+            Self::Checkout => "checkout",
+            Self::Unenrolled => "unenrolled",
+            Self::Status => "status",
+            Self::Error => "error",
+            Self::EnrolledAnew => "enrolled_anew",
+            Self::AccessBlocked => "access_blocked",
+            Self::Seen => "seen",
+        }
+    }
+}
+
+/// Why a command failed, or came to nothing: a code of ours, or the protocol's own. Records keep the text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub enum FailureCode {
+    /// The device left management before it got it.
+    DeviceLeft,
+    /// A wipe or retire ended the device meanwhile.
+    DeviceGone,
+    /// The device enrolled anew before it got it.
+    EnrolledAnew,
+    /// The device is its user's own since: it must not be erased.
+    Personal,
+    /// The device, or its channel, cannot do it.
+    Unsupported,
+    /// It can be said in no message.
+    NotSent,
+    /// What the device answered, in its protocol's words.
+    Protocol(String),
+}
+
+impl FailureCode {
+    const OURS: [Self; 6] =
+        [Self::DeviceLeft, Self::DeviceGone, Self::EnrolledAnew, Self::Personal, Self::Unsupported, Self::NotSent];
+
+    /// As it is written everywhere.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::DeviceLeft => "device_left",
+            Self::DeviceGone => "device_gone",
+            Self::EnrolledAnew => "enrolled_anew",
+            Self::Personal => "personal",
+            Self::Unsupported => "unsupported",
+            Self::NotSent => "not_sent",
+            Self::Protocol(code) => code,
+        }
+    }
+}
+
+impl From<String> for FailureCode {
+    fn from(code: String) -> Self {
+        Self::OURS.into_iter().find(|ours| ours.as_str() == code).unwrap_or(Self::Protocol(code))
+    }
+}
+
+impl From<FailureCode> for String {
+    fn from(code: FailureCode) -> Self {
+        match code {
+            FailureCode::Protocol(code) => code,
+            ours => ours.as_str().into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    /// All kinds, each with its name in records and in the API, and whether it is evidence of a wipe.
+    const KINDS: [(EvidenceKind, &str, bool); 8] = [
+        (EvidenceKind::Acknowledged, "acknowledged", true),
+        (EvidenceKind::Checkout, "checkout", true),
+        (EvidenceKind::Unenrolled, "unenrolled", true),
+        (EvidenceKind::Status, "status", true),
+        (EvidenceKind::Error, "error", true),
+        (EvidenceKind::EnrolledAnew, "enrolled_anew", true),
+        (EvidenceKind::AccessBlocked, "access_blocked", true),
+        (EvidenceKind::Seen, "seen", false),
+    ];
+
+    #[test]
+    fn kinds_and_codes_lie_in_records_as_the_texts_that_they_were() {
+        for (kind, name, _) in KINDS {
+            assert_eq!(kind.as_str(), name);
+            let bytes = rmp_serde::to_vec(name).unwrap();
+            assert_eq!(rmp_serde::to_vec(&kind).unwrap(), bytes, "{name}");
+            assert_eq!(rmp_serde::from_slice::<EvidenceKind>(&bytes).unwrap(), kind);
+            assert_eq!(serde_json::to_value(kind).unwrap(), name);
+        }
+        let codes = ["device_left", "device_gone", "enrolled_anew", "personal", "unsupported", "not_sent"];
+        let protocol = |code: &str| FailureCode::Protocol(code.into());
+        let ours = FailureCode::OURS.into_iter().zip(codes);
+        let theirs = ["12021", "Error", "404", ""].map(|code| (protocol(code), code));
+        for (code, text) in ours.chain(theirs) {
+            assert_eq!(code.as_str(), text);
+            let bytes = rmp_serde::to_vec(text).unwrap();
+            assert_eq!(rmp_serde::to_vec(&code).unwrap(), bytes, "{text}");
+            assert_eq!(rmp_serde::from_slice::<FailureCode>(&bytes).unwrap(), code);
+            assert_eq!(serde_json::to_value(&code).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn the_documentation_lists_every_kind_of_evidence_and_no_other() {
+        let page = include_str!("../../docs/wiping.md");
+        let (_, section) = page.split_once("\n### Evidence\n").unwrap();
+        let section = section.split("\n#").next().unwrap();
+        let listed: BTreeSet<&str> =
+            section.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+        assert_eq!(listed, KINDS.iter().filter(|kind| kind.2).map(|kind| kind.1).collect());
+    }
+}

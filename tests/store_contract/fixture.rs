@@ -13,6 +13,7 @@ use lanyard::{
         },
         queue::Support,
         registry::{Credential, lookup},
+        terms::EvidenceKind,
         wipe::{self, Request},
     },
     ids::{DeviceId, EnrolmentId, Fingerprint},
@@ -308,7 +309,7 @@ pub fn happen(tx: &mut Tx<'_>, device: &mut Managed, event: Event) -> Result<()>
 /// An enrolment checks out.
 pub fn left(tx: &mut Tx<'_>, device: &mut Managed, enrolment: EnrolmentId) -> Result<()> {
     let detail = "CheckOut".to_string();
-    happen(tx, device, Event::Left { enrolment, kind: "checkout", detail })
+    happen(tx, device, Event::Left { enrolment, kind: EvidenceKind::Checkout, detail })
 }
 
 /// The phone tells the name of its mail client, and a record of that name joins it.

@@ -31,6 +31,7 @@ use lanyard::{
         queue::{self},
         registry::{Credential, Standing, credential, lookup, tries, users},
         settings,
+        terms::{EvidenceKind, FailureCode},
         wipe::{self, Approval, Request, approvals, stop},
     },
     ids::{ApprovalId, CommandId, DeviceId, EnrolmentId, Fingerprint, InvitationId},
@@ -87,11 +88,11 @@ pub async fn settle(fixture: &Fixture, id: DeviceId, command: CommandId, outcome
 }
 
 pub fn done() -> Outcome {
-    Outcome::Done { kind: "acknowledged", detail: "Acknowledged".into() }
+    Outcome::Done { kind: EvidenceKind::Acknowledged, detail: "Acknowledged".into() }
 }
 
 fn failed() -> Outcome {
-    Outcome::Failed { code: "12021".into(), text: "unknown command".into() }
+    Outcome::Failed { code: FailureCode::Protocol("12021".into()), text: "unknown command".into() }
 }
 
 async fn ask(fixture: &Fixture, id: DeviceId, act: Act) -> Command {

@@ -8,6 +8,7 @@ use crate::{
         keeper,
         life::{Claim, EnrolmentState, Event, Managed, Platform, device::Push},
         registry::{Credential, Standing},
+        terms::EvidenceKind,
     },
     ids::{Fingerprint, hex},
     server::{Server, background},
@@ -137,7 +138,7 @@ fn keep_token(
 async fn check_out(server: &Server, shown: Fingerprint, name: String) -> Answer {
     let leave = move |tx: &mut Tx<'_>| {
         let (credential, mut device) = bound(tx, &shown, &name)?;
-        let (enrolment, kind, detail) = (credential.enrolment, "checkout", "CheckOut".to_string());
+        let (enrolment, kind, detail) = (credential.enrolment, EvidenceKind::Checkout, "CheckOut".to_string());
         keeper::happen(tx, &mut device, Event::Left { enrolment, kind, detail })?;
         Ok(())
     };

@@ -14,6 +14,7 @@ use crate::{
         life::{Act, Action, Channel, Claim, Command, Event, Fate, Life, Managed, Outcome, Platform, Scope, Talk},
         policies, queue,
         registry::{Credential, Standing, presence::Idle, sights},
+        terms::{EvidenceKind, FailureCode},
     },
     ids::{CommandId, Fingerprint},
     policy::Outcome as Part,
@@ -104,7 +105,7 @@ fn next(
                 step(tx, device, credential, &command)?;
             }
             errand::Prepared::Cannot(text) => {
-                let outcome = Outcome::Failed { code: "unsupported".into(), text };
+                let outcome = Outcome::Failed { code: FailureCode::Unsupported, text };
                 queue::settle(tx, device, credential.enrolment, command.id, outcome)?;
             }
         }
@@ -194,7 +195,7 @@ fn acknowledged(
         Action::Sync => learn(tx, device, report)?,
         Action::Policy => applied(tx, device, command, Part::Enforced)?,
         _ => {
-            let outcome = Outcome::Done { kind: "acknowledged", detail: "Acknowledged".into() };
+            let outcome = Outcome::Done { kind: EvidenceKind::Acknowledged, detail: "Acknowledged".into() };
             queue::settle(tx, device, credential.enrolment, command.id, outcome)?;
             return Ok(());
         }
@@ -229,11 +230,11 @@ fn failed(
                 && report.status == Status::Error =>
         {
             Outcome::Presumed {
-                kind: "error",
+                kind: EvidenceKind::Error,
                 detail: format!("the Mac answered Error and may erase itself all the same: {text}"),
             }
         }
-        _ => Outcome::Failed { code, text },
+        _ => Outcome::Failed { code: FailureCode::Protocol(code), text },
     };
     queue::settle(tx, device, credential.enrolment, command.id, outcome)?;
     Ok(())
@@ -248,7 +249,7 @@ fn step(tx: &mut Tx<'_>, device: &mut Managed, credential: &Credential, command:
         if command.action() == Action::Sync {
             keeper::happen(tx, device, Event::FactsTold)?;
         }
-        Outcome::Done { kind: "acknowledged", detail: "Acknowledged".into() }
+        Outcome::Done { kind: EvidenceKind::Acknowledged, detail: "Acknowledged".into() }
     };
     queue::settle(tx, device, credential.enrolment, command.id, outcome)?;
     Ok(())

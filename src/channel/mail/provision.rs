@@ -11,6 +11,7 @@ use crate::{
         keeper,
         life::{Channel, Claim, Command, Event, Fate, Outcome, Talk},
         queue,
+        terms::EvidenceKind,
     },
     policy::{Outcome as Part, PartId},
     store::Tx,
@@ -120,7 +121,7 @@ fn erased(tx: &mut Tx<'_>, stand: &mut Stand, what: WipeScope) -> Result<()> {
         WipeScope::Device => "the client acknowledged RemoteWipe with status 1",
         WipeScope::Account => "the client acknowledged AccountOnlyRemoteWipe with status 1",
     };
-    let outcome = Outcome::Done { kind: "acknowledged", detail: detail.into() };
+    let outcome = Outcome::Done { kind: EvidenceKind::Acknowledged, detail: detail.into() };
     queue::settle(tx, device, enrolment, wipe.id, outcome)?;
     Ok(())
 }

@@ -10,6 +10,7 @@ use crate::{
             State as CommandState, Talk,
         },
         policies, queue,
+        terms::{EvidenceKind, FailureCode},
         wipe::stop,
     },
     ids::{CommandId, EnrolmentId},
@@ -121,8 +122,8 @@ fn settle_sync(tx: &mut Tx<'_>, who: &mut Who) -> Result<()> {
     }
     while let Some(command) = queue::take_next(tx, &mut who.device, who.enrolment, Talk::Continued)? {
         let outcome = match command.action() {
-            Action::Sync => Outcome::Done { kind: "seen", detail: "the client asked for mail".into() },
-            _ => Outcome::Failed { code: "unsupported".into(), text: "mail alone can do nothing but wipe".into() },
+            Action::Sync => Outcome::Done { kind: EvidenceKind::Seen, detail: "the client asked for mail".into() },
+            _ => Outcome::Failed { code: FailureCode::Unsupported, text: "mail alone can do nothing but wipe".into() },
         };
         queue::settle(tx, &mut who.device, who.enrolment, command.id, outcome)?;
     }
@@ -150,7 +151,7 @@ fn presume(tx: &mut Tx<'_>, who: &mut Who, wipe: &Command, version: Version) -> 
             "the client speaks {version} and cannot remove its account (16.1 and later can): its partnership was removed and its \
              access blocked; data already on the device stays"
         );
-        let outcome = Outcome::Presumed { kind: "access_blocked", detail };
+        let outcome = Outcome::Presumed { kind: EvidenceKind::AccessBlocked, detail };
         queue::settle(tx, &mut who.device, who.enrolment, wipe.id, outcome)?;
     }
     Ok(())

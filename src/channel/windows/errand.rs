@@ -11,6 +11,7 @@ use crate::{
         keeper,
         life::{Act, Action, Command, Device, Event, Managed, Outcome, Platform, Scope},
         queue,
+        terms::{EvidenceKind, FailureCode},
     },
     store::Tx,
 };
@@ -87,13 +88,16 @@ pub(super) fn file(
     let good = (200..300).contains(&code);
     let outcome = match &command.act {
         Act::Wipe { scope: Scope::Full, .. } if good => Outcome::Presumed {
-            kind: "status",
+            kind: EvidenceKind::Status,
             detail: format!("the PC accepted the reset (Status {code}); nothing can be heard from it after the deed"),
         },
         // The session is broken off and no Status comes; should one, the alert of the next session is still the proof.
         Act::Wipe { scope: Scope::Selective, .. } if good => return Ok(false),
-        _ if good => Outcome::Done { kind: "status", detail: format!("Status {code}") },
-        _ => Outcome::Failed { code: code.to_string(), text: format!("the device answered Status {code}") },
+        _ if good => Outcome::Done { kind: EvidenceKind::Status, detail: format!("Status {code}") },
+        _ => Outcome::Failed {
+            code: FailureCode::Protocol(code.to_string()),
+            text: format!("the device answered Status {code}"),
+        },
     };
     queue::settle(tx, device, command.enrolment, command.id, outcome)?;
     Ok(false)
@@ -115,7 +119,7 @@ fn synced(tx: &mut Tx<'_>, device: &mut Managed, command: &Command, answers: &BT
         let value = Some(minutes.to_string());
         keeper::happen(tx, device, Event::Noted { enrolment, name: provision::POLL, value })?;
     }
-    let outcome = Outcome::Done { kind: "status", detail: "answered".into() };
+    let outcome = Outcome::Done { kind: EvidenceKind::Status, detail: "answered".into() };
     queue::settle(tx, device, command.enrolment, command.id, outcome)?;
     Ok(())
 }
@@ -131,7 +135,7 @@ pub(super) fn unsendable(
     if command.action() == Action::Policy {
         return policy::unsendable(tx, device, command, index, why);
     }
-    let outcome = Outcome::Failed { code: "not_sent".into(), text: why.to_owned() };
+    let outcome = Outcome::Failed { code: FailureCode::NotSent, text: why.to_owned() };
     queue::settle(tx, device, command.enrolment, command.id, outcome)?;
     Ok(())
 }

@@ -16,6 +16,7 @@ use crate::{
         life::{Act, Action, Channel, Command, EnrolmentState, Event, Life, Managed, Outcome, State, Talk},
         policies, queue,
         registry::{Credential, Standing, presence::Idle, sights},
+        terms::{EvidenceKind, FailureCode},
         wipe::stop,
     },
     ids::{CommandId, EnrolmentId, Fingerprint},
@@ -177,7 +178,8 @@ fn begin(tx: &mut Tx<'_>, device: &mut Managed, credential: &Credential, shown: 
 
 /// The device leaves: its user's doing, or proof that it was retired.
 fn left(tx: &mut Tx<'_>, device: &mut Managed, credential: &Credential) -> Result<()> {
-    let (enrolment, kind, detail) = (credential.enrolment, "unenrolled", "Alert 1226, unenrolment".to_string());
+    let (enrolment, kind, detail) =
+        (credential.enrolment, EvidenceKind::Unenrolled, "Alert 1226, unenrolment".to_string());
     keeper::happen(tx, device, Event::Left { enrolment, kind, detail })?;
     Ok(())
 }
@@ -234,8 +236,10 @@ impl Visit<'_, '_> {
                     self.note_repeat(&command)?;
                     return Ok(due);
                 }
-                Prepared::Finished => Outcome::Done { kind: "status", detail: "all parts are answered".into() },
-                Prepared::Cannot(text) => Outcome::Failed { code: "unsupported".into(), text: text.into() },
+                Prepared::Finished => {
+                    Outcome::Done { kind: EvidenceKind::Status, detail: "all parts are answered".into() }
+                }
+                Prepared::Cannot(text) => Outcome::Failed { code: FailureCode::Unsupported, text: text.into() },
             };
             queue::settle(self.tx, &mut self.device, enrolment, command.id, outcome)?;
         }

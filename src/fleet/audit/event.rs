@@ -8,7 +8,7 @@ pub(super) use words::Words;
 use super::Head;
 use crate::{
     clock::Timestamp,
-    fleet::terms::{Action, Channel, Ground, Jump, State},
+    fleet::terms::{Action, Channel, EvidenceKind, Ground, Jump, State},
     ids::{ApprovalId, CommandId, DeviceId, EnrolmentId, Fingerprint, InvitationId, TokenId},
 };
 use std::net::IpAddr;
@@ -130,7 +130,7 @@ pub enum Event {
     EnrolmentLeft {
         enrolment: EnrolmentId,
         device: DeviceId,
-        kind: &'static str,
+        kind: EvidenceKind,
     },
     EnrolmentRevoked {
         enrolment: EnrolmentId,

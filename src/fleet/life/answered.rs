@@ -49,12 +49,12 @@ impl Managed {
         let (open, wipe) = (!command.state.is_final(), command.action() == Action::Wipe);
         match outcome {
             Outcome::Done { kind, detail } => {
-                self.prove(id, Evidence { time: time.now, enrolment, channel, kind: kind.into(), detail });
+                self.prove(id, Evidence { time: time.now, enrolment, channel, kind, detail });
                 let end = if wipe { State::Confirmed } else { State::Acknowledged };
                 self.ends(id, end, time, effects);
             }
             Outcome::Presumed { kind, detail } => {
-                self.prove(id, Evidence { time: time.now, enrolment, channel, kind: kind.into(), detail });
+                self.prove(id, Evidence { time: time.now, enrolment, channel, kind, detail });
                 let proved = self.command(id).is_some_and(|c| c.state == State::Confirmed);
                 let end = if proved { State::Confirmed } else { State::Presumed };
                 self.ends(id, end, time, effects);

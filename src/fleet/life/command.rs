@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     clock::{Steady, Timestamp},
+    fleet::terms::{EvidenceKind, FailureCode},
     ids::{ApprovalId, CommandId, DeviceId, EnrolmentId, packed},
     store::{Kind, Record},
 };
@@ -33,8 +34,8 @@ pub struct Evidence {
     pub enrolment: EnrolmentId,
     /// Through which channel.
     pub channel: Channel,
-    /// What kind: `acknowledged`, `checkout`, `status`, `unenrolled`, `enrolled_anew` …
-    pub kind: String,
+    /// What kind.
+    pub kind: EvidenceKind,
     /// In words.
     pub detail: String,
 }
@@ -43,7 +44,7 @@ pub struct Evidence {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     /// The protocol's code, or ours.
-    pub code: String,
+    pub code: FailureCode,
     /// In words.
     pub text: String,
 }

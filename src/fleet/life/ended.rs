@@ -7,7 +7,10 @@ use super::{
     device::{Certificate, Channel, Enrolment, EnrolmentState, Life, Ownership},
 };
 use crate::{
-    fleet::audit::{self, By},
+    fleet::{
+        audit::{self, By},
+        terms::{EvidenceKind, FailureCode},
+    },
     ids::{CommandId, EnrolmentId, Fingerprint},
     store::Time,
 };
@@ -22,7 +25,7 @@ pub(super) struct End {
     /// What a wipe shut is opened again.
     pub(super) open_mail: bool,
     /// Why it failed: a code of ours, and words.
-    pub(super) error: Option<(&'static str, &'static str)>,
+    pub(super) error: Option<(FailureCode, &'static str)>,
 }
 
 impl End {
@@ -50,7 +53,7 @@ impl Managed {
         (fields.state, fields.hold) = (end.state, None);
         (fields.finished, fields.ended) = (Some(time.now), Some(time.steady));
         if let Some((code, text)) = end.error {
-            fields.error = Some(Failure { code: code.into(), text: text.into() });
+            fields.error = Some(Failure { code, text: text.into() });
         }
         if matches!(end.state, State::Confirmed | State::Acknowledged) {
             fields.error = None;
@@ -148,7 +151,7 @@ impl Managed {
             fields.state = if wipe { State::Failed } else { State::Cancelled };
             (fields.finished, fields.ended) = (Some(time.now), Some(time.steady));
             let text = if full { "the device was wiped" } else { "the device was retired" };
-            fields.error = Some(Failure { code: "device_gone".into(), text: text.into() });
+            fields.error = Some(Failure { code: FailureCode::DeviceGone, text: text.into() });
             self.put(other);
         }
     }
@@ -158,7 +161,7 @@ impl Managed {
     pub(super) fn left(
         &mut self,
         enrolment: EnrolmentId,
-        kind: &'static str,
+        kind: EvidenceKind,
         detail: &str,
         time: Time,
         effects: &mut Vec<Effect>,
@@ -229,7 +232,7 @@ impl Managed {
                 None => {
                     let wipe = command.action() == Action::Wipe;
                     let end = if wipe { State::Failed } else { State::Cancelled };
-                    let error = Some(("device_left", "the device left management before this reached it"));
+                    let error = Some((FailureCode::DeviceLeft, "the device left management before this reached it"));
                     self.end(command, End { error, ..End::of(end) }, time, effects);
                 }
             }

@@ -8,7 +8,10 @@ use super::{
     ended::{End, certificates, revoke},
 };
 use crate::{
-    fleet::audit::{self, By, Proof},
+    fleet::{
+        audit::{self, By, Proof},
+        terms::{EvidenceKind, FailureCode},
+    },
     ids::{CommandId, EnrolmentId, Fingerprint},
     store::Time,
 };
@@ -33,7 +36,7 @@ impl Managed {
         for id in unsent {
             let Some(wipe) = self.lift(id) else { continue };
             let text = "the device is its user's own since: only the organisation's data can be removed";
-            let end = End { open_mail: true, error: Some(("personal", text)), ..End::of(State::Failed) };
+            let end = End { open_mail: true, error: Some((FailureCode::Personal, text)), ..End::of(State::Failed) };
             self.end(wipe, end, time, effects);
         }
     }
@@ -92,14 +95,14 @@ impl Managed {
             if command.wipes(Scope::Full) && command.sent.is_some() && command.state != State::Confirmed {
                 let detail = "the same hardware enrolled anew".to_string();
                 let outcome = match channel {
-                    Channel::Omadm => Outcome::Done { kind: "enrolled_anew", detail },
-                    _ => Outcome::Presumed { kind: "enrolled_anew", detail },
+                    Channel::Omadm => Outcome::Done { kind: EvidenceKind::EnrolledAnew, detail },
+                    _ => Outcome::Presumed { kind: EvidenceKind::EnrolledAnew, detail },
                 };
                 self.answered(new, id, outcome, time, effects);
             } else if !command.state.is_final()
                 && let Some(command) = self.lift(id)
             {
-                let error = Some(("enrolled_anew", "the device enrolled anew before this reached it"));
+                let error = Some((FailureCode::EnrolledAnew, "the device enrolled anew before this reached it"));
                 self.end(command, End { open_mail: true, error, ..End::of(State::Cancelled) }, time, effects);
             }
         }

@@ -8,7 +8,10 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
-    fleet::audit::Cancelled,
+    fleet::{
+        audit::Cancelled,
+        terms::{EvidenceKind, FailureCode},
+    },
     ids::{ApprovalId, CommandId, EnrolmentId, Fingerprint},
     policy::{self, PartId},
 };
@@ -43,7 +46,7 @@ pub enum Event {
         /// Which.
         enrolment: EnrolmentId,
         /// See [`super::command::Evidence::kind`].
-        kind: &'static str,
+        kind: EvidenceKind,
         /// In words.
         detail: String,
     },
@@ -291,21 +294,21 @@ pub enum Outcome {
     /// Done, with proof of this kind and in these words.
     Done {
         /// See [`super::command::Evidence::kind`].
-        kind: &'static str,
+        kind: EvidenceKind,
         /// In words.
         detail: String,
     },
     /// Accepted, and the protocol cannot answer after the deed; on this ground it counts as done.
     Presumed {
         /// See [`super::command::Evidence::kind`].
-        kind: &'static str,
+        kind: EvidenceKind,
         /// The ground.
         detail: String,
     },
     /// Refused or failed.
     Failed {
         /// The protocol's code.
-        code: String,
+        code: FailureCode,
         /// In words.
         text: String,
     },

@@ -212,7 +212,7 @@ pub async fn a_wiped_pc_that_enrols_anew_confirms_its_wipe(fixture: Fixture) {
     let local = fixture.local().await;
     let wipe = fixture.wipe(&local, device, Scope::Full).await.unwrap();
     take(&fixture, device, Talk::Fresh).await.unwrap();
-    let accepted = Outcome::Presumed { kind: "status", detail: "200 on the Exec".into() };
+    let accepted = Outcome::Presumed { kind: EvidenceKind::Status, detail: "200 on the Exec".into() };
     assert_eq!(settle(&fixture, device, wipe.id, accepted).await.unwrap().state, State::Presumed);
     assert_eq!(fixture.again(device).await.state(), "wiped");
     let (again, ..) = enrolled(&fixture, Channel::Omadm, "a@b", life::Claim { identity: "DEV-2".into(), ..pc() }).await;

@@ -14,6 +14,7 @@ use lanyard::{
         life::{self, Act, Channel, Command, Device, EnrolmentState, Life, Outcome, Ownership, Scope, State, Talk},
         queue::{self},
         registry::{Standing, lookup},
+        terms::EvidenceKind,
         wipe::{self, approvals, stop},
     },
     ids::{ApprovalId, CommandId, DeviceId, EnrolmentId, Fingerprint},
@@ -240,7 +241,7 @@ pub async fn further_proof_changes_nothing_about_who_was_let_in_again(fixture: F
     let id = device.id;
     let allow = move |tx: &mut Tx<'_>| access::set(tx, &local, &id.to_string(), None, life::Access::Allow, "");
     fixture.store.run(allow).await.unwrap();
-    let more = Outcome::Done { kind: "checkout", detail: "CheckOut".into() };
+    let more = Outcome::Done { kind: EvidenceKind::Checkout, detail: "CheckOut".into() };
     assert_eq!(settle(&fixture, id, retire.id, more).await.unwrap().evidence.len(), 2, "it is kept");
     let record = fixture.again(id).await;
     assert_eq!((record.state(), record.enrolments[0].state), ("enrolled", EnrolmentState::Enrolled));
@@ -287,7 +288,7 @@ pub async fn a_wiped_pcs_old_certificate_stays_ended_when_it_is_back(fixture: Fi
     let local = fixture.local().await;
     let wipe = fixture.wipe(&local, device, Scope::Full).await.unwrap();
     take(&fixture, device, Talk::Fresh).await.unwrap();
-    let accepted = Outcome::Presumed { kind: "status", detail: "200".into() };
+    let accepted = Outcome::Presumed { kind: EvidenceKind::Status, detail: "200".into() };
     settle(&fixture, device, wipe.id, accepted).await.unwrap();
     assert_eq!(standing(&fixture, old).await, Standing::Ended);
     enrolled(&fixture, Channel::Omadm, ANN, pc("PC-2")).await;

@@ -104,7 +104,9 @@ impl Event {
             Self::EnrolmentRefused { enrolment, device, ground } => {
                 of("enrolment.refused", &enrolment).on(device).by(enrolment).outcome("refused").detail(ground.as_str())
             }
-            Self::EnrolmentLeft { enrolment, device, kind } => of("enrolment.left", &enrolment).on(device).detail(kind),
+            Self::EnrolmentLeft { enrolment, device, kind } => {
+                of("enrolment.left", &enrolment).on(device).detail(kind.as_str())
+            }
             Self::EnrolmentRevoked { enrolment, device, reason } => {
                 of("enrolment.revoked", &enrolment).on(device).detail(reason)
             }
