@@ -116,7 +116,7 @@ impl Managed {
         }
         let fields = command.write();
         if fields.hold == Some(Hold::Delay) && fields.release_at.is_some_and(|at| at <= time.steady) {
-            self.to_queue(fields, time);
+            self.enqueue(fields, time);
             let event = audit::Event::CommandReleased { command: id, device: self.id };
             effects.push(Effect::Note(audit::By::System, event));
         }
@@ -148,7 +148,7 @@ impl Managed {
             command.release_at = Some(time.steady.plus(Duration::from_secs(command.delay)));
             self.under(command);
         } else {
-            self.to_queue(command, time);
+            self.enqueue(command, time);
         }
     }
 
@@ -162,7 +162,7 @@ impl Managed {
         effects.push(Effect::Note(by, audit::Event::CommandCancelled { command, device: self.id, why }));
     }
 
-    fn to_queue(&mut self, command: &mut CommandFields, time: Time) {
+    fn enqueue(&mut self, command: &mut CommandFields, time: Time) {
         (command.state, command.hold, command.release_at) = (State::Queued, None, None);
         command.wake_at = Some(time.steady);
         self.under(command);

@@ -92,7 +92,7 @@ impl Managed {
         effects: &mut Vec<Effect>,
     ) {
         let since = since.and_then(|ms| i64::try_from(ms).ok());
-        let older = |push: &Push| !since.zip(push.told).is_some_and(|(since, told)| told.0 > since);
+        let older = |push: &Push| since.zip(push.told).is_none_or(|(since, told)| told.0 <= since);
         let of_this = |push: &&Push| push.token == token && !push.retired && older(push);
         if self.enrolment(enrolment).and_then(|mine| mine.push.as_ref()).filter(of_this).is_none() {
             return;
