@@ -59,7 +59,7 @@ fn apple_support(device: &Device, action: Action, scope: Option<Scope>) -> Suppo
         Action::Lock => CommandKind::DeviceLock,
         Action::ClearPasscode => CommandKind::ClearPasscode,
         Action::Restart => CommandKind::RestartDevice,
-        Action::Sync => CommandKind::DeviceInformation,
+        Action::Refresh => CommandKind::DeviceInformation,
         Action::Policy => CommandKind::InstallProfile,
     };
     let rights = match device.ownership {
@@ -94,13 +94,13 @@ fn omadm_support(device: &Device, action: Action) -> Support {
             Support::No("Windows 10 and 11 PCs cannot be locked from afar: RemoteLock exists on phones only".into())
         }
         Action::ClearPasscode => Support::No("Windows has no way to clear a passcode".into()),
-        Action::Wipe | Action::Lock | Action::Restart | Action::Sync | Action::Policy => Support::Yes,
+        Action::Wipe | Action::Lock | Action::Restart | Action::Refresh | Action::Policy => Support::Yes,
     }
 }
 
 fn activesync_support(action: Action, scope: Option<Scope>) -> Support {
     match (action, scope) {
-        (Action::Wipe | Action::Sync, _) => Support::Yes,
+        (Action::Wipe | Action::Refresh, _) => Support::Yes,
         _ => Support::No("mail alone can do nothing but wipe".into()),
     }
 }

@@ -4,7 +4,7 @@ use lanyard::{
     fleet::{
         actor::Actor,
         keeper,
-        life::{Act, Channel, Enrolment, EnrolmentState, Event, Managed, Outcome, Ownership, Platform, Talk},
+        life::{Act, Channel, Contact, Enrolment, EnrolmentState, Event, Managed, Outcome, Ownership, Platform},
         queue,
         terms::EvidenceKind,
     },
@@ -36,12 +36,12 @@ pub(crate) async fn one_device(store: Store, id: DeviceId, enrolment: EnrolmentI
             let actor =
                 Actor { id: "bench".into(), name: "bench".into(), newcomer_until: None, sponsors: BTreeSet::new() };
             let mut device = keeper::by_id(tx, id)?;
-            queue::ask(tx, &actor, &mut device, Act::Sync, &lanyard::channel::support)
+            queue::ask(tx, &actor, &mut device, Act::Refresh, &lanyard::channel::support)
         });
         let asked = asked.await.unwrap().id;
         let sent = store.run(move |tx| {
             let mut device = keeper::by_id(tx, id)?;
-            queue::take_next(tx, &mut device, enrolment, Talk::Fresh)
+            queue::take_next(tx, &mut device, enrolment, Contact::Fresh)
         });
         assert_eq!(sent.await.unwrap().map(|c| c.id), Some(asked));
         let settled = store.run(move |tx| {

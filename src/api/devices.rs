@@ -145,7 +145,7 @@ fn restart(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<CommandView> {
 }
 
 fn sync(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<CommandView> {
-    ask(tx, call, Act::Sync)
+    ask(tx, call, Act::Refresh)
 }
 
 fn ask(tx: &mut Tx<'_>, call: &Call, act: Act) -> Result<CommandView> {

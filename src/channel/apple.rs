@@ -1,9 +1,9 @@
 //! Apple MDM: one URL for all devices; the certificate says who asks, the body says what it is.
 //!
-//! Read on in `checkin.rs` (enrolment), `user.rs` (a Mac's users), `poll.rs` (commands and their results), `errand.rs` (what goes out).
+//! Read on in `checkin.rs` (enrolment), `user.rs` (a Mac's users), `poll.rs` (commands and their results), `delivery.rs` (what goes out).
 
 mod checkin;
-pub(super) mod errand;
+pub(super) mod delivery;
 mod poll;
 pub(super) mod push;
 pub mod push_cert;

@@ -1,6 +1,6 @@
 //! What devices keep for ever, held against the table in ARCHITECTURE.md: a change would orphan every device in the field.
 
-use super::{apple::errand, invitations, mail, windows};
+use super::{apple::delivery, invitations, mail, windows};
 use std::collections::BTreeMap;
 
 /// Rows of the table under the heading, without the back quotes.
@@ -14,11 +14,11 @@ fn table() -> BTreeMap<String, String> {
 #[test]
 fn what_devices_keep_for_ever_has_not_changed() {
     let table = table();
-    let uuid = errand::SETTINGS_UUID.to_string();
+    let uuid = delivery::SETTINGS_UUID.to_string();
     for (what, value) in [
         ("Apple ServerURL and CheckInURL, path", invitations::APPLE_PATH),
         ("PayloadIdentifier of the enrolment profile", invitations::ENROLMENT_PROFILE),
-        ("PayloadIdentifier of the settings profile", errand::SETTINGS_PROFILE),
+        ("PayloadIdentifier of the settings profile", delivery::SETTINGS_PROFILE),
         ("PayloadUUID of the settings profile", uuid.as_str()),
         ("PayloadIdentifier of the mail profile", mail::mail_profile::IDENTIFIER),
         ("OMA-DM server address, path", windows::DM_PATH),

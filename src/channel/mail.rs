@@ -1,7 +1,7 @@
 //! ActiveSync: a gateway before the mail server. It says who may read mail, brings policies and wipes by Provision, and passes on
 //! everything else without reading it.
 //!
-//! A ladder, each rung over the ones before: `login.rs` (whose words are these), `who.rs` (which enrolment asks), `stand.rs` (what of its
+//! A ladder, each rung over the ones before: `login.rs` (whose words are these), `who.rs` (which enrolment asks), `partnership.rs` (what of its
 //! requests may pass), `provision.rs` (policy and wipe), `decide.rs` (all of that, in one call on the store), `upstream.rs`, `foreign.rs`
 //! and `exchange.rs` (the way to the mail server and back), `hold.rs` (requests held open), `post.rs` (one command, whole).
 
@@ -16,12 +16,12 @@ mod kept;
 mod login;
 pub(super) mod mail_profile;
 mod p12;
+mod partnership;
 mod pings;
 mod post;
 mod prove;
 mod provision;
 mod refusal;
-mod stand;
 mod upstream;
 mod who;
 

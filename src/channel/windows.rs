@@ -1,15 +1,15 @@
 //! OMA-DM, as Windows speaks it: enrolment by SOAP, then sessions over mutual TLS, in which the certificate says who asks.
 //!
 //! Read on in `enrolment.rs` (invitation to certificate), `provision.rs` (what a PC is set up with), `session.rs` (one message to
-//! its answer), `errand.rs` (what goes out), `policy.rs` (settings and their reading back), `facts.rs` (what a device is).
+//! its answer), `delivery.rs` (what goes out), `policy.rs` (settings and their reading back), `facts.rs` (what a device is).
 
 mod answers;
+mod delivery;
 pub(super) mod enrolment;
-mod errand;
 mod facts;
 mod policy;
 mod provision;
-mod rehearsal;
+mod repeat;
 mod session;
 
 pub(crate) use session::KINDS;
@@ -131,7 +131,7 @@ async fn message(
             Ok(whole) => whole,
             Err(error) => return Ok(error.into_response()),
         };
-        if let Some(answer) = rehearsal::answer(&server, &shown, form, &body) {
+        if let Some(answer) = repeat::answer(&server, &shown, form, &body) {
             return Ok(reply(form, answer)); // most idle sessions end here
         }
         let message = Message::parse(&body, form).map_err(|error| {

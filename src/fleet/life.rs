@@ -25,7 +25,7 @@ pub use device::{Channel, Device, Enrolment, EnrolmentState, Life, MacUser, Owne
 pub use effect::Effect;
 pub use enrolled::PROVISIONING;
 pub use event::{Access, Asker, Claim, Event, Fate, Order, Outcome, Terms, Withdrawal};
-pub use next::Talk;
+pub use next::Contact;
 
 use crate::{
     ids::{CommandId, DeviceId},

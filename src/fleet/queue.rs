@@ -11,8 +11,8 @@ use crate::{
         actor::Actor,
         keeper,
         life::{
-            Act, Action, Asker, Command, Device, Enrolment, EnrolmentState, Event, Managed, Order, Outcome, Scope,
-            Talk, command::SYSTEM,
+            Act, Action, Asker, Command, Contact, Device, Enrolment, EnrolmentState, Event, Managed, Order, Outcome,
+            Scope, command::SYSTEM,
         },
     },
     ids::{CommandId, EnrolmentId},
@@ -115,9 +115,14 @@ pub fn settle(
 }
 
 /// The command that this enrolment gets now ([`Managed::next`]), marked as sent.
-pub fn take_next(tx: &mut Tx<'_>, device: &mut Managed, enrolment: EnrolmentId, talk: Talk) -> Result<Option<Command>> {
+pub fn take_next(
+    tx: &mut Tx<'_>,
+    device: &mut Managed,
+    enrolment: EnrolmentId,
+    contact: Contact,
+) -> Result<Option<Command>> {
     let stopped = stop::is_on(tx)?;
-    let Some(command) = device.next(enrolment, talk, stopped).map(|command| command.id) else { return Ok(None) };
+    let Some(command) = device.next(enrolment, contact, stopped).map(|command| command.id) else { return Ok(None) };
     keeper::happen(tx, device, Event::HandedOut { enrolment, command })?;
     Ok(device.command(command).cloned())
 }

@@ -16,8 +16,9 @@ pub enum Action {
     ClearPasscode,
     /// Restart.
     Restart,
-    /// Ask the device what it is and how it stands.
-    Sync,
+    /// Ask the device what it is and how it stands. People call it a sync.
+    #[serde(rename = "sync")]
+    Refresh,
     /// Bring its settings to the policy.
     Policy,
 }
@@ -30,7 +31,7 @@ impl Action {
             Self::Lock => "lock",
             Self::ClearPasscode => "clear_passcode",
             Self::Restart => "restart",
-            Self::Sync => "sync",
+            Self::Refresh => "sync",
             Self::Policy => "policy",
         }
     }
@@ -38,7 +39,7 @@ impl Action {
     pub fn is_guarded(self) -> bool {
         match self {
             Self::Wipe | Self::Lock => true,
-            Self::ClearPasscode | Self::Restart | Self::Sync | Self::Policy => false,
+            Self::ClearPasscode | Self::Restart | Self::Refresh | Self::Policy => false,
         }
     }
 }

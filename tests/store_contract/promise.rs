@@ -23,8 +23,8 @@ use lanyard::{
         enrol::{self, invitation},
         groups, keeper,
         life::{
-            self, Act, Channel, Command, Device, EnrolmentState, Life, Outcome, Ownership, Platform, Scope, State,
-            Talk, device::Certificate,
+            self, Act, Channel, Command, Contact, Device, EnrolmentState, Life, Outcome, Ownership, Platform, Scope,
+            State, device::Certificate,
         },
         notices::{self, News, Notice},
         policies,
@@ -69,7 +69,7 @@ pub fn code<T: std::fmt::Debug>(result: Result<T>) -> &'static str {
     }
 }
 
-pub async fn take(fixture: &Fixture, id: DeviceId, session: Talk) -> Option<Command> {
+pub async fn take(fixture: &Fixture, id: DeviceId, session: Contact) -> Option<Command> {
     let take = move |tx: &mut Tx<'_>| {
         let mut device = keeper::by_id(tx, id)?;
         let enrolment = device.enrolments[0].id;

@@ -2,7 +2,7 @@
 
 use super::{
     Answer, admit,
-    errand::{self, Errand},
+    delivery::{self, Delivery},
     is_complete,
 };
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
     fleet::{
         enrol::{self},
         keeper,
-        life::{Act, Action, Channel, Claim, Command, Event, Fate, Life, Managed, Outcome, Platform, Scope, Talk},
+        life::{Act, Action, Channel, Claim, Command, Contact, Event, Fate, Life, Managed, Outcome, Platform, Scope},
         policies, queue,
         registry::{Credential, Standing, presence::Idle, sights},
         terms::{EvidenceKind, FailureCode},
@@ -42,10 +42,10 @@ pub(super) async fn take(server: &Server, shown: Fingerprint, report: Report) ->
             return Ok(StatusCode::OK.into_response()); // the idle poll ends here
         }
     }
-    let Some(errand) = server.store.judge(move |tx| exchange(tx, &shown, &report)).await? else {
+    let Some(delivery) = server.store.judge(move |tx| exchange(tx, &shown, &report)).await? else {
         return Ok(StatusCode::OK.into_response());
     };
-    let body = errand::encode(server, errand)?;
+    let body = delivery::encode(server, delivery)?;
     Ok(command(body))
 }
 
@@ -54,7 +54,7 @@ fn command(body: Vec<u8>) -> Response {
 }
 
 /// Files the report and takes what is next, in one call on the store.
-fn exchange(tx: &mut Tx<'_>, shown: &Fingerprint, report: &Report) -> Judged<Option<Errand>, Standing> {
+fn exchange(tx: &mut Tx<'_>, shown: &Fingerprint, report: &Report) -> Judged<Option<Delivery>, Standing> {
     let (credential, device) = admit(tx, shown, report.channel.device_name())?;
     let Some(device) = device else { return Err(Denial::Refused(Standing::Unknown)) };
     if report.channel.user.is_some() {
@@ -68,19 +68,19 @@ fn exchange(tx: &mut Tx<'_>, shown: &Fingerprint, report: &Report) -> Judged<Opt
     if !is_complete(&device, &credential) {
         return Ok(None);
     }
-    let session = if report.status == Status::Idle { Talk::Fresh } else { Talk::Continued };
+    let session = if report.status == Status::Idle { Contact::Fresh } else { Contact::Continued };
     Ok(next(tx, &mut device, &credential, shown, session)?)
 }
 
-/// The next errand. Where the queue has none, what the policy or the calendar asks for is queued first; where they ask for
+/// The next delivery. Where the queue has none, what the policy or the calendar asks for is queued first; where they ask for
 /// nothing either, the device is remembered as idle.
 fn next(
     tx: &mut Tx<'_>,
     device: &mut Managed,
     credential: &Credential,
     shown: &Fingerprint,
-    session: Talk,
-) -> Result<Option<Errand>> {
+    session: Contact,
+) -> Result<Option<Delivery>> {
     // Each round ends a command or hands one out; a policy has a bounded number of parts.
     for _ in 0..64 {
         let taken = match queue::take_next(tx, device, credential.enrolment, session)? {
@@ -94,17 +94,17 @@ fn next(
             remember(tx, device, credential, shown, session)?;
             return Ok(None);
         };
-        match errand::prepare(tx, device, &command)? {
-            errand::Prepared::Go(errand) => return Ok(Some(errand)),
-            errand::Prepared::Skip => {
+        match delivery::prepare(tx, device, &command)? {
+            delivery::Prepared::Go(delivery) => return Ok(Some(delivery)),
+            delivery::Prepared::Skip => {
                 step(tx, device, credential, &command)?;
             }
-            errand::Prepared::Unsupported(text) => {
+            delivery::Prepared::Unsupported(text) => {
                 let command = queue::find(tx, command.id)?;
                 applied(tx, device, &command, Part::unsupported(&text))?;
                 step(tx, device, credential, &command)?;
             }
-            errand::Prepared::Cannot(text) => {
+            delivery::Prepared::Cannot(text) => {
                 let outcome = Outcome::Failed { code: FailureCode::Unsupported, text };
                 queue::settle(tx, device, credential.enrolment, command.id, outcome)?;
             }
@@ -118,11 +118,11 @@ fn remember(
     device: &Managed,
     credential: &Credential,
     shown: &Fingerprint,
-    session: Talk,
+    session: Contact,
 ) -> Result<()> {
     // What was put off is due again in the next session, so that one must ask the store.
     let Some(enrolment) = device.enrolment(credential.enrolment) else { return Ok(()) };
-    if session == Talk::Fresh && device.open.is_empty() && credential.revoked.is_none() {
+    if session == Contact::Fresh && device.open.is_empty() && credential.revoked.is_none() {
         let asked = device.asked.map_or(tx.now(), |at| tx.wall_of(at.plus(FACTS)));
         let until = asked.min(credential.certificate.not_after);
         let idle = Idle::new(*shown, device.id, enrolment.id, Channel::Apple, &enrolment.identity, until, tx.now());
@@ -138,8 +138,8 @@ fn ask_what_is_due(tx: &mut Tx<'_>, device: &mut Managed, credential: &Credentia
         return Ok(false);
     }
     let is_open = |action| device.find_open(Channel::Apple, action).is_some();
-    if device.asked.is_none_or(|at| at.plus(FACTS) <= tx.steady()) && !is_open(Action::Sync) {
-        queue::ask_by_system(tx, device, enrolment, Act::Sync)?;
+    if device.asked.is_none_or(|at| at.plus(FACTS) <= tx.steady()) && !is_open(Action::Refresh) {
+        queue::ask_by_system(tx, device, enrolment, Act::Refresh)?;
         return Ok(true);
     }
     if is_open(Action::Policy) {
@@ -192,7 +192,7 @@ fn acknowledged(
     report: &Report,
 ) -> Result<()> {
     match command.action() {
-        Action::Sync => learn(tx, device, report)?,
+        Action::Refresh => learn(tx, device, report)?,
         Action::Policy => applied(tx, device, command, Part::Enforced)?,
         _ => {
             let outcome = Outcome::Done { kind: EvidenceKind::Acknowledged, detail: "Acknowledged".into() };
@@ -218,7 +218,7 @@ fn failed(
         report.errors.first().and_then(|e| e.code).map_or_else(|| report.status.name().to_string(), |c| c.to_string());
     let outcome = match command.action() {
         // Facts that a device does not tell are no failure, and one refused part does not keep the others back.
-        Action::Sync => return step(tx, device, credential, command),
+        Action::Refresh => return step(tx, device, credential, command),
         Action::Policy => {
             applied(tx, device, command, Part::failed(&text))?;
             return step(tx, device, credential, command);
@@ -242,11 +242,11 @@ fn failed(
 
 /// The next step of a command of several, or its end after the last.
 fn step(tx: &mut Tx<'_>, device: &mut Managed, credential: &Credential, command: &Command) -> Result<()> {
-    let steps = errand::steps(command);
+    let steps = delivery::steps(command);
     let outcome = if command.step + 1 < steps {
         Outcome::Step
     } else {
-        if command.action() == Action::Sync {
+        if command.action() == Action::Refresh {
             keeper::happen(tx, device, Event::FactsTold)?;
         }
         Outcome::Done { kind: EvidenceKind::Acknowledged, detail: "Acknowledged".into() }
@@ -257,7 +257,7 @@ fn step(tx: &mut Tx<'_>, device: &mut Managed, credential: &Credential, command:
 
 /// Notes what became of the part that the command's present step brought or took away.
 fn applied(tx: &mut Tx<'_>, device: &mut Managed, command: &Command, outcome: Part) -> Result<()> {
-    let Some((sign, id, hash)) = errand::part(command) else { return Ok(()) };
+    let Some((sign, id, hash)) = delivery::part(command) else { return Ok(()) };
     let fate = match (sign, outcome) {
         ('-', Part::Enforced) => Fate::Gone,
         ('-', Part::Failed(text) | Part::Unsupported(text)) => Fate::Stuck(text),

@@ -4,9 +4,9 @@ use super::{
     gateway::Gateway,
     kept::{FOREIGN, Foreign, MOVED},
     login::Login,
+    partnership::Partnership,
     provision,
     refusal::Refusal,
-    stand::Stand,
     who::{self, Asker, Who},
 };
 use crate::{
@@ -95,26 +95,32 @@ fn decide(
     let who = who::find(tx, asker, head)?;
     let (enrolment, news) = (who.enrolment, presence.watch(who.device.id).notified_owned());
     let place = Place::of(&who);
-    let mut stand = Stand::of(tx, who, head.version, asker.proved)?;
-    if !asker.proved && stand.directive.is_none() {
+    let mut partnership = Partnership::of(tx, who, head.version, asker.proved)?;
+    if !asker.proved && partnership.directive.is_none() {
         return Err(Denial::Refused(Refusal::NoLogin));
     }
-    if let (true, Some(known)) = (asker.proved, stand.who.device.enrolment(enrolment)) {
+    if let (true, Some(known)) = (asker.proved, partnership.who.device.enrolment(enrolment)) {
         Gateway::seen(tx, known)?;
     }
-    let answer = answer(tx, &mut stand, head, content, asker.proved)?;
-    stand.save(tx)?;
+    let answer = answer(tx, &mut partnership, head, content, asker.proved)?;
+    partnership.save(tx)?;
     Ok(Decision { answer, place, news })
 }
 
 /// Our own answer, where there is one.
-fn answer(tx: &mut Tx<'_>, stand: &mut Stand, head: &Head, content: &Content, proved: bool) -> Result<Option<Answer>> {
-    let verdict = stand.verdict(head);
+fn answer(
+    tx: &mut Tx<'_>,
+    partnership: &mut Partnership,
+    head: &Head,
+    content: &Content,
+    proved: bool,
+) -> Result<Option<Answer>> {
+    let verdict = partnership.verdict(head);
     Ok(match (verdict, content) {
-        (Verdict::Answer, Content::Provision(body)) => Some(provision::take(tx, stand, head, body, proved)?),
+        (Verdict::Answer, Content::Provision(body)) => Some(provision::take(tx, partnership, head, body, proved)?),
         (Verdict::Answer | Verdict::Pass, Content::Settings(Some(said))) => {
             if let Some(information) = &said.device_information {
-                provision::learn(tx, stand, information)?;
+                provision::learn(tx, partnership, information)?;
             }
             let http = StatusCode::OK.as_u16();
             let own = || Answer { http, body: said.answer(), content_type: Some(CONTENT_TYPE) };

@@ -2,14 +2,14 @@
 
 use super::{
     document,
-    stand::{Stand, scope},
+    partnership::{Partnership, scope},
 };
 use crate::{
     error::{Error, Result},
     fleet::{
         audit::{self, By, Unasked},
         keeper,
-        life::{Channel, Claim, Command, Event, Fate, Outcome, Talk},
+        life::{Channel, Claim, Command, Contact, Event, Fate, Outcome},
         queue,
         terms::EvidenceKind,
     },
@@ -27,40 +27,40 @@ use lanyard_activesync::{
 /// One Provision. `proved` says that login or certificate stand behind it; without, the wipe is told and nothing is believed.
 pub(super) fn take(
     tx: &mut Tx<'_>,
-    stand: &mut Stand,
+    partnership: &mut Partnership,
     head: &Request,
     body: &provision::Request,
     proved: bool,
 ) -> Result<Answer> {
     let mut message = Message::new(body, head.key, head.version);
     if !proved {
-        if matches!(message, Message::WipeAck { .. }) && stand.kept.unproved != stand.kept.told {
-            stand.kept.unproved = stand.kept.told;
-            let (enrolment, device) = (stand.who.enrolment, stand.who.device.id);
+        if matches!(message, Message::WipeAck { .. }) && partnership.kept.unproved != partnership.kept.told {
+            partnership.kept.unproved = partnership.kept.told;
+            let (enrolment, device) = (partnership.who.enrolment, partnership.who.device.id);
             audit::note(tx, By::Stranger, audit::Event::AnswerUnproved { enrolment, device })?;
         }
         message = Message::Empty;
     } else if let Some(said) = &body.device_information {
-        learn(tx, stand, said)?;
+        learn(tx, partnership, said)?;
     }
-    let due = stand.due.as_ref().map(|(due, _)| *due);
-    let (state, outputs) = stand.kept.state.step(message, head.version, due, fresh(tx)?);
-    stand.kept.state = state;
+    let due = partnership.due.as_ref().map(|(due, _)| *due);
+    let (state, outputs) = partnership.kept.state.step(message, head.version, due, fresh(tx)?);
+    partnership.kept.state = state;
     let mut answer = Reply::Ok;
     for output in outputs {
         match output {
             Output::Reply(reply) => answer = reply,
-            Output::Confirmed(_, outcome) => applied(tx, stand, Some(outcome), outcome)?,
-            Output::Declined(_, outcome) => applied(tx, stand, None, outcome)?,
-            Output::Erased(scope) | Output::StrayWipeAck(scope) => erased(tx, stand, scope)?,
+            Output::Confirmed(_, outcome) => applied(tx, partnership, Some(outcome), outcome)?,
+            Output::Declined(_, outcome) => applied(tx, partnership, None, outcome)?,
+            Output::Erased(scope) | Output::StrayWipeAck(scope) => erased(tx, partnership, scope)?,
             Output::WipeFailed(_) => {
-                let (command, device) = (stand.kept.told, stand.who.device.id);
+                let (command, device) = (partnership.kept.told, partnership.who.device.id);
                 audit::note(tx, By::Device, audit::Event::WipeDeclined { command, device })?;
             }
         }
     }
-    before_reply(tx, stand, answer)?;
-    let document = match (&answer, &stand.due) {
+    before_reply(tx, partnership, answer)?;
+    let document = match (&answer, &partnership.due) {
         (Reply::Policy(_), Some((_, Some(part)))) => document::of(&part.content),
         _ => ProvisionDoc::default(),
     };
@@ -74,14 +74,14 @@ fn fresh(tx: &mut Tx<'_>) -> Result<PolicyKey> {
 }
 
 /// What must be stored before a reply may leave.
-fn before_reply(tx: &mut Tx<'_>, stand: &mut Stand, reply: Reply) -> Result<()> {
+fn before_reply(tx: &mut Tx<'_>, partnership: &mut Partnership, reply: Reply) -> Result<()> {
     match reply {
         Reply::Policy(_) => {
-            stand.kept.offered = stand.due.as_ref().and_then(|(_, part)| Some(part.as_ref()?.hash.clone()));
+            partnership.kept.offered = partnership.due.as_ref().and_then(|(_, part)| Some(part.as_ref()?.hash.clone()));
         }
         Reply::Wipe(_) => {
-            let sent = queue::take_next(tx, &mut stand.who.device, stand.who.enrolment, Talk::Fresh)?;
-            stand.kept.told = sent.map(|c| c.id).or(stand.kept.told);
+            let sent = queue::take_next(tx, &mut partnership.who.device, partnership.who.enrolment, Contact::Fresh)?;
+            partnership.kept.told = sent.map(|c| c.id).or(partnership.kept.told);
         }
         _ => {}
     }
@@ -89,28 +89,33 @@ fn before_reply(tx: &mut Tx<'_>, stand: &mut Stand, reply: Reply) -> Result<()> 
 }
 
 /// What the client says of the policy that it was offered last.
-fn applied(tx: &mut Tx<'_>, stand: &mut Stand, held: Option<PolicyOutcome>, said: PolicyOutcome) -> Result<()> {
+fn applied(
+    tx: &mut Tx<'_>,
+    partnership: &mut Partnership,
+    held: Option<PolicyOutcome>,
+    said: PolicyOutcome,
+) -> Result<()> {
     let outcome = match (held, said) {
         (Some(PolicyOutcome::Applied), _) => Part::Enforced,
         (Some(_), _) => Part::partly("the client acknowledged it in part (status 2)"),
         (None, PolicyOutcome::ManagedElsewhere) => Part::failed("the client is managed by somebody else (status 4)"),
         (None, _) => Part::failed("the client did not apply it (status 3)"),
     };
-    let fate = match &stand.kept.offered {
+    let fate = match &partnership.kept.offered {
         Some(hash) => Fate::Sent { hash: hash.clone(), outcome },
         // The document that restricts nothing took a former one's place.
         None if held.is_some() => Fate::Gone,
         None => return Ok(()),
     };
-    let enrolment = stand.who.enrolment;
-    keeper::happen(tx, &mut stand.who.device, Event::Part { enrolment, part: PartId::Document, fate })?;
+    let enrolment = partnership.who.enrolment;
+    keeper::happen(tx, &mut partnership.who.device, Event::Part { enrolment, part: PartId::Document, fate })?;
     Ok(())
 }
 
 /// The client says that it erases. It is about the wipe that it was told last, and counts even where that has expired meanwhile.
-fn erased(tx: &mut Tx<'_>, stand: &mut Stand, what: WipeScope) -> Result<()> {
-    let (device, enrolment) = (&mut stand.who.device, stand.who.enrolment);
-    let told = match stand.kept.told {
+fn erased(tx: &mut Tx<'_>, partnership: &mut Partnership, what: WipeScope) -> Result<()> {
+    let (device, enrolment) = (&mut partnership.who.device, partnership.who.enrolment);
+    let told = match partnership.kept.told {
         Some(id) => tx.get::<Command>(id)?.filter(|c| scope(c) == what),
         None => None,
     };
@@ -127,8 +132,8 @@ fn erased(tx: &mut Tx<'_>, stand: &mut Stand, what: WipeScope) -> Result<()> {
 }
 
 /// What a client says of its device: taken where no stronger channel tells.
-pub(super) fn learn(tx: &mut Tx<'_>, stand: &mut Stand, said: &DeviceInformation) -> Result<()> {
-    let device = &mut stand.who.device;
+pub(super) fn learn(tx: &mut Tx<'_>, partnership: &mut Partnership, said: &DeviceInformation) -> Result<()> {
+    let device = &mut partnership.who.device;
     if device.enrolments.iter().any(|e| e.channel != Channel::Activesync) {
         return Ok(());
     }

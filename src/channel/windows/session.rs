@@ -4,8 +4,8 @@
 use super::{
     DM_PATH, Refusal, admit,
     answers::{self, Answers},
-    errand::{self, Prepared},
-    facts, policy, provision, rehearsal,
+    delivery::{self, Prepared},
+    facts, policy, provision, repeat,
 };
 use crate::{
     channel::span,
@@ -13,7 +13,7 @@ use crate::{
     fleet::{
         audit::{self, By},
         enrol, keeper,
-        life::{Act, Action, Channel, Command, EnrolmentState, Event, Life, Managed, Outcome, State, Talk},
+        life::{Act, Action, Channel, Command, Contact, EnrolmentState, Event, Life, Managed, Outcome, State},
         policies, queue,
         registry::{Credential, Standing, presence::Idle, sights},
         terms::{EvidenceKind, FailureCode},
@@ -71,7 +71,7 @@ pub(super) async fn take(
     let said = Said { shown, message, form, our_uri: format!("{}{DM_PATH}", server.public_url) };
     if let Some((known, answer)) = idle(server, &said) {
         span::whose(known.enrolment, Some(known.device));
-        rehearsal::rehearse(&known, form, body, &answer);
+        repeat::remember(&known, form, body, &answer);
         return Ok(answer); // the idle session ends here
     }
     Ok(server.store.judge(move |tx| exchange(tx, &said)).await?)
@@ -204,7 +204,7 @@ impl Visit<'_, '_> {
         }
         for (id, answers) in answers.by_command() {
             let Some(command) = self.command(id)? else { continue };
-            if !errand::file(self.tx, &mut self.device, &command, &answers)? {
+            if !delivery::file(self.tx, &mut self.device, &command, &answers)? {
                 done.insert(id);
             }
         }
@@ -219,19 +219,19 @@ impl Visit<'_, '_> {
     fn next(&mut self, done: &BTreeSet<CommandId>) -> Result<Vec<Due>> {
         let enrolment = self.credential.enrolment;
         let complete = self.device.enrolment(enrolment).is_some_and(|e| e.state == EnrolmentState::Enrolled);
-        let talk = if self.fresh { Talk::Fresh } else { Talk::Continued };
+        let contact = if self.fresh { Contact::Fresh } else { Contact::Continued };
         // Each round ends a command or hands one out; a policy has a bounded number of parts.
         for _ in 0..64 {
             if !complete {
                 break;
             }
-            let taken = match queue::take_next(self.tx, &mut self.device, enrolment, talk)? {
+            let taken = match queue::take_next(self.tx, &mut self.device, enrolment, contact)? {
                 Some(command) => Some(command),
-                None if self.ask_what_is_due()? => queue::take_next(self.tx, &mut self.device, enrolment, talk)?,
+                None if self.ask_what_is_due()? => queue::take_next(self.tx, &mut self.device, enrolment, contact)?,
                 None => None,
             };
             let Some(command) = taken.filter(|command| !done.contains(&command.id)) else { break };
-            let outcome = match errand::prepare(self.tx, &mut self.device, &command)? {
+            let outcome = match delivery::prepare(self.tx, &mut self.device, &command)? {
                 Prepared::Go(due) => {
                     self.note_repeat(&command)?;
                     return Ok(due);
@@ -249,7 +249,7 @@ impl Visit<'_, '_> {
     /// An act that was handed out in an earlier session and never answered may be done twice: that is on record.
     fn note_repeat(&mut self, command: &Command) -> Result<()> {
         let again = command.sent.is_some_and(|sent| sent < self.tx.now());
-        if !again || matches!(command.action(), Action::Sync | Action::Policy) {
+        if !again || matches!(command.action(), Action::Refresh | Action::Policy) {
             return Ok(());
         }
         let (device, action, enrolment) = (command.device, command.action(), self.credential.enrolment);
@@ -267,8 +267,8 @@ impl Visit<'_, '_> {
         let told = enrolment.channel_state.get(provision::POLL).and_then(|minutes| minutes.parse().ok());
         let now = self.tx.steady();
         let stale = self.device.asked.is_none_or(|at| at.plus(FACTS) <= now) || told != Some(provision::poll(self.tx)?);
-        if stale && !is_open(Action::Sync) {
-            queue::ask_by_system(self.tx, &mut self.device, enrolment.id, Act::Sync)?;
+        if stale && !is_open(Action::Refresh) {
+            queue::ask_by_system(self.tx, &mut self.device, enrolment.id, Act::Refresh)?;
             return Ok(true);
         }
         if is_open(Action::Policy) {
@@ -291,7 +291,7 @@ impl Visit<'_, '_> {
             let Output::OpNotSent { op, why } = output else { continue };
             let Some((id, index)) = answers::parts(op).filter(|_| !why.is_temporary()) else { continue };
             if let Some(command) = self.command(id)? {
-                errand::unsendable(self.tx, &mut self.device, &command, index, &why.to_string())?;
+                delivery::unsendable(self.tx, &mut self.device, &command, index, &why.to_string())?;
             }
         }
         Ok(())

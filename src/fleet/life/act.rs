@@ -38,8 +38,9 @@ pub enum Act {
     ClearPasscode,
     /// See [`Action::Restart`].
     Restart,
-    /// See [`Action::Sync`].
-    Sync,
+    /// See [`Action::Refresh`].
+    #[serde(rename = "sync")]
+    Refresh,
     /// See [`Action::Policy`].
     Policy {
         /// The parts of the policy that are on the way with it.
@@ -55,7 +56,7 @@ impl Act {
             Self::Lock { .. } => Action::Lock,
             Self::ClearPasscode => Action::ClearPasscode,
             Self::Restart => Action::Restart,
-            Self::Sync => Action::Sync,
+            Self::Refresh => Action::Refresh,
             Self::Policy { .. } => Action::Policy,
         }
     }

@@ -45,13 +45,13 @@ pub struct Idle {
     /// From then on the store is asked again: the certificate ends, or facts have to be asked anew.
     pub until: Timestamp,
     /// What it asked last, and the answer: devices say the same each time, but for a number.
-    pub rehearsed: RwLock<Option<Rehearsed>>,
+    pub known_answer: RwLock<Option<KnownAnswer>>,
     seen: AtomicI64,
 }
 
 /// A question and its answer, around the one part in which they differ from the next time's. Costs about a kilobyte a device.
 #[derive(Debug)]
-pub struct Rehearsed {
+pub struct KnownAnswer {
     /// SHA-256 of the question without that part.
     pub question: [u8; 32],
     /// The answer before it.
@@ -71,8 +71,18 @@ impl Idle {
         until: Timestamp,
         now: Timestamp,
     ) -> Self {
-        let (rehearsed, seen) = (RwLock::default(), AtomicI64::new(now.0));
-        Self { fingerprint, device, enrolment, channel, identity: identity.into(), user: None, until, rehearsed, seen }
+        let (known_answer, seen) = (RwLock::default(), AtomicI64::new(now.0));
+        Self {
+            fingerprint,
+            device,
+            enrolment,
+            channel,
+            identity: identity.into(),
+            user: None,
+            until,
+            known_answer,
+            seen,
+        }
     }
 
     /// The same of one of the device's users.

@@ -74,7 +74,7 @@ pub async fn a_newcomer_counts_for_nothing(fixture: Fixture) {
     assert!(eve.newcomer_until.is_some());
     let held = fixture.wipe(&eve, device.id, Scope::Full).await.unwrap();
     assert_eq!(held.state, State::Held);
-    assert_eq!(take(&fixture, device.id, Talk::Fresh).await.map(|c| c.id), None);
+    assert_eq!(take(&fixture, device.id, Contact::Fresh).await.map(|c| c.id), None);
     let other = fixture.second("other").await;
     let id = held.approval.unwrap();
     assert_eq!(code(fixture.store.run(move |tx| approvals::approve(tx, &other, id)).await), "newcomer");
@@ -138,10 +138,10 @@ pub async fn the_stop_holds_and_cancels_in_one_act(fixture: Fixture) {
     let local = fixture.local().await;
     let queued = fixture.wipe(&local, fleet[0].id, Scope::Full).await.unwrap();
     let sent = fixture.wipe(&local, fleet[1].id, Scope::Full).await.unwrap();
-    take(&fixture, fleet[1].id, Talk::Fresh).await.unwrap();
+    take(&fixture, fleet[1].id, Contact::Fresh).await.unwrap();
     let who = local.clone();
     fixture.store.run(move |tx| stop::set(tx, &who, false)).await.unwrap();
-    assert_eq!(take(&fixture, fleet[0].id, Talk::Fresh).await.map(|c| c.id), None, "none is handed out");
+    assert_eq!(take(&fixture, fleet[0].id, Contact::Fresh).await.map(|c| c.id), None, "none is handed out");
     let held = fixture.wipe(&local, fleet[2].id, Scope::Selective).await.unwrap();
     assert_eq!(held.state, State::Held);
     let (_, cancelled) = fixture.store.run(move |tx| stop::set(tx, &local, true)).await.unwrap();
@@ -157,13 +157,13 @@ pub async fn the_undo_window_can_be_used_and_ends(fixture: Fixture) {
     let delayed = || wipe::Request { delay: Some(Duration::from_secs(600)), ..request(Scope::Full) };
     let undone = fixture.wipe_with(&local, fleet[0].id, delayed()).await.unwrap();
     let left = fixture.wipe_with(&local, fleet[1].id, delayed()).await.unwrap();
-    assert_eq!(take(&fixture, fleet[0].id, Talk::Fresh).await.map(|c| c.id), None);
+    assert_eq!(take(&fixture, fleet[0].id, Contact::Fresh).await.map(|c| c.id), None);
     fixture.store.run(move |tx| wipe::cancel(tx, &local, undone.id, true)).await.unwrap();
     if fixture.live_through(Duration::from_secs(601)).await {
         let (wakes, _) = fixture.store.run(wipe::sweep).await.unwrap();
         assert_eq!(wakes.iter().map(|w| w.device).collect::<Vec<_>>(), [fleet[1].id]);
-        assert_eq!(take(&fixture, fleet[1].id, Talk::Fresh).await.unwrap().id, left.id);
-        assert_eq!(take(&fixture, fleet[0].id, Talk::Fresh).await.map(|c| c.id), None);
+        assert_eq!(take(&fixture, fleet[1].id, Contact::Fresh).await.unwrap().id, left.id);
+        assert_eq!(take(&fixture, fleet[0].id, Contact::Fresh).await.map(|c| c.id), None);
     }
 }
 

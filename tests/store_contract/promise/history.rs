@@ -42,16 +42,16 @@ async fn walk<R: Ends + 'static>(fixture: &Fixture) {
 async fn a_day(fixture: &Fixture, day: u32, devices: &[DeviceId]) {
     let local = fixture.local().await;
     for id in devices {
-        for act in [Act::Sync, Act::Restart] {
+        for act in [Act::Refresh, Act::Restart] {
             let asked = ask(fixture, *id, act).await;
-            take(fixture, *id, Talk::Fresh).await.unwrap();
+            take(fixture, *id, Contact::Fresh).await.unwrap();
             settle(fixture, *id, asked.id, done()).await;
         }
     }
     let (actor, id) = (local.clone(), devices[0]);
     let lock = move |tx: &mut Tx<'_>| wipe::ask_lock(tx, &actor, &id.to_string(), "daily", None, &able);
     let lock = fixture.store.run(lock).await.unwrap();
-    take(fixture, id, Talk::Fresh).await.unwrap();
+    take(fixture, id, Contact::Fresh).await.unwrap();
     settle(fixture, id, lock.id, done()).await;
     let invite = move |tx: &mut Tx<'_>| {
         invitation::create(tx, &local, Channel::Apple, "new@example.org", Ownership::Corporate, None).map(drop)
@@ -61,7 +61,7 @@ async fn a_day(fixture: &Fixture, day: u32, devices: &[DeviceId]) {
         let local = fixture.local().await;
         let leaver = fixture.device(&format!("leaver {day}"), &[Channel::Apple]).await;
         let retire = fixture.wipe(&local, leaver.id, Scope::Selective).await.unwrap();
-        take(fixture, leaver.id, Talk::Fresh).await.unwrap();
+        take(fixture, leaver.id, Contact::Fresh).await.unwrap();
         settle(fixture, leaver.id, retire.id, done()).await;
         assert_eq!(fixture.command(retire.id).await.state, State::Confirmed);
     }
@@ -117,13 +117,13 @@ pub async fn what_the_server_asked_by_itself_is_kept_for_a_time_of_its_own(fixtu
     let facts = move |tx: &mut Tx<'_>| {
         let mut device = keeper::by_id(tx, device)?;
         let enrolment = device.enrolments[0].id;
-        queue::ask_by_system(tx, &mut device, enrolment, Act::Sync)
+        queue::ask_by_system(tx, &mut device, enrolment, Act::Refresh)
     };
     let facts = fixture.store.run(facts).await.unwrap().id;
-    take(&fixture, device, Talk::Fresh).await.unwrap();
+    take(&fixture, device, Contact::Fresh).await.unwrap();
     settle(&fixture, device, facts, done()).await;
     let restart = ask(&fixture, device, Act::Restart).await.id;
-    take(&fixture, device, Talk::Fresh).await.unwrap();
+    take(&fixture, device, Contact::Fresh).await.unwrap();
     settle(&fixture, device, restart, done()).await;
     let left = async |id: CommandId| fixture.store.run(move |tx| Ok(tx.get::<Command>(id)?.is_some())).await.unwrap();
     for (hours, want) in [(7 * 24 - 1, (true, true)), (2, (false, true))] {

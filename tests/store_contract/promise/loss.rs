@@ -30,12 +30,12 @@ pub async fn an_accepted_loss_begins_with_the_stop_on_and_all_that_is_unsent_hel
     let delayed = Request { delay: Some(HOUR), ..request(Scope::Full) };
     let waiting = fixture.wipe_with(&alice, devices[1], delayed).await.unwrap();
     let sent = fixture.wipe(&local, devices[2], Scope::Full).await.unwrap();
-    take(&fixture, devices[2], Talk::Fresh).await.unwrap();
+    take(&fixture, devices[2], Contact::Fresh).await.unwrap();
     let enrolled = devices[3];
     let facts = move |tx: &mut Tx<'_>| {
         let mut device = keeper::by_id(tx, enrolled)?;
         let enrolment = device.enrolments[0].id;
-        queue::ask_by_system(tx, &mut device, enrolment, Act::Sync)
+        queue::ask_by_system(tx, &mut device, enrolment, Act::Refresh)
     };
     let facts = fixture.store.run(facts).await.unwrap();
     let restart = ask(&fixture, devices[4], Act::Restart).await;
@@ -61,7 +61,7 @@ pub async fn an_accepted_loss_begins_with_the_stop_on_and_all_that_is_unsent_hel
     fixture.pass(2 * HOUR);
     fixture.store.run(wipe::sweep).await.unwrap();
     for id in devices {
-        let taken = take(&fixture, id, Talk::Fresh).await;
+        let taken = take(&fixture, id, Contact::Fresh).await;
         assert!(taken.is_none_or(|command| command.id == facts.id), "nothing guarded leaves");
     }
     let log = fixture.store.run(|tx| audit::list(tx, None, 1000)).await.unwrap();

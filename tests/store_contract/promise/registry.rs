@@ -109,7 +109,7 @@ pub async fn a_revoked_certificate_is_listed(fixture: Fixture) {
     let good = fixture.store.run(judge).await.unwrap();
     assert_eq!(good, credential::Standing::Good);
     let wipe = fixture.wipe(&local, device.id, Scope::Full).await.unwrap();
-    take(&fixture, device.id, Talk::Fresh).await.unwrap();
+    take(&fixture, device.id, Contact::Fresh).await.unwrap();
     settle(&fixture, device.id, wipe.id, done()).await;
     let judge = move |tx: &mut Tx<'_>| {
         let credential = tx.get::<credential::Credential>(sha256)?.unwrap();
@@ -211,7 +211,7 @@ pub async fn a_wiped_pc_that_enrols_anew_confirms_its_wipe(fixture: Fixture) {
     let (device, ..) = enrolled(&fixture, Channel::Omadm, "a@b", pc()).await;
     let local = fixture.local().await;
     let wipe = fixture.wipe(&local, device, Scope::Full).await.unwrap();
-    take(&fixture, device, Talk::Fresh).await.unwrap();
+    take(&fixture, device, Contact::Fresh).await.unwrap();
     let accepted = Outcome::Presumed { kind: EvidenceKind::Status, detail: "200 on the Exec".into() };
     assert_eq!(settle(&fixture, device, wipe.id, accepted).await.unwrap().state, State::Presumed);
     assert_eq!(fixture.again(device).await.state(), "wiped");

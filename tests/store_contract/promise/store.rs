@@ -75,7 +75,7 @@ pub async fn nothing_leaves_before_its_commit(fixture: Fixture) {
         let take = move |tx: &mut Tx<'_>| {
             let mut device = keeper::by_id(tx, id)?;
             let enrolment = device.enrolments[0].id;
-            queue::take_next(tx, &mut device, enrolment, Talk::Fresh)
+            queue::take_next(tx, &mut device, enrolment, Contact::Fresh)
         };
         store.run(take).await.unwrap()
     });

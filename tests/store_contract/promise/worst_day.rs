@@ -11,7 +11,7 @@ use lanyard::{
         admins::{self},
         enrol::{self, access, invitation},
         groups, keeper,
-        life::{self, Act, Channel, Command, Device, EnrolmentState, Life, Outcome, Ownership, Scope, State, Talk},
+        life::{self, Act, Channel, Command, Contact, Device, EnrolmentState, Life, Outcome, Ownership, Scope, State},
         queue::{self},
         registry::{Standing, lookup},
         terms::EvidenceKind,
@@ -139,7 +139,7 @@ pub async fn a_wipe_goes_to_the_enrolment_that_hears(fixture: Fixture) {
     let local = fixture.local().await;
     let wipe = fixture.wipe(&local, device, Scope::Full).await.unwrap();
     assert_eq!(wipe.enrolment, old, "the new one may never be completed");
-    assert_eq!(take(&fixture, device, Talk::Fresh).await.map(|c| c.id), Some(wipe.id));
+    assert_eq!(take(&fixture, device, Contact::Fresh).await.map(|c| c.id), Some(wipe.id));
     completed(&fixture, device, new, sha256).await;
     assert_eq!(fixture.command(wipe.id).await.state, State::Presumed, "sent, and the phone is back");
     assert_eq!(fixture.again(device).await.state(), "enrolled");
@@ -163,14 +163,14 @@ pub async fn a_wipe_of_an_enrolment_not_complete_yet_is_there_when_it_is(fixture
     completed(&fixture, device, enrolment, sha256).await;
     let record = fixture.again(device).await;
     assert_eq!((record.life, record.wipe, record.mail_shut), (Life::Wiping, Some(wipe.id), Some(wipe.id)));
-    assert_eq!(take(&fixture, device, Talk::Fresh).await.map(|c| c.id), Some(wipe.id));
+    assert_eq!(take(&fixture, device, Contact::Fresh).await.map(|c| c.id), Some(wipe.id));
 }
 
 pub async fn what_another_channel_carries_outlives_a_new_enrolment(fixture: Fixture) {
     let (device, ..) = enrolled(&fixture, Channel::Activesync, ANN, claim("MAIL1")).await;
     let local = fixture.local().await;
     let wipe = fixture.wipe(&local, device, Scope::Full).await.unwrap();
-    take(&fixture, device, Talk::Fresh).await.unwrap();
+    take(&fixture, device, Contact::Fresh).await.unwrap();
     let phone = life::Claim { mail_id: Some("MAIL1".into()), ..claim("UDID-1") };
     let (joined, ..) = enrolled(&fixture, Channel::Apple, ANN, phone).await;
     assert_eq!(joined, device);
@@ -185,7 +185,7 @@ pub async fn a_proved_wipe_ends_what_joined_meanwhile(fixture: Fixture) {
         let (device, _, sha256) = enrolled(&fixture, Channel::Apple, ANN, phone).await;
         let local = fixture.local().await;
         let wipe = fixture.wipe(&local, device, scope).await.unwrap();
-        take(&fixture, device, Talk::Fresh).await.unwrap();
+        take(&fixture, device, Contact::Fresh).await.unwrap();
         let (joined, ..) = enrolled(&fixture, Channel::Activesync, ANN, claim(&format!("mail-{row}"))).await;
         assert_eq!(joined, device, "{row}");
         begun(&fixture, Channel::Apple, Ownership::Corporate, claim(&format!("UDID-{row}"))).await;
@@ -207,7 +207,7 @@ pub async fn what_the_breaker_holds_undoes_nothing(fixture: Fixture) {
     assert_eq!(fixture.command(retire.id).await.state, State::Queued, "the retire goes on");
     assert!(!mail_is_open(&fixture, device.id).await);
     cancel(&fixture, held.id).await;
-    assert_eq!(take(&fixture, device.id, Talk::Fresh).await.map(|c| c.id), Some(retire.id));
+    assert_eq!(take(&fixture, device.id, Contact::Fresh).await.map(|c| c.id), Some(retire.id));
 
     let other = fixture.device("u2", &[Channel::Apple]).await;
     let held = fixture.wipe(&eve, other.id, Scope::Full).await.unwrap();
@@ -223,7 +223,7 @@ pub async fn a_cancelled_full_wipe_leaves_the_device_under_the_retire(fixture: F
     let device = fixture.device("u1", &[Channel::Apple, Channel::Activesync]).await;
     let local = fixture.local().await;
     let retire = fixture.wipe(&local, device.id, Scope::Selective).await.unwrap();
-    take(&fixture, device.id, Talk::Fresh).await.unwrap();
+    take(&fixture, device.id, Contact::Fresh).await.unwrap();
     let full = fixture.wipe(&local, device.id, Scope::Full).await.unwrap();
     cancel(&fixture, full.id).await;
     let record = fixture.again(device.id).await;
@@ -236,7 +236,7 @@ pub async fn further_proof_changes_nothing_about_who_was_let_in_again(fixture: F
     let device = fixture.device("u1", &[Channel::Activesync]).await;
     let local = fixture.local().await;
     let retire = fixture.wipe(&local, device.id, Scope::Selective).await.unwrap();
-    take(&fixture, device.id, Talk::Fresh).await.unwrap();
+    take(&fixture, device.id, Contact::Fresh).await.unwrap();
     settle(&fixture, device.id, retire.id, done()).await.unwrap();
     let id = device.id;
     let allow = move |tx: &mut Tx<'_>| access::set(tx, &local, &id.to_string(), None, life::Access::Allow, "");
@@ -254,7 +254,7 @@ pub async fn a_device_that_turns_personal_is_not_erased(fixture: Fixture) {
     begun(&fixture, Channel::Apple, Ownership::Personal, claim("UDID-1")).await;
     let ended = fixture.command(full.id).await;
     assert_eq!((ended.state, ended.error.as_ref().unwrap().code.as_str()), (State::Failed, "personal"));
-    assert_eq!(take(&fixture, device, Talk::Fresh).await.map(|c| c.action()), None);
+    assert_eq!(take(&fixture, device, Contact::Fresh).await.map(|c| c.action()), None);
     assert_eq!(code(fixture.wipe(&local, device, Scope::Full).await), "personal");
 }
 
@@ -287,7 +287,7 @@ pub async fn a_wiped_pcs_old_certificate_stays_ended_when_it_is_back(fixture: Fi
     let (device, _, old) = enrolled(&fixture, Channel::Omadm, ANN, pc("PC-1")).await;
     let local = fixture.local().await;
     let wipe = fixture.wipe(&local, device, Scope::Full).await.unwrap();
-    take(&fixture, device, Talk::Fresh).await.unwrap();
+    take(&fixture, device, Contact::Fresh).await.unwrap();
     let accepted = Outcome::Presumed { kind: EvidenceKind::Status, detail: "200".into() };
     settle(&fixture, device, wipe.id, accepted).await.unwrap();
     assert_eq!(standing(&fixture, old).await, Standing::Ended);
@@ -325,7 +325,7 @@ pub async fn an_approved_retire_does_not_overtake_a_full_wipe(fixture: Fixture) 
     assert_eq!(fixture.command(held.id).await.state, State::Cancelled);
     let record = fixture.again(device.id).await;
     assert_eq!((record.life, record.wipe, record.mail_shut), (Life::Wiping, Some(full.id), Some(full.id)));
-    assert_eq!(take(&fixture, device.id, Talk::Fresh).await.map(|c| c.id), Some(full.id));
+    assert_eq!(take(&fixture, device.id, Contact::Fresh).await.map(|c| c.id), Some(full.id));
 }
 
 pub async fn whose_word_counts_says_how(fixture: Fixture) {
@@ -382,7 +382,7 @@ pub async fn a_sent_full_wipe_is_not_handed_to_mail_once_the_phone_is_personal(f
     enrolled(&fixture, Channel::Activesync, ANN, claim("MAIL1")).await;
     let local = fixture.local().await;
     let full = fixture.wipe(&local, device, Scope::Full).await.unwrap();
-    take(&fixture, device, Talk::Fresh).await.unwrap();
+    take(&fixture, device, Contact::Fresh).await.unwrap();
     begun(&fixture, Channel::Apple, Ownership::Personal, claim("UDID-1")).await;
     let leave = move |tx: &mut Tx<'_>| {
         let mut device = keeper::by_id(tx, device)?;
@@ -396,7 +396,7 @@ pub async fn mail_is_shut_by_the_wipe_that_ended_it(fixture: Fixture) {
     let device = fixture.device("u1", &[Channel::Activesync]).await;
     let local = fixture.local().await;
     let account = fixture.wipe(&local, device.id, Scope::Selective).await.unwrap();
-    take(&fixture, device.id, Talk::Fresh).await.unwrap();
+    take(&fixture, device.id, Contact::Fresh).await.unwrap();
     let full = fixture.wipe(&local, device.id, Scope::Full).await.unwrap();
     settle(&fixture, device.id, account.id, done()).await.unwrap();
     assert_eq!(fixture.command(full.id).await.state, State::Failed, "the device was retired");

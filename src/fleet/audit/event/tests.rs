@@ -46,7 +46,7 @@ fn of_commands() -> Vec<Row> {
         (asked_for(Action::Lock, Pass::Free), "lock.asked", C, "ok", "lost", "d"),
         (asked_for(Action::ClearPasscode, Pass::Free), "clear_passcode.asked", C, "ok", "lost", "d"),
         (asked_for(Action::Restart, Pass::Free), "restart.asked", C, "ok", "lost", "d"),
-        (asked_for(Action::Sync, Pass::Free), "sync.asked", C, "ok", "lost", "d"),
+        (asked_for(Action::Refresh, Pass::Free), "sync.asked", C, "ok", "lost", "d"),
         (asked_for(Action::Policy, Pass::Free), "policy.asked", C, "ok", "lost", "d"),
         (sent, "command.sent", C, "lock", OF_ENROLMENT, "d"),
         (repeated, "command.repeated", C, "restart", OF_ENROLMENT, "d"),

@@ -173,7 +173,7 @@ fn asked(action: Action) -> &'static str {
         Action::Lock => "lock.asked",
         Action::ClearPasscode => "clear_passcode.asked",
         Action::Restart => "restart.asked",
-        Action::Sync => "sync.asked",
+        Action::Refresh => "sync.asked",
         Action::Policy => "policy.asked",
     }
 }

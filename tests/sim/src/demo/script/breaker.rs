@@ -1,4 +1,4 @@
-//! The worst day, rehearsed: one administrator's token asks for a full wipe of every device that is left. The breaker holds what is over
+//! The worst day, known_answer: one administrator's token asks for a full wipe of every device that is left. The breaker holds what is over
 //! the limit, one act cancels all, and the devices' own ledger is asked whether anything happened.
 
 use std::collections::{BTreeMap, BTreeSet};

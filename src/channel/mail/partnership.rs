@@ -6,8 +6,8 @@ use crate::{
     fleet::{
         keeper,
         life::{
-            Action, Channel, Command, Device, Enrolment, EnrolmentState, Event, Outcome, PROVISIONING, Scope,
-            State as CommandState, Talk,
+            Action, Channel, Command, Contact, Device, Enrolment, EnrolmentState, Event, Outcome, PROVISIONING, Scope,
+            State as CommandState,
         },
         policies, queue,
         terms::{EvidenceKind, FailureCode},
@@ -48,7 +48,7 @@ impl Kept {
 }
 
 /// See the module.
-pub(super) struct Stand {
+pub(super) struct Partnership {
     pub(super) who: Who,
     pub(super) kept: Kept,
     before: Kept,
@@ -65,7 +65,7 @@ enum Door {
     Later,
 }
 
-impl Stand {
+impl Partnership {
     /// Reads it, and files what is over by this very request: a command to ask the device, a wipe that it is too old for. What comes
     /// without a proved login may hear of a wipe and ends nothing.
     pub(super) fn of(tx: &mut Tx<'_>, mut who: Who, version: Version, proved: bool) -> Result<Self> {
@@ -113,16 +113,16 @@ impl Stand {
 /// Mail has nobody to ask: that the client comes is the answer.
 fn settle_sync(tx: &mut Tx<'_>, who: &mut Who) -> Result<()> {
     let open = who.device.open_on(Channel::Activesync);
-    if !open.iter().any(|c| c.action() == Action::Sync && c.enrolment == who.enrolment) {
+    if !open.iter().any(|c| c.action() == Action::Refresh && c.enrolment == who.enrolment) {
         return Ok(());
     }
     // A wipe goes before it, and is not to be marked as sent here.
     if open.iter().any(|c| c.action() == Action::Wipe && !c.state.is_final()) {
         return Ok(());
     }
-    while let Some(command) = queue::take_next(tx, &mut who.device, who.enrolment, Talk::Continued)? {
+    while let Some(command) = queue::take_next(tx, &mut who.device, who.enrolment, Contact::Continued)? {
         let outcome = match command.action() {
-            Action::Sync => Outcome::Done { kind: EvidenceKind::Seen, detail: "the client asked for mail".into() },
+            Action::Refresh => Outcome::Done { kind: EvidenceKind::Seen, detail: "the client asked for mail".into() },
             _ => Outcome::Failed { code: FailureCode::Unsupported, text: "mail alone can do nothing but wipe".into() },
         };
         queue::settle(tx, &mut who.device, who.enrolment, command.id, outcome)?;
@@ -145,7 +145,7 @@ fn next_wipe(tx: &mut Tx<'_>, who: &Who) -> Result<Option<Command>> {
 
 /// Before 16.1 no client can remove its account alone: all that can be done is to let it in no more.
 fn presume(tx: &mut Tx<'_>, who: &mut Who, wipe: &Command, version: Version) -> Result<()> {
-    let taken = queue::take_next(tx, &mut who.device, who.enrolment, Talk::Fresh)?;
+    let taken = queue::take_next(tx, &mut who.device, who.enrolment, Contact::Fresh)?;
     if taken.is_some_and(|taken| taken.id == wipe.id) {
         let detail = format!(
             "the client speaks {version} and cannot remove its account (16.1 and later can): its partnership was removed and its \

@@ -6,7 +6,7 @@ use crate::{
     channel::span,
     fleet::{
         life::Channel,
-        registry::presence::{Idle, Rehearsed},
+        registry::presence::{Idle, KnownAnswer},
     },
     ids::Fingerprint,
     server::Server,
@@ -22,32 +22,32 @@ const LONGEST: usize = 8 * 1024;
 /// The answer to a message that is known but for its SessionID; `None`: it must be read.
 pub(super) fn answer(server: &Server, shown: &Fingerprint, form: ContentType, body: &[u8]) -> Option<Vec<u8>> {
     let known = server.presence.idle(shown, None, server.now())?;
-    let kept = known.rehearsed.read().ok()?;
+    let kept = known.known_answer.read().ok()?;
     let answer = again(kept.as_ref().filter(|_| known.channel == Channel::Omadm)?, form, body)?;
     span::whose(known.enrolment, Some(known.device));
     Some(answer)
 }
 
-fn again(kept: &Rehearsed, form: ContentType, body: &[u8]) -> Option<Vec<u8>> {
+fn again(kept: &KnownAnswer, form: ContentType, body: &[u8]) -> Option<Vec<u8>> {
     let place = session_id(body)?;
     let id = body.get(place.clone())?;
     (kept.question == digest(form, body, &place)?).then(|| [&kept.head, id, &kept.tail].concat())
 }
 
 /// Remembers a message of an idle device and what it was answered.
-pub(super) fn rehearse(known: &Idle, form: ContentType, body: &[u8], answer: &Answer) {
-    if let (Some(kept), Ok(mut place)) = (kept(form, body, answer), known.rehearsed.write()) {
+pub(super) fn remember(known: &Idle, form: ContentType, body: &[u8], answer: &Answer) {
+    if let (Some(kept), Ok(mut place)) = (kept(form, body, answer), known.known_answer.write()) {
         *place = Some(kept);
     }
 }
 
-fn kept(form: ContentType, body: &[u8], answer: &Answer) -> Option<Rehearsed> {
+fn kept(form: ContentType, body: &[u8], answer: &Answer) -> Option<KnownAnswer> {
     let (asked, answered) = (session_id(body)?, session_id(&answer.body)?);
     if answer.content_type != form || body.get(asked.clone()) != answer.body.get(answered.clone()) {
         return None;
     }
     let (head, tail) = (answer.body.get(..answered.start)?.into(), answer.body.get(answered.end..)?.into());
-    Some(Rehearsed { question: digest(form, body, &asked)?, head, tail })
+    Some(KnownAnswer { question: digest(form, body, &asked)?, head, tail })
 }
 
 /// Where the one SessionID's text is; letters and digits only, so that it stands for itself in the answer as well.

@@ -45,7 +45,7 @@ pub(super) fn prepare(tx: &mut Tx<'_>, device: &mut Managed, command: &Command) 
         Act::Lock { .. } => one(csp::lock(name)),
         Act::ClearPasscode => Prepared::Cannot("Windows has no way to clear a passcode"),
         Act::Restart => one(csp::restart(name)),
-        Act::Sync => {
+        Act::Refresh => {
             let mut due = vec![Op::get_all(op(command.id, FACTS), facts::nodes()).into()];
             let minutes = provision::poll(tx)?;
             if told_schedule(device, command) != Some(minutes) {
@@ -73,7 +73,7 @@ pub(super) fn file(
     answers: &BTreeMap<usize, Answer>,
 ) -> Result<bool> {
     match command.action() {
-        Action::Sync => {
+        Action::Refresh => {
             synced(tx, device, command, answers)?;
             return Ok(false);
         }

@@ -30,7 +30,7 @@ pub(in crate::channel) const SETTINGS_PROFILE: &str = "org.lanyard.settings";
 pub(in crate::channel) const SETTINGS_UUID: Uuid = Uuid::from_u128(0x6c61_6e79_6172_4473_8574_7469_6e67_7300);
 
 /// A command ready to be written out, but for what only the server's keys can do.
-pub(super) struct Errand {
+pub(super) struct Delivery {
     uuid: String,
     what: What,
 }
@@ -50,9 +50,9 @@ enum What {
     },
 }
 
-/// What became of the attempt to turn a command into an errand.
+/// What became of the attempt to turn a command into an delivery.
 pub(super) enum Prepared {
-    Go(Errand),
+    Go(Delivery),
     /// This step has become needless: the policy changed meanwhile.
     Skip,
     /// This part cannot be had on this device.
@@ -64,7 +64,7 @@ pub(super) enum Prepared {
 /// How many messages a command takes.
 pub(super) fn steps(command: &Command) -> u32 {
     match &command.act {
-        Act::Sync => 2,
+        Act::Refresh => 2,
         Act::Policy { parts } => u32::try_from(parts.len()).unwrap_or(u32::MAX),
         _ => 1,
     }
@@ -78,7 +78,7 @@ pub(super) fn part(command: &Command) -> Option<(char, PartId, String)> {
     Some((sign, PartId::from_str(id).ok()?, hash.to_string()))
 }
 
-/// Turns the present step of a command into an errand.
+/// Turns the present step of a command into an delivery.
 pub(super) fn prepare(tx: &mut Tx<'_>, device: &mut Managed, command: &Command) -> Result<Prepared> {
     let what = match (&command.act, command.step) {
         (Act::Wipe { scope: Scope::Full, pin }, _) => What::Erase { pin: pin.clone() },
@@ -94,11 +94,11 @@ pub(super) fn prepare(tx: &mut Tx<'_>, device: &mut Managed, command: &Command) 
             }
         }
         (Act::Restart, _) => plain(Wire::RestartDevice(RestartDevice::default())),
-        (Act::Sync, 0) => plain(Wire::DeviceInformation(DeviceInformationQuery::all())),
-        (Act::Sync, _) => plain(Wire::SecurityInfo),
+        (Act::Refresh, 0) => plain(Wire::DeviceInformation(DeviceInformationQuery::all())),
+        (Act::Refresh, _) => plain(Wire::SecurityInfo),
         (Act::Policy { .. }, _) => return prepare_part(tx, device, command),
     };
-    Ok(Prepared::Go(Errand { uuid: uuid(command), what }))
+    Ok(Prepared::Go(Delivery { uuid: uuid(command), what }))
 }
 
 fn plain(wire: Wire) -> What {
@@ -112,7 +112,7 @@ fn uuid(command: &Command) -> String {
 
 fn prepare_part(tx: &mut Tx<'_>, device: &mut Managed, command: &Command) -> Result<Prepared> {
     let Some((sign, id, _)) = part(command) else { return Ok(Prepared::Skip) };
-    let go = |what| Ok(Prepared::Go(Errand { uuid: uuid(command), what }));
+    let go = |what| Ok(Prepared::Go(Delivery { uuid: uuid(command), what }));
     if sign == '-' {
         // As for what is sent: a record may be older than a rule, and no removal ends the enrolment.
         if let Err(refused) = bounds::check_remove(&id) {
@@ -180,15 +180,15 @@ fn settings(values: &[Value]) -> PolicySettings {
     PolicySettings { passcode: any.then_some(passcode), camera_allowed }
 }
 
-/// Writes an errand out. Signs a profile with the CA's key: not for the writer's thread.
-pub(super) fn encode(server: &Server, errand: Errand) -> Result<Vec<u8>> {
+/// Writes an delivery out. Signs a profile with the CA's key: not for the writer's thread.
+pub(super) fn encode(server: &Server, delivery: Delivery) -> Result<Vec<u8>> {
     let pin = |sealed: Option<String>| -> Result<Option<Pin>> {
         let Some(sealed) = sealed else { return Ok(None) };
         let plain =
             String::from_utf8(server.unseal(queue::PIN, &sealed)?).map_err(|e| Error::Internal(e.to_string()))?;
         Pin::parse(&plain).map(Some).map_err(|e| Error::Internal(e.to_string()))
     };
-    let wire = match errand.what {
+    let wire = match delivery.what {
         What::Plain(wire) => *wire,
         What::Profile(plain) => {
             let signed = lanyard_certs::cms::sign_profile(&server.authority, &plain);
@@ -202,5 +202,5 @@ pub(super) fn encode(server: &Server, errand: Errand) -> Result<Vec<u8>> {
             Wire::ClearPasscode(ClearPasscode { unlock_token: Secret::new(server.unseal(UNLOCK_TOKEN, &token)?) })
         }
     };
-    Ok(wire.encode(&errand.uuid))
+    Ok(wire.encode(&delivery.uuid))
 }
