@@ -16,7 +16,7 @@ pub enum Action {
     ClearPasscode,
     /// Restart.
     Restart,
-    /// Ask the device what it is and how it stands. People call it a sync.
+    /// Ask the device what it is and how it stands.
     #[serde(rename = "sync")]
     Refresh,
     /// Bring its settings to the policy.
