@@ -25,7 +25,7 @@ use crate::{
         outgoing::Outgoing,
     },
     ids::DeviceId,
-    server::{Server, background, host, rounds, strangers::Strangers},
+    server::{Server, background, follow_ups::FollowUps, host, rounds, strangers::Strangers},
     store::Tx,
 };
 use std::{
@@ -116,6 +116,7 @@ pub async fn start(options: &Options) -> Result<Running, String> {
         strangers: Strangers::default(),
         own_tls: options.tls_cert.is_none(),
         wakes,
+        follow_ups: FollowUps::default(),
     });
     let own = tls::of_our_own(&server, clock)?;
     let certificate = match options.tls_cert.clone().zip(options.tls_key.clone()) {

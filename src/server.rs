@@ -1,6 +1,7 @@
 //! The running server: what every handler shares.
 
 pub mod background;
+pub mod follow_ups;
 pub mod rounds;
 pub mod strangers;
 mod tidying;
@@ -47,6 +48,8 @@ pub struct Server {
     pub own_tls: bool,
     /// Devices that something was just done to; the waker listens.
     pub wakes: tokio::sync::broadcast::Sender<DeviceId>,
+    /// Those of them that are looked at again.
+    pub follow_ups: follow_ups::FollowUps,
 }
 
 impl Server {

@@ -30,6 +30,9 @@ const PUSH: Duration = Duration::from_secs(60);
 /// The longest a mail client holds its Ping open: at its end, if not before, it asks.
 const PING: Duration = Duration::from_secs(3600);
 
+/// A device that was not heard for so long is off, or gone: nobody can say by when it will hear.
+const LOST: Duration = Duration::from_secs(2 * 86_400);
+
 /// A moment as text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct At(pub(super) Timestamp);
@@ -251,8 +254,9 @@ impl CommandView {
     }
 }
 
-/// Apple devices hear of it by a push, PCs by their poll, mail clients when their Ping is answered or ends. Unknown while
-/// the breaker or the emergency stop holds it, and where nothing will wake the device.
+/// By when a device that is on hears of it: Apple devices by a push, PCs by their poll, mail clients when their Ping is answered or ends.
+/// Unknown while the breaker or the emergency stop holds it, where nothing will wake the device, once that time has passed, and of a device
+/// that was not heard for [`LOST`].
 fn expected_by(tx: &mut Tx<'_>, command: &Command) -> Result<Option<Timestamp>> {
     let waits = match command.state {
         State::Held => command.hold == Some(Hold::Delay),
@@ -266,10 +270,15 @@ fn expected_by(tx: &mut Tx<'_>, command: &Command) -> Result<Option<Timestamp>> 
         return Ok(None);
     }
     let released = command.release_at.map_or(command.created, |at| tx.wall_of(at));
-    let from = released.max(command.put_off.unwrap_or_default());
+    let contradicted = command.not_before.map_or(released, |at| tx.wall_of(at));
+    let from = released.max(contradicted).max(command.put_off.unwrap_or_default());
     let Some(device) = tx.get::<Device>(command.device)? else { return Ok(None) };
     let Some(enrolment) = device.enrolment(command.enrolment) else { return Ok(None) };
-    Ok(match command.channel {
+    let seen = last_seen(tx, enrolment)?;
+    if seen.is_some_and(|seen| tx.now().since(seen) >= LOST) {
+        return Ok(None);
+    }
+    let by = match command.channel {
         Channel::Apple => {
             let woken =
                 enrolment.push.as_ref().is_some_and(|p| !p.retired) && crate::channel::apple::push_cert::is_set(tx)?;
@@ -277,12 +286,14 @@ fn expected_by(tx: &mut Tx<'_>, command: &Command) -> Result<Option<Timestamp>> 
         }
         Channel::Omadm => {
             let poll = settings::span(tx, "windows.poll")?;
-            let next = last_seen(tx, enrolment)?.map(|seen| seen.plus(poll));
+            let next = seen.map(|seen| seen.plus(poll));
             Some(next.filter(|at| *at > from).unwrap_or(from.plus(poll)))
         }
         Channel::Activesync => Some(from.plus(PING)),
         Channel::Exchange => None,
-    })
+    };
+    let now = tx.now();
+    Ok(by.filter(|by| *by > now))
 }
 
 /// What waits for a second person.

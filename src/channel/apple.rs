@@ -208,5 +208,7 @@ pub(super) fn admit(
 
 /// Whether commands may go to this enrolment.
 pub(super) fn is_complete(device: &Device, credential: &Credential) -> bool {
-    device.enrolment(credential.enrolment).is_some_and(|e| e.state == EnrolmentState::Enrolled)
+    device
+        .enrolment(credential.enrolment)
+        .is_some_and(|e| matches!(e.state, EnrolmentState::Enrolled | EnrolmentState::Former))
 }

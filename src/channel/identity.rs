@@ -5,7 +5,8 @@ use crate::{
     error::{Error, Result},
     fleet::{
         audit::{self, By, Event, UNKNOWN_CERTIFICATE},
-        life::Device,
+        keeper,
+        life::{self, Device},
         registry::{Credential, Standing, credential, lookup, tries},
         terms::Ground,
     },
@@ -94,5 +95,11 @@ pub fn note_refusal_of(
         return Ok(());
     }
     tx.put(&Refused { enrolment, ground: ground.as_str().into(), at })?;
+    if let Some(device) = device.filter(|_| ground == Ground::from(Standing::Ended))
+        && let Some(device) = tx.get::<Device>(device)?
+    {
+        let mut device = keeper::load(tx, device)?;
+        keeper::happen(tx, &mut device, life::Event::HeardAfterEnd(enrolment))?;
+    }
     audit::note(tx, By::Device, Event::EnrolmentRefused { enrolment, device, ground })
 }

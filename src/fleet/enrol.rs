@@ -80,8 +80,10 @@ pub fn renew(tx: &mut Tx<'_>, old: &Fingerprint, certificate: Certificate, der: 
     let device = before.device.ok_or_else(unknown)?;
     let mut device = keeper::by_id(tx, device)?;
     let standing = credential::judge(tx.time(), &before, Some(&device));
-    if standing != Standing::Good {
-        return Err(Error::forbidden("not_good", standing.ground()));
+    let live = device.enrolment(before.enrolment).is_some_and(Enrolment::is_live);
+    if standing != Standing::Good || !live {
+        let ground = if standing == Standing::Good { Standing::Superseded } else { standing };
+        return Err(Error::forbidden("not_good", ground.ground()));
     }
     // Each leaves a credential and a revocation for ever.
     let tries = tries::within(tx, &format!("renewal {}", before.enrolment), RENEWALS)?;

@@ -9,7 +9,8 @@ use crate::{
         audit::{self, By, Unasked},
         life::{Command, Device, Effect, Event, Managed, effect::Named},
         notices::{self, News},
-        registry::{credential, lookup, tries},
+        registry::{credential, lookup, sights, tries},
+        settings,
     },
     ids::{CommandId, DeviceId, EnrolmentId},
     store::Tx,
@@ -56,6 +57,8 @@ pub fn happen(tx: &mut Tx<'_>, managed: &mut Managed, event: Event) -> Result<bo
         match effect {
             Effect::Note(by, event) => audit::note(tx, by, event)?,
             Effect::WipeEnded(command, end) => notices::tell(tx, News::WipeEnded(command, end))?,
+            Effect::WipeContradicted(command) => notices::tell(tx, News::WipeContradicted(command))?,
+            Effect::HeardAfterWipe(command) => notices::tell(tx, News::HeardAfterWipe(command))?,
             Effect::Revoke(certificate, pause) => credential::revoke_after(tx, &certificate, pause)?,
             Effect::Name(named, name) => lookup::claim(tx, kind(named), &name, id)?,
             Effect::Wake => wake = true,
@@ -63,6 +66,21 @@ pub fn happen(tx: &mut Tx<'_>, managed: &mut Managed, event: Event) -> Result<bo
         }
     }
     Ok(wake)
+}
+
+/// An authenticated message of this enrolment came. What is no wipe's and no clone's business reads nothing and writes nothing.
+pub fn contact(tx: &mut Tx<'_>, managed: &mut Managed, enrolment: EnrolmentId) -> Result<()> {
+    let Some(mine) = managed.enrolment(enrolment) else { return Ok(()) };
+    let twins = managed.live().filter(|e| e.id != mine.id && e.channel == mine.channel);
+    let twins: Vec<EnrolmentId> = twins.map(|e| e.id).collect();
+    let waits = managed.open().any(|command| command.silent_since().is_some());
+    if mine.owed.is_none() && twins.is_empty() && !waits {
+        return Ok(());
+    }
+    let grace = settings::span(tx, "wipe.grace")?;
+    let seen = sights::seen(tx, twins.iter().copied())?;
+    let seen = twins.into_iter().zip(seen).filter_map(|(id, at)| Some((id, at?))).collect();
+    happen(tx, managed, Event::Contact { enrolment, grace, seen }).map(drop)
 }
 
 fn kind(named: Named) -> &'static str {

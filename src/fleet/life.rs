@@ -8,6 +8,7 @@ pub mod act;
 mod answered;
 mod asked;
 pub mod command;
+mod contact;
 pub mod device;
 pub mod effect;
 mod ended;
@@ -78,7 +79,8 @@ impl Managed {
 
     /// The commands without which nothing can be said of a device.
     pub fn needs(device: &Device) -> BTreeSet<CommandId> {
-        device.open.iter().copied().chain(device.wipe).chain(device.mail_shut).collect()
+        let owed = device.enrolments.iter().filter_map(|enrolment| enrolment.owed);
+        device.open.iter().copied().chain(device.wipe).chain(device.mail_shut).chain(owed).collect()
     }
 
     /// A further command of the device, one that has ended: an answer may still come for it.
@@ -139,6 +141,9 @@ impl Managed {
                 self.withdrawn(command, end, open_mail, told, time, effects);
             }
             Event::Suspended { command, approval } => self.suspended(command, approval),
+            Event::Contact { enrolment, grace, seen } => self.contact(enrolment, grace, &seen, time, effects),
+            Event::HeardAfterEnd(enrolment) => self.heard_after_end(enrolment, time, effects),
+            Event::WokenAgain(command) => self.woken_again(command, time),
             Event::Due(command) => self.due(command, time, effects),
             Event::HandedOut { enrolment, command } => self.handed_out(enrolment, command, time, effects),
             Event::Answered { enrolment, command, outcome } => {

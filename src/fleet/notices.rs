@@ -29,6 +29,10 @@ pub enum News {
     ApprovalWaiting(ApprovalId, String),
     /// A wipe ended so, by what a device answered.
     WipeEnded(CommandId, State),
+    /// A device whose wipe was presumed is heard: it is sent again.
+    WipeContradicted(CommandId),
+    /// A device that was erased is heard; it stays refused.
+    HeardAfterWipe(CommandId),
     /// The clock shows another time than what has passed.
     ClockJumped(Jump),
 }
@@ -39,6 +43,12 @@ impl News {
         match self {
             Self::ApprovalWaiting(approval, detail) => ("approval.waiting", approval.to_string(), detail),
             Self::WipeEnded(command, end) => ("wipe.ended", command.to_string(), end.as_str().into()),
+            Self::WipeContradicted(command) => {
+                ("wipe.contradicted", command.to_string(), "the device is heard: the wipe is sent again".into())
+            }
+            Self::HeardAfterWipe(command) => {
+                ("device.heard_after_wipe", command.to_string(), "the device was erased, and is heard".into())
+            }
             Self::ClockJumped(jump) => ("clock.jumped", "clock".into(), jump.words()),
         }
     }
@@ -117,12 +127,24 @@ pub fn done(tx: &mut Tx<'_>, notice: &Notice) -> Result<()> {
 mod tests {
     use super::*;
 
-    fn all() -> [(News, &'static str, &'static str, &'static str); 3] {
+    fn all() -> [(News, &'static str, &'static str, &'static str); 5] {
         let (id, text) = (Uuid::from_u128(0xa), "00000000-0000-0000-0000-00000000000a");
         let moved = "the clock shows 7200 s more than before; waits count what has passed, not this";
         [
             (News::ApprovalWaiting(ApprovalId(id), "too many".into()), "approval.waiting", text, "too many"),
             (News::WipeEnded(CommandId(id), State::Confirmed), "wipe.ended", text, "confirmed"),
+            (
+                News::WipeContradicted(CommandId(id)),
+                "wipe.contradicted",
+                text,
+                "the device is heard: the wipe is sent again",
+            ),
+            (
+                News::HeardAfterWipe(CommandId(id)),
+                "device.heard_after_wipe",
+                text,
+                "the device was erased, and is heard",
+            ),
             (News::ClockJumped(Jump::Moved(7_200_000)), "clock.jumped", "clock", moved),
         ]
     }

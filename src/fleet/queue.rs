@@ -122,7 +122,8 @@ pub fn take_next(
     contact: Contact,
 ) -> Result<Option<Command>> {
     let stopped = stop::is_on(tx)?;
-    let Some(command) = device.next(enrolment, contact, stopped).map(|command| command.id) else { return Ok(None) };
+    let next = device.next(enrolment, contact, stopped, tx.steady());
+    let Some(command) = next.map(|command| command.id) else { return Ok(None) };
     keeper::happen(tx, device, Event::HandedOut { enrolment, command })?;
     Ok(device.command(command).cloned())
 }

@@ -45,12 +45,13 @@ struct Spec {
 
 const NONE: &str = "none";
 
-const SPECS: [Spec; 18] = [
+const SPECS: [Spec; 20] = [
     Spec { key: "wipe.full.per_admin", default: "10", kind: Kind::Count(0), guard: Guard::MoreIsLooser },
     Spec { key: "wipe.full.per_tenant", default: "20", kind: Kind::Count(0), guard: Guard::MoreIsLooser },
     Spec { key: "wipe.other.per_admin", default: "100", kind: Kind::Count(0), guard: Guard::MoreIsLooser },
     Spec { key: "wipe.other.per_tenant", default: "200", kind: Kind::Count(0), guard: Guard::MoreIsLooser },
     Spec { key: "wipe.delay", default: "0s", kind: Kind::Span("0s", "30d"), guard: Guard::LessIsLooser },
+    Spec { key: "wipe.grace", default: "15m", kind: Kind::Span("1s", "24h"), guard: Guard::MoreIsLooser },
     Spec { key: "wipe.newcomer", default: "24h", kind: Kind::Span("0s", "7d"), guard: Guard::LessIsLooser },
     Spec { key: "windows.poll", default: "60m", kind: Kind::Span("1m", "7d"), guard: Guard::AnyChangeByANewcomer },
     Spec {
@@ -67,6 +68,13 @@ const SPECS: [Spec; 18] = [
     },
     Spec { key: "eas.domain", default: NONE, kind: Kind::Text(domain), guard: Guard::None },
     Spec { key: "apple.sign_messages", default: "off", kind: Kind::Choice(&["off", "on"]), guard: Guard::None },
+    // Without it nobody knows of a lost device that it is lost.
+    Spec {
+        key: "apple.daily_wake",
+        default: "on",
+        kind: Kind::Choice(&["on", "off"]),
+        guard: Guard::AnyChangeIsLooser,
+    },
     // A push service or a poll that never comes holds every wipe back, and so any stop to a thief.
     Spec {
         key: "apple.push_url",

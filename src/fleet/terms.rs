@@ -253,6 +253,12 @@ pub enum EvidenceKind {
     AccessBlocked,
     /// A mail client asked for mail.
     Seen,
+    /// Heard under a certificate that it was asked for, after its end.
+    Contact,
+    /// What enrolled while it was open said of it: that proves nothing.
+    LaterEnrolment,
+    /// The certificates that it was asked for were not heard for long, while something else is.
+    Silence,
 }
 
 impl EvidenceKind {
@@ -267,6 +273,9 @@ impl EvidenceKind {
             Self::EnrolledAnew => "enrolled_anew",
             Self::AccessBlocked => "access_blocked",
             Self::Seen => "seen",
+            Self::Contact => "contact",
+            Self::LaterEnrolment => "later_enrolment",
+            Self::Silence => "silence",
         }
     }
 }
@@ -330,7 +339,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     /// All kinds, each with its name in records and in the API, and whether it is evidence of a wipe.
-    const KINDS: [(EvidenceKind, &str, bool); 8] = [
+    const KINDS: [(EvidenceKind, &str, bool); 11] = [
         (EvidenceKind::Acknowledged, "acknowledged", true),
         (EvidenceKind::Checkout, "checkout", true),
         (EvidenceKind::Unenrolled, "unenrolled", true),
@@ -339,6 +348,9 @@ mod tests {
         (EvidenceKind::EnrolledAnew, "enrolled_anew", true),
         (EvidenceKind::AccessBlocked, "access_blocked", true),
         (EvidenceKind::Seen, "seen", false),
+        (EvidenceKind::Contact, "contact", true),
+        (EvidenceKind::LaterEnrolment, "later_enrolment", true),
+        (EvidenceKind::Silence, "silence", true),
     ];
 
     #[test]

@@ -129,7 +129,7 @@ pub fn cancel(tx: &mut Tx<'_>, actor: &Actor, id: CommandId, open_mail: bool) ->
     let command = queue::find(tx, id)?;
     match command.state {
         State::Cancelled => return Ok(command),
-        State::Held | State::Queued | State::NotNow => {}
+        _ if command.may_be_taken_back() => {}
         State::Sent => {
             let when = command.sent.map(|t| t.to_string()).unwrap_or_default();
             return Err(Error::refused(
@@ -176,8 +176,9 @@ fn asked_before(tx: &mut Tx<'_>, actor: &Actor, device: &mut Managed, request: &
     let scope = request.scope;
     let enough = |c: &&Command| c.wipes(Scope::Full) || c.wipes(scope);
     let held = |c: &Command| c.hold == Some(Hold::Breaker);
-    if let Some(first) = device.open().filter(enough).find(|c| !held(c)) {
-        return Ok(Some(first.clone()));
+    let first = device.open().filter(enough).find(|c| !held(c)).map(|c| c.id);
+    if let Some(first) = first {
+        return woken_again(tx, device, first).map(Some);
     }
     let of_this_scope = device.open().find(|c| c.wipes(scope) && held(c)).cloned();
     if let Some(held) = of_this_scope {
@@ -185,7 +186,16 @@ fn asked_before(tx: &mut Tx<'_>, actor: &Actor, device: &mut Managed, request: &
     }
     let ended =
         device.wipe.filter(|_| matches!(device.life, Life::Wiped | Life::Retired) && device.carrier().is_none());
-    Ok(ended.and_then(|id| device.command(id)).filter(enough).cloned())
+    match ended.and_then(|id| device.command(id)).filter(enough).cloned() {
+        // Nothing contradicts it so far: it is asked for once more, by a wake.
+        Some(presumed) if presumed.state == State::Presumed => woken_again(tx, device, presumed.id).map(Some),
+        ended => Ok(ended),
+    }
+}
+
+fn woken_again(tx: &mut Tx<'_>, device: &mut Managed, id: CommandId) -> Result<Command> {
+    keeper::happen(tx, device, Event::WokenAgain(id))?;
+    queue::find(tx, id)
 }
 
 /// A held wipe goes its way when somebody asks for it whom nothing hinders: who asked first, once the hour has room, or another.

@@ -22,6 +22,12 @@ const PACE: usize = 200;
 /// Starts all of it; ends with the runtime.
 pub fn start(server: &Arc<Server>) {
     every(server, "due timers", Duration::from_secs(1), |server| async move { sweep(&server).await });
+    every(server, "follow-ups", Duration::from_secs(1), |server| async move { follow_up(&server).await });
+    every(server, "round", Duration::from_secs(1), |server| async move {
+        let wakes = server.store.run(|tx| rollout::round(tx, PACE)).await?;
+        wake_all(&server, wakes);
+        Ok(())
+    });
     every(server, "webhook", Duration::from_secs(1), |server| async move { webhook::send(&server).await });
     every(server, "last seen", Duration::from_secs(20), |server| async move { write_seen(&server).await });
     tidying::start(server);
@@ -45,21 +51,37 @@ pub fn start(server: &Arc<Server>) {
 /// Timers that are due; whom they wake is told to the channels.
 async fn sweep(server: &Server) -> Result<()> {
     loop {
-        let (wakes, more) = server.store.run(due).await?;
-        wake_all(server, wakes);
+        let (wakes, rolled, more) = server.store.run(due).await?;
+        rolled.iter().for_each(|device| server.follow_ups.note(*device));
+        wake_all(server, wakes.into_iter().chain(rolled).collect());
         if !more {
             return Ok(());
         }
     }
 }
 
-fn due(tx: &mut Tx<'_>) -> Result<(Vec<DeviceId>, bool)> {
+/// Who was woken a while ago and still has something due.
+async fn follow_up(server: &Server) -> Result<()> {
+    let waiting = server.follow_ups.take(PACE);
+    if waiting.is_empty() {
+        return Ok(());
+    }
+    let devices: Vec<DeviceId> = waiting.iter().map(|(_, device)| *device).collect();
+    let due = server.store.run(move |tx| rollout::still_due(tx, &devices)).await?;
+    for (tries, device) in waiting.into_iter().filter(|(_, device)| due.contains(device)) {
+        server.follow_ups.again(tries, device);
+    }
+    wake_all(server, due);
+    Ok(())
+}
+
+/// Whom timers wake, whom a change of policy does, and whether there may be more.
+fn due(tx: &mut Tx<'_>) -> Result<(Vec<DeviceId>, Vec<DeviceId>, bool)> {
     // Before anything expires by it.
     admins::look_at_clock(tx)?;
     let (wakes, more) = wipe::sweep(tx)?;
-    let mut devices: Vec<DeviceId> = wakes.into_iter().map(|Wake { device }| device).collect();
-    devices.extend(rollout::next(tx, PACE)?);
-    Ok((devices, more))
+    let devices = wakes.into_iter().map(|Wake { device }| device).collect();
+    Ok((devices, rollout::next(tx, PACE)?, more))
 }
 
 /// With several nodes a wake waits until each of them knows or asks: a device that was woken and finds nothing sleeps again.
@@ -76,8 +98,9 @@ fn wake_all(server: &Server, wakes: Vec<DeviceId>) {
     });
 }
 
-/// Tells the channels that a device has something to do. Nobody listening is no fault.
+/// Tells the channels that a device has something to do, now and as long as it has. Nobody listening is no fault.
 pub fn wake(server: &Server, device: DeviceId) {
+    server.follow_ups.note(device);
     drop(server.wakes.send(device));
 }
 

@@ -5,12 +5,13 @@ mod breaker;
 mod commands;
 mod history;
 mod loss;
+mod proof;
 mod registry;
 mod store;
 mod texts;
 mod worst_day;
 
-pub use self::{breaker::*, commands::*, history::*, loss::*, registry::*, store::*, texts::*, worst_day::*};
+pub use self::{breaker::*, commands::*, history::*, loss::*, proof::*, registry::*, store::*, texts::*, worst_day::*};
 
 use crate::fixture::{Fixture, SECRET, able, counts, device, request};
 use lanyard::{

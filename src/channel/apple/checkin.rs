@@ -111,7 +111,7 @@ pub(super) fn push(said: &TokenUpdate) -> Push {
     }
 }
 
-/// Returns the device where the enrolment is complete by this: it is woken to say what it is.
+/// Returns the device where it is to be woken: the enrolment is complete by this, or its token is another one.
 fn keep_token(
     tx: &mut Tx<'_>,
     mut device: Managed,
@@ -126,13 +126,16 @@ fn keep_token(
     if device.enrolment(enrolment).is_some_and(|mine| !good(mine.state)) {
         return Ok(None);
     }
+    let known = device.enrolment(enrolment).and_then(|mine| mine.push.as_ref()).map(|push| push.token.clone());
+    let another = known.is_some_and(|known| known != push.token);
     keeper::happen(tx, &mut device, Event::PushTold { enrolment, push })?;
     // Most updates come without it: the one had before stays good.
     if unlock.is_some() {
         keeper::happen(tx, &mut device, Event::Noted { enrolment, name: UNLOCK_TOKEN, value: unlock })?;
     }
     let first = enrol::complete(tx, &mut device, enrolment, shown)?;
-    Ok(first.then_some(device.id))
+    // What was pushed to a former token may have been lost.
+    Ok((first || another && !device.open.is_empty()).then_some(device.id))
 }
 
 async fn check_out(server: &Server, shown: Fingerprint, name: String) -> Answer {

@@ -11,7 +11,7 @@ use crate::{
     fleet::{
         enrol::{self},
         keeper,
-        life::{Act, Action, Channel, Claim, Command, Contact, Event, Fate, Life, Managed, Outcome, Platform, Scope},
+        life::{Act, Action, Channel, Claim, Command, Contact, Event, Fate, Managed, Outcome, Platform, Scope},
         policies, queue,
         registry::{Credential, Standing, presence::Idle, sights},
         terms::{EvidenceKind, FailureCode},
@@ -28,6 +28,8 @@ use axum::{
 use lanyard_apple::report::{Report, Status};
 use std::{sync::Arc, time::Duration};
 
+/// The enrolment has not the right to erase: so nothing was erased, whatever the device is (MCMDMErrorDomain).
+const NO_RIGHT: &str = "12007";
 /// How often a device is asked what it is.
 const FACTS: Duration = Duration::from_secs(7 * 86_400);
 
@@ -61,6 +63,7 @@ fn exchange(tx: &mut Tx<'_>, shown: &Fingerprint, report: &Report) -> Judged<Opt
         return Ok(None);
     }
     let mut device = keeper::load(tx, device)?;
+    keeper::contact(tx, &mut device, credential.enrolment)?;
     if let Some(uuid) = &report.command_uuid {
         sights::note_seen(tx, credential.enrolment)?;
         file(tx, &mut device, &credential, report, uuid)?;
@@ -122,7 +125,7 @@ fn remember(
 ) -> Result<()> {
     // What was put off is due again in the next session, so that one must ask the store.
     let Some(enrolment) = device.enrolment(credential.enrolment) else { return Ok(()) };
-    if session == Contact::Fresh && device.open.is_empty() && credential.revoked.is_none() {
+    if session == Contact::Fresh && device.may_rest(enrolment.id) && credential.revoked.is_none() {
         let asked = device.asked.map_or(tx.now(), |at| tx.wall_of(at.plus(FACTS)));
         let until = asked.min(credential.certificate.not_after);
         let idle = Idle::new(*shown, device.id, enrolment.id, Channel::Apple, &enrolment.identity, until, tx.now());
@@ -134,7 +137,7 @@ fn remember(
 /// Queues what nobody had to ask for. True where something was queued.
 fn ask_what_is_due(tx: &mut Tx<'_>, device: &mut Managed, credential: &Credential) -> Result<bool> {
     let enrolment = credential.enrolment;
-    if device.life != Life::Enrolled {
+    if !device.is_served(enrolment) {
         return Ok(false);
     }
     let is_open = |action| device.find_open(Channel::Apple, action).is_some();
@@ -227,7 +230,8 @@ fn failed(
         Action::Wipe
             if command.scope() == Some(Scope::Full)
                 && device.platform == Platform::Macos
-                && report.status == Status::Error =>
+                && report.status == Status::Error
+                && code != NO_RIGHT =>
         {
             Outcome::Presumed {
                 kind: EvidenceKind::Error,

@@ -1,13 +1,13 @@
 //! Waking Apple devices through APNs: one connection under the push certificate; a push says nothing but that there is something.
 //!
-//! A push that is lost costs little: a wake is repeated until its command is sent.
+//! A push that is lost costs little: a wake is repeated until its command is answered.
 
 use crate::{
     channel::apple::push_cert,
     error::{Error, Result},
     fleet::{
         keeper,
-        life::{Channel, Device, EnrolmentState, Event, device::Push},
+        life::{Channel, Device, Enrolment, EnrolmentState, Event, device::Push},
         settings,
     },
     http::{connector::Identity, h2::H2Connection},
@@ -68,9 +68,19 @@ pub(in crate::channel) fn start(server: &Arc<Server>) {
 }
 
 async fn wake(server: &Server, current: &Current, device: DeviceId) -> Result<()> {
-    let Some(due) = server.store.run(move |tx| due(tx, device)).await? else { return Ok(()) };
+    for due in server.store.run(move |tx| due(tx, device)).await? {
+        if let Err(error) = wake_one(server, current, device, &due).await {
+            // It is looked at again soon: whoever still has something due is woken anew.
+            server.follow_ups.note(device);
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+async fn wake_one(server: &Server, current: &Current, device: DeviceId, due: &Due) -> Result<()> {
     for pause in BACK_OFF.into_iter().map(Some).chain([None]) {
-        match push(server, current, &due).await? {
+        match push(server, current, due).await? {
             Verdict::Accepted => return Ok(()),
             Verdict::TokenRetired { since } => {
                 let (enrolment, token) = (due.enrolment, due.push.token.clone());
@@ -86,15 +96,18 @@ async fn wake(server: &Server, current: &Current, device: DeviceId) -> Result<()
     Ok(())
 }
 
-/// What there is to push; `None` where nothing can wake the device.
-fn due(tx: &mut Tx<'_>, device: DeviceId) -> Result<Option<Due>> {
-    let Some(device) = tx.get::<Device>(device)? else { return Ok(None) };
-    let woken = device.live().find(|e| e.channel == Channel::Apple && e.state == EnrolmentState::Enrolled);
-    let Some((enrolment, push)) = woken.and_then(|e| Some((e.id, e.push.clone()?))) else { return Ok(None) };
-    let Some(certificate) = push_cert::show(tx)?.filter(|_| !push.retired) else { return Ok(None) };
+/// What there is to push: to the enrolment that is managed, and to a former one for the wipe that it is owed. Nothing where nothing can
+/// wake the device.
+fn due(tx: &mut Tx<'_>, device: DeviceId) -> Result<Vec<Due>> {
+    let Some(device) = tx.get::<Device>(device)? else { return Ok(Vec::new()) };
+    let heard = |e: &&Enrolment| e.state == EnrolmentState::Enrolled || e.owed.is_some();
+    let apple = device.enrolments.iter().filter(|e| e.channel == Channel::Apple).filter(heard);
+    let pushes: Vec<_> = apple.filter_map(|e| Some((e.id, e.push.clone().filter(|push| !push.retired)?))).collect();
+    let Some(certificate) = push_cert::show(tx)?.filter(|_| !pushes.is_empty()) else { return Ok(Vec::new()) };
     let url = settings::text(tx, "apple.push_url")?.unwrap_or_else(|| lanyard_apple::push::PRODUCTION.into());
     let expires = u64::try_from(tx.now().plus(KEPT).unix()).unwrap_or_default();
-    Ok(Some(Due { enrolment, push, url, certificate, expires }))
+    let due = |(enrolment, push)| Due { enrolment, push, url: url.clone(), certificate: certificate.clone(), expires };
+    Ok(pushes.into_iter().map(due).collect())
 }
 
 async fn push(server: &Server, current: &Current, due: &Due) -> Result<Verdict> {

@@ -6,8 +6,8 @@ use crate::{
     fleet::{
         keeper,
         life::{
-            Action, Channel, Command, Contact, Device, Enrolment, EnrolmentState, Event, Outcome, PROVISIONING, Scope,
-            State as CommandState,
+            Action, Channel, Command, Contact, Device, Enrolment, EnrolmentState, Event, Managed, Outcome,
+            PROVISIONING, Scope,
         },
         policies, queue,
         terms::{EvidenceKind, FailureCode},
@@ -70,6 +70,7 @@ impl Partnership {
     /// without a proved login may hear of a wipe and ends nothing.
     pub(super) fn of(tx: &mut Tx<'_>, mut who: Who, version: Version, proved: bool) -> Result<Self> {
         if proved {
+            keeper::contact(tx, &mut who.device, who.enrolment)?;
             settle_sync(tx, &mut who)?;
         }
         let mut directive = next_wipe(tx, &who)?;
@@ -83,7 +84,7 @@ impl Partnership {
             who.device.enrolment(who.enrolment).ok_or_else(|| Error::not_found("enrolment", who.enrolment))?;
         let before = Kept::of(enrolment)?;
         let kept = now(before.clone(), enrolment.state, directive.as_ref());
-        let door = door(tx, &who.device, enrolment, directive.is_some())?;
+        let door = door(&who.device, enrolment, directive.is_some());
         let due = due(tx, &who.device, who.enrolment)?;
         Ok(Self { who, kept, before, directive, due, door })
     }
@@ -117,10 +118,9 @@ fn settle_sync(tx: &mut Tx<'_>, who: &mut Who) -> Result<()> {
         return Ok(());
     }
     // A wipe goes before it, and is not to be marked as sent here.
-    if open.iter().any(|c| c.action() == Action::Wipe && !c.state.is_final()) {
-        return Ok(());
-    }
-    while let Some(command) = queue::take_next(tx, &mut who.device, who.enrolment, Contact::Continued)? {
+    while next_wipe(tx, who)?.is_none()
+        && let Some(command) = queue::take_next(tx, &mut who.device, who.enrolment, Contact::Continued)?
+    {
         let outcome = match command.action() {
             Action::Refresh => Outcome::Done { kind: EvidenceKind::Seen, detail: "the client asked for mail".into() },
             _ => Outcome::Failed { code: FailureCode::Unsupported, text: "mail alone can do nothing but wipe".into() },
@@ -130,17 +130,11 @@ fn settle_sync(tx: &mut Tx<'_>, who: &mut Who) -> Result<()> {
     Ok(())
 }
 
-/// The wipe that waits for this enrolment. One that is in flight goes before one that follows it; the stop holds all back.
+/// The wipe that waits for this enrolment.
 fn next_wipe(tx: &mut Tx<'_>, who: &Who) -> Result<Option<Command>> {
-    let open = who.device.open_on(Channel::Activesync);
-    let ready = [CommandState::Queued, CommandState::Sent, CommandState::NotNow];
-    let waiting = open
-        .into_iter()
-        .filter(|c| c.action() == Action::Wipe && c.enrolment == who.enrolment && ready.contains(&c.state));
-    match waiting.min_by_key(|c| (c.state != CommandState::Sent, c.id)) {
-        Some(wipe) if !stop::is_on(tx)? => Ok(Some(wipe.clone())),
-        _ => Ok(None),
-    }
+    let stopped = stop::is_on(tx)?;
+    let next = who.device.next(who.enrolment, Contact::Fresh, stopped, tx.steady());
+    Ok(next.filter(|command| command.action() == Action::Wipe).cloned())
 }
 
 /// Before 16.1 no client can remove its account alone: all that can be done is to let it in no more.
@@ -181,17 +175,18 @@ pub(super) fn scope(wipe: &Command) -> WipeScope {
     }
 }
 
-fn door(tx: &mut Tx<'_>, device: &Device, enrolment: &Enrolment, hears_of_wipe: bool) -> Result<Door> {
+fn door(device: &Managed, enrolment: &Enrolment, hears_of_wipe: bool) -> Door {
     let access = match enrolment.state {
         EnrolmentState::Enrolled | EnrolmentState::Pending => Access::Allowed,
         EnrolmentState::Quarantined => Access::Quarantined,
         _ => Access::Blocked,
     };
-    let Some(shut) = device.mail_shut.filter(|_| !hears_of_wipe && access == Access::Allowed) else {
-        return Ok(Door::As(access));
+    let shut = device.mail_is_shut(enrolment.id).filter(|_| !hears_of_wipe && access == Access::Allowed);
+    let Some(shut) = shut else { return Door::As(access) };
+    let waits = |wipe: &Command| {
+        !wipe.state.is_final() && (wipe.enrolment == enrolment.id || wipe.later(enrolment.id).is_some())
     };
-    let mine = tx.get::<Command>(shut)?.is_some_and(|c| c.enrolment == enrolment.id && !c.state.is_final());
-    Ok(if mine { Door::Later } else { Door::As(Access::Blocked) })
+    if device.command(shut).is_some_and(waits) { Door::Later } else { Door::As(Access::Blocked) }
 }
 
 fn due(tx: &mut Tx<'_>, device: &Device, enrolment: EnrolmentId) -> Result<Option<(Due, Option<Part>)>> {

@@ -13,7 +13,7 @@ use crate::{
     fleet::{
         audit::{self, By},
         enrol, keeper,
-        life::{Act, Action, Channel, Command, Contact, EnrolmentState, Event, Life, Managed, Outcome, State},
+        life::{Act, Action, Channel, Command, Contact, EnrolmentState, Event, Managed, Outcome, State},
         policies, queue,
         registry::{Credential, Standing, presence::Idle, sights},
         terms::{EvidenceKind, FailureCode},
@@ -95,6 +95,7 @@ fn idle(server: &Server, said: &Said) -> Option<(Arc<Idle>, Answer)> {
 fn exchange(tx: &mut Tx<'_>, said: &Said) -> Judged<Answer, Standing> {
     let (credential, device) = admit(tx, &said.shown, &said.message.header.source.uri)?;
     let mut device = keeper::load(tx, device)?;
+    keeper::contact(tx, &mut device, credential.enrolment)?;
     begin(tx, &mut device, &credential, &said.shown)?;
     let kept = tx.get::<Kept>(credential.enrolment)?;
     let was_kept = kept.is_some();
@@ -218,7 +219,10 @@ impl Visit<'_, '_> {
     /// The next operations. Where the queue has none, what the policy or the calendar asks for is queued first.
     fn next(&mut self, done: &BTreeSet<CommandId>) -> Result<Vec<Due>> {
         let enrolment = self.credential.enrolment;
-        let complete = self.device.enrolment(enrolment).is_some_and(|e| e.state == EnrolmentState::Enrolled);
+        let complete = self
+            .device
+            .enrolment(enrolment)
+            .is_some_and(|e| matches!(e.state, EnrolmentState::Enrolled | EnrolmentState::Former));
         let contact = if self.fresh { Contact::Fresh } else { Contact::Continued };
         // Each round ends a command or hands one out; a policy has a bounded number of parts.
         for _ in 0..64 {
@@ -260,7 +264,7 @@ impl Visit<'_, '_> {
     /// Queues what nobody had to ask for. True where something was queued.
     fn ask_what_is_due(&mut self) -> Result<bool> {
         let Some(enrolment) = self.device.enrolment(self.credential.enrolment).cloned() else { return Ok(false) };
-        if self.device.life != Life::Enrolled {
+        if !self.device.is_served(enrolment.id) {
             return Ok(false);
         }
         let is_open = |action| self.device.find_open(Channel::Omadm, action).is_some();
@@ -300,7 +304,7 @@ impl Visit<'_, '_> {
     /// Remembers the device as idle. What was put off is due again in the next session, so that one must ask the store.
     fn rest(&mut self) -> Result<()> {
         let Some(enrolment) = self.device.enrolment(self.credential.enrolment) else { return Ok(()) };
-        if !self.fresh || !self.device.open.is_empty() || self.credential.revoked.is_some() {
+        if !self.fresh || !self.device.may_rest(enrolment.id) || self.credential.revoked.is_some() {
             return Ok(());
         }
         let asked = self.device.asked.map_or(self.tx.now(), |at| self.tx.wall_of(at.plus(FACTS)));

@@ -72,6 +72,12 @@ pub enum Event {
         device: DeviceId,
         end: State,
     },
+    /// A device whose wipe was presumed is heard: it is sent again.
+    WipeContradicted {
+        command: CommandId,
+        device: DeviceId,
+        enrolment: EnrolmentId,
+    },
     /// The enrolment that carried it is gone, and another carries it now.
     WipeHandedOver {
         command: CommandId,

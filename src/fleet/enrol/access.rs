@@ -52,7 +52,7 @@ pub fn set(
 fn may_change(tx: &mut Tx<'_>, enrolment: &Enrolment, access: Access) -> Result<()> {
     let revoked = || Err(Error::refused("revoked", "its certificate is revoked: it must enrol anew"));
     match (enrolment.state, access) {
-        (EnrolmentState::Revoked, _) => revoked(),
+        (EnrolmentState::Revoked | EnrolmentState::Former, _) => revoked(),
         (EnrolmentState::Retired | EnrolmentState::Wiped, Access::Allow)
             if enrolment.channel == Channel::Activesync =>
         {

@@ -5,7 +5,7 @@ use crate::{
     error::{Error, Result},
     fleet::life::{
         Command, Device, State,
-        command::{Hold, OfDevice},
+        command::{Hold, OfDevice, SILENCE},
     },
     ids::CommandId,
     store::{Kind, Record, Time, Tx},
@@ -77,14 +77,17 @@ impl Record for Unsent {
 }
 
 fn next(command: &Command) -> Vec<Timer> {
+    let timer = |at| Timer { at, command: command.id };
     if command.state.is_final() {
-        return Vec::new();
+        // One that is presumed may be asked for again: its device is woken once more.
+        return command.wake_at.map(Due::Steady).map(timer).into_iter().collect();
     }
     let release = command.release_at.filter(|_| command.hold == Some(Hold::Delay));
-    let wake = command.wake_at.filter(|_| matches!(command.state, State::Queued | State::NotNow));
-    let steady = [release, wake].into_iter().flatten().min().map(Due::Steady);
+    let wake = command.wake_at.filter(|_| command.state != State::Held);
+    let presumed = command.silent_since().map(|at| at.plus(SILENCE));
+    let steady = [release, wake, presumed].into_iter().flatten().min().map(Due::Steady);
     let due = steady.into_iter().chain(command.expires.map(Due::Wall));
-    due.map(|at| Timer { at, command: command.id }).collect()
+    due.map(timer).collect()
 }
 
 fn unsent(command: &Command) -> bool {

@@ -3,12 +3,16 @@
 use super::{
     Command, Effect, Managed, Outcome,
     act::{Act, Action},
-    command::{Evidence, Failure, SYSTEM, State},
+    asked::pause,
+    command::{Evidence, Failure, Later, SYSTEM, State},
     device::Channel,
     ended::End,
 };
 use crate::{
-    fleet::audit::{self, By},
+    fleet::{
+        audit::{self, By},
+        terms::EvidenceKind,
+    },
     ids::{CommandId, EnrolmentId},
     store::Time,
 };
@@ -16,22 +20,40 @@ use std::time::Duration;
 
 /// What was put off is asked for again after so long.
 const PUT_OFF: Duration = Duration::from_secs(600);
+/// That somebody was heard is written so often at most.
+const HEARD_EVERY: Duration = Duration::from_secs(3600);
 
 impl Managed {
     pub(super) fn handed_out(&mut self, enrolment: EnrolmentId, id: CommandId, time: Time, effects: &mut Vec<Effect>) {
-        let Some(command) = self.command(id).filter(|c| c.state != State::Sent && !c.state.is_final()) else { return };
-        if command.asked_by != SYSTEM {
+        let Some(command) = self.command(id).filter(|c| !c.state.is_final()) else { return };
+        let later = command.later(enrolment).is_some();
+        let first = command.later(enrolment).map_or(command.state != State::Sent, |later| later.told == 0);
+        if first && command.asked_by != SYSTEM {
             let (device, action) = (self.id, command.action());
             let event = audit::Event::CommandSent { command: id, device, action, enrolment };
             effects.push(Effect::Note(By::Device, event));
         }
+        let wakes = command.channel == Channel::Apple;
         self.change(id, |command| {
+            command.attempts = command.attempts.saturating_add(1);
+            if later {
+                let mine = command.later.iter_mut().filter(|later| later.enrolment == enrolment);
+                mine.for_each(|later| later.told = later.told.saturating_add(1));
+                return;
+            }
             command.state = State::Sent;
             command.sent.get_or_insert(time.now);
+            // A connection may die before it is there, or before the answer is here.
+            if first {
+                command.wakes = 1;
+                command.wake_at = wakes.then(|| time.steady.plus(pause(0)));
+            }
         });
+        self.owed_was_heard(id, enrolment, time);
     }
 
-    /// A repeat changes nothing; evidence beats every end; an answer about something that was never sent ends nothing.
+    /// A repeat changes nothing; evidence beats every end; an answer about something that was never sent ends nothing. A wipe is ended by
+    /// those alone whom it is owed to.
     pub(super) fn answered(
         &mut self,
         enrolment: EnrolmentId,
@@ -41,28 +63,34 @@ impl Managed {
         effects: &mut Vec<Effect>,
     ) {
         let Some(command) = self.command(id) else { return };
-        if command.sent.is_none() {
+        let (open, wipe) = (!command.state.is_final(), command.action() == Action::Wipe);
+        let owed = !wipe || self.enrolment(enrolment).is_none_or(|mine| command.is_owed_to(mine));
+        if let Some(later) = command.later(enrolment).filter(|later| later.told > 0) {
+            self.answered_later(later.clone(), id, &outcome, time);
+            return;
+        }
+        if command.sent.is_none() || !owed {
             effects.push(Effect::Unasked(enrolment, id));
             return;
         }
         let channel = self.enrolment(enrolment).map_or(command.channel, |e| e.channel);
-        let (open, wipe) = (!command.state.is_final(), command.action() == Action::Wipe);
+        self.owed_was_heard(id, enrolment, time);
         match outcome {
             Outcome::Done { kind, detail } => {
                 self.prove(id, Evidence { time: time.now, enrolment, channel, kind, detail });
                 let end = if wipe { State::Confirmed } else { State::Acknowledged };
-                self.ends(id, end, time, effects);
+                self.ends(id, end, By::Device, time, effects);
             }
             Outcome::Presumed { kind, detail } => {
                 self.prove(id, Evidence { time: time.now, enrolment, channel, kind, detail });
                 let proved = self.command(id).is_some_and(|c| c.state == State::Confirmed);
                 let end = if proved { State::Confirmed } else { State::Presumed };
-                self.ends(id, end, time, effects);
+                self.ends(id, end, By::Device, time, effects);
             }
             Outcome::Failed { .. } | Outcome::NotNow | Outcome::Step if !open => {}
             Outcome::Failed { code, text } => {
                 self.change(id, |command| command.error = Some(Failure { code, text }));
-                self.ends(id, State::Failed, time, effects);
+                self.ends(id, State::Failed, By::Device, time, effects);
             }
             Outcome::NotNow => self.change(id, |command| {
                 (command.put_off, command.state) = (Some(time.now), State::NotNow);
@@ -72,8 +100,35 @@ impl Managed {
         }
     }
 
+    /// What enrolled while a wipe was open got it, and says this: that is kept, and ends nothing. From then on it is served.
+    fn answered_later(&mut self, later: Later, id: CommandId, outcome: &Outcome, time: Time) {
+        let (enrolment, kind) = (later.enrolment, EvidenceKind::LaterEnrolment);
+        let Some(channel) = self.enrolment(enrolment).map(|mine| mine.channel) else { return };
+        let said = match outcome {
+            Outcome::Done { detail, .. } | Outcome::Presumed { detail, .. } => detail.as_str(),
+            Outcome::Failed { text, .. } => text.as_str(),
+            // It is told again, as often as it is told at all.
+            Outcome::NotNow | Outcome::Step => return,
+        };
+        let detail = format!("enrolled after the wipe was asked for, got it once, and answered: {said}");
+        self.prove(id, Evidence { time: time.now, enrolment, channel, kind, detail });
+        self.change(id, |command| {
+            let mine = command.later.iter_mut().filter(|later| later.enrolment == enrolment);
+            mine.for_each(|later| later.answered = true);
+        });
+    }
+
+    /// Notes that one of those that a wipe is owed to was heard, where the wipe would be presumed by their silence.
+    pub(super) fn owed_was_heard(&mut self, id: CommandId, enrolment: EnrolmentId, time: Time) {
+        let old = |c: &Command| c.silent_since().is_some_and(|at| time.steady.since(at) >= HEARD_EVERY);
+        let owed = |c: &Command| self.enrolment(enrolment).is_some_and(|mine| c.is_owed_to(mine));
+        if self.command(id).is_some_and(|c| old(c) && owed(c)) {
+            self.change(id, |command| command.heard = Some(time.steady));
+        }
+    }
+
     /// Files evidence, once.
-    fn prove(&mut self, id: CommandId, entry: Evidence) {
+    pub(super) fn prove(&mut self, id: CommandId, entry: Evidence) {
         let same = |e: &Evidence| (&e.kind, &e.detail, e.enrolment) == (&entry.kind, &entry.detail, entry.enrolment);
         if !self.command(id).is_some_and(|command| command.evidence.iter().any(same)) {
             self.change(id, |command| command.evidence.push(entry));
@@ -81,14 +136,11 @@ impl Managed {
     }
 
     /// Further proof of what has ended so changes nothing about the device, which may have been let in again since.
-    fn ends(&mut self, id: CommandId, end: State, time: Time, effects: &mut Vec<Effect>) {
-        let Some(command) = self.command(id).filter(|command| command.state != end) else { return };
-        if command.action() == Action::Wipe {
-            let event = audit::Event::WipeEnded { command: id, device: self.id, end };
-            effects.extend([Effect::Note(By::Device, event), Effect::WipeEnded(id, end)]);
-        }
-        if let Some(command) = self.lift(id) {
-            self.end(command, End::of(end), time, effects);
+    pub(super) fn ends(&mut self, id: CommandId, end: State, by: By, time: Time, effects: &mut Vec<Effect>) {
+        if self.command(id).is_some_and(|command| command.state != end)
+            && let Some(command) = self.lift(id)
+        {
+            self.end(command, End { by, ..End::of(end) }, time, effects);
         }
     }
 

@@ -2,20 +2,23 @@
 
 use super::{
     Asker, Command, Effect, Managed, Order, Terms, Withdrawal,
-    act::{Act, Scope},
-    command::{CommandFields, Hold, SYSTEM, State},
+    act::{Act, Action, Scope},
+    command::{CommandFields, Evidence, Hold, SILENCE, SYSTEM, State},
     ended::End,
     kept::Kept,
 };
 use crate::{
     clock::Steady,
-    fleet::audit::{self, Cancelled, Pass},
+    fleet::{
+        audit::{self, Cancelled, Pass},
+        terms::EvidenceKind,
+    },
     ids::{ApprovalId, CommandId},
     store::Time,
 };
 use std::time::Duration;
 
-/// A wake is repeated so long after the one before until the command is sent; pushes get lost as well.
+/// A wake is repeated so long after the one before until the command is answered; pushes get lost, and connections die.
 const WAKES: [Duration; 4] =
     [Duration::from_secs(10), Duration::from_secs(60), Duration::from_secs(600), Duration::from_secs(3600)];
 
@@ -24,6 +27,9 @@ impl Managed {
         let held = order.held;
         let mut command = Kept::new(new(order, self.id, time));
         let fields = command.write();
+        if fields.action() == Action::Wipe {
+            fields.owed_to = self.live().map(|enrolment| enrolment.id).collect();
+        }
         match held {
             Some(approval) => {
                 (fields.state, fields.hold, fields.approval) = (State::Held, Some(Hold::Breaker), Some(approval));
@@ -50,6 +56,8 @@ impl Managed {
             if let Act::Wipe { pin, .. } = &mut fields.act {
                 *pin = terms.pin;
             }
+            // It is another request, about the device as it is now.
+            (fields.owed_to, fields.later) = (self.live().map(|enrolment| enrolment.id).collect(), Vec::new());
             self.note_asked(fields, Pass::Free, effects);
         }
         self.pass(fields, time, effects);
@@ -86,8 +94,7 @@ impl Managed {
         time: Time,
         effects: &mut Vec<Effect>,
     ) {
-        let unsent = |c: &Command| matches!(c.state, State::Held | State::Queued | State::NotNow);
-        if !self.command(id).is_some_and(unsent) {
+        if !self.command(id).is_some_and(|command| command.may_be_taken_back()) {
             return;
         }
         let Some(command) = self.lift(id) else { return };
@@ -122,6 +129,14 @@ impl Managed {
         }
         if wakes(fields, time.steady) {
             effects.push(Effect::Wake);
+        }
+        if fields.silent_since().is_some_and(|at| at.plus(SILENCE) <= time.steady) {
+            let (enrolment, channel, kind) = (fields.enrolment, fields.channel, EvidenceKind::Silence);
+            let detail = "the certificates that it was asked for were not heard for 30 days".to_string();
+            self.commands.push(command);
+            self.prove(id, Evidence { time: time.now, enrolment, channel, kind, detail });
+            self.ends(id, State::Presumed, audit::By::System, time, effects);
+            return;
         }
         if expired {
             // Sent: it may be done already, so it ends only when it is answered.
@@ -169,15 +184,28 @@ impl Managed {
     }
 }
 
+impl Managed {
+    /// A wipe that was asked for again: its device is woken again.
+    pub(super) fn woken_again(&mut self, id: CommandId, time: Time) {
+        self.change(id, |command| {
+            (command.wakes, command.wake_at) = (0, command.not_before.max(Some(time.steady)));
+        });
+    }
+}
+
 /// Whether the device is to be woken now; then the next time is set.
 fn wakes(command: &mut CommandFields, steady: Steady) -> bool {
     let due = command.wake_at.is_some_and(|at| at <= steady);
     if due {
-        let pause = WAKES.get(command.wakes as usize).or(WAKES.last()).copied().unwrap_or_default();
+        command.wake_at = (!command.state.is_final()).then(|| steady.plus(pause(command.wakes)));
         command.wakes = command.wakes.saturating_add(1);
-        command.wake_at = Some(steady.plus(pause));
     }
     due
+}
+
+/// So long after so many wakes the next is due.
+pub(super) fn pause(wakes: u32) -> Duration {
+    WAKES.get(wakes as usize).or(WAKES.last()).copied().unwrap_or_default()
 }
 
 fn new(order: Order, device: crate::ids::DeviceId, time: Time) -> CommandFields {
@@ -211,5 +239,11 @@ fn new(order: Order, device: crate::ids::DeviceId, time: Time) -> CommandFields 
         step: 0,
         put_off: None,
         ended: None,
+        attempts: 0,
+        owed_to: Vec::new(),
+        later: Vec::new(),
+        contradicted: 0,
+        not_before: None,
+        heard: None,
     }
 }

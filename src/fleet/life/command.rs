@@ -2,7 +2,7 @@
 
 use super::{
     act::{Act, Action, Scope},
-    device::Channel,
+    device::{Channel, Enrolment},
     kept::Kept,
 };
 use crate::{
@@ -12,6 +12,7 @@ use crate::{
     store::{Kind, Record},
 };
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 pub use crate::fleet::terms::State;
 
@@ -93,11 +94,53 @@ pub struct CommandFields {
     /// When it ended, by the time that counts for waits.
     #[serde(default)]
     pub ended: Option<Steady>,
+    /// How often it was handed out.
+    #[serde(default)]
+    pub attempts: u32,
+    /// Of a wipe: the enrolments that the device had when it was asked for. It belongs to their certificates. Empty in older records.
+    #[serde(default)]
+    pub owed_to: Vec<EnrolmentId>,
+    /// Of a wipe: what enrolled while it was open.
+    #[serde(default)]
+    pub later: Vec<Later>,
+    /// Of a wipe: how often its presumed end was contradicted.
+    #[serde(default)]
+    pub contradicted: u32,
+    /// It is not handed out before.
+    #[serde(default)]
+    pub not_before: Option<Steady>,
+    /// When one of those that it is owed to was last heard, to the hour, where something enrolled since.
+    #[serde(default)]
+    pub heard: Option<Steady>,
+}
+
+/// What enrolled while a wipe was open gets it once. What it answers proves nothing of the certificates that the wipe is owed to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Later {
+    /// Which.
+    pub enrolment: EnrolmentId,
+    /// How often it was told.
+    pub told: u32,
+    /// It has answered.
+    pub answered: bool,
+}
+
+impl Later {
+    /// One that takes it and says nothing is told a second time, since answers get lost, and then served.
+    const TOLD: u32 = 2;
+
+    /// Whether it is to be told.
+    pub fn is_due(&self) -> bool {
+        !self.answered && self.told < Self::TOLD
+    }
 }
 
 /// Who asks what the server asks by itself: facts and policies. Its commands are no entries of the audit log, which is of people's
 /// acts and of devices' answers to them; a fleet's change of policy would drown those.
 pub(crate) const SYSTEM: &str = "system";
+
+/// After so long a silence of all that a wipe is owed to, while something that enrolled since is heard, it is presumed.
+pub const SILENCE: Duration = Duration::from_secs(30 * 86_400);
 
 /// What this file keeps in the store.
 pub(crate) const KINDS: [Kind; 2] = [Kind::of::<Command>(), Kind::of::<OfDevice>()];
@@ -177,6 +220,46 @@ impl CommandFields {
     /// What leads to it from its device.
     pub(crate) fn of_device(&self) -> OfDevice {
         OfDevice { device: self.device, command: self.id }
+    }
+
+    /// Whether it is owed to this enrolment, which was there when it was asked for.
+    pub fn is_owed_to(&self, enrolment: &Enrolment) -> bool {
+        match self.owed_to.as_slice() {
+            // Of a version that did not keep it.
+            [] => enrolment.id == self.enrolment || enrolment.created <= self.created,
+            owed_to => owed_to.contains(&enrolment.id),
+        }
+    }
+
+    /// What enrolled later, as far as this wipe concerns it.
+    pub fn later(&self, enrolment: EnrolmentId) -> Option<&Later> {
+        self.later.iter().find(|later| later.enrolment == enrolment)
+    }
+
+    /// Since when all that it is owed to has been silent, where something enrolled since.
+    pub fn silent_since(&self) -> Option<Steady> {
+        let waits = matches!(self.state, State::Queued | State::Sent | State::NotNow) && !self.later.is_empty();
+        waits.then(|| self.heard.unwrap_or(self.asked))
+    }
+
+    /// Whether this enrolment gets nothing else while it is open.
+    pub fn binds(&self, enrolment: &Enrolment) -> bool {
+        self.is_owed_to(enrolment) || self.later(enrolment.id).is_some_and(Later::is_due)
+    }
+
+    /// Whether somebody may still take it back: what was sent may be done already, unless something proves that it is not, or it went to
+    /// others than those that are heard.
+    pub fn may_be_taken_back(&self) -> bool {
+        match self.state {
+            State::Held | State::Queued | State::NotNow => true,
+            State::Sent => self.contradicted > 0 || !self.later.is_empty(),
+            _ => false,
+        }
+    }
+
+    /// Whether a device that is heard contradicts its presumed end. A mail client that was shut out asks on, and is shut out.
+    pub fn can_be_contradicted(&self) -> bool {
+        self.evidence.iter().all(|entry| entry.kind != EvidenceKind::AccessBlocked)
     }
 
     /// Whether it is a wipe of this scope.

@@ -65,6 +65,8 @@ pub enum EnrolmentState {
     Quarantined,
     /// Its certificate was revoked, or a newer enrolment took its place.
     Revoked,
+    /// It is over, but for a wipe that it is owed: its certificate is heard for that, and for nothing else.
+    Former,
 }
 
 /// What an enrolment's certificate says.
@@ -114,6 +116,9 @@ pub struct Enrolment {
     /// A Mac's users with a channel of their own, by the id they have on it.
     #[serde(default)]
     pub users: BTreeMap<String, MacUser>,
+    /// The wipe that a former enrolment is owed.
+    #[serde(default)]
+    pub owed: Option<CommandId>,
 }
 
 /// A user of a Mac, who is managed beside the Mac itself.
@@ -347,12 +352,13 @@ impl Enrolment {
             channel_state: BTreeMap::new(),
             applied: BTreeMap::new(),
             users: BTreeMap::new(),
+            owed: None,
         }
     }
 
     /// It binds no more. Its users cannot be reached by it either.
     pub(super) fn end(&mut self, state: EnrolmentState) {
-        self.state = state;
+        (self.state, self.owed) = (state, None);
         for user in self.users.values_mut() {
             user.push = None;
         }
@@ -373,7 +379,10 @@ impl Enrolment {
 
     /// Whether it still binds: a blocked or quarantined one does, an ended one does not.
     pub fn is_live(&self) -> bool {
-        !matches!(self.state, EnrolmentState::Retired | EnrolmentState::Wiped | EnrolmentState::Revoked)
+        !matches!(
+            self.state,
+            EnrolmentState::Retired | EnrolmentState::Wiped | EnrolmentState::Revoked | EnrolmentState::Former
+        )
     }
 
     /// Whether it can be told something. Mail that is blocked or quarantined is still told of a wipe.
@@ -381,9 +390,11 @@ impl Enrolment {
         match self.state {
             EnrolmentState::Enrolled => true,
             EnrolmentState::Blocked | EnrolmentState::Quarantined => self.channel == Channel::Activesync,
-            EnrolmentState::Pending | EnrolmentState::Retired | EnrolmentState::Wiped | EnrolmentState::Revoked => {
-                false
-            }
+            EnrolmentState::Pending
+            | EnrolmentState::Retired
+            | EnrolmentState::Wiped
+            | EnrolmentState::Revoked
+            | EnrolmentState::Former => false,
         }
     }
 
@@ -397,9 +408,18 @@ impl Enrolment {
             (EnrolmentState::Wiped, _) => "wiped",
             (_, Life::Retiring) => "retiring",
             (_, Life::Wiping) => "wiping",
+            (EnrolmentState::Former, Life::Retired) => "retired",
+            (EnrolmentState::Former, Life::Wiped) => "wiped",
+            (EnrolmentState::Former, Life::Enrolled) => "revoked",
             (EnrolmentState::Pending, _) => "pending",
             (EnrolmentState::Enrolled, _) => "enrolled",
         }
+    }
+
+    /// Whether this one, once it is whole, ends the other: the same name on the same channel. Other names may be clones of one another.
+    pub fn takes_the_place_of(&self, former: &Enrolment) -> bool {
+        let same_name = self.identity.to_lowercase() == former.identity.to_lowercase();
+        self.id != former.id && self.channel == former.channel && same_name
     }
 
     /// Whether this certificate is its own, in use or just renewed.

@@ -14,6 +14,10 @@ pub enum Effect {
     Note(audit::By, audit::Event),
     /// A wipe ended: the administrators are told.
     WipeEnded(CommandId, State),
+    /// A device whose wipe was presumed is heard: the administrators are told.
+    WipeContradicted(CommandId),
+    /// A device that was erased is heard: likewise.
+    HeardAfterWipe(CommandId),
     /// A certificate counts for nothing after so long.
     Revoke(Fingerprint, Duration),
     /// The device goes by this name from now on.

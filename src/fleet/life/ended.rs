@@ -26,11 +26,13 @@ pub(super) struct End {
     pub(super) open_mail: bool,
     /// Why it failed: a code of ours, and words.
     pub(super) error: Option<(FailureCode, &'static str)>,
+    /// Whose doing it is.
+    pub(super) by: By,
 }
 
 impl End {
     pub(super) fn of(state: State) -> Self {
-        Self { state, open_mail: false, error: None }
+        Self { state, open_mail: false, error: None, by: By::System }
     }
 }
 
@@ -48,10 +50,10 @@ impl Managed {
     /// Ends a command that was [lifted](Managed::lift).
     pub(super) fn end(&mut self, mut command: Command, end: End, time: Time, effects: &mut Vec<Effect>) {
         let fields = command.write();
-        // What was presumed and is proved now has had its effect.
-        let had_ended = matches!(fields.state, State::Confirmed | State::Presumed);
+        let before = fields.state;
         (fields.state, fields.hold) = (end.state, None);
         (fields.finished, fields.ended) = (Some(time.now), Some(time.steady));
+        fields.wake_at = None;
         if let Some((code, text)) = end.error {
             fields.error = Some(Failure { code, text: text.into() });
         }
@@ -65,10 +67,14 @@ impl Managed {
         let id = fields.id;
         self.write().open.retain(|open| *open != id);
         if command.action() == Action::Wipe {
-            match end.state {
-                State::Confirmed | State::Presumed if !had_ended => self.wiped(&command, time, effects),
-                State::Confirmed | State::Presumed => {}
-                _ => self.not_wiped(id, end.open_mail),
+            // Every end of a wipe is on record, whoever brought it about.
+            let event = audit::Event::WipeEnded { command: id, device: self.id, end: end.state };
+            effects.extend([Effect::Note(end.by, event), Effect::WipeEnded(id, end.state)]);
+            match (end.state, before) {
+                (State::Confirmed, State::Confirmed) | (State::Presumed, State::Confirmed | State::Presumed) => {}
+                (State::Confirmed, _) => self.wiped(&command, time, effects),
+                (State::Presumed, _) => self.presumed(&command, time, effects),
+                _ => self.not_wiped(&command, end.open_mail, effects),
             }
         }
         self.put(command);
@@ -76,7 +82,11 @@ impl Managed {
 
     /// A wipe came to nothing: the device is as it was, or under the wipe that this one stood before. Mail stays shut unless the
     /// administrator took the wipe back.
-    fn not_wiped(&mut self, id: CommandId, open_mail: bool) {
+    fn not_wiped(&mut self, wipe: &Command, open_mail: bool, effects: &mut Vec<Effect>) {
+        let id = wipe.id;
+        for former in self.owed(id) {
+            self.restore(former, effects);
+        }
         if self.wipe != Some(id) {
             return;
         }
@@ -85,6 +95,26 @@ impl Managed {
         }
         if !self.under_first() && open_mail && self.mail_shut == Some(id) {
             self.write().mail_shut = None;
+        }
+    }
+
+    /// The former enrolments that are owed this wipe.
+    fn owed(&self, wipe: CommandId) -> Vec<EnrolmentId> {
+        self.enrolments.iter().filter(|e| e.owed == Some(wipe)).map(|e| e.id).collect()
+    }
+
+    /// A former enrolment is owed nothing any more: a newer one has its place, or it is what it was.
+    fn restore(&mut self, former: EnrolmentId, effects: &mut Vec<Effect>) {
+        let Some(was) = self.enrolment(former).cloned() else { return };
+        let newer = |e: &Enrolment| e.id != former && e.takes_the_place_of(&was) && e.created >= was.created;
+        let replaced = self.live().any(newer);
+        let Some(mine) = self.write().enrolment_mut(former) else { return };
+        mine.owed = None;
+        if replaced {
+            mine.end(EnrolmentState::Revoked);
+            revoke(certificates(mine), effects);
+        } else {
+            mine.state = EnrolmentState::Enrolled;
         }
     }
 
@@ -107,53 +137,99 @@ impl Managed {
         }
     }
 
-    /// The device was wiped: all its enrolments end, those too that joined it meanwhile.
+    /// The enrolments that a wipe is about, as far as they are not over: those that it is owed to, and the mail that joined a managed device
+    /// meanwhile, and what never came to be whole. What else enrolled since may be another device, and goes on, with its mail.
+    fn concerned(&self, wipe: &Command) -> Vec<EnrolmentId> {
+        let open = |e: &Enrolment| e.is_live() || e.owed == Some(wipe.id);
+        let mail = |e: &Enrolment| e.channel == Channel::Activesync;
+        let pending = |e: &Enrolment| e.state == EnrolmentState::Pending;
+        let anew = self.live().any(|e| !mail(e) && !pending(e) && !wipe.is_owed_to(e));
+        let joined = |e: &Enrolment| mail(e) && wipe.channel != Channel::Activesync && !anew;
+        let its = |e: &Enrolment| wipe.is_owed_to(e) || pending(e) || joined(e);
+        self.enrolments.iter().filter(|e| open(e) && its(e)).map(|e| e.id).collect()
+    }
+
+    /// The device was wiped.
     fn wiped(&mut self, command: &Command, time: Time, effects: &mut Vec<Effect>) {
         let full = command.scope() == Some(Scope::Full);
-        let (life, state) =
-            if full { (Life::Wiped, EnrolmentState::Wiped) } else { (Life::Retired, EnrolmentState::Retired) };
+        let state = if full { EnrolmentState::Wiped } else { EnrolmentState::Retired };
         let carrier = command.enrolment;
-        if !self.enrolment(carrier).is_some_and(Enrolment::is_live) {
+        if !self.enrolment(carrier).is_some_and(|e| e.is_live() || e.owed == Some(command.id)) {
             // Evidence of the past about a device that is back: it ends the command and nothing else.
             return;
         }
-        // Who proves a wipe by enrolling anew goes on.
-        let witness = command.evidence.last().map(|e| e.enrolment).filter(|witness| *witness != carrier);
-        let device = self.write();
-        (device.life, device.wipe) = (life, Some(command.id));
-        // By this wipe, and no more by one that was to follow it.
-        device.mail_shut = device.mail_shut.map(|_| command.id);
+        let concerned = self.concerned(command);
         let later = if full { Duration::ZERO } else { CHECKOUT };
-        for enrolment in device.enrolments.iter_mut().filter(|e| e.is_live() && witness != Some(e.id)) {
+        for enrolment in self.write().enrolments.iter_mut().filter(|e| concerned.contains(&e.id)) {
             enrolment.end(state);
-            let pause =
-                if enrolment.id == carrier && enrolment.channel == Channel::Apple { later } else { Duration::ZERO };
+            let apple = enrolment.channel == Channel::Apple;
+            let pause = if enrolment.id == carrier && apple { later } else { Duration::ZERO };
             // A mail client whose wipe is acknowledged may ask for the answer again; a PC reports once more after unenrolment.
-            let keep = enrolment.id == carrier && enrolment.channel != Channel::Apple;
+            let keep = enrolment.id == carrier && !apple;
             if !keep {
                 effects.extend(certificates(enrolment).map(|certificate| Effect::Revoke(certificate, pause)));
             }
         }
-        // What else was open can no longer be done, save by the witness.
-        for id in std::mem::take(&mut self.write().open) {
+        self.gone(command, &concerned, time, effects);
+    }
+
+    /// The device cannot answer after the deed, or does not: it counts as wiped until it is heard again. So those of its enrolments that
+    /// have a certificate can still be heard.
+    fn presumed(&mut self, command: &Command, time: Time, effects: &mut Vec<Effect>) {
+        if !command.can_be_contradicted() {
+            return self.wiped(command, time, effects);
+        }
+        let full = command.scope() == Some(Scope::Full);
+        let concerned = self.concerned(command);
+        for enrolment in self.write().enrolments.iter_mut().filter(|e| concerned.contains(&e.id)) {
+            if enrolment.certificate.is_some() && command.is_owed_to(enrolment) {
+                (enrolment.state, enrolment.owed) = (EnrolmentState::Former, Some(command.id));
+            } else {
+                enrolment.end(if full { EnrolmentState::Wiped } else { EnrolmentState::Retired });
+                revoke(certificates(enrolment), effects);
+            }
+        }
+        self.gone(command, &concerned, time, effects);
+    }
+
+    /// What the end of a wipe does to the device beside the enrolments that it is about: what else was open on these can no longer be done.
+    fn gone(&mut self, command: &Command, concerned: &[EnrolmentId], time: Time, effects: &mut Vec<Effect>) {
+        let full = command.scope() == Some(Scope::Full);
+        let text = if full { "the device was wiped" } else { "the device was retired" };
+        let over = |c: &&Command| c.id != command.id && concerned.contains(&c.enrolment);
+        let over: Vec<CommandId> = self.open().filter(over).map(|c| c.id).collect();
+        for id in over {
             let Some(mut other) = self.lift(id) else { continue };
-            if other.state.is_final() {
-                self.commands.push(other);
-                continue;
-            }
-            if Some(other.enrolment) == witness {
-                self.write().open.push(id);
-                self.commands.push(other);
-                continue;
-            }
             let wipe = other.action() == Action::Wipe;
             let fields = other.write();
             fields.state = if wipe { State::Failed } else { State::Cancelled };
             (fields.finished, fields.ended) = (Some(time.now), Some(time.steady));
-            let text = if full { "the device was wiped" } else { "the device was retired" };
             fields.error = Some(Failure { code: FailureCode::DeviceGone, text: text.into() });
+            let end = fields.state;
+            self.write().open.retain(|open| *open != id);
             self.put(other);
+            if wipe {
+                let event = audit::Event::WipeEnded { command: id, device: self.id, end };
+                effects.extend([Effect::Note(By::System, event), Effect::WipeEnded(id, end)]);
+            }
         }
+        let lives = self.live().next().is_some();
+        let device = self.write();
+        if lives {
+            // What enrolled since is managed on.
+            if matches!(device.life, Life::Wiping | Life::Retiring) {
+                device.life = Life::Enrolled;
+            }
+            if device.wipe == Some(command.id) {
+                (device.wipe, device.mail_shut) = (None, None);
+            }
+            self.under_first();
+            return;
+        }
+        device.life = if full { Life::Wiped } else { Life::Retired };
+        device.wipe = Some(command.id);
+        // By this wipe, and no more by one that was to follow it.
+        device.mail_shut = device.mail_shut.map(|_| command.id);
     }
 
     /// An enrolment ended by the device's own word. A wipe that it carried ends with it or goes on by another enrolment; the rest is
@@ -179,7 +255,7 @@ impl Managed {
             self.answered(enrolment, id, outcome, time, effects);
         }
         if let Some(gone) = self.write().enrolment_mut(enrolment) {
-            if gone.is_live() {
+            if gone.is_live() || gone.owed.is_some() {
                 gone.end(EnrolmentState::Retired);
             }
             revoke(certificates(gone), effects);
@@ -202,7 +278,8 @@ impl Managed {
     ) {
         let mut ended = Vec::new();
         let device = self.write();
-        for enrolment in device.enrolments.iter_mut().filter(|e| e.is_live() && only.is_none_or(|id| id == e.id)) {
+        let ends = |e: &Enrolment| (e.is_live() || e.owed.is_some()) && only.is_none_or(|id| id == e.id);
+        for enrolment in device.enrolments.iter_mut().filter(|e| ends(e)) {
             enrolment.end(EnrolmentState::Revoked);
             revoke(certificates(enrolment), effects);
             ended.push(enrolment.id);
@@ -216,7 +293,6 @@ impl Managed {
 
     /// What an ended enrolment carried: an open wipe goes to the next strongest enrolment, or fails and says so.
     pub(super) fn hand_over(&mut self, gone: EnrolmentId, time: Time, effects: &mut Vec<Effect>) {
-        let heir = self.carrier().map(|e| (e.id, e.channel));
         let carried: Vec<CommandId> = self.open().filter(|c| c.enrolment == gone).map(|c| c.id).collect();
         for id in carried {
             // What ended by the end of one before it is no more to be handed over.
@@ -225,6 +301,8 @@ impl Managed {
                 self.commands.push(command);
                 continue;
             }
+            // One of those that were there when it was asked for: what came later proves nothing of the device.
+            let heir = self.heir(&command).map(|e| (e.id, e.channel));
             // What began as the organisation's device may be its user's own by now.
             let may_go_on = !(command.wipes(Scope::Full) && self.ownership == Ownership::Personal);
             match heir.filter(|_| command.action() == Action::Wipe && may_go_on) {
@@ -239,7 +317,13 @@ impl Managed {
         }
     }
 
-    fn inherit(
+    /// The strongest of those enrolments that a wipe is owed to and that can hear of it.
+    fn heir(&self, wipe: &Command) -> Option<&Enrolment> {
+        let owed = self.live().filter(|e| wipe.is_owed_to(e));
+        owed.min_by_key(|e| (!e.hears(), e.channel, std::cmp::Reverse(e.created)))
+    }
+
+    pub(super) fn inherit(
         &mut self,
         mut command: Command,
         (enrolment, channel): (EnrolmentId, Channel),

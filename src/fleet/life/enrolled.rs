@@ -1,9 +1,9 @@
 //! How a device comes in: an enrolment begins, is whole, takes the place of a former one; and who lets it in.
 
 use super::{
-    Access, Command, Effect, Managed, Outcome,
-    act::Scope,
-    command::State,
+    Access, Command, Effect, Managed,
+    act::{Action, Scope},
+    command::{Evidence, Later, State},
     device::{Certificate, Channel, Enrolment, EnrolmentState, Life, Ownership},
     ended::{End, certificates, revoke},
 };
@@ -20,10 +20,22 @@ use crate::{
 pub const PROVISIONING: &str = "provisioning";
 
 impl Managed {
+    /// A wipe that is open is owed to what was there when it was asked for. What joins now gets it once, and does not make the device its
+    /// user's own: anybody with an invitation could shield it so.
     pub(super) fn begun(&mut self, enrolment: Enrolment, personal: bool, time: Time, effects: &mut Vec<Effect>) {
+        let (id, asked) = (enrolment.id, time.steady);
+        let wipes: Vec<CommandId> = self.open().filter(|c| c.action() == Action::Wipe).map(|c| c.id).collect();
         self.write().enrolments.push(enrolment);
-        if personal {
+        if personal && wipes.is_empty() {
             self.make_personal(time, effects);
+        }
+        for wipe in wipes {
+            self.change(wipe, |wipe| {
+                wipe.heard.get_or_insert(asked);
+                // A personal enrolment has not even the right to erase.
+                let answered = personal && wipe.wipes(Scope::Full);
+                wipe.later.push(Later { enrolment: id, told: 0, answered });
+            });
         }
     }
 
@@ -54,77 +66,114 @@ impl Managed {
             let former = std::mem::replace(&mut mine.certificate, mine.renewed.take());
             ended.extend(former.map(|c| c.sha256));
         }
-        if mine.state == EnrolmentState::Pending {
-            mine.state = EnrolmentState::Enrolled;
-            let (channel, identity) = (mine.channel, mine.identity.to_lowercase());
-            if channel != Channel::Activesync {
-                self.end_of_former(enrolment, channel, time, effects);
-            } else if matches!(self.life, Life::Retired | Life::Wiped) {
-                self.write().life = Life::Enrolled;
+        let pending = mine.state == EnrolmentState::Pending;
+        if pending {
+            (mine.state, mine.created) = (EnrolmentState::Enrolled, time.now);
+            let new = mine.clone();
+            let formers: Vec<EnrolmentId> =
+                self.enrolments.iter().filter(|former| new.takes_the_place_of(former)).map(|e| e.id).collect();
+            let anew = !formers.is_empty() || matches!(self.life, Life::Retired | Life::Wiped);
+            self.note_enrolled_anew(&new, time);
+            for former in formers {
+                self.superseded(former, enrolment, time, effects);
             }
-            for former in &mut self.write().enrolments {
-                let same = former.channel == channel
-                    && (channel != Channel::Activesync || former.identity.to_lowercase() == identity);
-                if former.id != enrolment && same {
-                    // One that a wipe has ended keeps its certificate for a last word; now that is over too.
-                    ended.extend(certificates(former));
-                    if former.is_live() {
-                        former.end(EnrolmentState::Revoked);
-                    }
-                }
-            }
+            self.begin_anew(&new, anew);
             let event = audit::Event::EnrolmentComplete { enrolment, device: self.id, proof: Proof::Certificate };
             effects.push(Effect::Note(By::Device, event));
-            revoke(ended, effects);
-            if channel == Channel::Activesync {
-                self.invited_again(time, effects);
-            }
-        } else {
-            revoke(ended, effects);
+        }
+        revoke(ended, effects);
+    }
+
+    /// That the same hardware enrolls again proves nothing: a clone has the same id, and a reset that broke off ends so too. It is on record
+    /// with the wipes that it might be about.
+    fn note_enrolled_anew(&mut self, new: &Enrolment, time: Time) {
+        let of_former = |c: &&Command| {
+            let mut formers = self.enrolments.iter().filter(|e| e.id != new.id && e.channel == new.channel);
+            c.action() == Action::Wipe
+                && (c.is_wipe_under_way() || c.state == State::Presumed)
+                && formers.any(|former| c.is_owed_to(former))
+        };
+        let wipes: Vec<CommandId> = self.commands.iter().filter(of_former).map(|c| c.id).collect();
+        for id in wipes {
+            let (enrolment, channel, kind) = (new.id, new.channel, EvidenceKind::EnrolledAnew);
+            let detail = "the device enrolled anew, which proves nothing".to_string();
+            self.prove(id, Evidence { time: time.now, enrolment, channel, kind, detail });
         }
     }
 
-    /// What a new enrolment says of what its channel's former one was to do: a full wipe that was sent and could not be answered is
-    /// proved by the hardware's return (OMA-DM) or presumed; everything else is of the past. What another channel carries goes on.
-    fn end_of_former(&mut self, new: EnrolmentId, channel: Channel, time: Time, effects: &mut Vec<Effect>) {
-        let presumed = self.wipe.filter(|_| self.life == Life::Wiped);
-        let of_past: Vec<CommandId> = self.device.open.iter().copied().chain(presumed).collect();
+    /// A newer enrolment took its place. What it was to do is of the past, save a wipe: that stays owed to its certificate.
+    pub(super) fn superseded(
+        &mut self,
+        former: EnrolmentId,
+        newer: EnrolmentId,
+        time: Time,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(was) = self.enrolment(former).cloned() else { return };
+        let of_past = |c: &&Command| c.enrolment == former && c.action() != Action::Wipe;
+        let of_past: Vec<CommandId> = self.open().filter(of_past).map(|c| c.id).collect();
         for id in of_past {
-            let of_former = |c: &&Command| c.enrolment != new && c.channel == channel;
-            let Some(command) = self.command(id).filter(of_former) else { continue };
-            if command.wipes(Scope::Full) && command.sent.is_some() && command.state != State::Confirmed {
-                let detail = "the same hardware enrolled anew".to_string();
-                let outcome = match channel {
-                    Channel::Omadm => Outcome::Done { kind: EvidenceKind::EnrolledAnew, detail },
-                    _ => Outcome::Presumed { kind: EvidenceKind::EnrolledAnew, detail },
-                };
-                self.answered(new, id, outcome, time, effects);
-            } else if !command.state.is_final()
-                && let Some(command) = self.lift(id)
-            {
-                let error = Some((FailureCode::EnrolledAnew, "the device enrolled anew before this reached it"));
-                self.end(command, End { open_mail: true, error, ..End::of(State::Cancelled) }, time, effects);
+            let Some(command) = self.lift(id) else { continue };
+            let error = Some((FailureCode::EnrolledAnew, "the device enrolled anew before this reached it"));
+            self.end(command, End { error, ..End::of(State::Cancelled) }, time, effects);
+        }
+        let wipe = self.open().find(|c| c.action() == Action::Wipe && c.is_owed_to(&was)).map(|c| c.id);
+        let Some(mine) = self.write().enrolment_mut(former) else { return };
+        mine.applied.clear();
+        match wipe.filter(|_| was.is_live() && was.certificate.is_some()) {
+            Some(wipe) => {
+                (mine.state, mine.owed) = (EnrolmentState::Former, Some(wipe));
+                self.goes_on_by(wipe, former, newer, time, effects);
             }
-        }
-        let device = self.write();
-        (device.life, device.wipe, device.mail_shut) = (Life::Enrolled, None, None);
-        // What another channel still has to do.
-        self.under_first();
-        let device = self.write();
-        device.facts.clear();
-        device.asked = None;
-        for former in device.enrolments.iter_mut().filter(|e| e.id != new && e.channel == channel) {
-            former.applied.clear();
-        }
-        // The end of a wipe ended the enrolments that were there; this one is newer than it.
-        if let Some(mine) = device.enrolment_mut(new) {
-            (mine.state, mine.created) = (EnrolmentState::Enrolled, time.now);
+            None if was.owed.is_some() => {}
+            None => {
+                // One that a wipe has ended keeps its certificate for a last word; now that is over too.
+                if was.is_live() {
+                    mine.end(EnrolmentState::Revoked);
+                }
+                revoke(certificates(&was), effects);
+                self.hand_over(former, time, effects);
+            }
         }
     }
 
-    /// A wipe that has ended shuts out the mail that was there. An invitation is an administrator's word, and what comes of it begins anew;
-    /// what a dead enrolment still carried goes on by this one.
-    fn invited_again(&mut self, time: Time, effects: &mut Vec<Effect>) {
+    /// A wipe goes on by the newer one of two that it is owed to: that had its certificate already when it was asked for.
+    fn goes_on_by(
+        &mut self,
+        id: CommandId,
+        former: EnrolmentId,
+        newer: EnrolmentId,
+        time: Time,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(heir) = self.enrolment(newer).cloned() else { return };
+        let goes = |c: &Command| c.enrolment == former && c.is_owed_to(&heir);
+        if self.command(id).is_some_and(goes)
+            && let Some(wipe) = self.lift(id)
+        {
+            self.inherit(wipe, (heir.id, heir.channel), time, effects);
+        }
+    }
+
+    /// The device is managed again; where a wipe is still under way, it is under that. `anew`: what was known of it is of the past.
+    fn begin_anew(&mut self, new: &Enrolment, anew: bool) {
+        if new.channel == Channel::Activesync {
+            return self.invited_again();
+        }
+        if anew {
+            let device = self.write();
+            (device.life, device.wipe, device.mail_shut) = (Life::Enrolled, None, None);
+            device.facts.clear();
+        }
+        self.write().asked = None;
+        self.under_first();
+    }
+
+    /// A wipe that has ended shuts out the mail that was there. An invitation is an administrator's word, and what comes of it begins anew.
+    fn invited_again(&mut self) {
+        if matches!(self.life, Life::Retired | Life::Wiped) {
+            self.write().life = Life::Enrolled;
+        }
         let gone = |c: &Command| !self.enrolment(c.enrolment).is_some_and(Enrolment::is_live);
         let over = |id| {
             self.command(id).is_none_or(|c| match c.state {
@@ -136,10 +185,6 @@ impl Managed {
         };
         if self.mail_shut.is_some_and(over) {
             self.write().mail_shut = None;
-        }
-        let dead: Vec<EnrolmentId> = self.enrolments.iter().filter(|e| !e.is_live()).map(|e| e.id).collect();
-        for former in dead {
-            self.hand_over(former, time, effects);
         }
     }
 

@@ -16,6 +16,8 @@ use crate::{
     policy::{self, PartId},
 };
 
+use std::time::Duration;
+
 /// See the module. An event about a command or an enrolment that the device does not have changes nothing.
 #[derive(Debug, Clone)]
 pub enum Event {
@@ -101,6 +103,19 @@ pub enum Event {
         /// Where that person finds it.
         approval: ApprovalId,
     },
+    /// An authenticated message came.
+    Contact {
+        /// By which enrolment.
+        enrolment: EnrolmentId,
+        /// So long after a presumed end a device may still speak.
+        grace: Duration,
+        /// When others of the device's enrolments were last heard, as far as that was written apart.
+        seen: Vec<(EnrolmentId, Timestamp)>,
+    },
+    /// A message came under a certificate whose wipe is proved; it was refused.
+    HeardAfterEnd(EnrolmentId),
+    /// A wipe was asked for again: its device is to be woken again.
+    WokenAgain(CommandId),
     /// A time that a command waits for has come.
     Due(CommandId),
     /// A command is handed out.

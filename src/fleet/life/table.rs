@@ -24,6 +24,7 @@ const HELD_UNDER: ApprovalId = ApprovalId(Uuid::from_u128(3));
 const CARRIER: EnrolmentId = EnrolmentId(Uuid::from_u128(4));
 const MAIL: EnrolmentId = EnrolmentId(Uuid::from_u128(5));
 const LATER: EnrolmentId = EnrolmentId(Uuid::from_u128(6));
+const LATEST: EnrolmentId = EnrolmentId(Uuid::from_u128(7));
 
 /// An hour passes between the steps.
 fn at(hours: i64) -> Time {
@@ -79,13 +80,17 @@ fn failed() -> Outcome {
     Outcome::Failed { code: FailureCode::Protocol("500".into()), text: "no".into() }
 }
 
+fn contact(enrolment: EnrolmentId) -> Event {
+    Event::Contact { enrolment, grace: HOUR / 4, seen: Vec::new() }
+}
+
 fn cancelled(command: CommandId) -> Event {
     let told = Some(("bob".into(), Cancelled::ByHand));
     Event::Withdrawn { command, end: Withdrawal::Cancelled, open_mail: true, told }
 }
 
 /// Where a wipe can stand, as people call it, and the way there.
-const STATES: [&str; 10] = [
+const STATES: [&str; 13] = [
     "held",
     "in its undo window",
     "queued",
@@ -96,6 +101,9 @@ const STATES: [&str; 10] = [
     "failed",
     "cancelled",
     "expired",
+    "contradicted",
+    "owed to a former enrolment",
+    "owed to a former enrolment (the newer one answered)",
 ];
 
 fn stands(kind: Kind, scope: Scope, state: &str) -> Managed {
@@ -115,6 +123,11 @@ fn stands(kind: Kind, scope: Scope, state: &str) -> Managed {
     };
     device = happen(device, Event::Asked(Box::new(order)), 1);
     let sent = |device| happen(device, Event::HandedOut { enrolment: CARRIER, command: WIPE }, 2);
+    let anew = |device| {
+        let enrolment = enrolment(LATER, kind.channel, EnrolmentState::Pending, 3);
+        let begun = happen(device, Event::Begun { enrolment, personal: false }, 3);
+        happen(begun, Event::Completed { enrolment: LATER, shown: Fingerprint([6; 32]) }, 3)
+    };
     match state {
         "held" | "in its undo window" | "queued" => device,
         "sent" => sent(device),
@@ -124,6 +137,15 @@ fn stands(kind: Kind, scope: Scope, state: &str) -> Managed {
         "failed" => happen(sent(device), answered(failed()), 2),
         "cancelled" => happen(device, cancelled(WIPE), 2),
         "expired" => happen(device, Event::Due(WIPE), 2),
+        "contradicted" => {
+            let presumed = happen(sent(device), answered(accepted()), 2);
+            happen(presumed, contact(CARRIER), 3)
+        }
+        "owed to a former enrolment" => anew(sent(device)),
+        "owed to a former enrolment (the newer one answered)" => {
+            let told = happen(anew(sent(device)), Event::HandedOut { enrolment: LATER, command: WIPE }, 3);
+            happen(told, Event::Answered { enrolment: LATER, command: WIPE, outcome: done() }, 3)
+        }
         other => panic!("{other}"),
     }
 }
@@ -131,13 +153,13 @@ fn stands(kind: Kind, scope: Scope, state: &str) -> Managed {
 /// What may happen then, as people call it.
 fn events(kind: Kind, scope: Scope) -> Vec<(&'static str, Vec<Event>)> {
     let begun = |personal, state| {
-        let enrolment = enrolment(LATER, kind.channel, state, 3);
+        let enrolment = enrolment(LATEST, kind.channel, state, 3);
         Event::Begun { enrolment, personal }
     };
     let terms =
         Terms { id: "cy".into(), name: "Cy".into(), reason: "stolen".into(), pin: None, delay: 0, expires: None };
-    let shown = Fingerprint([6; 32]);
-    let anew = Event::Completed { enrolment: LATER, shown };
+    let shown = Fingerprint([7; 32]);
+    let anew = Event::Completed { enrolment: LATEST, shown };
     let left = |kind| Event::Left { enrolment: CARRIER, kind, detail: "left".into() };
     let word = if kind.channel == Channel::Omadm { EvidenceKind::Unenrolled } else { EvidenceKind::Checkout };
     let access = |access| Event::Access { enrolments: vec![CARRIER], access, by: "bob".into(), reason: String::new() };
@@ -154,6 +176,18 @@ fn events(kind: Kind, scope: Scope) -> Vec<(&'static str, Vec<Event>)> {
         ("the device accepts, and cannot answer after the deed", vec![answered(accepted())]),
         ("the device answers: failed", vec![answered(failed())]),
         ("the device answers: not now", vec![answered(Outcome::NotNow)]),
+        ("the device is heard under a certificate of then", vec![contact(CARRIER)]),
+        ("such a certificate is refused, since the wipe is proved", vec![Event::HeardAfterEnd(CARRIER)]),
+        ("what enrolled since asks what is due", vec![Event::HandedOut { enrolment: LATER, command: WIPE }]),
+        (
+            "what enrolled since answers: done",
+            vec![Event::Answered { enrolment: LATER, command: WIPE, outcome: done() }],
+        ),
+        (
+            "what enrolled since answers: failed",
+            vec![Event::Answered { enrolment: LATER, command: WIPE, outcome: failed() }],
+        ),
+        ("all certificates of then were silent for 30 days", vec![Event::Due(WIPE)]),
         ("the device says that it leaves management", vec![left(word)]),
         ("the device enrols anew", vec![begun(false, EnrolmentState::Pending), anew]),
         ("an enrolment begins that makes it its user's own", vec![begun(true, EnrolmentState::Pending)]),
@@ -177,19 +211,31 @@ fn events(kind: Kind, scope: Scope) -> Vec<(&'static str, Vec<Event>)> {
 
 /// What only happens to a wipe that stands so: the functions that let it happen ask first.
 fn can_happen(state: &str, event: &str, scope: Scope) -> bool {
-    let unsent = matches!(state, "held" | "in its undo window" | "queued" | "not now");
+    let unsent = matches!(state, "held" | "in its undo window" | "queued" | "not now" | "contradicted");
     let sent = !matches!(state, "held" | "in its undo window" | "queued" | "cancelled" | "expired");
+    let later = state.starts_with("owed to a former");
     match event {
-        "somebody whom nothing hinders asks for the same" => state == "held",
-        "a second person approves" => state == "held",
+        "somebody whom nothing hinders asks for the same" | "a second person approves" => state == "held",
         "its undo window ends" => state == "in its undo window",
-        "the device asks what is due" => matches!(state, "queued" | "sent" | "not now"),
+        "the device asks what is due" => matches!(state, "queued" | "sent" | "not now" | "contradicted") || later,
         "the store is taken back to an older state" => unsent,
-        "an administrator lets its mail in" => !matches!(state, "in its undo window" | "queued" | "sent" | "not now"),
+        "such a certificate is refused, since the wipe is proved" => state == "confirmed",
+        "what enrolled since asks what is due" => state == "owed to a former enrolment",
+        _ if event.starts_with("what enrolled since answers") => state == "owed to a former enrolment",
+        "all certificates of then were silent for 30 days" => later,
+        "an administrator lets its mail in" => {
+            !matches!(state, "in its undo window" | "queued" | "sent" | "not now" | "contradicted") && !later
+        }
+        "an administrator shuts its mail out" => !later,
         _ if event.starts_with("the device answers") || event.starts_with("the device accepts") => sent,
         "a full wipe is asked for" => scope == Scope::Selective,
         _ => true,
     }
+}
+
+/// When it happens: an hour after all that was before, or a month.
+fn when(event: &str) -> i64 {
+    if event.ends_with("30 days") { 4 + 24 * 30 } else { 4 }
 }
 
 /// A wipe and its device, as they stand.
@@ -266,8 +312,12 @@ fn rows(scope: Scope, each: &mut impl FnMut(Kind, &str, &str, &Managed, &Managed
                 let before = stands(kind, scope, state);
                 let said = if can_happen(state, name, scope) {
                     let (mut after, mut effects) = (before.clone(), Vec::new());
+                    // What answers was told before.
+                    if name.starts_with("what enrolled since answers") {
+                        drop(after.happen(Event::HandedOut { enrolment: LATER, command: WIPE }, at(3)));
+                    }
                     for event in events.clone() {
-                        effects.extend(after.happen(event, at(4)));
+                        effects.extend(after.happen(event, at(when(name))));
                     }
                     each(kind, state, name, &before, &after, &effects);
                     cell(&before, &after, &effects)
@@ -304,7 +354,8 @@ fn page() -> String {
         "# What becomes of a wipe when …\n\nThis page is made from the code, so it says what the server does. Each line is something that may happen, \
          with what it does to a wipe\nthat stands so: the state in bold is the wipe's new one, `–` means that nothing changes, and a state that a line \
          does not name is one in\nwhich that cannot happen. Kinds of devices are named where they differ. What the states mean: \
-         [wiping.md](wiping.md).\n\n\"Mail shuts\" holds for all mail of the device at once; \"certificates end\" for those of the enrolments that end. \
+         [wiping.md](wiping.md);\n*contradicted* is a presumed wipe whose device was heard again and that is to be sent again, *owed to a former \
+         enrolment* one that was sent\nand whose device enrolled anew since.\n\n\"Mail shuts\" holds for all mail of the device at once; \"certificates end\" for those of the enrolments that end. \
          A Mac's `Error` to a full\nwipe is an acceptance (`presumed`); a mail client before ActiveSync 16.1 accepts a selective wipe by asking.\n",
     );
     for (scope, title) in [(Scope::Full, "A full wipe"), (Scope::Selective, "A selective wipe (retire)")] {
@@ -324,7 +375,7 @@ fn page() -> String {
                 }
             }
             for (states, said) in lines {
-                let _ = writeln!(page, "| {} | {said} |", states.join(", "));
+                let _ = writeln!(page, "| {} | {said} |", states.join("; "));
             }
         }
     }
@@ -359,15 +410,36 @@ fn no_event_breaks_the_promises_of_a_wipe() {
             assert!(was.state != State::Confirmed || is.state == State::Confirmed, "{case}");
             // Silence, and people, confirm nothing.
             let proof = event == "the device answers: done"
-                || event == "the device enrols anew" && kind.channel == Channel::Omadm && scope == Scope::Full
                 || event == "the device says that it leaves management" && scope == Scope::Selective;
             assert!(is.state != State::Confirmed || was.state == State::Confirmed || proof, "{case}");
             assert!(now.evidence.iter().len() > 0 || !matches!(is.state, State::Confirmed | State::Presumed), "{case}");
             // What was sent may be done already.
             let taken_back = matches!(is.state, State::Cancelled | State::Expired);
-            let unsent = matches!(was.state, State::Held | State::Queued | State::NotNow);
-            let anew = event == "the device enrols anew";
-            assert!(was.state == is.state || !taken_back || unsent || anew, "{case}");
+            let may_be = before.command(WIPE).unwrap().may_be_taken_back();
+            assert!(was.state == is.state || !taken_back || may_be, "{case}");
+            // What enrolled later ends nothing, and what it says is on record.
+            if event.starts_with("what enrolled since answers") {
+                assert!(
+                    was.state == is.state && now.evidence.last().unwrap().kind == EvidenceKind::LaterEnrolment,
+                    "{case}"
+                );
+            }
+            // Nothing rests on a presumption: who is heard under a certificate of then hears of the wipe, and nobody else does.
+            if event == "the device is heard under a certificate of then" && was.state == State::Presumed {
+                let accepted_by_gateway = !before.command(WIPE).unwrap().can_be_contradicted();
+                assert!(is.state == State::Queued || accepted_by_gateway, "{case}");
+                let due = after.next(CARRIER, super::Contact::Fresh, false, at(4).steady).map(|c| c.id);
+                assert!(due == Some(WIPE) || accepted_by_gateway, "{case}");
+                assert!(
+                    after.next(CARRIER, super::Contact::Fresh, true, at(4).steady).is_none(),
+                    "{case}: under the stop"
+                );
+            }
+            // Every end is on record.
+            if is.state.is_final() && was.state != is.state {
+                let ended = |e: &Effect| matches!(e, Effect::Note(_, crate::fleet::audit::Event::WipeEnded { command, .. }) if *command == WIPE);
+                assert!(effects.iter().any(ended), "{case}");
+            }
             // A wipe that is under way keeps all mail shut, and the device knows of it.
             let enrolled = after.live().next().is_some();
             if now.is_wipe_under_way() && enrolled {

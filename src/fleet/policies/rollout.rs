@@ -3,12 +3,18 @@
 
 use super::Assigned;
 use crate::{
+    clock::Steady,
     error::Result,
-    fleet::life::Device,
+    fleet::{
+        life::{Channel, Command, Device, EnrolmentState, State},
+        registry::sights,
+        settings,
+    },
     ids::DeviceId,
     store::{Kind, Record, Tx},
 };
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// How far a rollout has come.
 #[derive(Debug, Serialize, Deserialize)]
@@ -23,7 +29,7 @@ struct Nudge {
 }
 
 /// What this file keeps in the store.
-pub(crate) const KINDS: [Kind; 2] = [Kind::of::<Rollout>(), Kind::of::<Nudge>()];
+pub(crate) const KINDS: [Kind; 3] = [Kind::of::<Rollout>(), Kind::of::<Nudge>(), Kind::of::<Round>()];
 
 impl Record for Rollout {
     const KIND: &'static str = "rollout";
@@ -69,4 +75,90 @@ pub fn next(tx: &mut Tx<'_>, count: usize) -> Result<Vec<DeviceId>> {
     let assigned = Assigned::load(tx)?;
     let has_due = |device: &&Device| device.live().any(|e| !assigned.due(device, e).1.is_empty());
     Ok(devices.iter().filter(has_due).map(|d| d.id).collect())
+}
+
+/// Of these devices those that have something due: by their policies, in the queue, or facts that were never told.
+pub fn still_due(tx: &mut Tx<'_>, devices: &[DeviceId]) -> Result<Vec<DeviceId>> {
+    let assigned = Assigned::load(tx)?;
+    let mut due = Vec::new();
+    for device in tx.get_many::<Device>(devices)?.into_iter().flatten() {
+        if waits(tx, &assigned, &device)? {
+            due.push(device.id);
+        }
+    }
+    Ok(due)
+}
+
+fn waits(tx: &mut Tx<'_>, assigned: &Assigned, device: &Device) -> Result<bool> {
+    let apple = device.live().any(|e| e.channel == Channel::Apple && e.state == EnrolmentState::Enrolled);
+    if apple && device.asked.is_none() || device.live().any(|e| !assigned.due(device, e).1.is_empty()) {
+        return Ok(true);
+    }
+    let open = tx.get_many::<Command>(&device.open)?;
+    let now = tx.steady();
+    Ok(open.into_iter().flatten().any(|c| {
+        matches!(c.state, State::Queued | State::Sent | State::NotNow) && c.not_before.is_none_or(|at| at <= now)
+    }))
+}
+
+/// How far the hourly round has come. One for all nodes.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Round {
+    after: Option<String>,
+    begun: Steady,
+    /// When the one before began.
+    before: Steady,
+    done: bool,
+}
+
+impl Record for Round {
+    const KIND: &'static str = "round";
+    fn key(&self) -> String {
+        String::new()
+    }
+}
+
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// Each device is looked at once an hour, `count` at a time: woken is who has something due, and each Apple device that was not heard for
+/// a day, once a day, so that what is said of when it was last heard is true.
+pub fn round(tx: &mut Tx<'_>, count: usize) -> Result<Vec<DeviceId>> {
+    let now = tx.steady();
+    let mut round = tx.get::<Round>("")?.unwrap_or_default();
+    if round.done && now.since(round.begun) < HOUR {
+        return Ok(Vec::new());
+    }
+    if round.done {
+        round = Round { after: None, begun: now, before: round.begun, done: false };
+    }
+    let page = tx.scan::<Device>("", round.after.as_deref(), count)?;
+    let last = page.last().filter(|_| page.len() == count).map(Record::key);
+    // Where rounds were left out, those are woken whose hour has passed meanwhile.
+    let hour = round.begun.since(round.before).max(HOUR) + HOUR / 6;
+    (round.done, round.after) = (last.is_none(), last);
+    let daily = settings::text(tx, "apple.daily_wake")?.as_deref() != Some("off");
+    let assigned = Assigned::load(tx)?;
+    let mut wake = Vec::new();
+    for device in page {
+        if waits(tx, &assigned, &device)? || daily && is_silent(tx, &device, hour)? {
+            wake.push(device.id);
+        }
+    }
+    tx.put(&round)?;
+    Ok(wake)
+}
+
+/// Whether an Apple device has been silent for a whole number of days, give or take the time between two looks.
+fn is_silent(tx: &mut Tx<'_>, device: &Device, hour: Duration) -> Result<bool> {
+    let apple = device.live().filter(|e| e.channel == Channel::Apple && e.state == EnrolmentState::Enrolled);
+    for enrolment in apple {
+        let heard = sights::last_seen(tx, enrolment)?.unwrap_or(enrolment.created);
+        let silent = tx.now().since(heard);
+        let beyond = silent.as_secs() % DAY.as_secs();
+        if silent >= DAY && (hour >= DAY || beyond < hour.as_secs()) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

@@ -110,6 +110,8 @@ pub fn judge(time: Time, credential: &Credential, device: Option<&Device>) -> St
         return Standing::Expired;
     }
     match enrolment.map(|e| e.state) {
+        // What its wipe is owed to is heard, for that and for nothing else.
+        Some(EnrolmentState::Former) => Standing::Good,
         Some(EnrolmentState::Blocked) => Standing::Blocked,
         Some(EnrolmentState::Revoked) => Standing::Superseded,
         // Its device is managed anew, by another enrolment; only a retired iPhone's has a while for its CheckOut.

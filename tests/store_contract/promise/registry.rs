@@ -195,18 +195,22 @@ pub async fn a_certificate_never_speaks_for_another_device(fixture: Fixture) {
 pub async fn a_new_enrolment_takes_the_formers_place_with_an_empty_queue(fixture: Fixture) {
     let (device, old, old_certificate) = enrolled(&fixture, Channel::Apple, "a@b", claim("UDID-1")).await;
     let local = fixture.local().await;
-    let wipe = fixture.wipe(&local, device, Scope::Full).await.unwrap();
+    let refresh = move |tx: &mut Tx<'_>| {
+        let mut device = keeper::by_id(tx, device)?;
+        queue::ask(tx, &local, &mut device, Act::Refresh, &able)
+    };
+    let refresh = fixture.store.run(refresh).await.unwrap();
     let (again, _, new_certificate) = enrolled(&fixture, Channel::Apple, "a@b", claim("UDID-1")).await;
     assert_eq!(again, device);
     let record = fixture.again(device).await;
     assert_eq!((record.life, record.open.len(), record.mail_shut), (Life::Enrolled, 0, None));
     assert_eq!(record.enrolment(old).unwrap().state, EnrolmentState::Revoked);
-    assert_eq!(fixture.command(wipe.id).await.state, State::Cancelled, "it had not been sent");
+    assert_eq!(fixture.command(refresh.id).await.state, State::Cancelled);
     assert_eq!(standing(&fixture, old_certificate).await, Standing::Revoked);
     assert_eq!(standing(&fixture, new_certificate).await, Standing::Good);
 }
 
-pub async fn a_wiped_pc_that_enrols_anew_confirms_its_wipe(fixture: Fixture) {
+pub async fn a_wiped_pc_that_enrols_anew_proves_nothing(fixture: Fixture) {
     let pc = || life::Claim { platform: Some(Platform::Windows), hardware_id: Some("HW-1".into()), ..claim("DEV-1") };
     let (device, ..) = enrolled(&fixture, Channel::Omadm, "a@b", pc()).await;
     let local = fixture.local().await;
@@ -218,7 +222,8 @@ pub async fn a_wiped_pc_that_enrols_anew_confirms_its_wipe(fixture: Fixture) {
     let (again, ..) = enrolled(&fixture, Channel::Omadm, "a@b", life::Claim { identity: "DEV-2".into(), ..pc() }).await;
     assert_eq!(again, device, "joined by its hardware");
     let ended = fixture.command(wipe.id).await;
-    assert_eq!((ended.state, ended.evidence.len()), (State::Confirmed, 2));
+    let kinds: Vec<&str> = ended.evidence.iter().map(|e| e.kind.as_str()).collect();
+    assert_eq!((ended.state, kinds), (State::Presumed, vec!["status", "enrolled_anew"]));
     let record = fixture.again(device).await;
     assert_eq!(record.state(), "enrolled", "the device is back, and not wiped again");
     assert_eq!(record.carrier().unwrap().identity, "DEV-2");

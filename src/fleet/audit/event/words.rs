@@ -65,6 +65,9 @@ impl Event {
             }
             Self::CommandExpired { command, device } => of("command.expired", &command).on(device),
             Self::WipeEnded { command, device, end } => of("wipe.ended", &command).on(device).outcome(end.as_str()),
+            Self::WipeContradicted { command, device, enrolment } => {
+                of("wipe.contradicted", &command).on(device).detail(format!("heard by enrolment {enrolment}"))
+            }
             Self::WipeHandedOver { command, device, to, channel, from } => {
                 let detail = format!("from {from} to {to}");
                 of("wipe.handed_over", &command).on(device).outcome(channel.as_str()).detail(detail)

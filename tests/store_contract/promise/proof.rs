@@ -1,0 +1,304 @@
+//! Promises about when a wipe is over: by proof from the certificates that it was asked for, and by nothing else.
+
+use crate::{
+    fixture::{Fixture, SECRET, happen},
+    promise::{claim, done, enrolled, settle, standing, take},
+};
+use lanyard::{
+    error::Result,
+    fleet::{
+        admins::{self},
+        audit, keeper,
+        life::{
+            self, Act, Channel, Command, Contact, EnrolmentState, Event, Life, Outcome, Ownership, Scope, State,
+            device::Device,
+        },
+        notices, queue,
+        registry::{Standing, sights},
+        settings,
+        terms::EvidenceKind,
+        wipe::{self, stop},
+    },
+    ids::{CommandId, DeviceId, EnrolmentId},
+    store::Tx,
+};
+use std::time::Duration;
+
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(86_400);
+const ANN: &str = "ann@example.org";
+
+fn accepted() -> Outcome {
+    Outcome::Presumed { kind: EvidenceKind::Status, detail: "Status 200".into() }
+}
+
+/// An authenticated message of this enrolment, and what it gets.
+async fn heard(fixture: &Fixture, device: DeviceId, enrolment: EnrolmentId) -> Option<CommandId> {
+    let hear = move |tx: &mut Tx<'_>| {
+        let mut device = keeper::by_id(tx, device)?;
+        sights::note_seen(tx, enrolment)?;
+        keeper::contact(tx, &mut device, enrolment)?;
+        Ok(queue::take_next(tx, &mut device, enrolment, Contact::Fresh)?.map(|command| command.id))
+    };
+    fixture.store.run(hear).await.unwrap()
+}
+
+async fn says(fixture: &Fixture, device: DeviceId, enrolment: EnrolmentId, command: CommandId, outcome: Outcome) {
+    let say = move |tx: &mut Tx<'_>| {
+        let mut device = keeper::by_id(tx, device)?;
+        queue::settle(tx, &mut device, enrolment, command, outcome)
+    };
+    fixture.store.run(say).await.unwrap();
+}
+
+fn kinds(command: &Command) -> Vec<&'static str> {
+    command.evidence.iter().map(|entry| entry.kind.as_str()).collect()
+}
+
+async fn told(fixture: &Fixture) -> Vec<String> {
+    let take = |tx: &mut Tx<'_>| Ok(notices::take(tx, 100)?.map(|(_, notices)| notices).unwrap_or_default());
+    fixture.store.run(take).await.unwrap().into_iter().map(|notice| notice.event).collect()
+}
+
+pub async fn contact_contradicts_a_presumed_wipe(fixture: Fixture) {
+    let local = fixture.local().await;
+    let hook = |tx: &mut Tx<'_>| {
+        let local = admins::authenticate(tx, SECRET, true)?.unwrap();
+        settings::set(tx, &local, "notify.webhook", "https://example.org/hook").map(drop)
+    };
+    fixture.store.run(hook).await.unwrap();
+    let (device, pc, certificate) = enrolled(&fixture, Channel::Omadm, ANN, claim("PC-1")).await;
+    let wipe = fixture.wipe(&local, device, Scope::Full).await.unwrap().id;
+    assert_eq!(heard(&fixture, device, pc).await, Some(wipe));
+    says(&fixture, device, pc, wipe, accepted()).await;
+    assert_eq!(fixture.command(wipe).await.state, State::Presumed);
+    assert_eq!(standing(&fixture, certificate).await, Standing::Good, "it is not told to unenrol");
+    if !fixture.pass(14 * MINUTE) {
+        return;
+    }
+    assert_eq!(heard(&fixture, device, pc).await, None, "it may say its last words");
+    assert_eq!(fixture.command(wipe).await.state, State::Presumed);
+    fixture.pass(2 * MINUTE);
+    // What enrols meanwhile, an old disk image's new owner, never gets it.
+    let (again, other, _) =
+        enrolled(&fixture, Channel::Omadm, ANN, life::Claim { hardware_id: None, ..claim("PC-1") }).await;
+    assert_eq!(again, device);
+    assert_eq!(heard(&fixture, device, pc).await, Some(wipe), "it is sent again, at once");
+    let contradicted = fixture.command(wipe).await;
+    assert_eq!((contradicted.state, kinds(&contradicted).last()), (State::Sent, Some(&"contact")));
+    assert_ne!(heard(&fixture, device, other).await, Some(wipe));
+    assert!(told(&fixture).await.contains(&"wipe.contradicted".to_string()));
+    // Accepted again and heard again: after an hour, then daily. It can be taken back though it was sent.
+    says(&fixture, device, pc, wipe, accepted()).await;
+    for (row, pause) in [("an hour", HOUR), ("a day", DAY), ("a day again", DAY)] {
+        fixture.pass(16 * MINUTE);
+        assert_eq!(heard(&fixture, device, pc).await, None, "{row}");
+        assert_eq!(fixture.command(wipe).await.state, State::Queued, "{row}");
+        fixture.pass(pause - MINUTE);
+        assert_eq!(heard(&fixture, device, pc).await, None, "{row}");
+        fixture.pass(2 * MINUTE);
+        assert_eq!(heard(&fixture, device, pc).await, Some(wipe), "{row}");
+        if row != "a day again" {
+            says(&fixture, device, pc, wipe, accepted()).await;
+        }
+    }
+    let entries = fixture.command(wipe).await;
+    assert_eq!(kinds(&entries).iter().filter(|kind| **kind == "contact").count(), 1, "one entry, which counts");
+    assert!(entries.evidence.iter().any(|e| e.detail.ends_with("times: 4")), "{:?}", entries.evidence);
+    let set = |tx: &mut Tx<'_>| {
+        let local = admins::authenticate(tx, SECRET, true)?.unwrap();
+        stop::set(tx, &local, false).map(drop)
+    };
+    fixture.store.run(set).await.unwrap();
+    assert_eq!(heard(&fixture, device, pc).await, None, "it waits under the stop");
+    let cancel = move |tx: &mut Tx<'_>| wipe::cancel(tx, &local, wipe, true).map(|c| c.state);
+    assert_eq!(fixture.store.run(cancel).await.unwrap(), State::Cancelled);
+}
+
+pub async fn who_is_heard_after_a_proved_wipe_is_on_record(fixture: Fixture) {
+    let local = fixture.local().await;
+    let (device, phone, certificate) = enrolled(&fixture, Channel::Apple, ANN, claim("UDID-1")).await;
+    let wipe = fixture.wipe(&local, device, Scope::Full).await.unwrap().id;
+    take(&fixture, device, Contact::Fresh).await.unwrap();
+    settle(&fixture, device, wipe, done()).await.unwrap();
+    assert_eq!(standing(&fixture, certificate).await, Standing::Ended);
+    for times in 1..=2 {
+        let hear = move |tx: &mut Tx<'_>| {
+            let mut device = keeper::by_id(tx, device)?;
+            happen(tx, &mut device, Event::HeardAfterEnd(phone))
+        };
+        fixture.store.run(hear).await.unwrap();
+        let proved = fixture.command(wipe).await;
+        assert_eq!((proved.state, kinds(&proved)), (State::Confirmed, vec!["acknowledged", "contact"]));
+        assert!(proved.evidence[1].detail.ends_with(&format!("times: {times}")));
+    }
+}
+
+pub async fn what_enrols_later_ends_nothing_and_is_served(fixture: Fixture) {
+    let local = fixture.local().await;
+    for (row, channel) in [("an iPhone", Channel::Apple), ("a PC", Channel::Omadm)] {
+        let (device, phone, certificate) = enrolled(&fixture, channel, ANN, claim(row)).await;
+        let wipe = fixture.wipe(&local, device, Scope::Full).await.unwrap().id;
+        // A script enrols under the phone's name.
+        let (again, script, _) = enrolled(&fixture, channel, ANN, claim(row)).await;
+        assert_eq!(again, device, "{row}");
+        let record: Device = fixture.again(device).await;
+        assert_eq!((record.state(), record.ownership), ("wiping", Ownership::Corporate), "{row}");
+        assert_eq!(fixture.command(wipe).await.state, State::Queued, "{row}");
+        assert_eq!(heard(&fixture, device, script).await, Some(wipe), "{row}: it gets it once");
+        says(&fixture, device, script, wipe, done()).await;
+        let open = fixture.command(wipe).await;
+        assert_eq!((open.state, kinds(&open)), (State::Queued, vec!["enrolled_anew", "later_enrolment"]), "{row}");
+        assert_eq!(heard(&fixture, device, script).await, None, "{row}: then it is served");
+        let served = move |tx: &mut Tx<'_>| Ok(keeper::by_id(tx, device)?.is_served(script));
+        assert!(fixture.store.run(served).await.unwrap(), "{row}");
+        // It leaves, it says what it likes: the wipe is the phone's.
+        says(&fixture, device, script, wipe, done()).await;
+        let leave = move |tx: &mut Tx<'_>| {
+            let mut device = keeper::by_id(tx, device)?;
+            crate::fixture::left(tx, &mut device, script)
+        };
+        fixture.store.run(leave).await.unwrap();
+        assert_eq!(fixture.command(wipe).await.state, State::Queued, "{row}");
+        assert_eq!(standing(&fixture, certificate).await, Standing::Good, "{row}: good for its wipe");
+        assert_eq!(heard(&fixture, device, phone).await, Some(wipe), "{row}");
+        says(&fixture, device, phone, wipe, done()).await;
+        assert_eq!(fixture.command(wipe).await.state, State::Confirmed, "{row}");
+    }
+}
+
+pub async fn a_wipe_owed_to_a_silent_certificate_is_presumed_after_a_month(fixture: Fixture) {
+    let local = fixture.local().await;
+    let (device, phone, _) = enrolled(&fixture, Channel::Apple, ANN, claim("UDID-1")).await;
+    let wipe = fixture.wipe(&local, device, Scope::Full).await.unwrap().id;
+    assert_eq!(heard(&fixture, device, phone).await, Some(wipe));
+    let (_, script, _) = enrolled(&fixture, Channel::Apple, ANN, claim("UDID-1")).await;
+    heard(&fixture, device, script).await;
+    says(&fixture, device, script, wipe, done()).await;
+    let sweep = |tx: &mut Tx<'_>| wipe::sweep(tx).map(drop);
+    if !fixture.live_through(20 * DAY).await {
+        return;
+    }
+    assert_eq!(heard(&fixture, device, phone).await, Some(wipe), "and heard once more");
+    fixture.live_through(29 * DAY).await;
+    fixture.store.run(sweep).await.unwrap();
+    assert_eq!(fixture.command(wipe).await.state, State::Sent);
+    fixture.live_through(2 * DAY).await;
+    fixture.store.run(sweep).await.unwrap();
+    let presumed = fixture.command(wipe).await;
+    assert_eq!((presumed.state, kinds(&presumed).last()), (State::Presumed, Some(&"silence")));
+    let record = fixture.again(device).await;
+    assert_eq!((record.life, record.enrolment(script).unwrap().state), (Life::Enrolled, EnrolmentState::Enrolled));
+    // And that too is contradicted by who is heard.
+    fixture.pass(HOUR);
+    assert_eq!(heard(&fixture, device, phone).await, Some(wipe));
+    assert_eq!(heard(&fixture, device, script).await, None);
+}
+
+pub async fn a_clone_does_not_end_the_first_while_that_is_heard(fixture: Fixture) {
+    let pc = |name: &str| life::Claim { hardware_id: Some("HW-1".into()), ..claim(name) };
+    let (device, first, _) = enrolled(&fixture, Channel::Omadm, ANN, pc("PC-1")).await;
+    let (again, clone, _) = enrolled(&fixture, Channel::Omadm, ANN, pc("PC-2")).await;
+    assert_eq!(again, device, "one device by its hardware");
+    let live = async || {
+        let record = fixture.again(device).await;
+        [first, clone].map(|id| record.enrolment(id).unwrap().is_live())
+    };
+    assert_eq!(live().await, [true, true]);
+    for _ in 0..5 {
+        if !fixture.live_through(12 * HOUR).await {
+            return;
+        }
+        heard(&fixture, device, first).await;
+        heard(&fixture, device, clone).await;
+    }
+    assert_eq!(live().await, [true, true], "both are heard");
+    fixture.live_through(23 * HOUR).await;
+    heard(&fixture, device, clone).await;
+    assert_eq!(live().await, [true, true]);
+    fixture.live_through(2 * HOUR).await;
+    heard(&fixture, device, clone).await;
+    assert_eq!(live().await, [false, true], "silent for a day while the newer one is heard");
+}
+
+pub async fn each_end_of_a_wipe_is_on_record(fixture: Fixture) {
+    let local = fixture.local().await;
+    let ends: [(&str, State); 4] = [
+        ("cancelled", State::Cancelled),
+        ("revoked", State::Failed),
+        ("left", State::Failed),
+        ("wiped", State::Confirmed),
+    ];
+    for (row, end) in ends {
+        let (device, enrolment, _) = enrolled(&fixture, Channel::Apple, ANN, claim(row)).await;
+        let wipe = fixture.wipe(&local, device, Scope::Full).await.unwrap().id;
+        let local = local.clone();
+        let act = move |tx: &mut Tx<'_>| -> Result<()> {
+            let mut record = keeper::by_id(tx, device)?;
+            match row {
+                "cancelled" => wipe::cancel(tx, &local, wipe, true).map(drop),
+                "revoked" => lanyard::fleet::enrol::revoke(tx, &local.id, device, None, "").map(drop),
+                "left" => crate::fixture::left(tx, &mut record, enrolment),
+                _ => {
+                    queue::take_next(tx, &mut record, enrolment, Contact::Fresh)?;
+                    queue::settle(tx, &mut record, enrolment, wipe, done()).map(drop)
+                }
+            }
+        };
+        fixture.store.run(act).await.unwrap();
+        assert_eq!(fixture.command(wipe).await.state, end, "{row}");
+        let log = fixture.store.run(move |tx| audit::list_of(tx, &[device.0], None, 100)).await.unwrap();
+        let of_this = |e: &&audit::Printed| e.entry.action == "wipe.ended" && e.entry.subject == wipe.to_string();
+        let outcomes: Vec<&str> = log.iter().filter(of_this).map(|e| e.entry.outcome.as_str()).collect();
+        assert_eq!(outcomes, [end.as_str()], "{row}");
+    }
+}
+
+pub async fn who_was_sent_something_and_is_silent_is_woken_again(fixture: Fixture) {
+    let (device, phone, _) = enrolled(&fixture, Channel::Apple, ANN, claim("UDID-1")).await;
+    let wakes = async || {
+        let (wakes, _) = fixture.store.run(wipe::sweep).await.unwrap();
+        wakes.iter().filter(|wake| wake.device == device).count()
+    };
+    let local = fixture.local().await;
+    let ask = move |tx: &mut Tx<'_>| {
+        let mut device = keeper::by_id(tx, device)?;
+        queue::ask(tx, &local, &mut device, Act::Refresh, &crate::fixture::able)
+    };
+    fixture.store.run(ask).await.unwrap();
+    assert_eq!(wakes().await, 1, "at once");
+    heard(&fixture, device, phone).await.unwrap();
+    assert_eq!(wakes().await, 0);
+    for (row, pause) in
+        [("10 s", 10), ("a minute", 60), ("10 minutes", 600), ("an hour", 3600), ("an hour again", 3600)]
+    {
+        if !fixture.pass(Duration::from_secs(pause - 1)) {
+            return;
+        }
+        assert_eq!(wakes().await, 0, "{row}");
+        fixture.pass(Duration::from_secs(2));
+        assert_eq!(wakes().await, 1, "{row}: the answer may have been lost");
+    }
+    let refresh = fixture.again(device).await.open[0];
+    says(&fixture, device, phone, refresh, done()).await;
+    fixture.pass(2 * HOUR);
+    assert_eq!(wakes().await, 0, "answered");
+}
+
+pub async fn a_wipe_asked_for_again_wakes_again(fixture: Fixture) {
+    let local = fixture.local().await;
+    let (device, pc, _) = enrolled(&fixture, Channel::Omadm, ANN, claim("PC-1")).await;
+    let wipe = fixture.wipe(&local, device, Scope::Full).await.unwrap().id;
+    let wakes = async || fixture.store.run(wipe::sweep).await.unwrap().0.len();
+    assert_eq!(wakes().await, 1);
+    assert_eq!(wakes().await, 0);
+    assert_eq!(fixture.wipe(&local, device, Scope::Full).await.unwrap().id, wipe);
+    assert_eq!(wakes().await, 1, "queued");
+    assert_eq!(heard(&fixture, device, pc).await, Some(wipe));
+    says(&fixture, device, pc, wipe, accepted()).await;
+    assert_eq!(fixture.wipe(&local, device, Scope::Full).await.unwrap().id, wipe, "nothing contradicts it");
+    assert_eq!(wakes().await, 1, "presumed");
+    assert_eq!(wakes().await, 0, "once");
+    assert_eq!(fixture.wipe(&local, device, Scope::Selective).await.unwrap().id, wipe, "the full one answers");
+}
