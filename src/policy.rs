@@ -27,6 +27,7 @@ mod preview;
 mod raw;
 mod setting;
 mod support;
+mod windows;
 pub(crate) mod yaml;
 
 pub use coverage::{

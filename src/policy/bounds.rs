@@ -4,7 +4,6 @@
 mod activesync;
 mod apple;
 mod windows;
-mod windows_nodes;
 
 use super::part::{PartContent, PartId};
 use super::setting::Setting;
@@ -108,6 +107,7 @@ mod tests {
         super::{
             setting::{Channel, Platform, Value},
             support::{Support, support},
+            windows::NODES,
         },
         *,
     };
@@ -135,7 +135,7 @@ mod tests {
             let names: Vec<_> = element_names().filter(|name| typed_element(name) == Some(value.setting())).collect();
             assert_eq!(names.len(), 1, "{value:?}");
         }
-        let nodes: Vec<_> = windows_nodes::NODES.iter().filter_map(|(path, _, _)| typed_node(path)).collect();
+        let nodes: Vec<_> = NODES.iter().filter_map(|(path, ..)| typed_node(path)).collect();
         for value in Value::EXAMPLES.into_iter().filter(|v| taken(Channel::Omadm, Platform::Windows, *v)) {
             assert!(nodes.contains(&value.setting()), "{value:?}");
         }

@@ -2,10 +2,14 @@
 //! channel. To be asked when a command is queued and again when it is sent, since all of these change.
 //!
 //! The table holds facts of Apple's published schema (apple/device-management, the state for OS 27 of November 2026);
-//! a test compares it with a copy of them where there is one.
+//! a test compares it with a copy of them where there is one. Which keys of profiles a device heeds is in `key.rs`, over a table
+//! that `cargo xtask tables` writes.
 
+mod key;
+mod keys;
 mod platform;
 
+pub use key::{Availability, Heed, availability, heeds};
 pub use platform::{OsVersion, Platform};
 
 use crate::{command::CommandKind, error::Error};

@@ -22,7 +22,7 @@ use lanyard_apple::{
     profile::{Passcode, PolicySettings, ProfileMeta},
     support,
 };
-use std::str::FromStr;
+use std::{collections::BTreeMap, str::FromStr};
 use uuid::Uuid;
 
 /// The settings profile's PayloadIdentifier and UUID: devices keep them for ever.
@@ -163,7 +163,7 @@ fn settings_profile(values: &[Value], platform: Platform) -> Result<Option<Vec<u
 
 fn settings(values: &[Value]) -> PolicySettings {
     let mut passcode = Passcode { required: false, ..Passcode::default() };
-    let (mut camera_allowed, mut any) = (None, false);
+    let (mut restrictions, mut any) = (BTreeMap::new(), false);
     for value in values {
         any |= value.setting().name().starts_with("passcode.");
         match *value {
@@ -176,10 +176,12 @@ fn settings(values: &[Value]) -> PolicySettings {
             Value::PasscodeHistory(length) => passcode.history = Some(length.into()),
             // No payload: `policy::support` has it as always so, or not to be had, and neither is sent.
             Value::Encryption => {}
-            Value::Camera(camera) => camera_allowed = Some(camera == crate::policy::Camera::Allowed),
+            Value::Camera(camera) => {
+                restrictions.insert("allowCamera", camera == crate::policy::Camera::Allowed);
+            }
         }
     }
-    PolicySettings { passcode: any.then_some(passcode), camera_allowed }
+    PolicySettings { passcode: any.then_some(passcode), restrictions }
 }
 
 /// Writes an errand out. Signs a profile with the CA's key: not for the writer's thread.
