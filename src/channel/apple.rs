@@ -7,6 +7,7 @@ pub(super) mod errand;
 mod poll;
 pub(super) mod push;
 pub mod push_cert;
+mod settings;
 mod user;
 
 use super::{identity, invitations::APPLE_PATH, span};

@@ -14,8 +14,9 @@ use super::effective::Effective;
 use super::file::PolicyFile;
 use super::part::{Part, PartId};
 use super::parts::desired;
-use super::setting::{Channel, Platform, Setting, Value};
-use super::support::{Support, support};
+use super::settings::{Setting, Value};
+use super::support::{Known, Support};
+use super::target::{Channel, Platform};
 
 /// What acknowledgement by a mail client is worth.
 const ACKNOWLEDGED: &str = "acknowledged by the client as a whole; its answer proves no single setting";
@@ -49,7 +50,7 @@ impl<'a> ChannelView<'a> {
     }
 
     fn support(&self, platform: Platform, value: Value) -> Support {
-        self.support.get(&value.setting()).copied().unwrap_or_else(|| support(self.channel, platform, value))
+        self.support.get(&value.setting()).copied().unwrap_or_else(|| value.support(self.channel, platform))
     }
 }
 
@@ -189,16 +190,13 @@ fn typed_row(
     parts: &BTreeMap<PartId, Part>,
 ) -> SettingCoverage {
     let name = value.setting().name();
-    let supported = view.support(subject.platform, value);
-    let (state, why) = match (value, supported) {
-        (Value::Encryption, _) if subject.encrypted == Some(true) => {
-            (State::Enforced, Some("the device reports that its storage is encrypted".to_owned()))
-        }
-        (Value::Encryption, Support::Always(_)) if !effective.passcode.required => {
-            (State::Limited, Some("always encrypted, but no passcode is required to guard the key".to_owned()))
-        }
-        (_, Support::Always(why)) => (State::Enforced, Some(why.to_owned())),
-        (_, Support::No(why)) => (State::Unsupported, Some(why.to_owned())),
+    let passcode_required = effective.settings.passcode_required.is_some();
+    let known = Known { encrypted: subject.encrypted, passcode_required };
+    let supported = value.known(view.support(subject.platform, value), &known);
+    let (state, why) = match supported {
+        Support::Always(why) => (State::Enforced, Some(why.to_owned())),
+        Support::InPart(why) => (State::Limited, Some(why.to_owned())),
+        Support::No(why) => (State::Unsupported, Some(why.to_owned())),
         _ => match parts.values().find(|part| part.settings.iter().any(|setting| setting == name)) {
             // The channel knows a way that the table does not, and has not taken it.
             None => (State::Pending, None),

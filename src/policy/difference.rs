@@ -128,7 +128,8 @@ mod tests {
     use super::super::effective::effective;
     use super::super::file::PolicyFile;
     use super::super::parts::desired;
-    use super::super::setting::{Channel, Platform, Setting};
+    use super::super::settings::Setting;
+    use super::super::target::{Channel, Platform};
     use super::*;
 
     fn parts() -> BTreeMap<PartId, Part> {

@@ -1,7 +1,7 @@
 //! A part of what a device must have: what it is called, what it holds, and by which hash it is known.
 
 use super::raw::CspFormat;
-use super::setting::{Setting, Value};
+use super::settings::{Setting, Value};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::fmt;

@@ -5,15 +5,15 @@
 
 use super::effective::Effective;
 use super::part::{Part, PartContent, PartId};
-use super::setting::{Channel, Platform, Value};
-use super::support::{Support, support};
+use super::settings::Value;
+use super::target::{Channel, Platform};
 use std::collections::BTreeMap;
 
 /// The parts that a device of that platform must have over that channel. Values that the platform cannot enforce at
 /// all, or always does, are left out: coverage says so with nothing sent.
 pub fn desired(effective: &Effective, channel: Channel, platform: Platform) -> BTreeMap<PartId, Part> {
-    let sendable = |value: &Value| !matches!(support(channel, platform, *value), Support::No(_) | Support::Always(_));
-    let values: Vec<Value> = effective.values().into_iter().filter(sendable).collect();
+    let is_sent = |value: &Value| value.support(channel, platform).is_sent();
+    let values: Vec<Value> = effective.values().into_iter().filter(is_sent).collect();
     let parts = match channel {
         Channel::Apple => apple(effective, values),
         Channel::Omadm => windows(effective, values),
@@ -76,6 +76,7 @@ mod tests {
     use super::super::effective::effective;
     use super::super::file::PolicyFile;
     use super::super::raw::CspFormat;
+    use super::super::settings::{Permission, Required};
     use super::*;
 
     fn whole() -> Effective {
@@ -113,9 +114,9 @@ mod tests {
         assert_eq!(
             parts[&PartId::Settings].content,
             PartContent::Settings(vec![
-                Value::PasscodeRequired,
+                Value::PasscodeRequired(Required),
                 Value::PasscodeMinLength(8),
-                Value::Camera(super::super::setting::Camera::Blocked),
+                Value::Camera(Permission::Blocked),
             ]),
             "an iPhone is always encrypted"
         );

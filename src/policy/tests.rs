@@ -8,29 +8,19 @@ use time::OffsetDateTime;
 use super::bounds::{self, test_profile};
 use super::*;
 
-fn any_passcode() -> impl Strategy<Value = Option<Passcode>> {
-    let rules = (
-        proptest::option::of(1u8..=16),
-        any::<bool>(),
-        proptest::option::of(4u8..=16),
-        proptest::option::of(1u8..=60),
-        proptest::option::of(1u16..=730),
-        proptest::option::of(1u8..=50),
-    );
-    proptest::option::of(rules.prop_map(
-        |(min_length, alphanumeric, max_failed, max_idle_minutes, expire_days, history)| {
-            let rules = Passcode {
-                required: true,
-                min_length,
-                alphanumeric,
-                max_failed,
-                max_idle_minutes,
-                expire_days,
-                history,
-            };
-            Passcode { required: rules.has_rules(), ..rules }
-        },
-    ))
+/// Any value of some settings; a rule of the passcode brings `required`, as in a file.
+fn any_settings() -> impl Strategy<Value = Settings> {
+    let one = proptest::option::of(any::<proptest::sample::Index>());
+    proptest::collection::vec(one, Setting::ALL.len()).prop_map(|picks| {
+        let mut settings = Settings::default();
+        for (setting, pick) in Setting::ALL.into_iter().zip(picks) {
+            if let Some(pick) = pick {
+                settings.set(*pick.get(&setting.all_values()));
+            }
+        }
+        settings::passcode::complete(&mut settings, false).unwrap();
+        settings
+    })
 }
 
 fn any_raw() -> impl Strategy<Value = (Vec<AppleProfile>, Vec<WindowsCsp>, BTreeMap<String, String>)> {
@@ -49,14 +39,10 @@ fn any_raw() -> impl Strategy<Value = (Vec<AppleProfile>, Vec<WindowsCsp>, BTree
 }
 
 fn any_policy(name: String) -> impl Strategy<Value = PolicyFile> {
-    let camera = proptest::option::of(prop_oneof![Just(Camera::Allowed), Just(Camera::Blocked)]);
-    let encryption = proptest::option::of(Just(Encryption::Required));
-    (any_passcode(), encryption, camera, any_raw()).prop_map(move |(passcode, encryption, camera, raw)| PolicyFile {
+    (any_settings(), any_raw()).prop_map(move |(settings, raw)| PolicyFile {
         name: name.clone(),
         assign: Assign::All,
-        passcode,
-        encryption,
-        camera,
+        settings,
         apple_profiles: raw.0,
         windows_csp: raw.1,
         activesync: raw.2,
@@ -84,15 +70,9 @@ fn answered(parts: &BTreeMap<PartId, Part>, outcome: &Outcome) -> BTreeMap<PartI
 }
 
 fn no_looser(strict: Value, asked: Value) -> bool {
-    match (strict, asked) {
-        (Value::PasscodeMinLength(a), Value::PasscodeMinLength(b))
-        | (Value::PasscodeHistory(a), Value::PasscodeHistory(b)) => a >= b,
-        (Value::PasscodeMaxFailed(a), Value::PasscodeMaxFailed(b))
-        | (Value::PasscodeMaxIdleMinutes(a), Value::PasscodeMaxIdleMinutes(b)) => a <= b,
-        (Value::PasscodeExpireDays(a), Value::PasscodeExpireDays(b)) => a <= b,
-        (Value::Camera(a), Value::Camera(b)) => a >= b,
-        (a, b) => a == b,
-    }
+    let from_the_laxest = asked.setting().all_values();
+    let rank = |value| from_the_laxest.iter().position(|known| *known == value);
+    strict.setting() == asked.setting() && rank(strict) >= rank(asked)
 }
 
 proptest! {

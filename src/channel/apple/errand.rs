@@ -1,6 +1,6 @@
 //! What goes out: a command of the queue as a command of Apple's.
 
-use super::checkin::UNLOCK_TOKEN;
+use super::{checkin::UNLOCK_TOKEN, settings};
 use crate::{
     channel::{apple_platform, invitations::ENROLMENT_PROFILE},
     error::{Error, Result},
@@ -19,10 +19,10 @@ use lanyard_apple::{
         ClearPasscode, Command as Wire, DeviceInformationQuery, DeviceLock, EraseDevice, InstallProfile, Pin,
         RemoveProfile, RestartDevice,
     },
-    profile::{Passcode, PolicySettings, ProfileMeta},
+    profile::ProfileMeta,
     support,
 };
-use std::{collections::BTreeMap, str::FromStr};
+use std::str::FromStr;
 use uuid::Uuid;
 
 /// The settings profile's PayloadIdentifier and UUID: devices keep them for ever.
@@ -157,31 +157,8 @@ fn settings_profile(values: &[Value], platform: Platform) -> Result<Option<Vec<u
         description: None,
         organisation: None,
     };
-    let made = settings(values).profile(&meta, apple_platform(platform).unwrap_or(support::Platform::Other));
+    let made = settings::of(values).profile(&meta, apple_platform(platform).unwrap_or(support::Platform::Other));
     made.map_err(|e| Error::Internal(e.to_string()))
-}
-
-fn settings(values: &[Value]) -> PolicySettings {
-    let mut passcode = Passcode { required: false, ..Passcode::default() };
-    let (mut restrictions, mut any) = (BTreeMap::new(), false);
-    for value in values {
-        any |= value.setting().name().starts_with("passcode.");
-        match *value {
-            Value::PasscodeRequired => passcode.required = true,
-            Value::PasscodeMinLength(length) => passcode.min_length = Some(length.into()),
-            Value::PasscodeAlphanumeric => passcode.alphanumeric = true,
-            Value::PasscodeMaxFailed(tries) => passcode.max_failed = Some(tries.into()),
-            Value::PasscodeMaxIdleMinutes(minutes) => passcode.max_idle_minutes = Some(minutes.into()),
-            Value::PasscodeExpireDays(days) => passcode.expire_days = Some(days.into()),
-            Value::PasscodeHistory(length) => passcode.history = Some(length.into()),
-            // No payload: `policy::support` has it as always so, or not to be had, and neither is sent.
-            Value::Encryption => {}
-            Value::Camera(camera) => {
-                restrictions.insert("allowCamera", camera == crate::policy::Camera::Allowed);
-            }
-        }
-    }
-    PolicySettings { passcode: any.then_some(passcode), restrictions }
 }
 
 /// Writes an errand out. Signs a profile with the CA's key: not for the writer's thread.

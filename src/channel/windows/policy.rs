@@ -12,7 +12,7 @@ use crate::{
         registry::Device,
     },
     ids::EnrolmentId,
-    policy::{Applied, CspFormat, Outcome, Part, PartContent, PartId, Setting, Value, bounds},
+    policy::{Applied, CspFormat, Outcome, Part, PartContent, PartId, Value, bounds},
     store::Tx,
 };
 use lanyard_omadm::{
@@ -132,37 +132,28 @@ fn wire_format(format: CspFormat) -> Format {
     }
 }
 
-/// `None` where Windows has no node for it; `policy::support` says so as well, and no part is made.
+/// How each typed setting is said to a PC. `None` where Windows has no node for it; the setting says so as well, and no part is made.
 fn setting(value: &Value) -> Option<csp::Setting> {
     Some(match *value {
-        Value::PasscodeRequired => csp::Setting::PasswordRequired,
+        Value::PasscodeRequired(_) => csp::Setting::PasswordRequired,
         Value::PasscodeMinLength(length) => csp::Setting::MinLength(length.into()),
-        Value::PasscodeAlphanumeric => csp::Setting::Alphanumeric,
+        Value::PasscodeAlphanumeric(_) => csp::Setting::Alphanumeric,
         Value::PasscodeMaxFailed(tries) => csp::Setting::MaxFailed(tries.into()),
         Value::PasscodeMaxIdleMinutes(minutes) => csp::Setting::MaxIdleMinutes(minutes.into()),
         Value::PasscodeExpireDays(days) => csp::Setting::ExpireDays(days.into()),
         Value::PasscodeHistory(count) => csp::Setting::History(count.into()),
-        Value::Encryption => csp::Setting::Encryption,
-        Value::Camera(camera) => csp::Setting::Camera(camera == crate::policy::Camera::Allowed),
+        Value::Encryption(_) => csp::Setting::Encryption,
+        Value::Camera(camera) => csp::Setting::Lowest("Camera/AllowCamera", camera.is_allowed().into()),
     })
 }
 
 /// The node of a part that is to go, whatever it held.
 fn node_of(id: &PartId) -> Option<String> {
-    let any = match id {
-        PartId::Csp(path) => return Some(path.clone()),
-        PartId::Setting(Setting::PasscodeRequired) => csp::Setting::PasswordRequired,
-        PartId::Setting(Setting::PasscodeMinLength) => csp::Setting::MinLength(4),
-        PartId::Setting(Setting::PasscodeAlphanumeric) => csp::Setting::Alphanumeric,
-        PartId::Setting(Setting::PasscodeMaxFailed) => csp::Setting::MaxFailed(0),
-        PartId::Setting(Setting::PasscodeMaxIdleMinutes) => csp::Setting::MaxIdleMinutes(0),
-        PartId::Setting(Setting::PasscodeExpireDays) => csp::Setting::ExpireDays(0),
-        PartId::Setting(Setting::PasscodeHistory) => csp::Setting::History(0),
-        PartId::Setting(Setting::Encryption) => csp::Setting::Encryption,
-        PartId::Setting(Setting::Camera) => csp::Setting::Camera(true),
-        _ => return None,
-    };
-    Some(any.node())
+    match id {
+        PartId::Csp(path) => Some(path.clone()),
+        PartId::Setting(setting) => setting.nodes().first().map(|path| (*path).to_owned()),
+        PartId::Settings | PartId::Profile(_) | PartId::Document => None,
+    }
 }
 
 /// The operations that are next. What cannot be sent, or is no longer wanted, is done with here.
@@ -328,7 +319,7 @@ pub(super) fn unsendable(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::{self, Channel as PolicyChannel, Platform, PolicyFile, desired, effective};
+    use crate::policy::{Channel as PolicyChannel, Platform, PolicyFile, Setting, desired, effective};
 
     const LOCK: &str = "./Device/Vendor/MSFT/Policy/Config/Wifi/AllowInternetSharing";
     const WIFI: &str = "./Device/Vendor/MSFT/WiFi/Profile/Office net/WlanXml";
@@ -365,15 +356,11 @@ mod tests {
 
     #[test]
     fn every_typed_setting_has_the_node_of_its_value() {
-        let text = "name: a\nassign: all\npasscode: {min_length: 8, alphanumeric: true, max_failed: 8, max_idle_minutes: 5, \
-                    expire_days: 90, history: 3}\nencryption: required\ncamera: blocked\n";
-        let parts = desired(&effective([&PolicyFile::parse(text).unwrap()]), PolicyChannel::Omadm, Platform::Windows);
-        let without = |value: &Value| {
-            matches!(policy::support(PolicyChannel::Omadm, Platform::Windows, *value), policy::Support::No(_))
-        };
-        assert_eq!(parts.len(), Setting::ALL.len() - Value::EXAMPLES.iter().filter(|v| without(v)).count());
-        for (id, part) in &parts {
-            assert_eq!(node_of(id), node(part).map(|node| node.path), "{id}");
+        for value in Setting::ALL.into_iter().flat_map(Setting::all_values) {
+            let sent = value.support(PolicyChannel::Omadm, Platform::Windows).is_sent();
+            let said = setting(&value).map(csp::Setting::node);
+            assert_eq!(said, node_of(&PartId::Setting(value.setting())), "{value:?}");
+            assert_eq!(said.is_some(), sent, "{value:?}");
         }
     }
 
