@@ -52,7 +52,7 @@ pub fn support(device: &Device, enrolment: &Enrolment, action: Action, scope: Op
 
 /// By Apple's own table of what runs where. What the table does not know at all is tried: the device answers for itself.
 fn apple_support(device: &Device, action: Action, scope: Option<Scope>) -> Support {
-    let Some(platform) = apple_platform(device.platform) else { return Support::Yes };
+    let Some(platform) = device.platform.of_apple() else { return Support::Yes };
     let command = match action {
         Action::Wipe if scope == Some(Scope::Full) => CommandKind::EraseDevice,
         Action::Wipe => CommandKind::RemoveProfile,
@@ -73,19 +73,6 @@ fn apple_support(device: &Device, action: Action, scope: Option<Scope>) -> Suppo
         support::Support::Yes => Support::Yes,
         support::Support::No(why) => Support::No(why.to_string()),
     }
-}
-
-/// As Apple's tables name it; none for what is not Apple's, or not known.
-fn apple_platform(platform: Platform) -> Option<support::Platform> {
-    Some(match platform {
-        Platform::Ios => support::Platform::Ios,
-        Platform::Ipados => support::Platform::IpadOs,
-        Platform::Macos => support::Platform::MacOs,
-        Platform::Tvos => support::Platform::TvOs,
-        Platform::Watchos => support::Platform::WatchOs,
-        Platform::Visionos => support::Platform::VisionOs,
-        Platform::Windows | Platform::WindowsPhone | Platform::Android | Platform::Other => return None,
-    })
 }
 
 fn omadm_support(device: &Device, action: Action) -> Support {

@@ -29,6 +29,7 @@ mod reading;
 mod settings;
 mod support;
 mod target;
+mod version;
 mod windows;
 pub(crate) mod yaml;
 
@@ -46,8 +47,9 @@ pub use parts::desired;
 pub use preview::{Diff, Touched, diff};
 pub use raw::{AppleProfile, CspFormat, WindowsCsp};
 pub use settings::{Permission, Required, Setting, Settings, Value};
-pub use support::{Known, Support, erases};
-pub use target::{Channel, Platform};
+pub use support::{Gap, Known, Support, erases};
+pub use target::{Channel, Platform, Target};
+pub use version::Version;
 
 #[cfg(test)]
 mod tests;

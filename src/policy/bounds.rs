@@ -88,7 +88,7 @@ mod tests {
     use super::{
         super::{
             support::Support,
-            target::{Channel, Platform},
+            target::{Channel, Platform, Target},
             windows::NODES,
         },
         *,
@@ -113,7 +113,10 @@ mod tests {
     #[test]
     fn every_typed_setting_has_its_element_and_every_typed_node_is_in_the_table() {
         let taken = |setting: Setting, channel, platform| {
-            setting.all_values().iter().any(|value| !matches!(value.support(channel, platform), Support::No(_)))
+            setting
+                .all_values()
+                .iter()
+                .any(|value| !matches!(value.support(channel, &Target::of(platform)), Support::No(_)))
         };
         for setting in Setting::ALL.into_iter().filter(|s| taken(*s, Channel::Activesync, Platform::Other)) {
             let names: Vec<_> = element_names().filter(|name| typed_element(name) == Some(setting)).collect();

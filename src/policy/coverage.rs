@@ -16,7 +16,7 @@ use super::part::{Part, PartId};
 use super::parts::desired;
 use super::settings::{Setting, Value};
 use super::support::{Known, Support};
-use super::target::{Channel, Platform};
+use super::target::{Channel, Target};
 
 /// What acknowledgement by a mail client is worth.
 const ACKNOWLEDGED: &str = "acknowledged by the client as a whole; its answer proves no single setting";
@@ -24,8 +24,8 @@ const ACKNOWLEDGED: &str = "acknowledged by the client as a whole; its answer pr
 /// A device, as far as policy needs it.
 #[derive(Debug, Clone)]
 pub struct Subject<'a> {
-    /// What it runs.
-    pub platform: Platform,
+    /// What it runs, and what else decides which settings it keeps.
+    pub target: Target,
     /// Whether its storage is encrypted, by its own report (a Mac's FileVault, BitLocker); `None`: not heard.
     pub encrypted: Option<bool>,
     /// One for each enrolment that carries policy.
@@ -39,7 +39,7 @@ pub struct ChannelView<'a> {
     pub channel: Channel,
     /// The record of its parts.
     pub applied: &'a BTreeMap<PartId, Applied>,
-    /// Where the channel knows better than the table of this device (its edition, its version).
+    /// Where the channel knows better of this device than the tables.
     pub support: BTreeMap<Setting, Support>,
 }
 
@@ -49,8 +49,8 @@ impl<'a> ChannelView<'a> {
         ChannelView { channel, applied, support: BTreeMap::new() }
     }
 
-    fn support(&self, platform: Platform, value: Value) -> Support {
-        self.support.get(&value.setting()).copied().unwrap_or_else(|| value.support(self.channel, platform))
+    fn support(&self, target: &Target, value: Value) -> Support {
+        self.support.get(&value.setting()).copied().unwrap_or_else(|| value.support(self.channel, target))
     }
 }
 
@@ -73,7 +73,7 @@ pub struct SettingCoverage {
 pub enum State {
     /// The device says so of this setting.
     Enforced,
-    /// Sent or to be sent, not yet answered.
+    /// Sent or to be sent, not yet answered; or answered by a device that has not told yet what would make its answer good.
     Pending,
     /// Done as far as the platform can; `partly` in JSON.
     Limited,
@@ -129,10 +129,10 @@ pub enum Compliance {
 /// Every setting asked of a device: typed ones in the order of [`Setting`], then the raw parts of its channels. Raw
 /// parts for channels that it does not have are not asked of it.
 pub fn coverage(effective: &Effective, subject: &Subject<'_>) -> Vec<SettingCoverage> {
-    coverage_of(effective, subject, |channel| Rc::new(desired(effective, channel, subject.platform)))
+    coverage_of(effective, subject, |channel| Rc::new(desired(effective, channel, &subject.target)))
 }
 
-/// The same, where what is [`desired`] of the subject's platform over a channel was worked out before, for all that are alike.
+/// The same, where what is [`desired`] of such a device over a channel was worked out before, for all that are alike.
 pub fn coverage_of(
     effective: &Effective,
     subject: &Subject<'_>,
@@ -192,11 +192,12 @@ fn typed_row(
     let name = value.setting().name();
     let passcode_required = effective.settings.passcode_required.is_some();
     let known = Known { encrypted: subject.encrypted, passcode_required };
-    let supported = value.known(view.support(subject.platform, value), &known);
+    let supported = value.known(view.support(&subject.target, value), &known);
     let (state, why) = match supported {
         Support::Always(why) => (State::Enforced, Some(why.to_owned())),
         Support::InPart(why) => (State::Limited, Some(why.to_owned())),
         Support::No(why) => (State::Unsupported, Some(why.to_owned())),
+        Support::Lacks(gap) => (State::Unsupported, Some(gap.to_string())),
         _ => match parts.values().find(|part| part.settings.iter().any(|setting| setting == name)) {
             // The channel knows a way that the table does not, and has not taken it.
             None => (State::Pending, None),
@@ -242,6 +243,10 @@ fn limit((state, why): (State, Option<String>), supported: Support) -> (State, O
             (State::Limited, Some(why))
         }
         (State::Enforced, Support::Noted(note)) => (state, Some(note.to_owned())),
+        // Apple devices acknowledge what they do not heed.
+        (State::Enforced | State::Pending, Support::Unknown(gap)) => {
+            (State::Pending, Some(format!("{gap}, and the device has not told yet whether it does")))
+        }
         _ => (state, why),
     }
 }
@@ -251,6 +256,9 @@ mod tests {
     use time::OffsetDateTime;
 
     use super::super::effective::effective;
+    use super::super::support::Gap;
+    use super::super::target::Platform;
+    use super::super::version::Version;
     use super::*;
 
     fn merged(text: &str) -> Effective {
@@ -264,11 +272,11 @@ mod tests {
         outcome: &Outcome,
     ) -> BTreeMap<PartId, Applied> {
         let record = |part: Part| Applied { hash: part.hash, outcome: outcome.clone(), at: OffsetDateTime::UNIX_EPOCH };
-        desired(merged, channel, platform).into_iter().map(|(id, part)| (id, record(part))).collect()
+        desired(merged, channel, &Target::of(platform)).into_iter().map(|(id, part)| (id, record(part))).collect()
     }
 
     fn subject<'a>(platform: Platform, channels: Vec<ChannelView<'a>>) -> Subject<'a> {
-        Subject { platform, encrypted: None, channels }
+        Subject { target: Target::of(platform), encrypted: None, channels }
     }
 
     #[test]
@@ -378,7 +386,7 @@ mod tests {
         let applied = all_answered(&merged, Channel::Apple, Platform::Macos, &Outcome::Enforced);
         let mut view = ChannelView::new(Channel::Apple, &applied);
         view.support.insert(Setting::Camera, Support::No("this Mac has none"));
-        let mac = Subject { platform: Platform::Macos, encrypted: Some(true), channels: vec![view] };
+        let mac = Subject { target: Target::of(Platform::Macos), encrypted: Some(true), channels: vec![view] };
         let rows = coverage(&merged, &mac);
         assert_eq!(rows[0].state, State::Enforced);
         assert_eq!((rows[1].state, rows[1].why.as_deref()), (State::Unsupported, Some("this Mac has none")));
@@ -413,5 +421,41 @@ mod tests {
         assert_eq!(of_a.len(), 1);
         assert_eq!(device_state(&of_a), DeviceState::Enforced);
         assert_eq!(device_state(&[]), DeviceState::Enforced, "nothing asked");
+    }
+
+    #[test]
+    fn what_a_device_lacks_comes_before_its_acknowledgement() {
+        let version = Version::parse("16.6");
+        let (camera, tvos) = (merged("camera: blocked"), Target::of(Platform::Tvos));
+        for (row, target, state, words) in [
+            ("not told", tvos, State::Pending, "it needs tvOS 17.0, and the device has not told yet"),
+            ("too old", Target { version, ..tvos }, State::Unsupported, "it needs tvOS 17.0"),
+            ("new enough", Target { version: Version::parse("17.0"), ..tvos }, State::Enforced, ""),
+        ] {
+            // What was sent to it before it told more.
+            let applied = all_answered(&camera, Channel::Apple, Platform::Tvos, &Outcome::Enforced);
+            let channels = vec![ChannelView::new(Channel::Apple, &applied)];
+            let rows = coverage(&camera, &Subject { target, encrypted: None, channels });
+            assert_eq!(rows[0].state, state, "{row}");
+            assert!(rows[0].why.clone().unwrap_or_default().starts_with(words), "{row}: {:?}", rows[0].why);
+            assert_eq!(compliance(&rows) == Compliance::Compliant, state == State::Enforced, "{row}");
+        }
+    }
+
+    /// No setting of today takes supervision: the channel's word stands in for one.
+    #[test]
+    fn without_supervision_a_setting_that_needs_it_is_never_compliant() {
+        let camera = merged("camera: blocked");
+        let applied = all_answered(&camera, Channel::Apple, Platform::Ios, &Outcome::Enforced);
+        for (support, want) in [
+            (Support::Lacks(Gap::Supervision), Compliance::Noncompliant),
+            (Support::Unknown(Gap::Supervision), Compliance::Pending),
+            (Support::Full, Compliance::Compliant),
+        ] {
+            let mut view = ChannelView::new(Channel::Apple, &applied);
+            view.support.insert(Setting::Camera, support);
+            let rows = coverage(&camera, &subject(Platform::Ios, vec![view]));
+            assert_eq!(compliance(&rows), want, "{support:?}: {rows:?}");
+        }
     }
 }

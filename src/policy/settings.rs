@@ -13,8 +13,8 @@ use std::fmt;
 
 use super::error::PolicyError;
 use super::node::Node;
-use super::support::{Known, Support};
-use super::target::{Channel, Platform};
+use super::support::{Known, Support, gap};
+use super::target::{Channel, Platform, Target};
 
 pub use words::{Permission, Required};
 
@@ -39,9 +39,9 @@ pub(super) trait Rule {
     /// The stricter of two.
     fn stricter(one: Self::Value, other: Self::Value) -> Self::Value;
 
-    /// What becomes of it on an Apple platform.
+    /// What becomes of it on an Apple platform that has the key, or why there is none. Version and supervision are the table's to say.
     fn apple(value: Self::Value, platform: Platform) -> Support;
-    /// What becomes of it on Windows.
+    /// What becomes of it on Windows. Build and edition are the table's to say.
     fn windows(value: Self::Value, platform: Platform) -> Support;
     /// What becomes of it on a mail client.
     fn activesync(value: Self::Value, platform: Platform) -> Support;
@@ -123,7 +123,7 @@ macro_rules! settings {
             }
 
             /// What becomes of it over a channel, by what its own room says.
-            pub fn support(self, channel: Channel, platform: Platform) -> Support {
+            fn by_its_room(self, channel: Channel, platform: Platform) -> Support {
                 match (self, channel) { $(
                     (Value::$setting(value), Channel::Apple) => <$rule>::apple(value, platform),
                     (Value::$setting(value), Channel::Omadm) => <$rule>::windows(value, platform),
@@ -181,6 +181,17 @@ fn stricter<R: Rule>(one: Option<R::Value>, other: Option<R::Value>) -> Option<R
     match (one, other) {
         (Some(one), Some(other)) => Some(R::stricter(one, other)),
         (one, other) => one.or(other),
+    }
+}
+
+impl Value {
+    /// What becomes of it on a device over a channel: what its room says of the platform, unless the device lacks what it takes.
+    pub fn support(self, channel: Channel, target: &Target) -> Support {
+        let (by_its_room, setting) = (self.by_its_room(channel, target.platform), self.setting());
+        if !by_its_room.is_sent() {
+            return by_its_room;
+        }
+        gap(channel, target, setting.key(), setting.nodes()).unwrap_or(by_its_room)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{checkin::UNLOCK_TOKEN, settings};
 use crate::{
-    channel::{apple_platform, invitations::ENROLMENT_PROFILE},
+    channel::invitations::ENROLMENT_PROFILE,
     error::{Error, Result},
     fleet::{
         policies,
@@ -157,7 +157,7 @@ fn settings_profile(values: &[Value], platform: Platform) -> Result<Option<Vec<u
         description: None,
         organisation: None,
     };
-    let made = settings::of(values).profile(&meta, apple_platform(platform).unwrap_or(support::Platform::Other));
+    let made = settings::of(values).profile(&meta, platform.of_apple().unwrap_or(support::Platform::Other));
     made.map_err(|e| Error::Internal(e.to_string()))
 }
 

@@ -319,7 +319,7 @@ pub(super) fn unsendable(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::{Channel as PolicyChannel, Platform, PolicyFile, Setting, desired, effective};
+    use crate::policy::{Channel as PolicyChannel, Platform, PolicyFile, Setting, Target, desired, effective};
 
     const LOCK: &str = "./Device/Vendor/MSFT/Policy/Config/Wifi/AllowInternetSharing";
     const WIFI: &str = "./Device/Vendor/MSFT/WiFi/Profile/Office net/WlanXml";
@@ -328,7 +328,7 @@ mod tests {
         let text = format!(
             "name: a\nassign: all\npasscode: {{min_length: 8}}\nwindows: {{csp: [{{path: {LOCK}, data: 0}}, {{path: '{WIFI}', data: <a/>}}]}}\n"
         );
-        desired(&effective([&PolicyFile::parse(&text).unwrap()]), PolicyChannel::Omadm, Platform::Windows)
+        desired(&effective([&PolicyFile::parse(&text).unwrap()]), PolicyChannel::Omadm, &Target::of(Platform::Windows))
     }
 
     fn on_its_way(next: Next, id: &str) -> OnTheWay {
@@ -357,7 +357,7 @@ mod tests {
     #[test]
     fn every_typed_setting_has_the_node_of_its_value() {
         for value in Setting::ALL.into_iter().flat_map(Setting::all_values) {
-            let sent = value.support(PolicyChannel::Omadm, Platform::Windows).is_sent();
+            let sent = value.support(PolicyChannel::Omadm, &Target::of(Platform::Windows)).is_sent();
             let said = setting(&value).map(csp::Setting::node);
             assert_eq!(said, node_of(&PartId::Setting(value.setting())), "{value:?}");
             assert_eq!(said.is_some(), sent, "{value:?}");

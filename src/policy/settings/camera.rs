@@ -29,11 +29,8 @@ impl Rule for Camera {
         one.max(other)
     }
 
-    fn apple(value: Permission, platform: Platform) -> Support {
-        match (platform, value) {
-            (Platform::Watchos, Permission::Blocked) => Support::No("the restriction does not exist on watchOS"),
-            _ => Support::Full,
-        }
+    fn apple(_: Permission, _: Platform) -> Support {
+        Support::Full
     }
 
     fn windows(_: Permission, platform: Platform) -> Support {

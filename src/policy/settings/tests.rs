@@ -1,6 +1,9 @@
 use super::super::file::PolicyFile;
 use super::*;
-use lanyard_apple::profile::{MOST_FAILED_ATTEMPTS, MOST_IDLE_MINUTES};
+use lanyard_apple::{
+    profile::{MOST_FAILED_ATTEMPTS, MOST_IDLE_MINUTES},
+    support::{Heed, availability, heeds},
+};
 use lanyard_omadm::csp::LEAST_PASSWORD_LENGTH;
 
 /// A file that asks for one value.
@@ -82,7 +85,8 @@ fn no_limit_is_the_weakest_limit() {
 /// The settings of whose strictest value a channel makes no part on a platform.
 fn gaps(channel: Channel, platform: Platform) -> Vec<Setting> {
     let strictest = Setting::ALL.into_iter().filter_map(|setting| setting.all_values().pop());
-    let gap = |value: &Value| matches!(value.support(channel, platform), Support::No(_));
+    let target = Target::of(platform);
+    let gap = |value: &Value| matches!(value.support(channel, &target), Support::No(_) | Support::Lacks(_));
     strictest.filter(gap).map(Value::setting).collect()
 }
 
@@ -111,11 +115,11 @@ fn numbers_that_a_platform_does_not_take_are_said_to_be_sent_as_what_it_takes() 
             least,
         ),
     ] {
-        assert_eq!(inside.support(channel, platform), Support::Full, "{inside:?}");
-        let Support::Noted(words) = beyond.support(channel, platform) else { panic!("{beyond:?}") };
+        assert_eq!(inside.support(channel, &Target::of(platform)), Support::Full, "{inside:?}");
+        let Support::Noted(words) = beyond.support(channel, &Target::of(platform)) else { panic!("{beyond:?}") };
         assert!(words.starts_with(&format!("sent as {sent}")), "{beyond:?}: {words}");
     }
-    let Support::Noted(words) = Value::PasscodeMaxFailed(tries + 1).support(apple, Platform::Macos) else {
+    let Support::Noted(words) = Value::PasscodeMaxFailed(tries + 1).support(apple, &Target::of(Platform::Macos)) else {
         panic!("a Mac takes no more either")
     };
     assert!(words.starts_with(&format!("sent as {tries}, ")), "{words}");
@@ -145,4 +149,88 @@ fn the_page_has_every_setting() {
         )
     });
     the_page_says("check its spelling with `lanyard group list` |\n", "| `apple.profiles` |", &rows.concat());
+}
+
+/// What becomes of a setting on a device that has told what is best for it, in a few words: `yes`, or what to know, by values where
+/// they differ.
+fn fate(setting: Setting, channel: Channel, platform: Platform) -> String {
+    let told = Target {
+        version: super::super::version::Version::parse(if channel == Channel::Omadm { "10.0.26200" } else { "99.0" }),
+        supervised: Some(true),
+        edition: Some(48),
+        platform,
+    };
+    let mut runs: Vec<(Vec<Value>, String)> = Vec::new();
+    for value in setting.all_values() {
+        let words = match value.support(channel, &told) {
+            Support::Full => "yes".to_owned(),
+            Support::Noted(words) | Support::Limited(words) | Support::Always(words) | Support::InPart(words) => {
+                words.to_owned()
+            }
+            Support::No(words) => format!("no: {words}"),
+            Support::Lacks(gap) => format!("no: {gap}"),
+            Support::Unknown(gap) => panic!("{value:?}: {gap}"),
+        };
+        match runs.last_mut().filter(|(_, last)| *last == words) {
+            Some((values, _)) => values.push(value),
+            None => runs.push((vec![value], words)),
+        }
+    }
+    if let [(_, words)] = runs.as_slice() {
+        return words.clone();
+    }
+    // In the order of the values, `yes` without saying of which.
+    runs.sort_by_key(|(values, _)| values.first().copied());
+    let said = runs.iter().map(|(values, words)| match (values.iter().min(), values.iter().max()) {
+        (Some(low), Some(high)) if words != "yes" && low != high => format!("{low} to {high}: {words}"),
+        (Some(only), _) if words != "yes" => format!("{only}: {words}"),
+        _ => words.clone(),
+    });
+    said.collect::<Vec<_>>().join("; ")
+}
+
+/// From which version on, where it was not there from the start of management, and whether it takes supervision.
+fn since(setting: Setting, platform: Platform) -> String {
+    let Some(((payload, key), apple)) = setting.key().zip(platform.of_apple()) else { return String::new() };
+    let Some(there) = availability(payload, key, apple) else { return String::new() };
+    let from_the_start = heeds(payload, key, apple, None, Some(true)) == Heed::Yes;
+    let since = if from_the_start { String::new() } else { format!("; from {} {}", platform.system(), there.since) };
+    since + if there.supervised { "; supervised devices alone" } else { "" }
+}
+
+fn apple(setting: Setting, platform: Platform) -> String {
+    let fate = fate(setting, Channel::Apple, platform);
+    if fate.starts_with("no") { fate } else { fate + &since(setting, platform) }
+}
+
+fn mail(setting: Setting) -> String {
+    let of = |platform| fate(setting, Channel::Activesync, platform);
+    let other = of(Platform::Other);
+    let apart = [Platform::Ios, Platform::Android].map(|platform| (platform, of(platform)));
+    let apart = apart.iter().filter(|(_, fate)| *fate != other);
+    apart.fold(other.clone(), |said, (platform, fate)| format!("{said}; {}: {fate}", platform.system()))
+}
+
+#[test]
+fn the_page_says_what_becomes_of_each_setting() {
+    let (mut most, mut rare) = (String::new(), String::new());
+    for setting in Setting::ALL {
+        let name = setting.name();
+        let [phone, mac, tv, watch, vision] =
+            [Platform::Ios, Platform::Macos, Platform::Tvos, Platform::Watchos, Platform::Visionos]
+                .map(|p| apple(setting, p));
+        let pc = fate(setting, Channel::Omadm, Platform::Windows);
+        most += &format!("| `{name}` | {phone} | {mac} | {pc} | {} |\n", mail(setting));
+        rare += &format!("| `{name}` | {tv} | {watch} | {vision} |\n");
+    }
+    the_page_says(
+        "| | iPhone, iPad | Mac | Windows PC | mail client |\n| --- | --- | --- | --- | --- |\n",
+        "\n| | Apple TV |",
+        &most,
+    );
+    the_page_says(
+        "| | Apple TV | Apple Watch | Apple Vision |\n| --- | --- | --- | --- |\n",
+        "\nA device that lacks",
+        &rare,
+    );
 }
