@@ -111,7 +111,7 @@ impl fmt::Display for PartId {
 /// A text that names no part.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` names no part of a policy")]
-pub struct NoSuchPart(String);
+pub struct NoSuchPart(pub(super) String);
 
 impl FromStr for PartId {
     type Err = NoSuchPart;

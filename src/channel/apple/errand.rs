@@ -9,7 +9,7 @@ use crate::{
         queue::{self, Act, Command, Scope},
         registry::{Device, Platform},
     },
-    policy::{PartContent, PartId, Value, bounds},
+    policy::{Next, OnTheWay, PartContent, PartId, Value, bounds},
     server::Server,
     store::Tx,
 };
@@ -22,7 +22,6 @@ use lanyard_apple::{
     profile::ProfileMeta,
     support,
 };
-use std::str::FromStr;
 use uuid::Uuid;
 
 /// The settings profile's PayloadIdentifier and UUID: devices keep them for ever.
@@ -70,12 +69,9 @@ pub(super) fn steps(command: &Command) -> u32 {
     }
 }
 
-/// The part that the command's present step is about: sign, id and the hash it was sent with.
-pub(super) fn part(command: &Command) -> Option<(char, PartId, String)> {
-    let text = command.act.parts().get(command.step as usize)?;
-    let sign = text.chars().next()?;
-    let (id, hash) = text.get(1..)?.split_once(' ').unwrap_or((text.get(1..)?, ""));
-    Some((sign, PartId::from_str(id).ok()?, hash.to_string()))
+/// The part that the command's present step is about.
+pub(super) fn part(command: &Command) -> Option<OnTheWay> {
+    command.act.parts().get(command.step as usize)?.parse().ok()
 }
 
 /// Turns the present step of a command into an errand.
@@ -111,9 +107,9 @@ fn uuid(command: &Command) -> String {
 }
 
 fn prepare_part(tx: &mut Tx<'_>, device: &Device, command: &Command) -> Result<Prepared> {
-    let Some((sign, id, _)) = part(command) else { return Ok(Prepared::Skip) };
+    let Some(OnTheWay { next, id, .. }) = part(command) else { return Ok(Prepared::Skip) };
     let go = |what| Ok(Prepared::Go(Errand { uuid: uuid(command), what }));
-    if sign == '-' {
+    if next == Next::Remove {
         // As for what is sent: a record may be older than a rule, and no removal ends the enrolment.
         if let Err(refused) = bounds::check_remove(&id) {
             return Ok(Prepared::Unsupported(refused.to_string()));
@@ -132,7 +128,7 @@ fn prepare_part(tx: &mut Tx<'_>, device: &Device, command: &Command) -> Result<P
     if let Act::Policy { parts } = &mut sent.act
         && let Some(text) = parts.get_mut(command.step as usize)
     {
-        *text = format!("+{id} {}", now_wanted.hash);
+        *text = OnTheWay { next, id, hash: now_wanted.hash.clone() }.to_string();
     }
     crate::fleet::queue::save(tx, &sent)?;
     // Checked when it was applied, and again now: nothing that acts leaves as a setting.

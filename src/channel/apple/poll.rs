@@ -15,7 +15,7 @@ use crate::{
         registry::{Channel, Credential, Device, Life, Platform, Standing, presence::Idle, sights},
     },
     ids::{CommandId, Fingerprint},
-    policy::{Applied, Outcome as Part},
+    policy::{Applied, Next, OnTheWay, Outcome as Part},
     server::Server,
     store::Tx,
 };
@@ -150,8 +150,9 @@ fn ask_what_is_due(tx: &mut Tx<'_>, device: &mut Device, credential: &Credential
     if let Some(mine) = device.enrolment_mut(enrolment.id) {
         mine.applied.retain(|id, _| !todo.forget.contains(id));
     }
-    let install = todo.install.iter().map(|id| format!("+{id}"));
-    let parts: Vec<String> = install.chain(todo.remove.iter().map(|id| format!("-{id}"))).collect();
+    let install = todo.install.into_iter().map(|id| OnTheWay::new(Next::Install, id));
+    let parts = install.chain(todo.remove.into_iter().map(|id| OnTheWay::new(Next::Remove, id)));
+    let parts: Vec<String> = parts.map(|part| part.to_string()).collect();
     if parts.is_empty() {
         tx.put(device)?;
         return Ok(false);
@@ -259,14 +260,14 @@ fn step(tx: &mut Tx<'_>, device: &mut Device, credential: &Credential, command: 
 
 /// Notes what became of the part that the command's present step brought or took away.
 fn applied(tx: &mut Tx<'_>, device: &mut Device, command: &Command, outcome: Part) -> Result<()> {
-    let Some((sign, id, hash)) = errand::part(command) else { return Ok(()) };
+    let Some(OnTheWay { next, id, hash }) = errand::part(command) else { return Ok(()) };
     let at = tx.now().to_datetime();
     let Some(of_mine) = device.enrolment_mut(command.enrolment).map(|mine| &mut mine.applied) else { return Ok(()) };
-    match (sign, outcome) {
-        ('-', Part::Enforced) => {
+    match (next, outcome) {
+        (Next::Remove, Part::Enforced) => {
             of_mine.remove(&id);
         }
-        ('-', Part::Failed(text) | Part::Unsupported(text)) => {
+        (Next::Remove, Part::Failed(text) | Part::Unsupported(text)) => {
             if let Some(kept) = of_mine.get_mut(&id) {
                 kept.outcome = Part::Stuck(text);
             }
