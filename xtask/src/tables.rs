@@ -27,7 +27,7 @@ struct Table {
     text: fn(&Path) -> Outcome<String>,
 }
 
-const TABLES: [Table; 2] = [apple::TABLE, windows::TABLE];
+const TABLES: [Table; 3] = [apple::KEYS, apple::COMMANDS, windows::TABLE];
 
 /// The folder of data, where there is one. `root` is the workspace's.
 fn data(root: &Path) -> Option<PathBuf> {

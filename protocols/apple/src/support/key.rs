@@ -1,12 +1,33 @@
-//! Whether a device heeds a key of a configuration profile: by system, version and supervision. Devices acknowledge a profile
+//! How the tables say where something exists; and whether a device heeds a key of a configuration profile. Devices acknowledge a profile
 //! with keys that they do not heed, so that their answer proves nothing of such a key; this does.
 
-use super::{OsVersion, Platform, START, column, keys::PAYLOADS};
+use super::{OsVersion, Platform, Right, START, column, keys::PAYLOADS};
 
 /// Keys of one payload with where they exist, by system.
 pub(super) type Keys = [(&'static str, [On; 5])];
 
-/// A key on one system; the versions as Apple writes them, empty where there is none.
+/// A command, or one item of Settings.
+pub(super) struct Row {
+    pub(super) command: &'static str,
+    pub(super) right: Option<Right>,
+    pub(super) on: [On; 5],
+    /// Allowed in user enrolment on iOS and visionOS, and on macOS.
+    pub(super) user_enrolment: (bool, bool),
+    /// Goes over a Mac's user channel.
+    pub(super) mac_user: bool,
+}
+
+pub(super) const fn row(
+    command: &'static str,
+    right: Option<Right>,
+    on: [On; 5],
+    user_enrolment: (bool, bool),
+    mac_user: bool,
+) -> Row {
+    Row { command, right, on, user_enrolment, mac_user }
+}
+
+/// Something on one system; the versions as Apple writes them, empty where there is none.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct On {
     since: &'static str,
@@ -21,10 +42,21 @@ impl On {
         Self { deprecated, ..self }
     }
 
-    /// It is gone with this version. No key of the table is yet.
-    #[allow(dead_code, reason = "the table is made from data, which may say so tomorrow")]
+    /// It is gone with this version.
     pub(super) const fn until(self, removed: &'static str) -> Self {
         Self { removed, ..self }
+    }
+}
+
+impl On {
+    /// With its versions as such; none where it does not exist.
+    pub(super) fn there(self) -> Option<Availability> {
+        Some(Availability {
+            since: OsVersion::parse(self.since)?,
+            supervised: self.supervised,
+            deprecated: OsVersion::parse(self.deprecated),
+            removed: OsVersion::parse(self.removed),
+        })
     }
 }
 
@@ -43,7 +75,7 @@ pub(super) const fn s(since: &'static str) -> On {
     On { supervised: true, ..a(since) }
 }
 
-/// Where a key exists on one system.
+/// Where something exists on one system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Availability {
     /// From this version on.
@@ -80,13 +112,7 @@ pub fn availability(payload: &str, key: &str, platform: Platform) -> Option<Avai
     let (_, keys) = PAYLOADS.iter().find(|(known, _)| *known == payload)?;
     let at = keys.binary_search_by(|(known, _)| (*known).cmp(key)).ok()?;
     let (_, systems) = keys.get(at)?;
-    let on = systems.get(column(platform)?)?;
-    Some(Availability {
-        since: OsVersion::parse(on.since)?,
-        supervised: on.supervised,
-        deprecated: OsVersion::parse(on.deprecated),
-        removed: OsVersion::parse(on.removed),
-    })
+    systems.get(column(platform)?)?.there()
 }
 
 /// Whether a device heeds a key. What is certain comes before what is not known.
@@ -121,6 +147,7 @@ fn from_the_start(platform: Platform) -> OsVersion {
 
 #[cfg(test)]
 mod tests {
+    use super::super::commands::COMMANDS;
     use super::*;
 
     const RESTRICTIONS: &str = "com.apple.applicationaccess";
@@ -149,7 +176,11 @@ mod tests {
     }
 
     #[test]
-    fn the_table_is_sorted_and_its_versions_are_versions() {
+    fn the_tables_are_sorted_and_their_versions_are_versions() {
+        assert!(COMMANDS.is_sorted_by_key(|row| row.command));
+        for on in COMMANDS.iter().flat_map(|row| row.on) {
+            assert!(on.since.is_empty() || on.there().is_some(), "{on:?}");
+        }
         for (payload, keys) in PAYLOADS {
             assert!(keys.is_sorted_by_key(|(key, _)| key), "{payload}");
             for on in keys.iter().flat_map(|(_, systems)| systems) {
