@@ -10,6 +10,8 @@ pub mod push_cert;
 mod settings;
 mod user;
 
+pub(super) use errand::support;
+
 use super::{identity, invitations::APPLE_PATH, span};
 use crate::{
     error::{Denial, Error, Judged},

@@ -1,4 +1,4 @@
-//! What goes out: a command of the queue as a command of Apple's.
+//! What goes out: a command of the queue as a command of Apple's, and whether a device can be asked for it.
 
 use super::{checkin::UNLOCK_TOKEN, settings};
 use crate::{
@@ -6,8 +6,8 @@ use crate::{
     error::{Error, Result},
     fleet::{
         policies,
-        queue::{self, Act, Command, Scope},
-        registry::{Device, Platform},
+        queue::{self, Act, Action, Command, Scope, Support},
+        registry::{Device, Ownership, Platform},
     },
     policy::{Next, OnTheWay, PartContent, PartId, Value, bounds},
     server::Server,
@@ -16,11 +16,11 @@ use crate::{
 use lanyard_apple::{
     Secret,
     command::{
-        ClearPasscode, Command as Wire, DeviceInformationQuery, DeviceLock, EraseDevice, InstallProfile, Pin,
-        RemoveProfile, RestartDevice,
+        ClearPasscode, Command as Wire, CommandKind, DeviceInformationQuery, DeviceLock, EraseDevice, InstallProfile,
+        Pin, RemoveProfile, RestartDevice,
     },
     profile::ProfileMeta,
-    support,
+    support::{self, AccessRights, OsVersion, Target},
 };
 use uuid::Uuid;
 
@@ -58,6 +58,37 @@ pub(super) enum Prepared {
     Unsupported(String),
     /// The device lacks what it takes.
     Cannot(String),
+}
+
+/// The command of Apple's that decides whether an act can be asked for, as its table names it: a RequestType, or an item of Settings
+/// (`Settings.DeviceName`).
+fn name(action: Action, scope: Option<Scope>) -> &'static str {
+    let kind = match action {
+        Action::Wipe if scope == Some(Scope::Full) => CommandKind::EraseDevice,
+        Action::Wipe => CommandKind::RemoveProfile,
+        Action::Lock => CommandKind::DeviceLock,
+        Action::ClearPasscode => CommandKind::ClearPasscode,
+        Action::Restart => CommandKind::RestartDevice,
+        Action::Sync => CommandKind::DeviceInformation,
+        Action::Policy => CommandKind::InstallProfile,
+    };
+    kind.request_type()
+}
+
+/// By Apple's own table of what runs where. What the table does not know at all is tried: the device answers for itself.
+pub(in crate::channel) fn support(device: &Device, action: Action, scope: Option<Scope>) -> Support {
+    let Some(platform) = device.platform.of_apple() else { return Support::Yes };
+    let rights = match device.ownership {
+        Ownership::Corporate => AccessRights::ALL,
+        Ownership::Personal => AccessRights::PERSONAL,
+    };
+    let version = device.os_version.as_deref().and_then(OsVersion::parse);
+    let supervised = device.facts.get("supervised").map(|fact| fact == "true");
+    let target = Target { supervised, ..Target::device(platform, version, rights) };
+    match support::supports_item(&target, name(action, scope)) {
+        support::Support::Yes => Support::Yes,
+        support::Support::No(why) => Support::No(why.to_string()),
+    }
 }
 
 /// How many messages a command takes.
@@ -180,4 +211,39 @@ pub(super) fn encode(server: &Server, errand: Errand) -> Result<Vec<u8>> {
         }
     };
     Ok(wire.encode(&errand.uuid))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{clock::Timestamp, ids::DeviceId};
+
+    fn apple(platform: Platform, version: &str, supervised: Option<&str>) -> Device {
+        let id = DeviceId(uuid::Uuid::from_u128(1));
+        let mut device = Device::new(id, "nurse@example.org", Ownership::Corporate, platform, Timestamp(0));
+        device.os_version = Some(version.into());
+        device.facts.extend(supervised.map(|fact| ("supervised".to_string(), fact.to_string())));
+        device
+    }
+
+    #[test]
+    fn apple_devices_are_asked_for_what_they_have() {
+        let no = |why: &str| Support::No(why.into());
+        for (device, action, want) in [
+            (apple(Platform::Ios, "18.6", None), Action::Lock, Support::Yes),
+            (apple(Platform::Tvos, "18.6", None), Action::Lock, no("this platform has no such command")),
+            (apple(Platform::Macos, "15.1", None), Action::ClearPasscode, no("this platform has no such command")),
+            (
+                apple(Platform::Macos, "11.2", None),
+                Action::Lock,
+                no("it would deactivate a Mac with Apple silicon before macOS 11.5"),
+            ),
+            (apple(Platform::Ios, "18.6", None), Action::Restart, no("the device is not known to be supervised")),
+            (apple(Platform::Ios, "18.6", Some("true")), Action::Restart, Support::Yes),
+            (apple(Platform::Macos, "15.1", None), Action::Restart, Support::Yes),
+            (apple(Platform::Other, "1.0", None), Action::Wipe, Support::Yes),
+        ] {
+            assert_eq!(support(&device, action, Some(Scope::Full)), want, "{action:?} {:?}", device.platform);
+        }
+    }
 }

@@ -1,4 +1,5 @@
-//! What goes out: a command of the queue as operations on a device's tree, and what their answers mean.
+//! What goes out: a command of the queue as operations on a device's tree, whether a device can be asked for it, and what the answers
+//! mean.
 
 use super::{
     PROVIDER_ID,
@@ -8,7 +9,7 @@ use super::{
 use crate::{
     error::Result,
     fleet::{
-        queue::{self, Act, Action, Command, Outcome, Scope},
+        queue::{self, Act, Action, Command, Outcome, Scope, Support},
         registry::{Device, Platform},
     },
     store::Tx,
@@ -32,6 +33,19 @@ pub(super) enum Prepared {
 const FACTS: usize = 0;
 const SCHEDULE: usize = 1;
 
+const NO_CLEARING: &str = "Windows has no way to clear a passcode";
+
+/// Whether a device can do an action.
+pub(in crate::channel) fn support(device: &Device, action: Action) -> Support {
+    match action {
+        Action::Lock if device.platform == Platform::Windows => {
+            Support::No("Windows 10 and 11 PCs cannot be locked from afar: RemoteLock exists on phones only".into())
+        }
+        Action::Wipe | Action::Lock | Action::Restart | Action::Sync | Action::Policy => Support::Yes,
+        Action::ClearPasscode => Support::No(NO_CLEARING.into()),
+    }
+}
+
 /// Turns a command, as far as it has come, into operations.
 pub(super) fn prepare(tx: &mut Tx<'_>, device: &mut Device, command: &Command) -> Result<Prepared> {
     let one = |op: Op| Prepared::Go(vec![op.into()]);
@@ -41,7 +55,7 @@ pub(super) fn prepare(tx: &mut Tx<'_>, device: &mut Device, command: &Command) -
         Act::Wipe { scope: Scope::Selective, .. } => one(csp::unenroll(name, PROVIDER_ID)),
         Act::Lock { .. } if device.platform == Platform::Windows => Prepared::Cannot("a PC has no RemoteLock"),
         Act::Lock { .. } => one(csp::lock(name)),
-        Act::ClearPasscode => Prepared::Cannot("Windows has no way to clear a passcode"),
+        Act::ClearPasscode => Prepared::Cannot(NO_CLEARING),
         Act::Restart => one(csp::restart(name)),
         Act::Sync => {
             let mut due = vec![Op::get_all(op(command.id, FACTS), facts::nodes()).into()];
