@@ -140,8 +140,12 @@ pub fn coverage_of(
 ) -> Vec<SettingCoverage> {
     let parts: Vec<_> = subject.channels.iter().map(|view| (view, desired(view.channel))).collect();
     let typed = effective.values().into_iter().map(|value| {
+        // A mail client's word proves no single setting, so it makes nothing good that the device is known to lack.
+        let lacks = parts.iter().any(|(view, _)| matches!(view.support(&subject.target, value), Support::Lacks(_)));
         let over = parts.iter().map(|(view, parts)| typed_row(value, effective, subject, view, parts));
-        over.min_by_key(|row| row.state).unwrap_or_else(|| SettingCoverage {
+        let counts =
+            |row: &SettingCoverage| !lacks || row.state == State::Enforced || row.channel != Some(Channel::Activesync);
+        over.filter(counts).min_by_key(|row| row.state).unwrap_or_else(|| SettingCoverage {
             setting: value.setting().name().to_owned(),
             state: State::Unsupported,
             channel: None,
@@ -457,5 +461,16 @@ mod tests {
             let rows = coverage(&camera, &subject(Platform::Ios, vec![view]));
             assert_eq!(compliance(&rows), want, "{support:?}: {rows:?}");
         }
+        let mail = all_answered(&camera, Channel::Activesync, Platform::Ios, &Outcome::Enforced);
+        let mut view = ChannelView::new(Channel::Apple, &applied);
+        view.support.insert(Setting::Camera, Support::Lacks(Gap::Supervision));
+        let both = vec![ChannelView::new(Channel::Activesync, &mail), view];
+        let rows = coverage(&camera, &subject(Platform::Ios, both));
+        assert_eq!(
+            (rows[0].state, rows[0].channel),
+            (State::Unsupported, Some(Channel::Apple)),
+            "nor by its mail's word"
+        );
+        assert_eq!(rows[0].why.as_deref(), Some("it needs a supervised device"));
     }
 }

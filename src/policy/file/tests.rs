@@ -32,18 +32,20 @@ fn a_whole_file_reads() {
     assert_eq!(policy.name, "Staff phones");
     assert_eq!(policy.assign, Assign::Groups(vec!["board".into(), "sales".into()]));
     assert!(policy.assign.covers(&["sales"]) && !policy.assign.covers(&["x"]) && Assign::All.covers::<&str>(&[]));
-    let settings = Settings {
-        passcode_required: Some(Required),
-        passcode_min_length: Some(8),
-        passcode_alphanumeric: Some(Required),
-        passcode_max_failed: Some(6),
-        passcode_max_idle_minutes: Some(5),
-        passcode_expire_days: Some(90),
-        passcode_history: Some(3),
-        encryption: Some(Required),
-        camera: Some(Permission::Blocked),
-    };
-    assert_eq!(policy.settings, settings);
+    assert_eq!(
+        policy.values(),
+        [
+            Value::PasscodeRequired(Required),
+            Value::PasscodeMinLength(8),
+            Value::PasscodeAlphanumeric(Required),
+            Value::PasscodeMaxFailed(6),
+            Value::PasscodeMaxIdleMinutes(5),
+            Value::PasscodeExpireDays(90),
+            Value::PasscodeHistory(3),
+            Value::Encryption(Required),
+            Value::Camera(Permission::Blocked),
+        ]
+    );
     let node = WindowsCsp {
         path: "./Device/Vendor/MSFT/Policy/Config/Bluetooth/AllowAdvertising".into(),
         format: CspFormat::Int,

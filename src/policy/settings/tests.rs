@@ -82,9 +82,12 @@ fn no_limit_is_the_weakest_limit() {
     assert_eq!(found, (Some(6), Some(3), Some(Required)));
 }
 
-/// The settings of whose strictest value a channel makes no part on a platform.
+/// The settings of whose strictest value a channel makes no part on a platform, of those that there were first. What becomes of each
+/// further one is on the page of policies.
 fn gaps(channel: Channel, platform: Platform) -> Vec<Setting> {
-    let strictest = Setting::ALL.into_iter().filter_map(|setting| setting.all_values().pop());
+    let first =
+        |setting: &Setting| passcode::is_rule(*setting) || matches!(setting, Setting::Encryption | Setting::Camera);
+    let strictest = Setting::ALL.into_iter().filter(first).filter_map(|setting| setting.all_values().pop());
     let target = Target::of(platform);
     let gap = |value: &Value| matches!(value.support(channel, &target), Support::No(_) | Support::Lacks(_));
     strictest.filter(gap).map(Value::setting).collect()
