@@ -136,12 +136,6 @@ fn keep_token(
         }
     }
     let first = enrol::complete(tx, &mut device, credential.enrolment, shown)?;
-    if first {
-        // Erased and enrolled anew, a device may be supervised no longer: it is asked at once, and until then nobody knows.
-        device.facts.remove("supervised");
-        device.asked = None;
-        tx.put(&device)?;
-    }
     Ok(first.then_some(device.id))
 }
 
