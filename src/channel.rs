@@ -14,14 +14,10 @@ pub mod windows;
 
 use crate::{
     fleet::{
-        life::{Action, Channel, Device, Enrolment, Ownership, Platform, Scope},
+        life::{Action, Channel, Device, Enrolment, Scope},
         queue::Support,
     },
     server::Server,
-};
-use lanyard_apple::{
-    command::CommandKind,
-    support::{self, AccessRights, OsVersion, Target},
 };
 use std::sync::Arc;
 
@@ -43,58 +39,10 @@ pub fn start(server: &Arc<Server>) {
 /// Whether, and how well, the enrolment's channel can do an action on the device.
 pub fn support(device: &Device, enrolment: &Enrolment, action: Action, scope: Option<Scope>) -> Support {
     match enrolment.channel {
-        Channel::Apple => apple_support(device, action, scope),
-        Channel::Omadm => omadm_support(device, action),
+        Channel::Apple => apple::support(device, action, scope),
+        Channel::Omadm => windows::support(device, action),
         Channel::Activesync => activesync_support(action, scope),
         Channel::Exchange => Support::No("no connector is set up".into()),
-    }
-}
-
-/// By Apple's own table of what runs where. What the table does not know at all is tried: the device answers for itself.
-fn apple_support(device: &Device, action: Action, scope: Option<Scope>) -> Support {
-    let Some(platform) = apple_platform(device.platform) else { return Support::Yes };
-    let command = match action {
-        Action::Wipe if scope == Some(Scope::Full) => CommandKind::EraseDevice,
-        Action::Wipe => CommandKind::RemoveProfile,
-        Action::Lock => CommandKind::DeviceLock,
-        Action::ClearPasscode => CommandKind::ClearPasscode,
-        Action::Restart => CommandKind::RestartDevice,
-        Action::Refresh => CommandKind::DeviceInformation,
-        Action::Policy => CommandKind::InstallProfile,
-    };
-    let rights = match device.ownership {
-        Ownership::Corporate => AccessRights::ALL,
-        Ownership::Personal => AccessRights::PERSONAL,
-    };
-    let version = device.os_version.as_deref().and_then(OsVersion::parse);
-    let supervised = device.facts.get("supervised").map(|fact| fact == "true");
-    let target = Target { supervised, ..Target::device(platform, version, rights) };
-    match support::supports(&target, command) {
-        support::Support::Yes => Support::Yes,
-        support::Support::No(why) => Support::No(why.to_string()),
-    }
-}
-
-/// As Apple's tables name it; none for what is not Apple's, or not known.
-fn apple_platform(platform: Platform) -> Option<support::Platform> {
-    Some(match platform {
-        Platform::Ios => support::Platform::Ios,
-        Platform::Ipados => support::Platform::IpadOs,
-        Platform::Macos => support::Platform::MacOs,
-        Platform::Tvos => support::Platform::TvOs,
-        Platform::Watchos => support::Platform::WatchOs,
-        Platform::Visionos => support::Platform::VisionOs,
-        Platform::Windows | Platform::WindowsPhone | Platform::Android | Platform::Other => return None,
-    })
-}
-
-fn omadm_support(device: &Device, action: Action) -> Support {
-    match action {
-        Action::Lock if device.platform == Platform::Windows => {
-            Support::No("Windows 10 and 11 PCs cannot be locked from afar: RemoteLock exists on phones only".into())
-        }
-        Action::ClearPasscode => Support::No("Windows has no way to clear a passcode".into()),
-        Action::Wipe | Action::Lock | Action::Restart | Action::Refresh | Action::Policy => Support::Yes,
     }
 }
 
@@ -102,46 +50,5 @@ fn activesync_support(action: Action, scope: Option<Scope>) -> Support {
     match (action, scope) {
         (Action::Wipe | Action::Refresh, _) => Support::Yes,
         _ => Support::No("mail alone can do nothing but wipe".into()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        clock::{Steady, Timestamp},
-        fleet::life::{Claim, Event, Managed},
-        ids::DeviceId,
-        store::Time,
-    };
-
-    fn apple(platform: Platform, version: &str, supervised: Option<&str>) -> Device {
-        let id = DeviceId(uuid::Uuid::from_u128(1));
-        let time = Time { now: Timestamp(0), steady: Steady(0), doubted: false };
-        let device = Managed::new(id, "nurse@example.org", Ownership::Corporate, platform, time);
-        let facts = supervised.map(|fact| ("supervised", fact.to_string())).into_iter().collect();
-        let claim = Claim { os_version: Some(version.into()), facts, ..Claim::default() };
-        device.on(Event::Told(Box::new(claim)), time).0.device().clone()
-    }
-
-    #[test]
-    fn apple_devices_are_asked_for_what_they_have() {
-        let no = |why: &str| Support::No(why.into());
-        for (device, action, want) in [
-            (apple(Platform::Ios, "18.6", None), Action::Lock, Support::Yes),
-            (apple(Platform::Tvos, "18.6", None), Action::Lock, no("this platform has no such command")),
-            (apple(Platform::Macos, "15.1", None), Action::ClearPasscode, no("this platform has no such command")),
-            (
-                apple(Platform::Macos, "11.2", None),
-                Action::Lock,
-                no("it would deactivate a Mac with Apple silicon before macOS 11.5"),
-            ),
-            (apple(Platform::Ios, "18.6", None), Action::Restart, no("the device is not known to be supervised")),
-            (apple(Platform::Ios, "18.6", Some("true")), Action::Restart, Support::Yes),
-            (apple(Platform::Macos, "15.1", None), Action::Restart, Support::Yes),
-            (apple(Platform::Other, "1.0", None), Action::Wipe, Support::Yes),
-        ] {
-            assert_eq!(apple_support(&device, action, Some(Scope::Full)), want, "{action:?} {:?}", device.platform);
-        }
     }
 }

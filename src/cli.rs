@@ -34,12 +34,9 @@ pub enum Verb {
     Commands(commands::Commands),
     /// Remove the organisation's data from a device, or everything.
     Wipe(wipe::Wipe),
-    /// Lock a device's screen.
-    Lock(devices::Lock),
-    /// Remove a device's passcode.
-    ClearPasscode(devices::One),
-    /// Restart a device.
-    Restart(devices::One),
+    /// What is done to one device.
+    #[command(flatten)]
+    Device(devices::Acts),
     /// Settings that devices must have continuously.
     #[command(subcommand)]
     Policy(policies::Policy),
@@ -146,9 +143,7 @@ async fn carry_out(verb: Verb) -> Done {
         Verb::Devices(devices) => devices.run(&client).await,
         Verb::Commands(commands) => commands.run(&client).await,
         Verb::Wipe(wipe) => wipe.run(&client).await,
-        Verb::Lock(lock) => lock.run(&client).await,
-        Verb::ClearPasscode(one) => one.run(&client, "clear-passcode").await,
-        Verb::Restart(one) => one.run(&client, "restart").await,
+        Verb::Device(act) => act.run(&client).await,
         Verb::Policy(policy) => policy.run(&client).await,
         Verb::Group(group) => group.run(&client).await,
         Verb::Approvals(approvals) => approvals.run(&client).await,

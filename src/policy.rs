@@ -9,8 +9,8 @@
 //! 5. [`desired`] cuts that into the [`Part`]s of one channel, and [`difference`](fn@difference) says which to send and which to take away;
 //! 6. [`coverage`](fn@coverage) says what of it the device enforces, and what not and why.
 //!
-//! A new setting is a variant of [`Setting`] and [`Value`] in `setting.rs`, a key in `file.rs`, a line in `effective.rs`
-//! and its gaps in `support.rs`; the compiler names the places. How it goes over the wire is the channel's.
+//! A new setting is a file in `settings/` and its place in the list of `settings.rs`. How it goes over the wire is the channel's; the
+//! compiler names the places.
 
 pub mod bounds;
 mod coverage;
@@ -21,12 +21,17 @@ mod file;
 mod inline;
 pub mod nearest;
 mod node;
+mod on_the_way;
 mod part;
 mod parts;
 mod preview;
 mod raw;
-mod setting;
+mod reading;
+mod settings;
 mod support;
+mod target;
+mod version;
+mod windows;
 pub(crate) mod yaml;
 
 pub use coverage::{
@@ -38,12 +43,15 @@ pub use effective::{Effective, Raw, effective};
 pub use error::{MAX_TEXT, PolicyError};
 pub use file::{Assign, PolicyFile};
 pub use inline::inline_profile_files;
+pub use on_the_way::{Next, OnTheWay};
 pub use part::{NoSuchPart, Part, PartContent, PartId};
 pub use parts::desired;
 pub use preview::{Diff, Touched, diff};
 pub use raw::{AppleProfile, CspFormat, WindowsCsp};
-pub use setting::{Camera, Channel, Encryption, Passcode, Platform, Setting, Value};
-pub use support::{Support, erases, support};
+pub use settings::{Permission, Required, Setting, Settings, Value};
+pub use support::{Gap, Known, Support, erases};
+pub use target::{Channel, Platform, Target};
+pub use version::Version;
 
 #[cfg(test)]
 mod tests;

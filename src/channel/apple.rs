@@ -7,7 +7,10 @@ pub(super) mod delivery;
 mod poll;
 pub(super) mod push;
 pub mod push_cert;
+mod settings;
 mod user;
+
+pub(super) use delivery::support;
 
 use super::{identity, invitations::APPLE_PATH, span};
 use crate::{

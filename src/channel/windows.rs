@@ -14,6 +14,8 @@ mod session;
 
 pub(crate) use session::KINDS;
 
+pub(super) use delivery::support;
+
 use super::{identity, span};
 use crate::{
     error::{Denial, Error, Judged},

@@ -35,6 +35,17 @@ pub enum Devices {
     Revoke(Which),
 }
 
+/// What is done to one device, but for wipes. Each is a verb of its own.
+#[derive(clap::Subcommand)]
+pub enum Acts {
+    /// Lock a device's screen.
+    Lock(Lock),
+    /// Remove a device's passcode.
+    ClearPasscode(One),
+    /// Restart a device.
+    Restart(One),
+}
+
 /// A device.
 #[derive(clap::Args)]
 pub struct One {
@@ -85,12 +96,22 @@ impl Devices {
     }
 }
 
+impl Acts {
+    pub(super) async fn run(self, client: &Client) -> Done {
+        match self {
+            Self::Lock(lock) => lock.run(client).await,
+            Self::ClearPasscode(one) => one.run(client, "clear-passcode").await,
+            Self::Restart(one) => one.run(client, "restart").await,
+        }
+    }
+}
+
 impl One {
     fn path(&self, act: &str) -> String {
         format!("devices/{}{act}", encode(&self.device))
     }
 
-    pub(super) async fn run(self, client: &Client, act: &str) -> Done {
+    async fn run(self, client: &Client, act: &str) -> Done {
         Ok(Outcome::record(client.post(&self.path(&format!("/{act}")), json!({})).await?))
     }
 }
@@ -104,7 +125,7 @@ impl Which {
 }
 
 impl Lock {
-    pub(super) async fn run(self, client: &Client) -> Done {
+    async fn run(self, client: &Client) -> Done {
         let path = format!("devices/{}/lock", encode(&self.device));
         let body = json!({"pin": self.pin, "reason": self.reason});
         let command = client.post(&path, body).await?;

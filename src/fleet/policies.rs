@@ -13,9 +13,9 @@ use crate::{
     },
     ids::{DeviceId, EnrolmentId},
     policy::{
-        self, Assign, ChannelView, Compliance, DeviceState, Difference, Effective, Part, PartContent, PartId, Platform,
-        PolicyError, PolicyFile, Retry, SettingCoverage, Subject, Touched, bounds, compliance, coverage_of, desired,
-        device_state, diff, difference, effective, of_policy,
+        self, Assign, ChannelView, Compliance, DeviceState, Difference, Effective, Part, PartContent, PartId,
+        PolicyError, PolicyFile, Retry, SettingCoverage, Subject, Target, Touched, Version, bounds, compliance,
+        coverage_of, desired, device_state, diff, difference, effective, of_policy,
     },
     store::{Kind, Record, Tx},
 };
@@ -206,6 +206,16 @@ fn groups(device: &Device) -> Vec<String> {
     device.groups.iter().cloned().collect()
 }
 
+/// What a device has told of itself that decides which settings it keeps.
+fn target(device: &Device) -> Target {
+    Target {
+        platform: device.platform,
+        version: device.os_version.as_deref().and_then(Version::parse),
+        supervised: device.facts.get("supervised").and_then(|fact| fact.parse().ok()),
+        edition: device.facts.get("edition").and_then(|fact| fact.parse().ok()),
+    }
+}
+
 /// Raw profiles that were found good, by their parts' hashes. Emptied when it has grown to this many.
 static GOOD: LazyLock<Mutex<BTreeSet<String>>> = LazyLock::new(Mutex::default);
 const REMEMBERED_GOOD: usize = 4096;
@@ -237,16 +247,16 @@ pub struct Assigned {
 /// Several policies as one.
 struct Merged {
     effective: Effective,
-    parts: RefCell<BTreeMap<(policy::Channel, Platform), Parts>>,
+    parts: RefCell<BTreeMap<(policy::Channel, Target), Parts>>,
 }
 
 /// What a channel must have in place.
 type Parts = Rc<BTreeMap<PartId, Part>>;
 
 impl Merged {
-    fn desired(&self, channel: policy::Channel, platform: Platform) -> Parts {
+    fn desired(&self, channel: policy::Channel, target: Target) -> Parts {
         let mut known = self.parts.borrow_mut();
-        known.entry((channel, platform)).or_insert_with(|| Rc::new(desired(&self.effective, channel, platform))).clone()
+        known.entry((channel, target)).or_insert_with(|| Rc::new(desired(&self.effective, channel, &target))).clone()
     }
 }
 
@@ -273,7 +283,7 @@ impl Assigned {
     /// The parts that a device must have in place over an enrolment, and what is to be done about it.
     pub fn due(&self, device: &Device, enrolment: &Enrolment) -> (Parts, Difference) {
         let Some(of_policy) = enrolment.channel.for_policy() else { return Default::default() };
-        let wanted = self.merged(device).desired(of_policy, device.platform);
+        let wanted = self.merged(device).desired(of_policy, target(device));
         let todo = difference(&wanted, &enrolment.applied, Retry::OnChange);
         (wanted, todo)
     }
@@ -283,9 +293,9 @@ impl Assigned {
         let views = device.live().filter_map(|e| Some(ChannelView::new(e.channel.for_policy()?, &e.applied)));
         let encrypted = device.facts.get("encrypted").and_then(|v| v.parse().ok());
         let channels = views.collect();
-        let (merged, platform) = (self.merged(device), device.platform);
-        let desired = |channel| merged.desired(channel, platform);
-        coverage_of(&merged.effective, &Subject { platform, encrypted, channels }, desired)
+        let (merged, target) = (self.merged(device), target(device));
+        let desired = |channel| merged.desired(channel, target);
+        coverage_of(&merged.effective, &Subject { target, encrypted, channels }, desired)
     }
 
     /// Whether a device keeps to its policies; `None` without one, and once nothing binds it any more.

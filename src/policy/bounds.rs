@@ -4,10 +4,9 @@
 mod activesync;
 mod apple;
 mod windows;
-mod windows_nodes;
 
 use super::part::{PartContent, PartId};
-use super::setting::Setting;
+use super::settings::Setting;
 
 pub(super) use activesync::is_unheard_of;
 pub use activesync::{element, element_names};
@@ -65,30 +64,12 @@ pub fn check_remove(id: &PartId) -> Result<(), Refused> {
 
 /// The typed setting that an ActiveSync element says as well.
 pub(super) fn typed_element(name: &str) -> Option<Setting> {
-    Some(match name {
-        "DevicePasswordEnabled" => Setting::PasscodeRequired,
-        "MinDevicePasswordLength" => Setting::PasscodeMinLength,
-        "AlphanumericDevicePasswordRequired" => Setting::PasscodeAlphanumeric,
-        "MaxDevicePasswordFailedAttempts" => Setting::PasscodeMaxFailed,
-        "MaxInactivityTimeDeviceLock" => Setting::PasscodeMaxIdleMinutes,
-        "DevicePasswordExpiration" => Setting::PasscodeExpireDays,
-        "DevicePasswordHistory" => Setting::PasscodeHistory,
-        "RequireDeviceEncryption" => Setting::Encryption,
-        "AllowCamera" => Setting::Camera,
-        _ => return None,
-    })
+    Setting::ALL.into_iter().find(|setting| setting.element() == Some(name))
 }
 
-/// The typed setting that a Windows node says as well. Most nodes are named like the ActiveSync elements.
+/// The typed setting that a Windows node says as well.
 pub(super) fn typed_node(path: &str) -> Option<Setting> {
-    let tail = path.strip_prefix("./Device/Vendor/MSFT/")?;
-    match tail.strip_prefix("Policy/Config/") {
-        Some(policy) => match policy.split_once('/')? {
-            ("DeviceLock" | "Security" | "Camera", name) => typed_element(name),
-            _ => None,
-        },
-        None => (tail == "BitLocker/RequireDeviceEncryption").then_some(Setting::Encryption),
-    }
+    Setting::ALL.into_iter().find(|setting| setting.nodes().contains(&path))
 }
 
 /// Whether a number is among `1|2|4-16`; an empty list allows any.
@@ -106,8 +87,9 @@ fn number_allowed(allowed: &str, number: i64) -> bool {
 mod tests {
     use super::{
         super::{
-            setting::{Channel, Platform, Value},
-            support::{Support, support},
+            support::Support,
+            target::{Channel, Platform, Target},
+            windows::NODES,
         },
         *,
     };
@@ -130,14 +112,20 @@ mod tests {
 
     #[test]
     fn every_typed_setting_has_its_element_and_every_typed_node_is_in_the_table() {
-        let taken = |channel, platform, value| !matches!(support(channel, platform, value), Support::No(_));
-        for value in Value::EXAMPLES.into_iter().filter(|v| taken(Channel::Activesync, Platform::Other, *v)) {
-            let names: Vec<_> = element_names().filter(|name| typed_element(name) == Some(value.setting())).collect();
-            assert_eq!(names.len(), 1, "{value:?}");
+        let taken = |setting: Setting, channel, platform| {
+            setting
+                .all_values()
+                .iter()
+                .any(|value| !matches!(value.support(channel, &Target::of(platform)), Support::No(_)))
+        };
+        for setting in Setting::ALL.into_iter().filter(|s| taken(*s, Channel::Activesync, Platform::Other)) {
+            let names: Vec<_> = element_names().filter(|name| typed_element(name) == Some(setting)).collect();
+            assert_eq!(names.len(), 1, "{setting:?}");
         }
-        let nodes: Vec<_> = windows_nodes::NODES.iter().filter_map(|(path, _, _)| typed_node(path)).collect();
-        for value in Value::EXAMPLES.into_iter().filter(|v| taken(Channel::Omadm, Platform::Windows, *v)) {
-            assert!(nodes.contains(&value.setting()), "{value:?}");
+        for setting in Setting::ALL {
+            assert!(setting.nodes().iter().all(|path| NODES.iter().any(|(known, ..)| known == path)), "{setting:?}");
+            let sent = taken(setting, Channel::Omadm, Platform::Windows);
+            assert_eq!(sent, !setting.nodes().is_empty(), "{setting:?}");
         }
         assert_eq!(typed_node("./Device/Vendor/MSFT/Policy/Config/WiFi/AllowCamera"), None);
     }

@@ -14,8 +14,9 @@ use super::effective::Effective;
 use super::file::PolicyFile;
 use super::part::{Part, PartId};
 use super::parts::desired;
-use super::setting::{Channel, Platform, Setting, Value};
-use super::support::{Support, support};
+use super::settings::{Setting, Value};
+use super::support::{Known, Support};
+use super::target::{Channel, Target};
 
 /// What acknowledgement by a mail client is worth.
 const ACKNOWLEDGED: &str = "acknowledged by the client as a whole; its answer proves no single setting";
@@ -23,8 +24,8 @@ const ACKNOWLEDGED: &str = "acknowledged by the client as a whole; its answer pr
 /// A device, as far as policy needs it.
 #[derive(Debug, Clone)]
 pub struct Subject<'a> {
-    /// What it runs.
-    pub platform: Platform,
+    /// What it runs, and what else decides which settings it keeps.
+    pub target: Target,
     /// Whether its storage is encrypted, by its own report (a Mac's FileVault, BitLocker); `None`: not heard.
     pub encrypted: Option<bool>,
     /// One for each enrolment that carries policy.
@@ -38,7 +39,7 @@ pub struct ChannelView<'a> {
     pub channel: Channel,
     /// The record of its parts.
     pub applied: &'a BTreeMap<PartId, Applied>,
-    /// Where the channel knows better than the table of this device (its edition, its version).
+    /// Where the channel knows better of this device than the tables.
     pub support: BTreeMap<Setting, Support>,
 }
 
@@ -48,8 +49,8 @@ impl<'a> ChannelView<'a> {
         ChannelView { channel, applied, support: BTreeMap::new() }
     }
 
-    fn support(&self, platform: Platform, value: Value) -> Support {
-        self.support.get(&value.setting()).copied().unwrap_or_else(|| support(self.channel, platform, value))
+    fn support(&self, target: &Target, value: Value) -> Support {
+        self.support.get(&value.setting()).copied().unwrap_or_else(|| value.support(self.channel, target))
     }
 }
 
@@ -72,7 +73,7 @@ pub struct SettingCoverage {
 pub enum State {
     /// The device says so of this setting.
     Enforced,
-    /// Sent or to be sent, not yet answered.
+    /// Sent or to be sent, not yet answered; or answered by a device that has not told yet what would make its answer good.
     Pending,
     /// Done as far as the platform can; `partly` in JSON.
     Limited,
@@ -128,10 +129,10 @@ pub enum Compliance {
 /// Every setting asked of a device: typed ones in the order of [`Setting`], then the raw parts of its channels. Raw
 /// parts for channels that it does not have are not asked of it.
 pub fn coverage(effective: &Effective, subject: &Subject<'_>) -> Vec<SettingCoverage> {
-    coverage_of(effective, subject, |channel| Rc::new(desired(effective, channel, subject.platform)))
+    coverage_of(effective, subject, |channel| Rc::new(desired(effective, channel, &subject.target)))
 }
 
-/// The same, where what is [`desired`] of the subject's platform over a channel was worked out before, for all that are alike.
+/// The same, where what is [`desired`] of such a device over a channel was worked out before, for all that are alike.
 pub fn coverage_of(
     effective: &Effective,
     subject: &Subject<'_>,
@@ -139,8 +140,12 @@ pub fn coverage_of(
 ) -> Vec<SettingCoverage> {
     let parts: Vec<_> = subject.channels.iter().map(|view| (view, desired(view.channel))).collect();
     let typed = effective.values().into_iter().map(|value| {
+        // A mail client's word proves no single setting, so it makes nothing good that the device is known to lack.
+        let lacks = parts.iter().any(|(view, _)| matches!(view.support(&subject.target, value), Support::Lacks(_)));
         let over = parts.iter().map(|(view, parts)| typed_row(value, effective, subject, view, parts));
-        over.min_by_key(|row| row.state).unwrap_or_else(|| SettingCoverage {
+        let counts =
+            |row: &SettingCoverage| !lacks || row.state == State::Enforced || row.channel != Some(Channel::Activesync);
+        over.filter(counts).min_by_key(|row| row.state).unwrap_or_else(|| SettingCoverage {
             setting: value.setting().name().to_owned(),
             state: State::Unsupported,
             channel: None,
@@ -189,16 +194,14 @@ fn typed_row(
     parts: &BTreeMap<PartId, Part>,
 ) -> SettingCoverage {
     let name = value.setting().name();
-    let supported = view.support(subject.platform, value);
-    let (state, why) = match (value, supported) {
-        (Value::Encryption, _) if subject.encrypted == Some(true) => {
-            (State::Enforced, Some("the device reports that its storage is encrypted".to_owned()))
-        }
-        (Value::Encryption, Support::Always(_)) if !effective.passcode.required => {
-            (State::Limited, Some("always encrypted, but no passcode is required to guard the key".to_owned()))
-        }
-        (_, Support::Always(why)) => (State::Enforced, Some(why.to_owned())),
-        (_, Support::No(why)) => (State::Unsupported, Some(why.to_owned())),
+    let passcode_required = effective.settings.passcode_required.is_some();
+    let known = Known { encrypted: subject.encrypted, passcode_required };
+    let supported = value.known(view.support(&subject.target, value), &known);
+    let (state, why) = match supported {
+        Support::Always(why) => (State::Enforced, Some(why.to_owned())),
+        Support::InPart(why) => (State::Limited, Some(why.to_owned())),
+        Support::No(why) => (State::Unsupported, Some(why.to_owned())),
+        Support::Lacks(gap) => (State::Unsupported, Some(gap.to_string())),
         _ => match parts.values().find(|part| part.settings.iter().any(|setting| setting == name)) {
             // The channel knows a way that the table does not, and has not taken it.
             None => (State::Pending, None),
@@ -244,6 +247,10 @@ fn limit((state, why): (State, Option<String>), supported: Support) -> (State, O
             (State::Limited, Some(why))
         }
         (State::Enforced, Support::Noted(note)) => (state, Some(note.to_owned())),
+        // Apple devices acknowledge what they do not heed.
+        (State::Enforced | State::Pending, Support::Unknown(gap)) => {
+            (State::Pending, Some(format!("{gap}, and the device has not told yet whether it does")))
+        }
         _ => (state, why),
     }
 }
@@ -253,6 +260,9 @@ mod tests {
     use time::OffsetDateTime;
 
     use super::super::effective::effective;
+    use super::super::support::Gap;
+    use super::super::target::Platform;
+    use super::super::version::Version;
     use super::*;
 
     fn merged(text: &str) -> Effective {
@@ -266,11 +276,11 @@ mod tests {
         outcome: &Outcome,
     ) -> BTreeMap<PartId, Applied> {
         let record = |part: Part| Applied { hash: part.hash, outcome: outcome.clone(), at: OffsetDateTime::UNIX_EPOCH };
-        desired(merged, channel, platform).into_iter().map(|(id, part)| (id, record(part))).collect()
+        desired(merged, channel, &Target::of(platform)).into_iter().map(|(id, part)| (id, record(part))).collect()
     }
 
     fn subject<'a>(platform: Platform, channels: Vec<ChannelView<'a>>) -> Subject<'a> {
-        Subject { platform, encrypted: None, channels }
+        Subject { target: Target::of(platform), encrypted: None, channels }
     }
 
     #[test]
@@ -380,7 +390,7 @@ mod tests {
         let applied = all_answered(&merged, Channel::Apple, Platform::Macos, &Outcome::Enforced);
         let mut view = ChannelView::new(Channel::Apple, &applied);
         view.support.insert(Setting::Camera, Support::No("this Mac has none"));
-        let mac = Subject { platform: Platform::Macos, encrypted: Some(true), channels: vec![view] };
+        let mac = Subject { target: Target::of(Platform::Macos), encrypted: Some(true), channels: vec![view] };
         let rows = coverage(&merged, &mac);
         assert_eq!(rows[0].state, State::Enforced);
         assert_eq!((rows[1].state, rows[1].why.as_deref()), (State::Unsupported, Some("this Mac has none")));
@@ -415,5 +425,52 @@ mod tests {
         assert_eq!(of_a.len(), 1);
         assert_eq!(device_state(&of_a), DeviceState::Enforced);
         assert_eq!(device_state(&[]), DeviceState::Enforced, "nothing asked");
+    }
+
+    #[test]
+    fn what_a_device_lacks_comes_before_its_acknowledgement() {
+        let version = Version::parse("16.6");
+        let (camera, tvos) = (merged("camera: blocked"), Target::of(Platform::Tvos));
+        for (row, target, state, words) in [
+            ("not told", tvos, State::Pending, "it needs tvOS 17.0, and the device has not told yet"),
+            ("too old", Target { version, ..tvos }, State::Unsupported, "it needs tvOS 17.0"),
+            ("new enough", Target { version: Version::parse("17.0"), ..tvos }, State::Enforced, ""),
+        ] {
+            // What was sent to it before it told more.
+            let applied = all_answered(&camera, Channel::Apple, Platform::Tvos, &Outcome::Enforced);
+            let channels = vec![ChannelView::new(Channel::Apple, &applied)];
+            let rows = coverage(&camera, &Subject { target, encrypted: None, channels });
+            assert_eq!(rows[0].state, state, "{row}");
+            assert!(rows[0].why.clone().unwrap_or_default().starts_with(words), "{row}: {:?}", rows[0].why);
+            assert_eq!(compliance(&rows) == Compliance::Compliant, state == State::Enforced, "{row}");
+        }
+    }
+
+    /// No setting of today takes supervision: the channel's word stands in for one.
+    #[test]
+    fn without_supervision_a_setting_that_needs_it_is_never_compliant() {
+        let camera = merged("camera: blocked");
+        let applied = all_answered(&camera, Channel::Apple, Platform::Ios, &Outcome::Enforced);
+        for (support, want) in [
+            (Support::Lacks(Gap::Supervision), Compliance::Noncompliant),
+            (Support::Unknown(Gap::Supervision), Compliance::Pending),
+            (Support::Full, Compliance::Compliant),
+        ] {
+            let mut view = ChannelView::new(Channel::Apple, &applied);
+            view.support.insert(Setting::Camera, support);
+            let rows = coverage(&camera, &subject(Platform::Ios, vec![view]));
+            assert_eq!(compliance(&rows), want, "{support:?}: {rows:?}");
+        }
+        let mail = all_answered(&camera, Channel::Activesync, Platform::Ios, &Outcome::Enforced);
+        let mut view = ChannelView::new(Channel::Apple, &applied);
+        view.support.insert(Setting::Camera, Support::Lacks(Gap::Supervision));
+        let both = vec![ChannelView::new(Channel::Activesync, &mail), view];
+        let rows = coverage(&camera, &subject(Platform::Ios, both));
+        assert_eq!(
+            (rows[0].state, rows[0].channel),
+            (State::Unsupported, Some(Channel::Apple)),
+            "nor by its mail's word"
+        );
+        assert_eq!(rows[0].why.as_deref(), Some("it needs a supervised device"));
     }
 }

@@ -128,12 +128,13 @@ mod tests {
     use super::super::effective::effective;
     use super::super::file::PolicyFile;
     use super::super::parts::desired;
-    use super::super::setting::{Channel, Platform, Setting};
+    use super::super::settings::Setting;
+    use super::super::target::{Channel, Platform, Target};
     use super::*;
 
     fn parts() -> BTreeMap<PartId, Part> {
         let policy = PolicyFile::parse("name: a\nassign: all\npasscode: {min_length: 8}\n").unwrap();
-        desired(&effective([&policy]), Channel::Omadm, Platform::Windows)
+        desired(&effective([&policy]), Channel::Omadm, &Target::of(Platform::Windows))
     }
 
     #[test]

@@ -5,19 +5,15 @@ use std::collections::BTreeMap;
 use super::bounds::{typed_element, typed_node};
 use super::file::PolicyFile;
 use super::raw::{AppleProfile, WindowsCsp};
-use super::setting::{Camera, Passcode, Setting, Value};
+use super::settings::{Setting, Settings, Value};
 
 /// What a device must have, whatever policies it comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Effective {
     /// The names of the policies merged; sorted.
     pub policies: Vec<String>,
-    /// Any rule implies `required`.
-    pub passcode: Passcode,
-    /// Whether storage must be encrypted.
-    pub encryption: bool,
-    /// `None`: no policy says anything about the camera.
-    pub camera: Option<Camera>,
+    /// Of each the strictest. Any rule of the passcode implies `required`.
+    pub settings: Settings,
     /// By PayloadIdentifier.
     pub apple_profiles: BTreeMap<String, Raw<AppleProfile>>,
     /// By path.
@@ -39,8 +35,7 @@ pub struct Raw<T> {
 impl Effective {
     /// The typed settings asked for, in the order of [`Setting`].
     pub fn values(&self) -> Vec<Value> {
-        let encryption = self.encryption.then_some(Value::Encryption);
-        self.passcode.values().chain(encryption).chain(self.camera.map(Value::Camera)).collect()
+        self.settings.values().collect()
     }
 
     /// Whether nothing at all is asked for.
@@ -71,9 +66,7 @@ fn add(merged: &mut Effective, policy: &PolicyFile) {
     if merged.policies.last() != Some(&policy.name) {
         merged.policies.push(policy.name.clone());
     }
-    merged.passcode = merged.passcode.strictest(policy.passcode.unwrap_or_default());
-    merged.encryption |= policy.encryption.is_some();
-    merged.camera = merged.camera.max(policy.camera);
+    merged.settings = merged.settings.strictest(policy.settings);
     let notes = &mut merged.notes;
     for profile in &policy.apple_profiles {
         let part = Raw { policy: policy.name.clone(), content: profile.clone() };
@@ -116,6 +109,7 @@ fn overrule(merged: &mut Effective) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::settings::{Permission, Required};
     use super::*;
 
     fn policy(text: &str) -> PolicyFile {
@@ -133,12 +127,12 @@ mod tests {
         assert_eq!(
             both.values(),
             [
-                Value::PasscodeRequired,
+                Value::PasscodeRequired(Required),
                 Value::PasscodeMinLength(8),
                 Value::PasscodeMaxFailed(10),
                 Value::PasscodeHistory(3),
-                Value::Encryption,
-                Value::Camera(Camera::Blocked),
+                Value::Encryption(Required),
+                Value::Camera(Permission::Blocked),
             ]
         );
         assert_eq!(both.notes, [""; 0]);

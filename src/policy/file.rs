@@ -7,14 +7,14 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use lanyard_apple::profile::MOST_IDLE_MINUTES_OF_A_MAC;
 
 use super::bounds;
 use super::error::PolicyError;
 use super::node::Node;
 use super::raw::{AppleProfile, CspFormat, WindowsCsp};
-use super::setting::{Camera, Encryption, Passcode, Setting, Value};
-use fields::{Fields, cut, list, number, text, truth};
+use super::reading::{cut, list, text, wrong};
+use super::settings::{Setting, Settings, Value, passcode};
+use fields::Fields;
 
 /// Profiles, nodes, and groups in one file.
 const MAX_PROFILES: usize = 32;
@@ -29,9 +29,8 @@ const MAX_NAME: usize = 64;
 pub struct PolicyFile {
     pub name: String,
     pub assign: Assign,
-    pub passcode: Option<Passcode>,
-    pub encryption: Option<Encryption>,
-    pub camera: Option<Camera>,
+    /// Where one rule of the passcode stands, `required` does too.
+    pub settings: Settings,
     /// No two of one identifier.
     pub apple_profiles: Vec<AppleProfile>,
     /// No two of one path.
@@ -80,9 +79,7 @@ impl PolicyFile {
         Ok(PolicyFile {
             name,
             assign,
-            passcode: top.take("passcode").map(passcode).transpose()?,
-            encryption: top.take("encryption").map(encryption).transpose()?,
-            camera: top.take("camera").map(camera).transpose()?,
+            settings: settings(&mut top)?,
             apple_profiles: top.take("apple").map(|n| apple(n, left_out)).transpose()?.unwrap_or_default(),
             windows_csp: top.take("windows").map(|n| windows(n, left_out)).transpose()?.unwrap_or_default(),
             activesync: top.take("activesync").map(|n| activesync(n, left_out)).transpose()?.unwrap_or_default(),
@@ -91,9 +88,7 @@ impl PolicyFile {
 
     /// The typed settings it asks for, in order.
     pub fn values(&self) -> Vec<Value> {
-        let passcode = self.passcode.unwrap_or_default();
-        let encryption = self.encryption.map(|Encryption::Required| Value::Encryption);
-        passcode.values().chain(encryption).chain(self.camera.map(Value::Camera)).collect()
+        self.settings.values().collect()
     }
 
     /// The names of all that it sets, raw parts included, as coverage has them.
@@ -158,56 +153,30 @@ fn assign(node: Node) -> Result<Assign, PolicyError> {
     }
 }
 
-fn passcode(node: Node) -> Result<Passcode, PolicyError> {
-    let mut fields = Fields::read(node, "passcode")?;
-    let required = fields.take("required").map(|n| truth(n, "passcode.required")).transpose()?;
-    let mut numbers = |setting: Setting, key, low, high, note| {
-        fields.take(key).map(|node| number(node, setting.name(), low, high, note)).transpose()
-    };
-    let none = "leave it out for no such rule";
-    let erases = "fewer wrong tries erase a device too easily; leave it out for no such rule";
-    // The most that the most patient of Apple's devices takes: `support.rs` has it as enforced there.
-    let most_idle = MOST_IDLE_MINUTES_OF_A_MAC as u16;
-    let mut rules = Passcode {
-        min_length: numbers(Setting::PasscodeMinLength, "min_length", 1, 16, none)?.map(|n| n as u8),
-        max_failed: numbers(Setting::PasscodeMaxFailed, "max_failed", bounds::MIN_MAX_FAILED as u16, 16, erases)?
-            .map(|n| n as u8),
-        max_idle_minutes: numbers(Setting::PasscodeMaxIdleMinutes, "max_idle_minutes", 1, most_idle, none)?
-            .map(|n| n as u8),
-        expire_days: numbers(Setting::PasscodeExpireDays, "expire_days", 1, 730, none)?,
-        history: numbers(Setting::PasscodeHistory, "history", 1, 50, none)?.map(|n| n as u8),
-        ..Passcode::default()
-    };
-    rules.alphanumeric =
-        fields.take("alphanumeric").map(|n| truth(n, "passcode.alphanumeric")).transpose()?.unwrap_or(false);
-    // On Windows and ActiveSync every rule is void while no passcode is required: a rule without it would be a promise
-    // that nobody keeps.
-    if required == Some(false) && rules.has_rules() {
-        return PolicyError::refused(
-            "passcode.required",
-            "false, while other passcode rules stand: take them out or make it true",
-        );
+/// The typed settings, those of a section from its mapping.
+fn settings(top: &mut Fields) -> Result<Settings, PolicyError> {
+    let (mut settings, mut sections) = (Settings::default(), BTreeMap::new());
+    let mut refused = false;
+    for setting in Setting::ALL {
+        let (section, key) = setting.place();
+        let node = match section {
+            None => top.take(key),
+            Some(section) => {
+                if !sections.contains_key(section) {
+                    let fields = top.take(section).map(|node| Fields::read(node, section)).transpose()?;
+                    sections.insert(section, fields);
+                }
+                sections.get_mut(section).and_then(Option::as_mut).and_then(|fields| fields.take(key))
+            }
+        };
+        let Some(node) = node else { continue };
+        match setting.read(node)? {
+            Some(value) => settings.set(value),
+            None => refused |= setting == Setting::PasscodeRequired,
+        }
     }
-    rules.required = required.unwrap_or(rules.has_rules());
-    Ok(rules)
-}
-
-fn encryption(node: Node) -> Result<Encryption, PolicyError> {
-    match text(node, "encryption")?.as_str() {
-        "required" => Ok(Encryption::Required),
-        other => PolicyError::refused(
-            "encryption",
-            format!("takes `required`, not `{}`; leave it out for no such rule", cut(other)),
-        ),
-    }
-}
-
-fn camera(node: Node) -> Result<Camera, PolicyError> {
-    match text(node, "camera")?.as_str() {
-        "allowed" => Ok(Camera::Allowed),
-        "blocked" => Ok(Camera::Blocked),
-        other => PolicyError::refused("camera", format!("takes `allowed` or `blocked`, not `{}`", cut(other))),
-    }
+    passcode::complete(&mut settings, refused)?;
+    Ok(settings)
 }
 
 fn apple(node: Node, left_out: &mut LeftOut) -> Result<Vec<AppleProfile>, PolicyError> {
@@ -277,7 +246,7 @@ fn csp(node: Node, place: &str) -> Result<WindowsCsp, PolicyError> {
 
 fn activesync(node: Node, left_out: &mut LeftOut) -> Result<BTreeMap<String, String>, PolicyError> {
     let Node::Map(entries) = node else {
-        return Err(fields::wrong("activesync", "a mapping of elements to values", &node));
+        return Err(wrong("activesync", "a mapping of elements to values", &node));
     };
     let mut elements = BTreeMap::new();
     for (name, node) in entries {
@@ -309,7 +278,7 @@ fn scalar(node: Node, place: &str, truth: [&str; 2]) -> Result<String, PolicyErr
         Node::Text(text) => Ok(text),
         Node::Int(number) => Ok(number.to_string()),
         Node::Bool(value) => Ok(truth.into_iter().nth(usize::from(value)).unwrap_or_default().to_owned()),
-        node => Err(fields::wrong(place, "text, a number, true or false", &node)),
+        node => Err(wrong(place, "text, a number, true or false", &node)),
     }
 }
 

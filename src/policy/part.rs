@@ -1,7 +1,7 @@
 //! A part of what a device must have: what it is called, what it holds, and by which hash it is known.
 
 use super::raw::CspFormat;
-use super::setting::{Setting, Value};
+use super::settings::{Setting, Value};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -111,7 +111,7 @@ impl fmt::Display for PartId {
 /// A text that names no part.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` names no part of a policy")]
-pub struct NoSuchPart(String);
+pub struct NoSuchPart(pub(super) String);
 
 impl FromStr for PartId {
     type Err = NoSuchPart;

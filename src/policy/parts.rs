@@ -5,15 +5,15 @@
 
 use super::effective::Effective;
 use super::part::{Part, PartContent, PartId};
-use super::setting::{Channel, Platform, Value};
-use super::support::{Support, support};
+use super::settings::Value;
+use super::target::{Channel, Target};
 use std::collections::BTreeMap;
 
-/// The parts that a device of that platform must have over that channel. Values that the platform cannot enforce at
-/// all, or always does, are left out: coverage says so with nothing sent.
-pub fn desired(effective: &Effective, channel: Channel, platform: Platform) -> BTreeMap<PartId, Part> {
-    let sendable = |value: &Value| !matches!(support(channel, platform, *value), Support::No(_) | Support::Always(_));
-    let values: Vec<Value> = effective.values().into_iter().filter(sendable).collect();
+/// The parts that such a device must have over that channel. Values that it cannot keep at all, or always does, are left
+/// out: coverage says so with nothing sent.
+pub fn desired(effective: &Effective, channel: Channel, target: &Target) -> BTreeMap<PartId, Part> {
+    let is_sent = |value: &Value| value.support(channel, target).is_sent();
+    let values: Vec<Value> = effective.values().into_iter().filter(is_sent).collect();
     let parts = match channel {
         Channel::Apple => apple(effective, values),
         Channel::Omadm => windows(effective, values),
@@ -76,6 +76,8 @@ mod tests {
     use super::super::effective::effective;
     use super::super::file::PolicyFile;
     use super::super::raw::CspFormat;
+    use super::super::settings::{Permission, Required};
+    use super::super::target::Platform;
     use super::*;
 
     fn whole() -> Effective {
@@ -91,7 +93,7 @@ mod tests {
     #[test]
     fn each_channel_cuts_its_own_way() {
         let ids = |channel, platform| -> Vec<String> {
-            desired(&whole(), channel, platform).keys().map(ToString::to_string).collect()
+            desired(&whole(), channel, &Target::of(platform)).keys().map(ToString::to_string).collect()
         };
         assert_eq!(ids(Channel::Apple, Platform::Ios), ["settings", "profile:com.example.wifi"]);
         assert_eq!(
@@ -109,18 +111,21 @@ mod tests {
 
     #[test]
     fn what_a_platform_cannot_do_is_not_sent() {
-        let parts = desired(&whole(), Channel::Apple, Platform::Ios);
+        let parts = desired(&whole(), Channel::Apple, &Target::of(Platform::Ios));
         assert_eq!(
             parts[&PartId::Settings].content,
             PartContent::Settings(vec![
-                Value::PasscodeRequired,
+                Value::PasscodeRequired(Required),
                 Value::PasscodeMinLength(8),
-                Value::Camera(super::super::setting::Camera::Blocked),
+                Value::Camera(Permission::Blocked),
             ]),
             "an iPhone is always encrypted"
         );
-        let television = desired(&whole(), Channel::Apple, Platform::Tvos);
+        let television = desired(&whole(), Channel::Apple, &Target::of(Platform::Tvos));
         assert_eq!(television[&PartId::Settings].settings, ["camera"]);
+        let version = super::super::version::Version::parse("16.6");
+        let old = Target { version, ..Target::of(Platform::Tvos) };
+        assert_eq!(desired(&whole(), Channel::Apple, &old).get(&PartId::Settings), None, "from tvOS 17.0 on");
     }
 
     #[test]
@@ -130,7 +135,7 @@ mod tests {
             (Channel::Omadm, Platform::Windows),
             (Channel::Activesync, Platform::Other),
         ] {
-            for (id, part) in desired(&whole(), channel, platform) {
+            for (id, part) in desired(&whole(), channel, &Target::of(platform)) {
                 assert_eq!(check(&part.content), Ok(()), "{id}");
                 assert_eq!(check_remove(&id), Ok(()), "{id}");
             }
@@ -148,8 +153,9 @@ mod tests {
 
     #[test]
     fn hashes_follow_the_content_alone() {
-        let parts =
-            |text: &str| desired(&effective([&PolicyFile::parse(text).unwrap()]), Channel::Activesync, Platform::Other);
+        let parts = |text: &str| {
+            desired(&effective([&PolicyFile::parse(text).unwrap()]), Channel::Activesync, &Target::of(Platform::Other))
+        };
         let hash = |text: &str| parts(text)[&PartId::Document].hash.clone();
         let first = hash("name: a\nassign: all\npasscode: {min_length: 8}\n");
         assert_eq!(first.len(), 64);

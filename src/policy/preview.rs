@@ -72,8 +72,7 @@ fn count(devices: u64) -> String {
 
 /// Each place that limits wrong tries, raw parts included.
 fn wrong_tries(policy: &PolicyFile) -> BTreeMap<String, String> {
-    let typed = policy.passcode.and_then(|passcode| passcode.max_failed);
-    let typed = typed.map(|tries| ("max_failed".to_owned(), tries.to_string()));
+    let typed = policy.settings.passcode_max_failed.map(|tries| ("max_failed".to_owned(), tries.to_string()));
     let profiles = policy.apple_profiles.iter().filter_map(|profile| {
         profile.max_failed.map(|tries| (format!("maxFailedAttempts in {}", profile.identifier), tries.to_string()))
     });

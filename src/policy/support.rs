@@ -1,10 +1,11 @@
-//! Which platform enforces which setting over which channel: the known gaps, with words for the administrator.
-//! A device may still answer otherwise; coverage puts its answer before this table.
+//! How well a setting is kept: the words for it, and what the makers' tables say by version, supervision and edition. What each setting
+//! says of the platforms by itself stands in its room in `settings/`.
 
-use lanyard_apple::profile::{MOST_FAILED_ATTEMPTS, MOST_IDLE_MINUTES};
-use lanyard_omadm::csp::LEAST_PASSWORD_LENGTH;
+use std::fmt;
 
-use super::setting::{Camera, Channel, Platform, Value};
+use super::target::{Channel, Platform, Target};
+use super::windows::{Lack, lacks};
+use lanyard_apple::support::{Heed, OsVersion, heeds};
 
 /// How well a platform enforces a value over a channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,17 +18,99 @@ pub enum Support {
     Limited(&'static str),
     /// Always so, with no policy; why.
     Always(&'static str),
+    /// Always so in part, with no policy; what is missing.
+    InPart(&'static str),
     /// Not at all; why. No part is made of it.
     No(&'static str),
+    /// Not on this device; what it lacks. No part is made of it.
+    Lacks(Gap),
+    /// What it would take, and it is not known whether the device has that. It is sent; whether it is kept, no answer tells.
+    Unknown(Gap),
 }
 
-/// The table.
-pub fn support(channel: Channel, platform: Platform, value: Value) -> Support {
-    match channel {
-        Channel::Apple => apple(platform, value),
-        Channel::Omadm => windows(platform, value),
-        Channel::Activesync => activesync(platform, value),
+/// What a device lacks for a setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gap {
+    /// Its system has no such setting.
+    System(Platform),
+    /// It came with this version.
+    Version(Platform, OsVersion),
+    /// It went with this version.
+    Gone(Platform, OsVersion),
+    /// Supervision.
+    Supervision,
+    /// It came with this build of Windows 10.0.
+    Build(&'static str),
+    /// It takes this edition of Windows.
+    Edition(&'static str),
+}
+
+/// For people.
+impl fmt::Display for Gap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Gap::System(platform) => write!(f, "the setting does not exist on {}", platform.system()),
+            Gap::Version(platform, needs) => write!(f, "it needs {} {needs}", platform.system()),
+            Gap::Gone(platform, since) => write!(f, "it is gone since {} {since}", platform.system()),
+            Gap::Supervision => f.write_str("it needs a supervised device"),
+            Gap::Build(build) => write!(f, "it needs Windows 10.0.{build}"),
+            Gap::Edition(edition) => write!(f, "it needs Windows {edition}"),
+        }
     }
+}
+
+impl Support {
+    /// Whether a part is made of the value: not where it is always so, or cannot be.
+    pub fn is_sent(self) -> bool {
+        match self {
+            Support::Full | Support::Noted(_) | Support::Limited(_) | Support::Unknown(_) => true,
+            Support::Always(_) | Support::InPart(_) | Support::No(_) | Support::Lacks(_) => false,
+        }
+    }
+}
+
+/// What a device lacks for what says a setting on the wire, by Apple's table of keys and by that of Windows nodes. `None`: nothing, or
+/// nothing that the tables tell.
+pub(super) fn gap(
+    channel: Channel,
+    target: &Target,
+    key: Option<(&str, &str)>,
+    nodes: &[&'static str],
+) -> Option<Support> {
+    match channel {
+        Channel::Apple => apple(target, key?),
+        Channel::Omadm if target.platform == Platform::Windows => {
+            let lack = lacks(nodes.first()?, target.version, target.edition)?;
+            Some(Support::Lacks(match lack {
+                Lack::Build(build) => Gap::Build(build),
+                Lack::Edition(edition) => Gap::Edition(edition.name()),
+            }))
+        }
+        Channel::Omadm | Channel::Activesync => None,
+    }
+}
+
+fn apple(target: &Target, (payload, key): (&str, &str)) -> Option<Support> {
+    let version = target.version.and_then(|version| version.of_apple());
+    let platform = target.platform;
+    Some(match heeds(payload, key, platform.of_apple()?, version, target.supervised) {
+        Heed::Yes => return None,
+        Heed::NoSuchKey => Support::Lacks(Gap::System(platform)),
+        Heed::OsTooOld(needs) => Support::Lacks(Gap::Version(platform, needs)),
+        Heed::Gone(since) => Support::Lacks(Gap::Gone(platform, since)),
+        Heed::NotSupervised => Support::Lacks(Gap::Supervision),
+        Heed::VersionUnknown(needs) => Support::Unknown(Gap::Version(platform, needs)),
+        Heed::SupervisionUnknown => Support::Unknown(Gap::Supervision),
+    })
+}
+
+/// What a device reports of itself, and what else is asked of it, as far as that bears on a setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Known {
+    /// Whether its storage is encrypted; `None`: not heard.
+    pub encrypted: Option<bool>,
+    /// Whether a passcode is asked for.
+    pub passcode_required: bool,
 }
 
 /// Whether so many wrong tries erase the device, rather than lock it.
@@ -42,137 +125,60 @@ pub fn erases(channel: Channel, platform: Platform) -> bool {
     }
 }
 
-fn apple(platform: Platform, value: Value) -> Support {
-    let beyond = |number: u8, most: u32| u32::from(number) > most;
-    match (platform, value) {
-        (Platform::Tvos, Value::Camera(_)) => Support::Full,
-        (Platform::Tvos, Value::Encryption) => Support::No("an Apple TV has no passcode that would guard its storage"),
-        (Platform::Tvos, _) => Support::No("an Apple TV has no passcode"),
-        (Platform::Watchos, Value::Camera(Camera::Blocked)) => Support::No("the restriction does not exist on watchOS"),
-        (Platform::Watchos, Value::PasscodeAlphanumeric) => Support::No("a watch's passcode is digits only"),
-        (Platform::Macos, Value::Encryption) => {
-            Support::No("FileVault is not turned on by this setting; the Mac reports whether it is on")
-        }
-        (Platform::Macos, Value::PasscodeMaxFailed(tries)) if beyond(tries, MOST_FAILED_ATTEMPTS) => {
-            Support::Noted("sent as 11, the most Apple devices take; a Mac locks the account and is not erased")
-        }
-        (Platform::Macos, Value::PasscodeMaxFailed(_)) => Support::Noted("a Mac locks the account and is not erased"),
-        (_, Value::Encryption) => Support::Always("always encrypted; the passcode guards the key"),
-        (_, Value::PasscodeMaxFailed(tries)) if beyond(tries, MOST_FAILED_ATTEMPTS) => {
-            Support::Noted("sent as 11, the most Apple devices take")
-        }
-        (Platform::Macos, Value::PasscodeMaxIdleMinutes(_)) => Support::Full,
-        (_, Value::PasscodeMaxIdleMinutes(minutes)) if beyond(minutes, MOST_IDLE_MINUTES) => {
-            Support::Noted("sent as 15 minutes, the most these devices take")
-        }
-        (_, value) => as_it_stands(value),
-    }
-}
-
-fn windows(platform: Platform, value: Value) -> Support {
-    let pc = platform != Platform::WindowsPhone;
-    match value {
-        Value::PasscodeMinLength(length) if u32::from(length) < LEAST_PASSWORD_LENGTH => {
-            Support::Noted("sent as 4, the least Windows takes")
-        }
-        Value::PasscodeMaxFailed(_) if pc => Support::Limited(
-            "a PC asks for its BitLocker recovery key and is not erased; without BitLocker nothing happens",
-        ),
-        Value::PasscodeAlphanumeric | Value::PasscodeExpireDays(_) | Value::PasscodeHistory(_) if pc => {
-            Support::Noted("holds for local accounts; domain accounts follow their domain")
-        }
-        Value::Encryption if pc => {
-            Support::Limited("BitLocker is asked for, and begins only where the PC can do it or its user agrees")
-        }
-        Value::Camera(_) if pc => Support::Noted("not on Windows Home"),
-        value => as_it_stands(value),
-    }
-}
-
-fn activesync(platform: Platform, value: Value) -> Support {
-    match (platform, value) {
-        (Platform::Ios | Platform::Ipados | Platform::Visionos, Value::Encryption) => {
-            Support::Always("always encrypted; the passcode guards the key")
-        }
-        (Platform::Android, Value::Camera(Camera::Blocked) | Value::PasscodeExpireDays(_)) => {
-            Support::Limited("from Android 10 on mail apps may no longer do this to the device")
-        }
-        (_, value) => as_it_stands(value),
-    }
-}
-
-/// What no row above speaks of. A new setting is named here, once each of the three tables has been thought of: what is not
-/// said to be a gap counts as enforced.
-fn as_it_stands(value: Value) -> Support {
-    match value {
-        Value::PasscodeRequired
-        | Value::PasscodeMinLength(_)
-        | Value::PasscodeAlphanumeric
-        | Value::PasscodeMaxFailed(_)
-        | Value::PasscodeMaxIdleMinutes(_)
-        | Value::PasscodeExpireDays(_)
-        | Value::PasscodeHistory(_)
-        | Value::Encryption
-        | Value::Camera(_) => Support::Full,
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::setting::Setting;
+    use super::super::version::Version;
     use super::*;
 
-    /// The settings of which a channel makes no part on a platform.
-    fn gaps(channel: Channel, platform: Platform) -> Vec<Setting> {
-        let gap = |value: &Value| matches!(support(channel, platform, *value), Support::No(_));
-        Value::EXAMPLES.into_iter().filter(gap).map(Value::setting).collect()
-    }
-
     #[test]
-    fn the_gaps_are_these() {
-        assert_eq!(gaps(Channel::Apple, Platform::Ios), []);
-        assert_eq!(gaps(Channel::Apple, Platform::Macos), [Setting::Encryption]);
-        assert_eq!(gaps(Channel::Apple, Platform::Watchos), [Setting::PasscodeAlphanumeric, Setting::Camera]);
-        assert_eq!(gaps(Channel::Apple, Platform::Tvos).len(), 8);
-        assert_eq!(gaps(Channel::Omadm, Platform::Windows), []);
-        assert_eq!(gaps(Channel::Activesync, Platform::Android), []);
-    }
-
-    #[test]
-    fn numbers_that_a_platform_does_not_take_are_said_to_be_sent_as_what_it_takes() {
-        let (least, tries, idle) = (LEAST_PASSWORD_LENGTH as u8, MOST_FAILED_ATTEMPTS as u8, MOST_IDLE_MINUTES as u8);
-        for (channel, platform, inside, beyond, sent) in [
+    fn what_a_device_lacks_is_said_in_words() {
+        let version = Version::parse;
+        let camera = ("com.apple.applicationaccess", "allowCamera");
+        let airdrop = ("com.apple.applicationaccess", "allowAirDrop");
+        let node = ["./Device/Vendor/MSFT/Policy/Config/Camera/AllowCamera"];
+        let of = |platform, told| Target { version: version(told), ..Target::of(platform) };
+        let supervised = |supervised| Target { supervised, ..of(Platform::Ios, "18.1") };
+        let pc = |edition| Target { edition: Some(edition), ..of(Platform::Windows, "10.0.26200.9278") };
+        for (row, channel, target, key, want) in [
+            ("there", Channel::Apple, of(Platform::Tvos, "17.4"), camera, None),
+            ("too old", Channel::Apple, of(Platform::Tvos, "16.6"), camera, Some("lacks: it needs tvOS 17.0")),
+            ("not told", Channel::Apple, of(Platform::Tvos, ""), camera, Some("unknown: it needs tvOS 17.0")),
             (
+                "none there",
                 Channel::Apple,
-                Platform::Ios,
-                Value::PasscodeMaxFailed(tries),
-                Value::PasscodeMaxFailed(tries + 1),
-                tries,
+                of(Platform::Watchos, "11.0"),
+                camera,
+                Some("lacks: the setting does not exist on watchOS"),
             ),
+            ("supervised", Channel::Apple, supervised(Some(true)), airdrop, None),
             (
+                "not supervised",
                 Channel::Apple,
-                Platform::Ios,
-                Value::PasscodeMaxIdleMinutes(idle),
-                Value::PasscodeMaxIdleMinutes(idle + 1),
-                idle,
+                supervised(Some(false)),
+                airdrop,
+                Some("lacks: it needs a supervised device"),
             ),
+            ("not known", Channel::Apple, supervised(None), airdrop, Some("unknown: it needs a supervised device")),
+            ("not Apple's", Channel::Apple, of(Platform::Other, "1.0"), camera, None),
+            ("Pro", Channel::Omadm, pc(48), camera, None),
+            ("Home", Channel::Omadm, pc(101), camera, Some("lacks: it needs Windows Pro")),
             (
+                "an old build",
                 Channel::Omadm,
-                Platform::Windows,
-                Value::PasscodeMinLength(least),
-                Value::PasscodeMinLength(least - 1),
-                least,
+                of(Platform::Windows, "10.0.9600.1"),
+                camera,
+                Some("lacks: it needs Windows 10.0.10240"),
             ),
+            ("a phone", Channel::Omadm, of(Platform::WindowsPhone, "10.0.9600.1"), camera, None),
+            ("mail", Channel::Activesync, of(Platform::Ios, ""), airdrop, None),
         ] {
-            assert_eq!(support(channel, platform, inside), Support::Full, "{inside:?}");
-            let Support::Noted(words) = support(channel, platform, beyond) else { panic!("{beyond:?}") };
-            assert!(words.starts_with(&format!("sent as {sent}")), "{beyond:?}: {words}");
+            let said = gap(channel, &target, Some(key), &node).map(|support| match support {
+                Support::Lacks(gap) => format!("lacks: {gap}"),
+                Support::Unknown(gap) => format!("unknown: {gap}"),
+                other => panic!("{row}: {other:?}"),
+            });
+            assert_eq!(said.as_deref(), want, "{row}");
         }
-        let Support::Noted(words) = support(Channel::Apple, Platform::Macos, Value::PasscodeMaxFailed(tries + 1))
-        else {
-            panic!("a Mac takes no more either")
-        };
-        assert!(words.starts_with(&format!("sent as {tries}, ")), "{words}");
     }
 
     #[test]

@@ -8,29 +8,19 @@ use time::OffsetDateTime;
 use super::bounds::{self, test_profile};
 use super::*;
 
-fn any_passcode() -> impl Strategy<Value = Option<Passcode>> {
-    let rules = (
-        proptest::option::of(1u8..=16),
-        any::<bool>(),
-        proptest::option::of(4u8..=16),
-        proptest::option::of(1u8..=60),
-        proptest::option::of(1u16..=730),
-        proptest::option::of(1u8..=50),
-    );
-    proptest::option::of(rules.prop_map(
-        |(min_length, alphanumeric, max_failed, max_idle_minutes, expire_days, history)| {
-            let rules = Passcode {
-                required: true,
-                min_length,
-                alphanumeric,
-                max_failed,
-                max_idle_minutes,
-                expire_days,
-                history,
-            };
-            Passcode { required: rules.has_rules(), ..rules }
-        },
-    ))
+/// Any value of some settings; a rule of the passcode brings `required`, as in a file.
+fn any_settings() -> impl Strategy<Value = Settings> {
+    let one = proptest::option::of(any::<proptest::sample::Index>());
+    proptest::collection::vec(one, Setting::ALL.len()).prop_map(|picks| {
+        let mut settings = Settings::default();
+        for (setting, pick) in Setting::ALL.into_iter().zip(picks) {
+            if let Some(pick) = pick {
+                settings.set(*pick.get(&setting.all_values()));
+            }
+        }
+        settings::passcode::complete(&mut settings, false).unwrap();
+        settings
+    })
 }
 
 fn any_raw() -> impl Strategy<Value = (Vec<AppleProfile>, Vec<WindowsCsp>, BTreeMap<String, String>)> {
@@ -49,14 +39,10 @@ fn any_raw() -> impl Strategy<Value = (Vec<AppleProfile>, Vec<WindowsCsp>, BTree
 }
 
 fn any_policy(name: String) -> impl Strategy<Value = PolicyFile> {
-    let camera = proptest::option::of(prop_oneof![Just(Camera::Allowed), Just(Camera::Blocked)]);
-    let encryption = proptest::option::of(Just(Encryption::Required));
-    (any_passcode(), encryption, camera, any_raw()).prop_map(move |(passcode, encryption, camera, raw)| PolicyFile {
+    (any_settings(), any_raw()).prop_map(move |(settings, raw)| PolicyFile {
         name: name.clone(),
         assign: Assign::All,
-        passcode,
-        encryption,
-        camera,
+        settings,
         apple_profiles: raw.0,
         windows_csp: raw.1,
         activesync: raw.2,
@@ -67,14 +53,20 @@ fn any_policies() -> impl Strategy<Value = Vec<PolicyFile>> {
     (any_policy("a".into()), any_policy("b".into()), any_policy("c".into())).prop_map(|(a, b, c)| vec![a, b, c])
 }
 
-fn any_target() -> impl Strategy<Value = (Channel, Platform)> {
-    prop_oneof![
+/// A device that has told what it is.
+fn any_target() -> impl Strategy<Value = (Channel, Target)> {
+    let kinds = prop_oneof![
         Just((Channel::Apple, Platform::Ios)),
         Just((Channel::Apple, Platform::Macos)),
         Just((Channel::Apple, Platform::Tvos)),
         Just((Channel::Omadm, Platform::Windows)),
         Just((Channel::Activesync, Platform::Android)),
-    ]
+    ];
+    let told = ("9\\.0|16\\.6|26\\.0|10\\.0\\.19041\\.1", any::<bool>(), prop_oneof![Just(48), Just(101)]);
+    (kinds, told).prop_map(|((channel, platform), (version, supervised, edition))| {
+        let (version, supervised, edition) = (Version::parse(&version), Some(supervised), Some(edition));
+        (channel, Target { platform, version, supervised, edition })
+    })
 }
 
 fn answered(parts: &BTreeMap<PartId, Part>, outcome: &Outcome) -> BTreeMap<PartId, Applied> {
@@ -84,15 +76,9 @@ fn answered(parts: &BTreeMap<PartId, Part>, outcome: &Outcome) -> BTreeMap<PartI
 }
 
 fn no_looser(strict: Value, asked: Value) -> bool {
-    match (strict, asked) {
-        (Value::PasscodeMinLength(a), Value::PasscodeMinLength(b))
-        | (Value::PasscodeHistory(a), Value::PasscodeHistory(b)) => a >= b,
-        (Value::PasscodeMaxFailed(a), Value::PasscodeMaxFailed(b))
-        | (Value::PasscodeMaxIdleMinutes(a), Value::PasscodeMaxIdleMinutes(b)) => a <= b,
-        (Value::PasscodeExpireDays(a), Value::PasscodeExpireDays(b)) => a <= b,
-        (Value::Camera(a), Value::Camera(b)) => a >= b,
-        (a, b) => a == b,
-    }
+    let from_the_laxest = asked.setting().all_values();
+    let rank = |value| from_the_laxest.iter().position(|known| *known == value);
+    strict.setting() == asked.setting() && rank(strict) >= rank(asked)
 }
 
 proptest! {
@@ -116,8 +102,8 @@ proptest! {
     }
 
     #[test]
-    fn nothing_is_due_once_all_is_answered(policies in any_policies(), (channel, platform) in any_target()) {
-        let parts = desired(&effective(&policies), channel, platform);
+    fn nothing_is_due_once_all_is_answered(policies in any_policies(), (channel, target) in any_target()) {
+        let parts = desired(&effective(&policies), channel, &target);
         for outcome in [Outcome::Enforced, Outcome::failed("x"), Outcome::unsupported("x")] {
             let found = difference(&parts, &answered(&parts, &outcome), Retry::OnChange);
             prop_assert_eq!(found, Difference::default());
@@ -126,9 +112,9 @@ proptest! {
 
     #[test]
     fn a_device_comes_from_any_state_to_any_other(
-        before in any_policies(), after in any_policies(), (channel, platform) in any_target(),
+        before in any_policies(), after in any_policies(), (channel, target) in any_target(),
     ) {
-        let (old, new) = (desired(&effective(&before), channel, platform), desired(&effective(&after), channel, platform));
+        let (old, new) = (desired(&effective(&before), channel, &target), desired(&effective(&after), channel, &target));
         let mut applied = answered(&old, &Outcome::Enforced);
         let found = difference(&new, &applied, Retry::OnChange);
         for id in &found.remove {
@@ -143,18 +129,18 @@ proptest! {
     }
 
     #[test]
-    fn what_is_sent_passes_the_bounds_again(policies in any_policies(), (channel, platform) in any_target()) {
-        for (id, part) in desired(&effective(&policies), channel, platform) {
+    fn what_is_sent_passes_the_bounds_again(policies in any_policies(), (channel, target) in any_target()) {
+        for (id, part) in desired(&effective(&policies), channel, &target) {
             prop_assert_eq!(bounds::check(&part.content), Ok(()));
             prop_assert_eq!(bounds::check_remove(&id), Ok(()));
         }
     }
 
     #[test]
-    fn coverage_names_every_typed_setting_once(policies in any_policies(), (channel, platform) in any_target()) {
+    fn coverage_names_every_typed_setting_once(policies in any_policies(), (channel, target) in any_target()) {
         let merged = effective(&policies);
-        let applied = answered(&desired(&merged, channel, platform), &Outcome::Enforced);
-        let subject = Subject { platform, encrypted: None, channels: vec![ChannelView::new(channel, &applied)] };
+        let applied = answered(&desired(&merged, channel, &target), &Outcome::Enforced);
+        let subject = Subject { target, encrypted: None, channels: vec![ChannelView::new(channel, &applied)] };
         let rows = coverage(&merged, &subject);
         for value in merged.values() {
             prop_assert_eq!(rows.iter().filter(|row| row.setting == value.setting().name()).count(), 1);

@@ -47,7 +47,7 @@ class AppleDevice:
         self.profile = None
         self.installed = {}
         self.commands = []
-        self.enrolled = self.erased = False
+        self.enrolled = self.erased = self.supervised = False
 
     # Enrolment
 
@@ -149,7 +149,7 @@ class AppleDevice:
         known = {
             "UDID": self.udid, "SerialNumber": self.serial, "DeviceName": self.name, "OSVersion": "18.6",
             "BuildVersion": "22G86", "Model": "MLPF3", "ModelName": "iPhone", "ProductName": "iPhone14,5",
-            "EASDeviceIdentifier": self.eas_identifier, "IsSupervised": False, "BatteryLevel": 0.5,
+            "EASDeviceIdentifier": self.eas_identifier, "IsSupervised": self.supervised, "BatteryLevel": 0.5,
         }
         return {"QueryResponses": {query: known[query] for query in command.get("Queries", known) if query in known}}
 

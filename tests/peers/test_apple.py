@@ -132,6 +132,18 @@ class Apple(ServedTest):
         [settings] = eventually(look, "InstallProfile with a passcode payload")
         return settings
 
+    def test_a_device_enrolled_anew_is_asked_anew_whether_it_is_supervised(self):
+        phone = AppleDevice(self.server, self.folder())
+        phone.supervised = True
+        phone.enrol(self.invite()).poll()
+        self.assertEqual(self.device(phone)["facts"]["supervised"], "true")
+        phone.supervised = False
+        phone.identity.key.unlink()
+        phone.enrol(self.invite())
+        self.assertNotIn("supervised", self.device(phone)["facts"], "until it has told, nobody knows")
+        self.assertIn("DeviceInformation", phone.poll())
+        self.assertEqual(self.device(phone)["facts"]["supervised"], "false")
+
     def test_wipes_reach_the_devices_named_and_no_other(self):
         retired, erased, bystander = (self.enrolled(name) for name in ("retired", "erased", "bystander"))
         for phone in (retired, erased, bystander):

@@ -16,6 +16,7 @@ mod postgres;
 mod process;
 mod run;
 mod steps;
+mod tables;
 mod test;
 mod tools;
 
@@ -31,7 +32,7 @@ pub(crate) struct Verb {
     act: fn(&[String]) -> Outcome,
 }
 
-const VERBS: &[Verb] = &[run::VERB, test::VERB, fuzz::VERB, bench::VERB];
+const VERBS: &[Verb] = &[run::VERB, test::VERB, fuzz::VERB, bench::VERB, tables::VERB];
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);

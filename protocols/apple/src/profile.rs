@@ -11,7 +11,10 @@ mod scep;
 
 pub use enrolment::{Capability, EnrolmentProfile, Scope};
 pub use mail::MailProfile;
-pub use policy::{MOST_FAILED_ATTEMPTS, MOST_IDLE_MINUTES, MOST_IDLE_MINUTES_OF_A_MAC, Passcode, PolicySettings};
+pub use policy::{
+    MOST_FAILED_ATTEMPTS, MOST_IDLE_MINUTES, MOST_IDLE_MINUTES_OF_A_MAC, PASSCODE, Passcode, PolicySettings,
+    RESTRICTIONS,
+};
 pub use raw::{EXCHANGE_ACCOUNT, LEAST_FAILED_ATTEMPTS, RawProfile, inspect_raw};
 pub use scep::Scep;
 pub use uuid::Uuid;

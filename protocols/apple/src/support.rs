@@ -1,14 +1,19 @@
 //! Which device can do which command: by platform, OS version, access rights, supervision, kind of enrolment and
 //! channel. To be asked when a command is queued and again when it is sent, since all of these change.
 //!
-//! The table holds facts of Apple's published schema (apple/device-management, the state for OS 27 of November 2026);
-//! a test compares it with a copy of them where there is one.
+//! The tables hold facts of Apple's published schema (apple/device-management, the state for OS 27 of November 2026), written by
+//! `cargo xtask tables`: every command there is, and the keys of some profiles. Which keys a device heeds is in `key.rs`.
 
+mod commands;
+mod key;
+mod keys;
 mod platform;
 
+pub use key::{Availability, Heed, availability, heeds};
 pub use platform::{OsVersion, Platform};
 
 use crate::{command::CommandKind, error::Error};
+use commands::COMMANDS;
 
 /// One bit of AccessRights in the enrolment profile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -117,6 +122,8 @@ pub enum Reason {
     Platform,
     /// It came with a later version, this one.
     OsTooOld(OsVersion),
+    /// It went with this version.
+    Gone(OsVersion),
     /// The enrolment does not give this right.
     Right(Right),
     /// The device is not supervised, or we do not know.
@@ -135,6 +142,7 @@ impl std::fmt::Display for Reason {
         match self {
             Self::Platform => f.write_str("this platform has no such command"),
             Self::OsTooOld(needs) => write!(f, "it needs version {needs} of the system"),
+            Self::Gone(since) => write!(f, "it is gone since version {since} of the system"),
             Self::Right(Right::Erase) => f.write_str("the enrolment leaves out the right to erase"),
             Self::Right(right) => write!(f, "the enrolment leaves out the right {} ({right:?})", *right as u32),
             Self::NotSupervised => f.write_str("the device is not known to be supervised"),
@@ -145,92 +153,30 @@ impl std::fmt::Display for Reason {
     }
 }
 
-/// One row: where a command exists from which version on, and under what conditions.
-struct Row {
-    command: CommandKind,
-    right: Option<Right>,
-    /// First versions on iOS (and iPadOS), macOS, tvOS, visionOS, watchOS; none where it does not exist.
-    since: [Option<(u16, u16)>; 5],
-    /// Needs supervision on iOS, macOS, tvOS, visionOS, watchOS.
-    supervised: [bool; 5],
-    /// Allowed in user enrolment on iOS and visionOS, and on macOS.
-    user_enrolment: (bool, bool),
-    /// Goes over a Mac's user channel.
-    mac_user: bool,
-}
-
-const NOWHERE: [bool; 5] = [false; 5];
 /// iOS 4, macOS 10.7, tvOS 9, visionOS 1.1, watchOS 10: what was there from each system's start.
 const START: [Option<(u16, u16)>; 5] = [Some((4, 0)), Some((10, 7)), Some((9, 0)), Some((1, 1)), Some((10, 0))];
 
-const fn row(command: CommandKind, right: Right, since: [Option<(u16, u16)>; 5]) -> Row {
-    Row { command, right: Some(right), since, supervised: NOWHERE, user_enrolment: (true, true), mac_user: false }
-}
-
-const fn both_channels(row: Row) -> Row {
-    Row { mac_user: true, ..row }
-}
-
-const fn user_enrolment(row: Row, mobile: bool, mac: bool) -> Row {
-    Row { user_enrolment: (mobile, mac), ..row }
-}
-
-const TABLE: [Row; 14] = {
-    use CommandKind as C;
-    // Its right is decided key by key: without QueryDevice a device still answers with its UDID.
-    let information = Row { right: None, ..row(C::DeviceInformation, Right::QueryDevice, START) };
-    let restart = [Some((10, 3)), Some((10, 13)), Some((10, 2)), None, None];
-    let shut_down = [Some((10, 3)), Some((10, 13)), None, None, None];
-    let lock = [Some((4, 0)), Some((10, 7)), None, Some((2, 0)), Some((10, 0))];
-    let clear = [Some((4, 0)), None, None, Some((1, 1)), Some((10, 0))];
-    let erase = [Some((4, 0)), Some((10, 7)), Some((10, 2)), Some((1, 1)), Some((10, 0))];
-    let apps = [Some((5, 0)), Some((10, 7)), Some((10, 2)), Some((1, 1)), Some((10, 0))];
-    let managed = [Some((5, 0)), Some((11, 0)), Some((10, 2)), Some((1, 1)), Some((10, 0))];
-    let configured = [Some((9, 0)), Some((10, 11)), Some((10, 2)), Some((2, 0)), None];
-    let mobile_supervised = [true, false, true, false, false];
-    [
-        both_channels(information),
-        both_channels(row(C::SecurityInfo, Right::QuerySecurity, START)),
-        both_channels(row(C::ProfileList, Right::InspectProfiles, START)),
-        both_channels(row(C::InstallProfile, Right::InstallProfiles, START)),
-        both_channels(row(C::RemoveProfile, Right::InstallProfiles, START)),
-        user_enrolment(row(C::DeviceLock, Right::LockAndPasscode, lock), true, false),
-        user_enrolment(row(C::ClearPasscode, Right::LockAndPasscode, clear), false, false),
-        user_enrolment(row(C::EraseDevice, Right::Erase, erase), false, false),
-        Row {
-            supervised: mobile_supervised,
-            ..user_enrolment(row(C::RestartDevice, Right::LockAndPasscode, restart), false, false)
-        },
-        Row {
-            supervised: mobile_supervised,
-            ..user_enrolment(row(C::ShutDownDevice, Right::LockAndPasscode, shut_down), false, false)
-        },
-        user_enrolment(both_channels(row(C::InstalledApplicationList, Right::QueryApplications, apps)), true, false),
-        both_channels(row(C::ManagedApplicationList, Right::ManageApplications, managed)),
-        row(C::RemoveApplication, Right::ManageApplications, managed),
-        Row {
-            right: None,
-            supervised: [true, false, true, true, false],
-            ..user_enrolment(row(C::DeviceConfigured, Right::QueryDevice, configured), false, false)
-        },
-    ]
-};
-
 /// Whether a device can be sent a command. The first ground found is given, the most final one first.
 pub fn supports(target: &Target, command: CommandKind) -> Support {
+    supports_item(target, command.request_type())
+}
+
+/// The same by name: a RequestType, or one item of Settings, `Settings.DeviceName`.
+pub fn supports_item(target: &Target, command: &str) -> Support {
     match refusal(target, command) {
         None => Support::Yes,
         Some(reason) => Support::No(reason),
     }
 }
 
-fn refusal(target: &Target, command: CommandKind) -> Option<Reason> {
-    let row = TABLE.iter().find(|row| row.command == command);
-    let Some((row, column)) = row.zip(column(target.platform)) else { return Some(Reason::Platform) };
-    let Some(&Some((major, minor))) = row.since.get(column) else { return Some(Reason::Platform) };
-    let since = OsVersion::new(major, minor, 0);
-    if target.os_version.is_some_and(|has| has < since) {
-        return Some(Reason::OsTooOld(since));
+fn refusal(target: &Target, command: &str) -> Option<Reason> {
+    let row = COMMANDS.binary_search_by(|row| row.command.cmp(command)).ok().and_then(|at| COMMANDS.get(at));
+    let there = row.zip(row.and_then(|row| row.on.get(column(target.platform)?)?.there()));
+    let Some((row, there)) = there else { return Some(Reason::Platform) };
+    match (target.os_version, there.removed) {
+        (Some(has), _) if has < there.since => return Some(Reason::OsTooOld(there.since)),
+        (Some(has), Some(removed)) if has >= removed => return Some(Reason::Gone(removed)),
+        _ => {}
     }
     let mac = target.platform == Platform::MacOs;
     let (mobile_users, mac_users) = row.user_enrolment;
@@ -247,11 +193,11 @@ fn refusal(target: &Target, command: CommandKind) -> Option<Reason> {
     {
         return Some(Reason::Right(right));
     }
-    if row.supervised.get(column) == Some(&true) && target.supervised != Some(true) {
+    if there.supervised && target.supervised != Some(true) {
         return Some(Reason::NotSupervised);
     }
     let deactivates = OsVersion::new(11, 0, 0)..OsVersion::new(11, 5, 0);
-    let harmful = mac && command == CommandKind::DeviceLock;
+    let harmful = mac && command == CommandKind::DeviceLock.request_type();
     if harmful && target.os_version.is_some_and(|has| deactivates.contains(&has)) {
         return Some(Reason::Harmful);
     }

@@ -83,7 +83,7 @@ fn policy() -> PolicySettings {
             history: Some(5),
             allow_simple: Some(false),
         }),
-        camera_allowed: Some(false),
+        restrictions: [("allowCamera", false)].into(),
     }
 }
 

@@ -84,29 +84,23 @@ pub enum Setting {
     History(u32),
     /// BitLocker.
     Encryption,
-    /// Whether the camera may be used.
-    Camera(bool),
+    /// A policy of another area, `Camera/AllowCamera`, of whose numbers the lowest is the strictest.
+    Lowest(&'static str, u32),
 }
 
 impl Setting {
-    /// The node that is set. It does not depend on the value.
+    /// The node that is set. It does not depend on the number.
     pub fn node(self) -> String {
         match self {
+            Setting::PasswordRequired => device_lock("DevicePasswordEnabled"),
+            Setting::MinLength(_) => device_lock("MinDevicePasswordLength"),
+            Setting::Alphanumeric => device_lock("AlphanumericDevicePasswordRequired"),
+            Setting::MaxFailed(_) => device_lock("MaxDevicePasswordFailedAttempts"),
+            Setting::MaxIdleMinutes(_) => device_lock("MaxInactivityTimeDeviceLock"),
+            Setting::ExpireDays(_) => device_lock("DevicePasswordExpiration"),
+            Setting::History(_) => device_lock("DevicePasswordHistory"),
             Setting::Encryption => "./Device/Vendor/MSFT/BitLocker/RequireDeviceEncryption".to_owned(),
-            Setting::Camera(_) => format!("{POLICY_CONFIG}Camera/AllowCamera"),
-            other => format!("{POLICY_CONFIG}DeviceLock/{}", other.device_lock()),
-        }
-    }
-
-    fn device_lock(self) -> &'static str {
-        match self {
-            Setting::MinLength(_) => "MinDevicePasswordLength",
-            Setting::Alphanumeric => "AlphanumericDevicePasswordRequired",
-            Setting::MaxFailed(_) => "MaxDevicePasswordFailedAttempts",
-            Setting::MaxIdleMinutes(_) => "MaxInactivityTimeDeviceLock",
-            Setting::ExpireDays(_) => "DevicePasswordExpiration",
-            Setting::History(_) => "DevicePasswordHistory",
-            Setting::PasswordRequired | Setting::Encryption | Setting::Camera(_) => "DevicePasswordEnabled",
+            Setting::Lowest(policy, _) => format!("{POLICY_CONFIG}{policy}"),
         }
     }
 
@@ -120,7 +114,7 @@ impl Setting {
             Setting::ExpireDays(days) => days.min(730),
             Setting::History(count) => count.min(50),
             Setting::Encryption => 1,
-            Setting::Camera(allowed) => u32::from(allowed),
+            Setting::Lowest(_, number) => number,
         }
     }
 
@@ -134,10 +128,14 @@ impl Setting {
             Setting::MaxFailed(_) | Setting::MaxIdleMinutes(_) | Setting::ExpireDays(_) if wanted > 0 => {
                 in_force > 0 && in_force <= wanted
             }
-            Setting::Camera(_) => in_force <= wanted,
+            Setting::Lowest(..) => in_force <= wanted,
             _ => in_force == wanted,
         }
     }
+}
+
+fn device_lock(policy: &str) -> String {
+    format!("{POLICY_CONFIG}DeviceLock/{policy}")
 }
 
 /// Where a node that was set tells what is in force: the Policy CSP has a tree of its own for that, others do not.
@@ -167,7 +165,11 @@ mod tests {
             (Setting::ExpireDays(9_999), format!("{LOCK}DevicePasswordExpiration"), 730),
             (Setting::History(3), format!("{LOCK}DevicePasswordHistory"), 3),
             (Setting::Encryption, "./Device/Vendor/MSFT/BitLocker/RequireDeviceEncryption".into(), 1),
-            (Setting::Camera(false), "./Device/Vendor/MSFT/Policy/Config/Camera/AllowCamera".into(), 0),
+            (
+                Setting::Lowest("Camera/AllowCamera", 0),
+                "./Device/Vendor/MSFT/Policy/Config/Camera/AllowCamera".into(),
+                0,
+            ),
         ] {
             assert_eq!((setting.node(), setting.value()), (node, value));
         }
@@ -184,8 +186,8 @@ mod tests {
             (Setting::MaxFailed(8), "5", true),
             (Setting::MaxFailed(8), "0", false),
             (Setting::MaxFailed(0), "0", true),
-            (Setting::Camera(true), "0", true),
-            (Setting::Camera(false), "1", false),
+            (Setting::Lowest("Camera/AllowCamera", 1), "0", true),
+            (Setting::Lowest("Camera/AllowCamera", 0), "1", false),
             (Setting::Encryption, "", false),
         ] {
             assert_eq!(setting.is_met_by(in_force), met, "{setting:?} {in_force}");

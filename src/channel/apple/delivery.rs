@@ -1,28 +1,28 @@
-//! What goes out: a command of the queue as a command of Apple's.
+//! What goes out: a command of the queue as a command of Apple's, and whether a device can be asked for it.
 
-use super::checkin::UNLOCK_TOKEN;
+use super::{checkin::UNLOCK_TOKEN, settings};
 use crate::{
-    channel::{apple_platform, invitations::ENROLMENT_PROFILE},
+    channel::invitations::ENROLMENT_PROFILE,
     error::{Error, Result},
     fleet::{
         keeper,
-        life::{Act, Command, Event, Managed, Platform, Scope},
-        policies, queue,
+        life::{Act, Action, Command, Device, Event, Managed, Ownership, Platform, Scope},
+        policies,
+        queue::{self, Support},
     },
-    policy::{PartContent, PartId, Value, bounds},
+    policy::{Next, OnTheWay, PartContent, PartId, Value, bounds},
     server::Server,
     store::Tx,
 };
 use lanyard_apple::{
     Secret,
     command::{
-        ClearPasscode, Command as Wire, DeviceInformationQuery, DeviceLock, EraseDevice, InstallProfile, Pin,
-        RemoveProfile, RestartDevice,
+        ClearPasscode, Command as Wire, CommandKind, DeviceInformationQuery, DeviceLock, EraseDevice, InstallProfile,
+        Pin, RemoveProfile, RestartDevice,
     },
-    profile::{Passcode, PolicySettings, ProfileMeta},
-    support,
+    profile::ProfileMeta,
+    support::{self, AccessRights, OsVersion, Target},
 };
-use std::str::FromStr;
 use uuid::Uuid;
 
 /// The settings profile's PayloadIdentifier and UUID: devices keep them for ever.
@@ -50,7 +50,7 @@ enum What {
     },
 }
 
-/// What became of the attempt to turn a command into an delivery.
+/// What became of the attempt to turn a command into a delivery.
 pub(super) enum Prepared {
     Go(Delivery),
     /// This step has become needless: the policy changed meanwhile.
@@ -59,6 +59,37 @@ pub(super) enum Prepared {
     Unsupported(String),
     /// The device lacks what it takes.
     Cannot(String),
+}
+
+/// The command of Apple's that decides whether an act can be asked for, as its table names it: a RequestType, or an item of Settings
+/// (`Settings.DeviceName`).
+fn name(action: Action, scope: Option<Scope>) -> &'static str {
+    let kind = match action {
+        Action::Wipe if scope == Some(Scope::Full) => CommandKind::EraseDevice,
+        Action::Wipe => CommandKind::RemoveProfile,
+        Action::Lock => CommandKind::DeviceLock,
+        Action::ClearPasscode => CommandKind::ClearPasscode,
+        Action::Restart => CommandKind::RestartDevice,
+        Action::Refresh => CommandKind::DeviceInformation,
+        Action::Policy => CommandKind::InstallProfile,
+    };
+    kind.request_type()
+}
+
+/// By Apple's own table of what runs where. What the table does not know at all is tried: the device answers for itself.
+pub(in crate::channel) fn support(device: &Device, action: Action, scope: Option<Scope>) -> Support {
+    let Some(platform) = device.platform.of_apple() else { return Support::Yes };
+    let rights = match device.ownership {
+        Ownership::Corporate => AccessRights::ALL,
+        Ownership::Personal => AccessRights::PERSONAL,
+    };
+    let version = device.os_version.as_deref().and_then(OsVersion::parse);
+    let supervised = device.facts.get("supervised").map(|fact| fact == "true");
+    let target = Target { supervised, ..Target::device(platform, version, rights) };
+    match support::supports_item(&target, name(action, scope)) {
+        support::Support::Yes => Support::Yes,
+        support::Support::No(why) => Support::No(why.to_string()),
+    }
 }
 
 /// How many messages a command takes.
@@ -70,15 +101,12 @@ pub(super) fn steps(command: &Command) -> u32 {
     }
 }
 
-/// The part that the command's present step is about: sign, id and the hash it was sent with.
-pub(super) fn part(command: &Command) -> Option<(char, PartId, String)> {
-    let text = command.act.parts().get(command.step as usize)?;
-    let sign = text.chars().next()?;
-    let (id, hash) = text.get(1..)?.split_once(' ').unwrap_or((text.get(1..)?, ""));
-    Some((sign, PartId::from_str(id).ok()?, hash.to_string()))
+/// The part that the command's present step is about.
+pub(super) fn part(command: &Command) -> Option<OnTheWay> {
+    command.act.parts().get(command.step as usize)?.parse().ok()
 }
 
-/// Turns the present step of a command into an delivery.
+/// Turns the present step of a command into a delivery.
 pub(super) fn prepare(tx: &mut Tx<'_>, device: &mut Managed, command: &Command) -> Result<Prepared> {
     let what = match (&command.act, command.step) {
         (Act::Wipe { scope: Scope::Full, pin }, _) => What::Erase { pin: pin.clone() },
@@ -111,9 +139,9 @@ fn uuid(command: &Command) -> String {
 }
 
 fn prepare_part(tx: &mut Tx<'_>, device: &mut Managed, command: &Command) -> Result<Prepared> {
-    let Some((sign, id, _)) = part(command) else { return Ok(Prepared::Skip) };
+    let Some(OnTheWay { next, id, .. }) = part(command) else { return Ok(Prepared::Skip) };
     let go = |what| Ok(Prepared::Go(Delivery { uuid: uuid(command), what }));
-    if sign == '-' {
+    if next == Next::Remove {
         // As for what is sent: a record may be older than a rule, and no removal ends the enrolment.
         if let Err(refused) = bounds::check_remove(&id) {
             return Ok(Prepared::Unsupported(refused.to_string()));
@@ -130,7 +158,7 @@ fn prepare_part(tx: &mut Tx<'_>, device: &mut Managed, command: &Command) -> Res
     // The hash of what is really sent is what the answer will be about.
     let mut parts = command.act.parts().to_vec();
     if let Some(text) = parts.get_mut(command.step as usize) {
-        *text = format!("+{id} {}", now_wanted.hash);
+        *text = OnTheWay { next, id, hash: now_wanted.hash.clone() }.to_string();
     }
     keeper::happen(tx, device, Event::OnTheWay { command: command.id, parts })?;
     // Checked when it was applied, and again now: nothing that acts leaves as a setting.
@@ -155,32 +183,11 @@ fn settings_profile(values: &[Value], platform: Platform) -> Result<Option<Vec<u
         description: None,
         organisation: None,
     };
-    let made = settings(values).profile(&meta, apple_platform(platform).unwrap_or(support::Platform::Other));
+    let made = settings::of(values).profile(&meta, platform.of_apple().unwrap_or(support::Platform::Other));
     made.map_err(|e| Error::Internal(e.to_string()))
 }
 
-fn settings(values: &[Value]) -> PolicySettings {
-    let mut passcode = Passcode { required: false, ..Passcode::default() };
-    let (mut camera_allowed, mut any) = (None, false);
-    for value in values {
-        any |= value.setting().name().starts_with("passcode.");
-        match *value {
-            Value::PasscodeRequired => passcode.required = true,
-            Value::PasscodeMinLength(length) => passcode.min_length = Some(length.into()),
-            Value::PasscodeAlphanumeric => passcode.alphanumeric = true,
-            Value::PasscodeMaxFailed(tries) => passcode.max_failed = Some(tries.into()),
-            Value::PasscodeMaxIdleMinutes(minutes) => passcode.max_idle_minutes = Some(minutes.into()),
-            Value::PasscodeExpireDays(days) => passcode.expire_days = Some(days.into()),
-            Value::PasscodeHistory(length) => passcode.history = Some(length.into()),
-            // No payload: `policy::support` has it as always so, or not to be had, and neither is sent.
-            Value::Encryption => {}
-            Value::Camera(camera) => camera_allowed = Some(camera == crate::policy::Camera::Allowed),
-        }
-    }
-    PolicySettings { passcode: any.then_some(passcode), camera_allowed }
-}
-
-/// Writes an delivery out. Signs a profile with the CA's key: not for the writer's thread.
+/// Writes a delivery out. Signs a profile with the CA's key: not for the writer's thread.
 pub(super) fn encode(server: &Server, delivery: Delivery) -> Result<Vec<u8>> {
     let pin = |sealed: Option<String>| -> Result<Option<Pin>> {
         let Some(sealed) = sealed else { return Ok(None) };
@@ -203,4 +210,45 @@ pub(super) fn encode(server: &Server, delivery: Delivery) -> Result<Vec<u8>> {
         }
     };
     Ok(wire.encode(&delivery.uuid))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        clock::{Steady, Timestamp},
+        fleet::life::Claim,
+        ids::DeviceId,
+        store::Time,
+    };
+
+    fn apple(platform: Platform, version: &str, supervised: Option<&str>) -> Device {
+        let id = DeviceId(uuid::Uuid::from_u128(1));
+        let time = Time { now: Timestamp(0), steady: Steady(0), doubted: false };
+        let device = Managed::new(id, "nurse@example.org", Ownership::Corporate, platform, time);
+        let facts = supervised.map(|fact| ("supervised", fact.to_string())).into_iter().collect();
+        let claim = Claim { os_version: Some(version.into()), facts, ..Claim::default() };
+        device.on(Event::Told(Box::new(claim)), time).0.device().clone()
+    }
+
+    #[test]
+    fn apple_devices_are_asked_for_what_they_have() {
+        let no = |why: &str| Support::No(why.into());
+        for (device, action, want) in [
+            (apple(Platform::Ios, "18.6", None), Action::Lock, Support::Yes),
+            (apple(Platform::Tvos, "18.6", None), Action::Lock, no("this platform has no such command")),
+            (apple(Platform::Macos, "15.1", None), Action::ClearPasscode, no("this platform has no such command")),
+            (
+                apple(Platform::Macos, "11.2", None),
+                Action::Lock,
+                no("it would deactivate a Mac with Apple silicon before macOS 11.5"),
+            ),
+            (apple(Platform::Ios, "18.6", None), Action::Restart, no("the device is not known to be supervised")),
+            (apple(Platform::Ios, "18.6", Some("true")), Action::Restart, Support::Yes),
+            (apple(Platform::Macos, "15.1", None), Action::Restart, Support::Yes),
+            (apple(Platform::Other, "1.0", None), Action::Wipe, Support::Yes),
+        ] {
+            assert_eq!(support(&device, action, Some(Scope::Full)), want, "{action:?} {:?}", device.platform);
+        }
+    }
 }

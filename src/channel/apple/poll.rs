@@ -17,7 +17,7 @@ use crate::{
         terms::{EvidenceKind, FailureCode},
     },
     ids::{CommandId, Fingerprint},
-    policy::Outcome as Part,
+    policy::{Next, OnTheWay, Outcome as Part},
     server::Server,
     store::Tx,
 };
@@ -153,8 +153,9 @@ fn ask_what_is_due(tx: &mut Tx<'_>, device: &mut Managed, credential: &Credentia
         return Ok(false);
     }
     keeper::happen(tx, device, Event::PartsForgotten { enrolment, parts: todo.forget })?;
-    let install = todo.install.iter().map(|id| format!("+{id}"));
-    let parts: Vec<String> = install.chain(todo.remove.iter().map(|id| format!("-{id}"))).collect();
+    let install = todo.install.into_iter().map(|id| OnTheWay::new(Next::Install, id));
+    let parts = install.chain(todo.remove.into_iter().map(|id| OnTheWay::new(Next::Remove, id)));
+    let parts: Vec<String> = parts.map(|part| part.to_string()).collect();
     if parts.is_empty() {
         return Ok(false);
     }
@@ -261,10 +262,10 @@ fn step(tx: &mut Tx<'_>, device: &mut Managed, credential: &Credential, command:
 
 /// Notes what became of the part that the command's present step brought or took away.
 fn applied(tx: &mut Tx<'_>, device: &mut Managed, command: &Command, outcome: Part) -> Result<()> {
-    let Some((sign, id, hash)) = delivery::part(command) else { return Ok(()) };
-    let fate = match (sign, outcome) {
-        ('-', Part::Enforced) => Fate::Gone,
-        ('-', Part::Failed(text) | Part::Unsupported(text)) => Fate::Stuck(text),
+    let Some(OnTheWay { next, id, hash }) = delivery::part(command) else { return Ok(()) };
+    let fate = match (next, outcome) {
+        (Next::Remove, Part::Enforced) => Fate::Gone,
+        (Next::Remove, Part::Failed(text) | Part::Unsupported(text)) => Fate::Stuck(text),
         (_, outcome) => Fate::Sent { hash, outcome },
     };
     keeper::happen(tx, device, Event::Part { enrolment: command.enrolment, part: id, fate })?;

@@ -1,6 +1,6 @@
 //! From a policy's part to the document that a mail client gets.
 
-use crate::policy::{Camera, PartContent, Value};
+use crate::policy::{PartContent, Value};
 use lanyard_activesync::policy::{ProvisionDoc, Rule};
 
 /// The whole document: what the policy does not name is sent as its default. A raw element that the protocol does not take is left
@@ -24,28 +24,29 @@ pub(super) fn of(content: &PartContent) -> ProvisionDoc {
 fn rules(value: Value) -> Vec<(Rule, i64)> {
     let of_password = |rule, number| vec![(Rule::DevicePasswordEnabled, 1), (rule, number)];
     match value {
-        Value::PasscodeRequired => vec![(Rule::DevicePasswordEnabled, 1)],
+        Value::PasscodeRequired(_) => vec![(Rule::DevicePasswordEnabled, 1)],
         Value::PasscodeMinLength(length) => of_password(Rule::MinDevicePasswordLength, length.into()),
-        Value::PasscodeAlphanumeric => of_password(Rule::AlphanumericDevicePasswordRequired, 1),
+        Value::PasscodeAlphanumeric(_) => of_password(Rule::AlphanumericDevicePasswordRequired, 1),
         Value::PasscodeMaxFailed(tries) => of_password(Rule::MaxDevicePasswordFailedAttempts, tries.into()),
         Value::PasscodeMaxIdleMinutes(minutes) => {
             of_password(Rule::MaxInactivityTimeDeviceLock, i64::from(minutes) * 60)
         }
         Value::PasscodeExpireDays(days) => of_password(Rule::DevicePasswordExpiration, days.into()),
         Value::PasscodeHistory(length) => of_password(Rule::DevicePasswordHistory, length.into()),
-        Value::Encryption => vec![(Rule::RequireDeviceEncryption, 1)],
-        Value::Camera(camera) => vec![(Rule::AllowCamera, i64::from(camera == Camera::Allowed))],
+        Value::Encryption(_) => vec![(Rule::RequireDeviceEncryption, 1)],
+        Value::Camera(camera) => vec![(Rule::AllowCamera, camera.is_allowed().into())],
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::{Permission, Setting};
 
     #[test]
     fn typed_values_and_raw_elements_stand_in_one_document() {
         let values =
-            vec![Value::PasscodeMinLength(6), Value::PasscodeMaxIdleMinutes(5), Value::Camera(Camera::Blocked)];
+            vec![Value::PasscodeMinLength(6), Value::PasscodeMaxIdleMinutes(5), Value::Camera(Permission::Blocked)];
         let elements = [("AllowBluetooth".to_string(), "0".to_string()), ("Nonsense".into(), "1".into())].into();
         let document = of(&PartContent::ActiveSync { values, elements });
         for (rule, want) in [
@@ -58,6 +59,14 @@ mod tests {
             (Rule::MaxDevicePasswordFailedAttempts, None),
         ] {
             assert_eq!(document.get(rule), want, "{rule:?}");
+        }
+    }
+
+    #[test]
+    fn every_setting_is_said_by_its_element() {
+        for value in Setting::ALL.into_iter().flat_map(Setting::all_values) {
+            let said: Vec<_> = rules(value).into_iter().map(|(rule, _)| rule.name()).collect();
+            assert_eq!(said.last().copied(), value.setting().element(), "{value:?}");
         }
     }
 }

@@ -1,4 +1,5 @@
-//! What goes out: a command of the queue as operations on a device's tree, and what their answers mean.
+//! What goes out: a command of the queue as operations on a device's tree, whether a device can be asked for it, and what the answers
+//! mean.
 
 use super::{
     PROVIDER_ID,
@@ -10,7 +11,7 @@ use crate::{
     fleet::{
         keeper,
         life::{Act, Action, Command, Device, Event, Managed, Outcome, Platform, Scope},
-        queue,
+        queue::{self, Support},
         terms::{EvidenceKind, FailureCode},
     },
     store::Tx,
@@ -34,6 +35,19 @@ pub(super) enum Prepared {
 const FACTS: usize = 0;
 const SCHEDULE: usize = 1;
 
+const NO_CLEARING: &str = "Windows has no way to clear a passcode";
+
+/// Whether a device can do an action.
+pub(in crate::channel) fn support(device: &Device, action: Action) -> Support {
+    match action {
+        Action::Lock if device.platform == Platform::Windows => {
+            Support::No("Windows 10 and 11 PCs cannot be locked from afar: RemoteLock exists on phones only".into())
+        }
+        Action::Wipe | Action::Lock | Action::Restart | Action::Refresh | Action::Policy => Support::Yes,
+        Action::ClearPasscode => Support::No(NO_CLEARING.into()),
+    }
+}
+
 /// Turns a command, as far as it has come, into operations.
 pub(super) fn prepare(tx: &mut Tx<'_>, device: &mut Managed, command: &Command) -> Result<Prepared> {
     let one = |op: Op| Prepared::Go(vec![op.into()]);
@@ -43,7 +57,7 @@ pub(super) fn prepare(tx: &mut Tx<'_>, device: &mut Managed, command: &Command) 
         Act::Wipe { scope: Scope::Selective, .. } => one(csp::unenroll(name, PROVIDER_ID)),
         Act::Lock { .. } if device.platform == Platform::Windows => Prepared::Cannot("a PC has no RemoteLock"),
         Act::Lock { .. } => one(csp::lock(name)),
-        Act::ClearPasscode => Prepared::Cannot("Windows has no way to clear a passcode"),
+        Act::ClearPasscode => Prepared::Cannot(NO_CLEARING),
         Act::Restart => one(csp::restart(name)),
         Act::Refresh => {
             let mut due = vec![Op::get_all(op(command.id, FACTS), facts::nodes()).into()];

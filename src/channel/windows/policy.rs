@@ -1,7 +1,7 @@
 //! Settings on a device: set, then read back, since a Status says that a node was set and not that it is in force.
 //!
-//! A policy command carries its parts as text, one each: a sign that says what is next for it, the part, the hash it was sent
-//! with. So a part goes its way over messages, sessions and nodes.
+//! A policy command carries its parts, each with what is next for it and the hash it was sent with (`policy::OnTheWay`). So a part goes
+//! its way over messages, sessions and nodes.
 
 use super::answers::{Answer, Loss, op};
 use crate::{
@@ -12,68 +12,26 @@ use crate::{
         policies,
     },
     ids::EnrolmentId,
-    policy::{CspFormat, Outcome, Part, PartContent, PartId, Setting, Value, bounds},
+    policy::{CspFormat, Next, OnTheWay, Outcome, Part, PartContent, PartId, Value, bounds},
     store::Tx,
 };
 use lanyard_omadm::{
     csp,
     session::{Due, Format, Op},
 };
-use std::{collections::BTreeMap, str::FromStr};
+use std::collections::BTreeMap;
 
 /// Parts of one command: their answers all fit a message.
 const MOST: usize = 48;
 /// Bytes of their values.
 const ROOM: usize = 256 * 1024;
 
-/// What is next for a part.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Next {
-    Replace,
-    /// Replace found no node.
-    Add,
-    Delete,
-    ReadBack,
-    Nothing,
-}
-
-impl Next {
-    const ALL: [(Next, char); 5] =
-        [(Next::Replace, '+'), (Next::Add, 'a'), (Next::Delete, '-'), (Next::ReadBack, '='), (Next::Nothing, '.')];
-
-    fn sign(self) -> char {
-        Next::ALL.iter().find(|(next, _)| *next == self).map_or('.', |(_, sign)| *sign)
-    }
-}
-
-/// A part on its way.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct OnTheWay {
-    next: Next,
-    id: PartId,
-    hash: String,
-}
-
-impl OnTheWay {
-    fn parse(text: &str) -> Option<Self> {
-        let sign = text.chars().next()?;
-        let (next, _) = Next::ALL.into_iter().find(|(_, known)| *known == sign)?;
-        // Paths may hold blanks, hashes do not.
-        let (id, hash) = text.get(1..)?.rsplit_once(' ')?;
-        Some(Self { next, id: PartId::from_str(id).ok()?, hash: hash.to_owned() })
-    }
-
-    fn print(&self) -> String {
-        format!("{}{} {}", self.next.sign(), self.id, self.hash)
-    }
-}
-
 fn all(command: &Command) -> Vec<OnTheWay> {
-    command.act.parts().iter().filter_map(|text| OnTheWay::parse(text)).collect()
+    command.act.parts().iter().filter_map(|text| text.parse().ok()).collect()
 }
 
 fn save(tx: &mut Tx<'_>, device: &mut Managed, command: &Command, parts: &[OnTheWay]) -> Result<()> {
-    let parts = parts.iter().map(OnTheWay::print).collect();
+    let parts = parts.iter().map(OnTheWay::to_string).collect();
     keeper::happen(tx, device, Event::OnTheWay { command: command.id, parts })?;
     Ok(())
 }
@@ -88,9 +46,9 @@ pub(super) fn begin(wanted: &BTreeMap<PartId, Part>, install: &[PartId], remove:
         room = if fits { room.saturating_sub(length) } else { 0 };
         fits
     };
-    let install = install.iter().take(MOST).take_while(fits).map(|id| (Next::Replace, id));
-    let parts = install.chain(remove.iter().map(|id| (Next::Delete, id))).take(MOST);
-    parts.map(|(next, id)| OnTheWay { next, id: id.clone(), hash: String::new() }.print()).collect()
+    let install = install.iter().take(MOST).take_while(fits).map(|id| (Next::Install, id));
+    let parts = install.chain(remove.iter().map(|id| (Next::Remove, id))).take(MOST);
+    parts.map(|(next, id)| OnTheWay::new(next, id.clone()).to_string()).collect()
 }
 
 fn length(content: &PartContent) -> usize {
@@ -130,37 +88,28 @@ fn wire_format(format: CspFormat) -> Format {
     }
 }
 
-/// `None` where Windows has no node for it; `policy::support` says so as well, and no part is made.
+/// How each typed setting is said to a PC. `None` where Windows has no node for it; the setting says so as well, and no part is made.
 fn setting(value: &Value) -> Option<csp::Setting> {
     Some(match *value {
-        Value::PasscodeRequired => csp::Setting::PasswordRequired,
+        Value::PasscodeRequired(_) => csp::Setting::PasswordRequired,
         Value::PasscodeMinLength(length) => csp::Setting::MinLength(length.into()),
-        Value::PasscodeAlphanumeric => csp::Setting::Alphanumeric,
+        Value::PasscodeAlphanumeric(_) => csp::Setting::Alphanumeric,
         Value::PasscodeMaxFailed(tries) => csp::Setting::MaxFailed(tries.into()),
         Value::PasscodeMaxIdleMinutes(minutes) => csp::Setting::MaxIdleMinutes(minutes.into()),
         Value::PasscodeExpireDays(days) => csp::Setting::ExpireDays(days.into()),
         Value::PasscodeHistory(count) => csp::Setting::History(count.into()),
-        Value::Encryption => csp::Setting::Encryption,
-        Value::Camera(camera) => csp::Setting::Camera(camera == crate::policy::Camera::Allowed),
+        Value::Encryption(_) => csp::Setting::Encryption,
+        Value::Camera(camera) => csp::Setting::Lowest("Camera/AllowCamera", camera.is_allowed().into()),
     })
 }
 
 /// The node of a part that is to go, whatever it held.
 fn node_of(id: &PartId) -> Option<String> {
-    let any = match id {
-        PartId::Csp(path) => return Some(path.clone()),
-        PartId::Setting(Setting::PasscodeRequired) => csp::Setting::PasswordRequired,
-        PartId::Setting(Setting::PasscodeMinLength) => csp::Setting::MinLength(4),
-        PartId::Setting(Setting::PasscodeAlphanumeric) => csp::Setting::Alphanumeric,
-        PartId::Setting(Setting::PasscodeMaxFailed) => csp::Setting::MaxFailed(0),
-        PartId::Setting(Setting::PasscodeMaxIdleMinutes) => csp::Setting::MaxIdleMinutes(0),
-        PartId::Setting(Setting::PasscodeExpireDays) => csp::Setting::ExpireDays(0),
-        PartId::Setting(Setting::PasscodeHistory) => csp::Setting::History(0),
-        PartId::Setting(Setting::Encryption) => csp::Setting::Encryption,
-        PartId::Setting(Setting::Camera) => csp::Setting::Camera(true),
-        _ => return None,
-    };
-    Some(any.node())
+    match id {
+        PartId::Csp(path) => Some(path.clone()),
+        PartId::Setting(setting) => setting.nodes().first().map(|path| (*path).to_owned()),
+        PartId::Settings | PartId::Profile(_) | PartId::Document => None,
+    }
 }
 
 /// The operations that are next. What cannot be sent, or is no longer wanted, is done with here.
@@ -189,11 +138,11 @@ fn prepare_part(
     let still_wanted = wanted.get(&part.id).and_then(|wanted| Some((wanted, node(wanted)?)));
     let op = match (part.next, still_wanted) {
         (Next::Nothing, _) => return Ok(None),
-        (Next::Delete, _) => {
+        (Next::Remove, _) => {
             bounds::check_remove(&part.id).map_err(|refused| refused.to_string())?;
             node_of(&part.id).map(|path| Op::delete(name, path))
         }
-        (Next::Replace | Next::Add, Some((wanted, node))) => {
+        (Next::Install | Next::Add, Some((wanted, node))) => {
             // The hash of what is really sent is what the answer will be about.
             part.hash.clone_from(&wanted.hash);
             // Checked when it was applied, and again now: nothing that acts leaves as a setting.
@@ -207,7 +156,7 @@ fn prepare_part(
             Some(Op::get(name, csp::result_node(&node.path)))
         }
         // The policy changed meanwhile: the next command brings what is wanted now.
-        (Next::Replace | Next::Add | Next::ReadBack, _) => None,
+        (Next::Install | Next::Add | Next::ReadBack, _) => None,
     };
     if op.is_none() {
         part.next = Next::Nothing;
@@ -247,15 +196,15 @@ fn answered(part: &OnTheWay, answer: &Answer, node: Option<(&Part, &Node)>) -> (
         };
     };
     match part.next {
-        Next::Replace | Next::Add if answer.is_good() || code == 418 => (Next::ReadBack, None),
-        Next::Replace if code == 404 && matches!(part.id, PartId::Csp(_)) => (Next::Add, None),
-        Next::Replace | Next::Add => {
+        Next::Install | Next::Add if answer.is_good() || code == 418 => (Next::ReadBack, None),
+        Next::Install if code == 404 && matches!(part.id, PartId::Csp(_)) => (Next::Add, None),
+        Next::Install | Next::Add => {
             let text = format!("Status {code}");
             let missing = matches!(code, 404 | 406);
             (Next::Nothing, Some(if missing { Outcome::unsupported(&text) } else { Outcome::failed(&text) }))
         }
-        Next::Delete if answer.is_good() || code == 404 => (Next::Nothing, Some(Outcome::Enforced)),
-        Next::Delete => (Next::Nothing, Some(Outcome::stuck(&format!("Status {code}")))),
+        Next::Remove if answer.is_good() || code == 404 => (Next::Nothing, Some(Outcome::Enforced)),
+        Next::Remove => (Next::Nothing, Some(Outcome::stuck(&format!("Status {code}")))),
         Next::ReadBack => {
             (Next::Nothing, node.map(|(part, node)| in_force(part, node, code, answer.values.first().map(|(_, v)| v))))
         }
@@ -292,8 +241,8 @@ fn record(
     outcome: Outcome,
 ) -> Result<()> {
     let fate = match (part.next, outcome) {
-        (Next::Delete, Outcome::Stuck(text) | Outcome::Unsupported(text)) => Fate::Stuck(text),
-        (Next::Delete, _) => Fate::Gone,
+        (Next::Remove, Outcome::Stuck(text) | Outcome::Unsupported(text)) => Fate::Stuck(text),
+        (Next::Remove, _) => Fate::Gone,
         (_, outcome) => Fate::Sent { hash: part.hash.clone(), outcome },
     };
     keeper::happen(tx, device, Event::Part { enrolment, part: part.id.clone(), fate })?;
@@ -319,7 +268,7 @@ pub(super) fn unsendable(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::{self, Channel as PolicyChannel, Platform, PolicyFile, desired, effective};
+    use crate::policy::{Channel as PolicyChannel, Platform, PolicyFile, Setting, Target, desired, effective};
 
     const LOCK: &str = "./Device/Vendor/MSFT/Policy/Config/Wifi/AllowInternetSharing";
     const WIFI: &str = "./Device/Vendor/MSFT/WiFi/Profile/Office net/WlanXml";
@@ -328,7 +277,7 @@ mod tests {
         let text = format!(
             "name: a\nassign: all\npasscode: {{min_length: 8}}\nwindows: {{csp: [{{path: {LOCK}, data: 0}}, {{path: '{WIFI}', data: <a/>}}]}}\n"
         );
-        desired(&effective([&PolicyFile::parse(&text).unwrap()]), PolicyChannel::Omadm, Platform::Windows)
+        desired(&effective([&PolicyFile::parse(&text).unwrap()]), PolicyChannel::Omadm, &Target::of(Platform::Windows))
     }
 
     fn on_its_way(next: Next, id: &str) -> OnTheWay {
@@ -341,30 +290,12 @@ mod tests {
     }
 
     #[test]
-    fn parts_go_through_text() {
-        for id in ["setting:camera".to_owned(), format!("csp:{WIFI}")] {
-            for (next, _) in Next::ALL {
-                let part = on_its_way(next, &id);
-                assert_eq!(OnTheWay::parse(&part.print()), Some(part));
-            }
-        }
-        for text in ["", "+", "+x y", "?setting:camera ab", "+setting:camera"] {
-            assert_eq!(OnTheWay::parse(text), None, "{text}");
-        }
-        assert_eq!(OnTheWay::parse("+setting:camera ").unwrap().hash, "");
-    }
-
-    #[test]
     fn every_typed_setting_has_the_node_of_its_value() {
-        let text = "name: a\nassign: all\npasscode: {min_length: 8, alphanumeric: true, max_failed: 8, max_idle_minutes: 5, \
-                    expire_days: 90, history: 3}\nencryption: required\ncamera: blocked\n";
-        let parts = desired(&effective([&PolicyFile::parse(text).unwrap()]), PolicyChannel::Omadm, Platform::Windows);
-        let without = |value: &Value| {
-            matches!(policy::support(PolicyChannel::Omadm, Platform::Windows, *value), policy::Support::No(_))
-        };
-        assert_eq!(parts.len(), Setting::ALL.len() - Value::EXAMPLES.iter().filter(|v| without(v)).count());
-        for (id, part) in &parts {
-            assert_eq!(node_of(id), node(part).map(|node| node.path), "{id}");
+        for value in Setting::ALL.into_iter().flat_map(Setting::all_values) {
+            let sent = value.support(PolicyChannel::Omadm, &Target::of(Platform::Windows)).is_sent();
+            let said = setting(&value).map(csp::Setting::node);
+            assert_eq!(said, node_of(&PartId::Setting(value.setting())), "{value:?}");
+            assert_eq!(said.is_some(), sent, "{value:?}");
         }
     }
 
@@ -389,13 +320,13 @@ mod tests {
     fn each_answer_has_its_consequence() {
         let (raw, typed) = (format!("csp:{WIFI}"), "setting:camera");
         for (row, part, answer, want) in [
-            ("set", on_its_way(Next::Replace, typed), answer(200, None), (Next::ReadBack, None)),
-            ("no node yet", on_its_way(Next::Replace, &raw), answer(404, None), (Next::Add, None)),
+            ("set", on_its_way(Next::Install, typed), answer(200, None), (Next::ReadBack, None)),
+            ("no node yet", on_its_way(Next::Install, &raw), answer(404, None), (Next::Add, None)),
             ("made", on_its_way(Next::Add, &raw), answer(200, None), (Next::ReadBack, None)),
             ("there already", on_its_way(Next::Add, &raw), answer(418, None), (Next::ReadBack, None)),
             (
                 "no such thing",
-                on_its_way(Next::Replace, typed),
+                on_its_way(Next::Install, typed),
                 answer(404, None),
                 (Next::Nothing, Some(Outcome::unsupported("Status 404"))),
             ),
@@ -405,14 +336,14 @@ mod tests {
                 answer(500, None),
                 (Next::Nothing, Some(Outcome::failed("Status 500"))),
             ),
-            ("gone", on_its_way(Next::Delete, typed), answer(404, None), (Next::Nothing, Some(Outcome::Enforced))),
+            ("gone", on_its_way(Next::Remove, typed), answer(404, None), (Next::Nothing, Some(Outcome::Enforced))),
             (
                 "stuck",
-                on_its_way(Next::Delete, typed),
+                on_its_way(Next::Remove, typed),
                 answer(405, None),
                 (Next::Nothing, Some(Outcome::stuck("Status 405"))),
             ),
-            ("nothing said", on_its_way(Next::Replace, typed), Answer::default(), (Next::Replace, None)),
+            ("nothing said", on_its_way(Next::Install, typed), Answer::default(), (Next::Install, None)),
             (
                 "broken off over its value",
                 on_its_way(Next::ReadBack, typed),

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::super::nearest::nearest;
 use super::super::raw::{CspFormat, WindowsCsp};
-use super::windows_nodes::NODES;
+use super::super::windows::NODES;
 use super::{MAX_CSP_DATA, MIN_MAX_FAILED, Refused, number_allowed};
 
 /// Nodes that act, by name: the words are better than "unknown".
@@ -79,14 +79,21 @@ fn node(path: &str) -> Result<Node, Refused> {
         }
         _ => path.to_owned(),
     };
-    let found = NODES.iter().chain(FAMILIES).find_map(|(pattern, format, allowed)| {
+    let found = known().find_map(|(pattern, format, allowed)| {
         let path = canonical(pattern, &full)?;
-        Some(Node { path, format: *format, allowed })
+        Some(Node { path, format, allowed })
     });
     found.ok_or_else(|| {
-        let known = NODES.iter().chain(FAMILIES).map(|(pattern, _, _)| *pattern);
-        Refused(format!("no node that a policy may set; the nearest is {}", nearest(&full, known).unwrap_or_default()))
+        let patterns = known().map(|(pattern, ..)| pattern);
+        let nearest = nearest(&full, patterns).unwrap_or_default();
+        Refused(format!("no node that a policy may set; the nearest is {nearest}"))
     })
+}
+
+/// All that may be set: path, format, allowed numbers.
+fn known() -> impl Iterator<Item = (&'static str, CspFormat, &'static str)> {
+    let nodes = NODES.iter().map(|(pattern, format, allowed, ..)| (*pattern, *format, *allowed));
+    nodes.chain(FAMILIES.iter().copied())
 }
 
 /// The path in the pattern's spelling; what stands for a name is kept as it is.
@@ -222,8 +229,8 @@ mod tests {
 
     #[test]
     fn the_table_is_sorted_and_every_row_can_be_set() {
-        assert!(NODES.is_sorted_by_key(|(path, _, _)| path));
-        for (path, format, allowed) in NODES {
+        assert!(NODES.is_sorted_by_key(|(path, ..)| path));
+        for (path, format, allowed, ..) in NODES {
             let path = path.replace("{TenantId}", "00000000-0000-0000-0000-000000000000");
             let data = match format {
                 CspFormat::Int => allowed.split(['|', '-']).next_back().filter(|n| !n.is_empty()).unwrap_or("1"),

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::super::bounds::test_profile;
+use super::super::settings::{Permission, Required};
 use super::*;
 
 const WHOLE: &str = "
@@ -31,17 +32,20 @@ fn a_whole_file_reads() {
     assert_eq!(policy.name, "Staff phones");
     assert_eq!(policy.assign, Assign::Groups(vec!["board".into(), "sales".into()]));
     assert!(policy.assign.covers(&["sales"]) && !policy.assign.covers(&["x"]) && Assign::All.covers::<&str>(&[]));
-    let passcode = Passcode {
-        required: true,
-        min_length: Some(8),
-        alphanumeric: true,
-        max_failed: Some(6),
-        max_idle_minutes: Some(5),
-        expire_days: Some(90),
-        history: Some(3),
-    };
-    assert_eq!(policy.passcode, Some(passcode));
-    assert_eq!((policy.encryption, policy.camera), (Some(Encryption::Required), Some(Camera::Blocked)));
+    assert_eq!(
+        policy.values(),
+        [
+            Value::PasscodeRequired(Required),
+            Value::PasscodeMinLength(8),
+            Value::PasscodeAlphanumeric(Required),
+            Value::PasscodeMaxFailed(6),
+            Value::PasscodeMaxIdleMinutes(5),
+            Value::PasscodeExpireDays(90),
+            Value::PasscodeHistory(3),
+            Value::Encryption(Required),
+            Value::Camera(Permission::Blocked),
+        ]
+    );
     let node = WindowsCsp {
         path: "./Device/Vendor/MSFT/Policy/Config/Bluetooth/AllowAdvertising".into(),
         format: CspFormat::Int,
@@ -64,12 +68,14 @@ fn corpus_replays() {
 #[test]
 fn a_rule_asks_for_a_passcode_by_itself() {
     let required = |text: &str| {
-        PolicyFile::parse(&format!("name: a\nassign: all\npasscode: {text}\n")).unwrap().passcode.map(|p| p.required)
+        let settings = PolicyFile::parse(&format!("name: a\nassign: all\npasscode: {text}\n")).unwrap().settings;
+        (settings.passcode_required.is_some(), settings.values().count())
     };
-    assert_eq!(required("{min_length: 8}"), Some(true));
-    assert_eq!(required("{required: false}"), Some(false));
-    assert_eq!(required("{alphanumeric: false}"), Some(false));
-    assert_eq!(required(""), None);
+    assert_eq!(required("{min_length: 8}"), (true, 2));
+    assert_eq!(required("{required: true}"), (true, 1));
+    assert_eq!(required("{required: false}"), (false, 0));
+    assert_eq!(required("{alphanumeric: false}"), (false, 0));
+    assert_eq!(required(""), (false, 0));
 }
 
 #[test]
@@ -196,6 +202,6 @@ fn a_kept_text_loses_what_is_refused_today_and_no_more() {
     let places: Vec<String> = left_out.iter().map(|why| why.to_string()).collect();
     assert_eq!(left_out.len(), 3, "{places:?}");
     assert_eq!((file.apple_profiles.len(), file.windows_csp.len(), file.activesync.len()), (0, 1, 1));
-    assert_eq!(file.camera, Some(Camera::Blocked));
+    assert_eq!(file.settings.camera, Some(Permission::Blocked));
     assert!(PolicyFile::parse_kept("name: a\nassign: some\n").is_err(), "else it must be whole");
 }

@@ -1,9 +1,21 @@
-//! The policy profile: passcode and camera, as far as a platform has payloads for them. What it has none for is left
+//! The policy profile: passcode and restrictions, as far as a platform has keys for them. What it has none for is left
 //! out, and to say so is the caller's. Encryption has no payload here: a Mac's FileVault is not turned on from afar, and
 //! the others' storage is always encrypted.
 
+use std::collections::BTreeMap;
+
 use super::ProfileMeta;
-use crate::{error::Error, plist::Dict, profile::raw::LEAST_FAILED_ATTEMPTS, support::Platform};
+use crate::{
+    error::Error,
+    plist::Dict,
+    profile::raw::LEAST_FAILED_ATTEMPTS,
+    support::{Platform, availability},
+};
+
+/// The payload of restrictions.
+pub const RESTRICTIONS: &str = "com.apple.applicationaccess";
+/// The payload of passcode rules.
+pub const PASSCODE: &str = "com.apple.mobiledevice.passwordpolicy";
 
 /// The most wrong tries that devices take (maxFailedAttempts).
 pub const MOST_FAILED_ATTEMPTS: u32 = 11;
@@ -17,8 +29,8 @@ pub const MOST_IDLE_MINUTES: u32 = 15;
 pub struct PolicySettings {
     /// None: no word on passcodes.
     pub passcode: Option<Passcode>,
-    /// None: no word on the camera.
-    pub camera_allowed: Option<bool>,
+    /// Keys of [`RESTRICTIONS`]: what is said of each, and no word on the others. `allowCamera` to false.
+    pub restrictions: BTreeMap<&'static str, bool>,
 }
 
 /// What a passcode must be. None everywhere: no word on it.
@@ -50,17 +62,16 @@ impl PolicySettings {
         if let Some(passcode) = &self.passcode {
             payloads.extend(passcode.payload(meta, platform)?);
         }
-        payloads.extend(self.camera(meta, platform));
+        payloads.extend(self.restricted(meta, platform));
         if payloads.is_empty() { Ok(None) } else { Ok(Some(meta.profile(payloads)?.to_xml())) }
     }
 
-    fn camera(&self, meta: &ProfileMeta, platform: Platform) -> Option<Dict> {
-        let allowed = self.camera_allowed?;
-        if matches!(platform, Platform::WatchOs | Platform::Other) {
-            return None;
-        }
-        let payload = meta.payload("com.apple.applicationaccess", "restrictions", "Restrictions");
-        Some(payload.with("allowCamera", allowed))
+    fn restricted(&self, meta: &ProfileMeta, platform: Platform) -> Option<Dict> {
+        let there = |key: &str| availability(RESTRICTIONS, key, platform).is_some();
+        let said: Vec<_> = self.restrictions.iter().filter(|(key, _)| there(key)).collect();
+        let payload = meta.payload(RESTRICTIONS, "restrictions", "Restrictions");
+        (!said.is_empty())
+            .then(|| said.into_iter().fold(payload, |payload, (key, allowed)| payload.with(key, *allowed)))
     }
 }
 
@@ -74,7 +85,7 @@ impl Passcode {
         }
         let most_idle = if platform == Platform::MacOs { MOST_IDLE_MINUTES_OF_A_MAC } else { MOST_IDLE_MINUTES };
         let payload = meta
-            .payload("com.apple.mobiledevice.passwordpolicy", "passcode", "Passcode")
+            .payload(PASSCODE, "passcode", "Passcode")
             .with_flag("forcePIN", self.required)
             .with_opt("allowSimple", self.allow_simple)
             .with_opt("minLength", self.min_length.map(|least| least.min(16)))

@@ -1,0 +1,103 @@
+//! A part on its way to a device, as a policy command carries it. There it is text, and this is the one place that writes and reads it.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::part::{NoSuchPart, PartId};
+
+/// What is next for a part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// It is to be set.
+    Install,
+    /// It is to be made first: there was nothing to set.
+    Add,
+    /// It is to be taken away.
+    Remove,
+    /// It is to be read back.
+    ReadBack,
+    /// It is done with.
+    Nothing,
+}
+
+impl Next {
+    /// Each with its sign in the text.
+    pub const ALL: [(Next, char); 5] =
+        [(Next::Install, '+'), (Next::Add, 'a'), (Next::Remove, '-'), (Next::ReadBack, '='), (Next::Nothing, '.')];
+
+    fn sign(self) -> char {
+        Next::ALL.iter().find(|(next, _)| *next == self).map_or('.', |(_, sign)| *sign)
+    }
+}
+
+/// A part on its way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OnTheWay {
+    /// What is next for it.
+    pub next: Next,
+    /// Which one.
+    pub id: PartId,
+    /// The hash of what was sent; empty until then.
+    pub hash: String,
+}
+
+impl OnTheWay {
+    /// A part of which nothing was sent yet.
+    pub fn new(next: Next, id: PartId) -> OnTheWay {
+        OnTheWay { next, id, hash: String::new() }
+    }
+}
+
+/// A sign, the part, a blank, the hash.
+impl fmt::Display for OnTheWay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{} {}", self.next.sign(), self.id, self.hash)
+    }
+}
+
+impl FromStr for OnTheWay {
+    type Err = NoSuchPart;
+
+    fn from_str(text: &str) -> Result<OnTheWay, NoSuchPart> {
+        let mut rest = text.chars();
+        let sign = rest.next();
+        let next = Next::ALL.into_iter().find(|(_, known)| Some(*known) == sign).map(|(next, _)| next);
+        let next = next.ok_or_else(|| NoSuchPart(text.to_owned()))?;
+        // Paths may hold blanks, hashes do not.
+        match rest.as_str().rsplit_once(' ') {
+            Some((id, hash)) => Ok(OnTheWay { next, id: id.parse()?, hash: hash.to_owned() }),
+            // Version 0.1.0 wrote Apple's so where nothing was sent yet.
+            None => match rest.as_str().parse()? {
+                id @ (PartId::Settings | PartId::Profile(_)) => Ok(OnTheWay::new(next, id)),
+                _ => Err(NoSuchPart(text.to_owned())),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_go_through_text() {
+        for id in
+            ["setting:camera", "csp:./Device/Vendor/MSFT/WiFi/Profile/Office net/WlanXml", "settings", "profile:a.b"]
+        {
+            for (next, _) in Next::ALL {
+                for hash in ["ab", ""] {
+                    let part = OnTheWay { hash: hash.into(), ..OnTheWay::new(next, id.parse().unwrap()) };
+                    assert_eq!(part.to_string().parse(), Ok(part));
+                }
+            }
+        }
+        for text in ["", "+", "+x y", "?setting:camera ab", "+setting:camera"] {
+            assert!(text.parse::<OnTheWay>().is_err(), "{text}");
+        }
+        for (text, hash) in
+            [("+setting:camera ", ""), ("+settings", ""), ("-profile:a.b", ""), ("+profile:a.b cd", "cd")]
+        {
+            assert_eq!(text.parse::<OnTheWay>().unwrap().hash, hash, "{text}");
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Whom settings are for: a channel, and a device with what it told of itself.
+
+use super::version::Version;
+use lanyard_apple::support;
+use serde::{Deserialize, Serialize};
+
+/// A management protocol as policy sees it; an `exchange` connector carries no policy of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Channel {
+    /// Apple MDM.
+    Apple,
+    /// OMA-DM, with the Windows CSPs.
+    Omadm,
+    /// Exchange ActiveSync through the gateway.
+    Activesync,
+}
+
+impl Channel {
+    /// The name in JSON and in messages.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Channel::Apple => "apple",
+            Channel::Omadm => "omadm",
+            Channel::Activesync => "activesync",
+        }
+    }
+}
+
+/// What a device runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum Platform {
+    Ios,
+    Ipados,
+    Macos,
+    Tvos,
+    Watchos,
+    Visionos,
+    Windows,
+    WindowsPhone,
+    Android,
+    Other,
+}
+
+impl Platform {
+    /// As Apple's tables name it; none for what is not Apple's, or not known.
+    pub fn of_apple(self) -> Option<support::Platform> {
+        Some(match self {
+            Platform::Ios => support::Platform::Ios,
+            Platform::Ipados => support::Platform::IpadOs,
+            Platform::Macos => support::Platform::MacOs,
+            Platform::Tvos => support::Platform::TvOs,
+            Platform::Watchos => support::Platform::WatchOs,
+            Platform::Visionos => support::Platform::VisionOs,
+            Platform::Windows | Platform::WindowsPhone | Platform::Android | Platform::Other => return None,
+        })
+    }
+
+    /// The system's name, for people.
+    pub(super) fn system(self) -> &'static str {
+        match self {
+            Platform::Ios => "iOS",
+            Platform::Ipados => "iPadOS",
+            Platform::Macos => "macOS",
+            Platform::Tvos => "tvOS",
+            Platform::Watchos => "watchOS",
+            Platform::Visionos => "visionOS",
+            Platform::Windows | Platform::WindowsPhone => "Windows",
+            Platform::Android => "Android",
+            Platform::Other => "this system",
+        }
+    }
+}
+
+/// A device, as far as it decides which settings it keeps. `None`: it has not told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Target {
+    /// What it runs.
+    pub platform: Platform,
+    /// Of its system.
+    pub version: Option<Version>,
+    /// Apple: whether it is supervised.
+    pub supervised: Option<bool>,
+    /// Windows: the product type, which tells Home from Pro.
+    pub edition: Option<u32>,
+}
+
+impl Target {
+    /// A device that has told no more than what it runs.
+    pub fn of(platform: Platform) -> Target {
+        Target { platform, version: None, supervised: None, edition: None }
+    }
+}
