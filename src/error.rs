@@ -64,6 +64,8 @@ pub enum Error {
         code: &'static str,
         /// The ground, for people.
         text: String,
+        /// The ids of what it is about, where there are such: what was added to an approval since it was read.
+        added: Vec<String>,
     },
     /// Who asks may not do this.
     #[error("{text}")]
@@ -103,7 +105,7 @@ impl Error {
     }
     /// Shorthand for [`Error::Refused`].
     pub fn refused(code: &'static str, text: impl Into<String>) -> Self {
-        Self::Refused { code, text: text.into() }
+        Self::Refused { code, text: text.into(), added: Vec::new() }
     }
     /// Shorthand for [`Error::Forbidden`].
     pub fn forbidden(code: &'static str, text: impl Into<String>) -> Self {

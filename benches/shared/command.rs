@@ -33,8 +33,13 @@ pub(crate) async fn one_device(store: Store, id: DeviceId, enrolment: EnrolmentI
     let mut done = 0;
     while Instant::now() < end {
         let asked = store.run(move |tx| {
-            let actor =
-                Actor { id: "bench".into(), name: "bench".into(), newcomer_until: None, sponsors: BTreeSet::new() };
+            let actor = Actor {
+                id: "bench".into(),
+                name: "bench".into(),
+                token: String::new(),
+                newcomer_until: None,
+                sponsors: BTreeSet::new(),
+            };
             let mut device = keeper::by_id(tx, id)?;
             queue::ask(tx, &actor, &mut device, Act::Refresh, &lanyard::channel::support)
         });

@@ -137,7 +137,8 @@ fn lock(tx: &mut Tx<'_>, call: &Call, body: Lock) -> Result<CommandView> {
 }
 
 fn clear_passcode(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<CommandView> {
-    ask(tx, call, Act::ClearPasscode)
+    let command = wipe::ask_clear_passcode(tx, &call.actor, call.named("id")?, &channel::support)?;
+    CommandView::of(tx, call, &command)
 }
 
 fn restart(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<CommandView> {

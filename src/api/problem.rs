@@ -22,6 +22,9 @@ pub(super) struct Problem {
     /// The field of the request that cannot be taken.
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<String>,
+    /// Of `approval_grew`: the ids of the commands that were added since it was read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    added: Option<Vec<String>>,
     /// Names the line in the server's log, where the fault is ours.
     #[serde(skip_serializing_if = "Option::is_none")]
     request: Option<String>,
@@ -35,6 +38,7 @@ impl Problem {
             title: status.canonical_reason().unwrap_or("Error"),
             detail: detail.into(),
             field: None,
+            added: None,
             request: None,
         }
     }
@@ -78,7 +82,10 @@ impl From<Error> for Problem {
             }
             Error::NotFound { .. } => Self::new(StatusCode::NOT_FOUND, "not_found", text),
             Error::Invalid { field, text } => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", text).field(field),
-            Error::Refused { code, .. } => Self::new(StatusCode::CONFLICT, code, text),
+            Error::Refused { code, added, .. } => {
+                let problem = Self::new(StatusCode::CONFLICT, code, text);
+                Self { added: (!added.is_empty()).then_some(added), ..problem }
+            }
             Error::Forbidden { code, .. } => Self::new(StatusCode::FORBIDDEN, code, text),
             Error::Internal(fault) => {
                 let request = uuid::Uuid::new_v4().to_string();

@@ -2,7 +2,7 @@
 
 use crate::{
     clock::{Steady, Timestamp},
-    error::Result,
+    error::{Error, Result},
     fleet::{audit::By, life::Device},
     store::{Kind, Record, Tx},
 };
@@ -19,10 +19,24 @@ pub struct Actor {
     pub id: String,
     /// The name, for `requested_by`.
     pub name: String,
+    /// By which token: what it has read is kept by that.
+    pub token: String,
     /// When person and token count; `None`: they do.
     pub newcomer_until: Option<Timestamp>,
     /// Who made this token or this person within the newcomers' wait, and who made those: none of them is a second person to it.
     pub sponsors: BTreeSet<String>,
+}
+
+impl Actor {
+    /// Refused to who is new here: they hold nothing back and take nothing over.
+    pub fn must_count(&self, what: &str) -> Result<()> {
+        match self.newcomer_until {
+            None => Ok(()),
+            Some(until) => {
+                Err(Error::forbidden("newcomer", format!("{} is new here and may {what} from {until}", self.name)))
+            }
+        }
+    }
 }
 
 /// As the audit log names the person.

@@ -135,6 +135,12 @@ pub fn bind(tx: &mut Tx<'_>, sha256: &Fingerprint, claim: &Claim) -> Result<(Man
 
 /// The device of the same user that this enrolment belongs to: by its name on the channel, by its mail id, by its hardware.
 fn join(tx: &mut Tx<'_>, credential: &Credential, claim: &Claim) -> Result<Option<Device>> {
+    let invitation = match credential.invitation {
+        Some(id) => tx.get::<Invitation>(id)?,
+        None => None,
+    };
+    // A thief with a new token invites themselves in somebody's name.
+    let apart = invitation.is_some_and(|invitation| invitation.apart);
     let channel = credential.channel.as_str();
     let mut ways: Vec<(&str, &str)> = vec![(channel, &claim.identity)];
     match credential.channel {
@@ -145,7 +151,8 @@ fn join(tx: &mut Tx<'_>, credential: &Credential, claim: &Claim) -> Result<Optio
     for (kind, name) in ways {
         let found = lookup::claimants(tx, kind, name)?;
         let strangers = !found.is_empty();
-        let own = found.into_iter().find(|d| d.user.to_lowercase() == credential.user.to_lowercase());
+        let same_user = |d: &Device| d.user.to_lowercase() == credential.user.to_lowercase();
+        let own = found.into_iter().find(|d| !apart && same_user(d));
         match own {
             Some(device) => return Ok(Some(device)),
             None if strangers => {

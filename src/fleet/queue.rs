@@ -39,7 +39,7 @@ pub fn find(tx: &mut Tx<'_>, id: CommandId) -> Result<Command> {
     tx.get::<Command>(id)?.ok_or_else(|| Error::not_found("command", id))
 }
 
-/// Queues something that needs no guard. What does is asked for through the breaker (`wipe::ask`, `wipe::ask_lock`).
+/// Queues something that needs no guard. What does is asked for through the breaker (`wipe::ask`, `wipe::ask_lock`, `wipe::ask_clear_passcode`).
 pub fn ask(tx: &mut Tx<'_>, actor: &Actor, device: &mut Managed, act: Act, support: Ask<'_>) -> Result<Command> {
     let action = act.action();
     if action.is_guarded() {

@@ -32,8 +32,8 @@ enum Guard {
     MoreIsLooser,
     LessIsLooser,
     AnyChangeIsLooser,
-    /// Any change by a newcomer. Whoever counts needs it at once, on the day on which nothing wakes the devices.
-    AnyChangeByANewcomer,
+    /// This value.
+    Looser(&'static str),
 }
 
 struct Spec {
@@ -53,12 +53,12 @@ const SPECS: [Spec; 20] = [
     Spec { key: "wipe.delay", default: "0s", kind: Kind::Span("0s", "30d"), guard: Guard::LessIsLooser },
     Spec { key: "wipe.grace", default: "15m", kind: Kind::Span("1s", "24h"), guard: Guard::MoreIsLooser },
     Spec { key: "wipe.newcomer", default: "24h", kind: Kind::Span("0s", "7d"), guard: Guard::LessIsLooser },
-    Spec { key: "windows.poll", default: "60m", kind: Kind::Span("1m", "7d"), guard: Guard::AnyChangeByANewcomer },
+    Spec { key: "windows.poll", default: "60m", kind: Kind::Span("1m", "7d"), guard: Guard::MoreIsLooser },
     Spec {
         key: "eas.unknown",
         default: "quarantine",
         kind: Kind::Choice(&["quarantine", "allow", "block"]),
-        guard: Guard::None,
+        guard: Guard::Looser("allow"),
     },
     Spec {
         key: "eas.unknown_ownership",
@@ -69,18 +69,13 @@ const SPECS: [Spec; 20] = [
     Spec { key: "eas.domain", default: NONE, kind: Kind::Text(domain), guard: Guard::None },
     Spec { key: "apple.sign_messages", default: "off", kind: Kind::Choice(&["off", "on"]), guard: Guard::None },
     // Without it nobody knows of a lost device that it is lost.
-    Spec {
-        key: "apple.daily_wake",
-        default: "on",
-        kind: Kind::Choice(&["on", "off"]),
-        guard: Guard::AnyChangeIsLooser,
-    },
+    Spec { key: "apple.daily_wake", default: "on", kind: Kind::Choice(&["on", "off"]), guard: Guard::Looser("off") },
     // A push service or a poll that never comes holds every wipe back, and so any stop to a thief.
     Spec {
         key: "apple.push_url",
         default: "https://api.push.apple.com",
         kind: Kind::Text(https),
-        guard: Guard::AnyChangeByANewcomer,
+        guard: Guard::AnyChangeIsLooser,
     },
     // Whoever may name a proxy may speak for every device.
     Spec { key: "net.trusted_proxies", default: NONE, kind: Kind::Text(any), guard: Guard::AnyChangeIsLooser },
@@ -114,6 +109,9 @@ struct Stored {
     value: String,
     /// A loosened value, and when it was set.
     pending: Option<(String, Steady)>,
+    /// What counted before a newcomer tightened it: to set that back needs no wait.
+    #[serde(default)]
+    before_newcomer: Option<String>,
 }
 
 /// What this file keeps in the store.
@@ -215,11 +213,17 @@ pub fn set(tx: &mut Tx<'_>, actor: &Actor, key: &str, value: &str) -> Result<Set
     let spec = spec(key)?;
     check(spec, value)?;
     let now = current(tx, spec)?;
-    let looser = loosens(spec, actor, &now.value, value) && !actor::first_hour(tx)?;
+    // What a newcomer tightened is set back at once by anybody who counts: they hold nobody back.
+    let before = tx.get::<Stored>(key)?.and_then(|stored| stored.before_newcomer);
+    let counts = actor.newcomer_until.is_none();
+    let from = before.as_ref().filter(|_| counts).unwrap_or(&now.value);
+    let looser = loosens(spec, from, value) && !actor::first_hour(tx)?;
+    let before_newcomer = (!counts).then(|| before.clone().unwrap_or(now.value.clone()));
     let stored = if looser {
-        Stored { key: key.into(), value: now.value, pending: Some((value.into(), tx.steady())) }
+        let pending = Some((value.into(), tx.steady()));
+        Stored { key: key.into(), value: now.value, pending, before_newcomer: before }
     } else {
-        Stored { key: key.into(), value: value.into(), pending: None }
+        Stored { key: key.into(), value: value.into(), pending: None, before_newcomer }
     };
     tx.put(&stored)?;
     let counts = if looser { Counts::Later } else { Counts::Now };
@@ -262,7 +266,7 @@ fn span_wrong(value: &str, least: &str, most: &str) -> Option<String> {
     }
 }
 
-fn loosens(spec: &Spec, actor: &Actor, old: &str, new: &str) -> bool {
+fn loosens(spec: &Spec, old: &str, new: &str) -> bool {
     let number = |text: &str| match spec.kind {
         Kind::Span(..) => parse_duration(text).map(|d| d.as_secs()).unwrap_or_default(),
         _ => text.parse().unwrap_or_default(),
@@ -272,17 +276,13 @@ fn loosens(spec: &Spec, actor: &Actor, old: &str, new: &str) -> bool {
         Guard::MoreIsLooser => number(new) > number(old),
         Guard::LessIsLooser => number(new) < number(old),
         Guard::AnyChangeIsLooser => new != old,
-        Guard::AnyChangeByANewcomer => new != old && actor.newcomer_until.is_some(),
+        Guard::Looser(value) => new == value && old != value,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn actor(newcomer_until: Option<Timestamp>) -> Actor {
-        Actor { id: "1".into(), name: "Ann".into(), newcomer_until, sponsors: Default::default() }
-    }
 
     #[test]
     fn values_stay_within_their_range() {
@@ -317,13 +317,28 @@ mod tests {
     }
 
     #[test]
-    fn a_newcomers_push_service_and_poll_wait_and_others_do_not() {
-        let newcomer = actor(Some(Timestamp(1)));
-        for (key, old, new) in [("windows.poll", "60m", "1m"), ("apple.push_url", "https://a", "https://b")] {
+    fn what_weakens_a_guard_waits() {
+        for (key, old, looser, tighter) in [
+            ("wipe.full.per_admin", "10", "11", "9"),
+            ("wipe.full.per_tenant", "20", "21", "0"),
+            ("wipe.other.per_admin", "100", "101", "1"),
+            ("wipe.other.per_tenant", "200", "201", "1"),
+            ("wipe.delay", "1h", "59m", "2h"),
+            ("wipe.grace", "15m", "16m", "1m"),
+            ("wipe.newcomer", "24h", "23h", "2d"),
+            ("windows.poll", "60m", "61m", "1m"),
+            ("eas.unknown", "quarantine", "allow", "block"),
+            ("apple.daily_wake", "on", "off", "on"),
+            ("apple.push_url", "https://a", "https://b", "https://a"),
+            ("net.trusted_proxies", "none", "10.0.0.1", "none"),
+            ("limit.wrong_codes_per_hour", "10", "11", "9"),
+            ("keep.commands", "400d", "399d", "401d"),
+            ("keep.system", "30d", "29d", "31d"),
+            ("notify.webhook", "none", "https://a", "none"),
+        ] {
             let spec = spec(key).unwrap();
-            assert!(loosens(spec, &newcomer, old, new), "{key}");
-            assert!(!loosens(spec, &newcomer, old, old), "{key}, the same again");
-            assert!(!loosens(spec, &actor(None), old, new), "{key}, by one who counts");
+            assert!(loosens(spec, old, looser), "{key}");
+            assert!(!loosens(spec, old, tighter) && !loosens(spec, looser, looser), "{key}");
         }
     }
 

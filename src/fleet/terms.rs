@@ -38,8 +38,8 @@ impl Action {
     /// Whether the breaker stands before it.
     pub fn is_guarded(self) -> bool {
         match self {
-            Self::Wipe | Self::Lock => true,
-            Self::ClearPasscode | Self::Restart | Self::Refresh | Self::Policy => false,
+            Self::Wipe | Self::Lock | Self::ClearPasscode => true,
+            Self::Restart | Self::Refresh | Self::Policy => false,
         }
     }
 }

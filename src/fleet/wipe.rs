@@ -124,9 +124,20 @@ pub fn ask_lock(
     guarded(tx, actor, &mut device, order, Kind::Other)
 }
 
+/// Asks for the removal of a passcode: guarded like a lock, since who holds the phone is in then.
+pub fn ask_clear_passcode(tx: &mut Tx<'_>, actor: &Actor, device: &str, support: Ask<'_>) -> Result<Command> {
+    let mut device = keeper::find(tx, device)?;
+    let carrier = queue::able(&device, Action::ClearPasscode, None, support)?.clone();
+    let order = queue::order(tx, &carrier, Act::ClearPasscode, person(actor));
+    guarded(tx, actor, &mut device, order, Kind::Other)
+}
+
 /// Takes back a command that has not been sent; says so where that comes too late.
 pub fn cancel(tx: &mut Tx<'_>, actor: &Actor, id: CommandId, open_mail: bool) -> Result<Command> {
     let command = queue::find(tx, id)?;
+    if command.asked_by != actor.id {
+        actor.must_count("cancel what others asked for")?;
+    }
     match command.state {
         State::Cancelled => return Ok(command),
         _ if command.may_be_taken_back() => {}

@@ -129,6 +129,7 @@ class CommandLine(ServedTest):
 
     def lift_stop(self):
         asked = Api(self.server, self.alice).done("PUT", "stop", {"on": False})
+        self.server.verb("approvals", "show", asked["id"])
         self.server.verb("approvals", "approve", asked["id"])
 
     def test_wrong_words_end_with_two_and_name_the_argument(self):

@@ -14,9 +14,9 @@ use lanyard::{
         queue::Support,
         registry::{Credential, lookup},
         terms::EvidenceKind,
-        wipe::{self, Request},
+        wipe::{self, Approval, Request, approvals},
     },
-    ids::{DeviceId, EnrolmentId, Fingerprint},
+    ids::{ApprovalId, DeviceId, EnrolmentId, Fingerprint},
     store::{Engine, Fault, Held, Memory, Observer, Options, Postgres, Record, Sled, Store, Tx},
 };
 use std::{
@@ -304,6 +304,12 @@ pub fn owned_by(
 /// Something happens to a device.
 pub fn happen(tx: &mut Tx<'_>, device: &mut Managed, event: Event) -> Result<()> {
     keeper::happen(tx, device, event).map(drop)
+}
+
+/// A second person reads what waits, and agrees.
+pub fn reads_and_approves(tx: &mut Tx<'_>, by: &Actor, id: ApprovalId) -> Result<Approval> {
+    approvals::look(tx, by, id)?;
+    approvals::approve(tx, by, id)
 }
 
 /// An enrolment checks out.

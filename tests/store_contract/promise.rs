@@ -5,13 +5,16 @@ mod breaker;
 mod commands;
 mod history;
 mod loss;
+mod newcomers;
 mod proof;
 mod registry;
 mod store;
 mod texts;
 mod worst_day;
 
-pub use self::{breaker::*, commands::*, history::*, loss::*, proof::*, registry::*, store::*, texts::*, worst_day::*};
+pub use self::{
+    breaker::*, commands::*, history::*, loss::*, newcomers::*, proof::*, registry::*, store::*, texts::*, worst_day::*,
+};
 
 use crate::fixture::{Fixture, SECRET, able, counts, device, request};
 use lanyard::{

@@ -39,9 +39,9 @@ pub struct Kept {
     pub not_after: Timestamp,
     /// When it was set.
     pub set: Timestamp,
-    /// [`Material`], sealed.
+    /// Chain and key, sealed.
     #[serde(with = "hexed")]
-    sealed: String,
+    pub sealed: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -128,6 +128,10 @@ pub fn open(server: &Server, kept: &Kept) -> Result<(Vec<Vec<u8>>, Vec<u8>)> {
 pub fn set(tx: &mut Tx<'_>, actor: &Actor, kept: Kept) -> Result<Kept> {
     if kept.not_after <= tx.now() {
         return Err(Error::refused("push_cert_expired", format!("the certificate ended at {}", kept.not_after)));
+    }
+    // Under another one nothing wakes the devices.
+    if show(tx)?.is_some() {
+        actor.must_count("set another push certificate")?;
     }
     let topic = topic(tx)?;
     if topic != kept.topic

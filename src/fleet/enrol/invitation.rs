@@ -38,6 +38,9 @@ pub struct Invitation {
     pub enrolment: EnrolmentId,
     /// Set when a certificate is issued: the key (digest) and the certificate.
     pub spent: Option<Spent>,
+    /// Made by somebody who was new here: what enrols by it joins no device that is there.
+    #[serde(default)]
+    pub apart: bool,
 }
 
 /// What an invitation was spent on.
@@ -163,6 +166,7 @@ pub fn create(
         expires: tx.now().plus(lifetime),
         enrolment: tx.new_id(),
         spent: None,
+        apart: actor.newcomer_until.is_some(),
     };
     for digest in [way("code", &normal(&code)), way("challenge", &challenge(&key))] {
         tx.put(&Way { digest, invitation: invitation.id })?;

@@ -19,6 +19,9 @@ pub struct Stop {
     pub since: Option<Timestamp>,
     /// The administrator's name.
     pub by: Option<String>,
+    /// Set by somebody who was new here: one person who counts lifts it.
+    #[serde(default)]
+    pub by_newcomer: bool,
 }
 
 /// What this file keeps in the store.
@@ -46,7 +49,8 @@ pub fn is_on(tx: &mut Tx<'_>) -> Result<bool> {
 
 /// Sets it.
 pub(in crate::fleet) fn set(tx: &mut Tx<'_>, actor: &Actor) -> Result<Stop> {
-    let stop = Stop { on: true, since: Some(tx.now()), by: Some(actor.name.clone()) };
+    let by_newcomer = actor.newcomer_until.is_some();
+    let stop = Stop { on: true, since: Some(tx.now()), by: Some(actor.name.clone()), by_newcomer };
     tx.put(&stop)?;
     audit::note(tx, actor, Event::StopSet)?;
     Ok(stop)

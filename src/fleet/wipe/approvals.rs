@@ -18,7 +18,10 @@ use crate::{
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 const ONE_REQUEST: Duration = Duration::from_secs(3600);
 /// What nobody decided in a week is of no use any more.
@@ -84,6 +87,24 @@ pub struct Approval {
     /// Who stood behind those who asked, as newcomers ([`Actor::sponsors`]).
     #[serde(default)]
     pub sponsors: BTreeSet<String>,
+    /// Grows with each command that joins. 0 in older records, which nobody has read.
+    #[serde(default)]
+    pub revision: u64,
+    /// At which revision each of the commands joined, in their order.
+    #[serde(default)]
+    pub joined: Vec<u64>,
+    /// Which revision each token has read, by its id.
+    #[serde(default)]
+    pub read: BTreeMap<String, u64>,
+}
+
+impl Approval {
+    /// The commands that joined since this token read it; all of them where it never did.
+    fn unread(&self, token: &str) -> Vec<CommandId> {
+        let read = self.read.get(token).copied().unwrap_or(0);
+        let joined = self.joined.iter().copied().chain(std::iter::repeat(u64::MAX));
+        self.commands.iter().zip(joined).filter(|(_, at)| *at > read).map(|(id, _)| *id).collect()
+    }
 }
 
 /// The approval that a person's further held commands join.
@@ -143,10 +164,12 @@ pub fn look(tx: &mut Tx<'_>, actor: &Actor, id: ApprovalId) -> Result<Approval> 
 }
 
 fn mark_seen(tx: &mut Tx<'_>, actor: &Actor, approval: &Approval) -> Result<()> {
-    if approval.stage == Stage::Waiting && !approval.seen.contains(&actor.id) {
+    let read = approval.read.get(&actor.token) == Some(&approval.revision);
+    if approval.stage == Stage::Waiting && !(read && approval.seen.contains(&actor.id)) {
         let mut seen = approval.clone();
         seen.seen.insert(actor.id.clone());
         seen.outdated.remove(&actor.id);
+        seen.read.insert(actor.token.clone(), seen.revision);
         tx.put(&seen)?;
     }
     Ok(())
@@ -177,6 +200,9 @@ fn create(tx: &mut Tx<'_>, actor: &Actor, subject: Subject, detail: &str) -> Res
         seen: BTreeSet::new(),
         outdated: BTreeSet::new(),
         sponsors: actor.sponsors.clone(),
+        revision: 1,
+        joined: Vec::new(),
+        read: BTreeMap::new(),
     };
     tx.put(&approval)?;
     tx.put(&Waiting { approval: approval.id })?;
@@ -197,7 +223,12 @@ pub(super) fn hold(tx: &mut Tx<'_>, actor: &Actor, command: CommandId, why: &str
         Some(approval) => approval,
         None => create(tx, actor, Subject::Commands, why)?,
     };
+    if !approval.commands.is_empty() {
+        approval.revision = approval.revision.saturating_add(1);
+    }
+    approval.joined.resize(approval.commands.len(), 0);
     approval.commands.push(command);
+    approval.joined.push(approval.revision);
     approval.sponsors.extend(actor.sponsors.iter().cloned());
     // It is another request now: who has seen the former is told of this one.
     let before = std::mem::take(&mut approval.seen);
@@ -211,7 +242,12 @@ pub(super) fn hold(tx: &mut Tx<'_>, actor: &Actor, command: CommandId, why: &str
 pub(super) fn withdraw(tx: &mut Tx<'_>, command: &Command) -> Result<()> {
     let Some(id) = command.approval else { return Ok(()) };
     let mut approval = find(tx, id)?;
-    approval.commands.retain(|c| *c != command.id);
+    if let Some(at) = approval.commands.iter().position(|c| *c == command.id) {
+        approval.commands.remove(at);
+        if at < approval.joined.len() {
+            approval.joined.remove(at);
+        }
+    }
     if approval.commands.is_empty() && approval.subject == Subject::Commands {
         approval.stage = Stage::Rejected;
         tx.delete(&Waiting { approval: id })?;
@@ -219,7 +255,7 @@ pub(super) fn withdraw(tx: &mut Tx<'_>, command: &Command) -> Result<()> {
     Ok(tx.put(&approval)?)
 }
 
-fn decide(tx: &mut Tx<'_>, actor: &Actor, mut approval: Approval, stage: Stage) -> Result<Approval> {
+pub(super) fn decide(tx: &mut Tx<'_>, actor: &Actor, mut approval: Approval, stage: Stage) -> Result<Approval> {
     approval.stage = stage;
     approval.decided_by = Some(actor.id.clone());
     tx.put(&approval)?;
@@ -305,12 +341,10 @@ fn waiting(tx: &mut Tx<'_>, id: ApprovalId) -> Result<Approval> {
     }
 }
 
-/// A second person says yes: not who asked, not who made them lately, no newcomer.
+/// A second person says yes: not who asked, not who made them lately, no newcomer, and by a token that has read it as it stands.
 pub fn approve(tx: &mut Tx<'_>, actor: &Actor, id: ApprovalId) -> Result<Approval> {
     let approval = waiting(tx, id)?;
-    if let Some(until) = actor.newcomer_until {
-        return Err(Error::forbidden("newcomer", format!("{} is new here and may approve from {until}", actor.name)));
-    }
+    actor.must_count("approve")?;
     if approval.asked_by == actor.id {
         return Err(Error::forbidden("own_request", "a second person must approve what you asked for"));
     }
@@ -319,9 +353,11 @@ pub fn approve(tx: &mut Tx<'_>, actor: &Actor, id: ApprovalId) -> Result<Approva
             "you made who asked for this, or their token, within the newcomers' wait: another person must approve";
         return Err(Error::forbidden("own_newcomer", text));
     }
-    if approval.outdated.contains(&actor.id) {
-        let text = "more was asked for since you looked at it: look again (lanyard approvals show) before you approve";
-        return Err(Error::refused("approval_grew", text));
+    if approval.read.get(&actor.token) != Some(&approval.revision) {
+        let added = approval.unread(&actor.token).iter().map(CommandId::to_string).collect();
+        let code = "approval_grew";
+        let text = "your token has not read this as it stands: look at it (lanyard approvals show) before you approve";
+        return Err(Error::Refused { code, text: text.into(), added });
     }
     match &approval.subject {
         Subject::Commands if stop::is_on(tx)? => {
@@ -347,6 +383,9 @@ pub fn approve(tx: &mut Tx<'_>, actor: &Actor, id: ApprovalId) -> Result<Approva
 /// Says no; who asked may take it back so. All its held commands are cancelled, in one act.
 pub fn reject(tx: &mut Tx<'_>, actor: &Actor, id: ApprovalId) -> Result<Approval> {
     let approval = waiting(tx, id)?;
+    if approval.asked_by != actor.id {
+        actor.must_count("reject what others asked for")?;
+    }
     end_held(tx, &approval, Withdrawal::Cancelled)?;
     decide(tx, actor, approval, Stage::Rejected)
 }

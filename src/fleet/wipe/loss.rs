@@ -63,5 +63,5 @@ fn hold(tx: &mut Tx<'_>, command: &Command) -> Result<bool> {
 }
 
 fn person(id: &str, name: &str) -> Actor {
-    Actor { id: id.into(), name: name.into(), newcomer_until: None, sponsors: BTreeSet::new() }
+    Actor { id: id.into(), name: name.into(), token: String::new(), newcomer_until: None, sponsors: BTreeSet::new() }
 }

@@ -2,7 +2,7 @@
 
 pub use crate::fleet::queue::stop::{Stop, is_on, status};
 
-use super::approvals::{self, Approval, Subject};
+use super::approvals::{self, Approval, Stage, Subject};
 use crate::{
     error::{Error, Result},
     fleet::{
@@ -16,10 +16,11 @@ use crate::{
 };
 use std::collections::BTreeSet;
 
-/// Sets it. With `cancel_all` every guarded command that has not been sent is cancelled in the same act; says how many.
+/// Sets it: anyone may. With `cancel_all` every guarded command that has not been sent is cancelled in the same act, by a newcomer
+/// their own alone; says how many. A newcomer's stop that somebody who counts sets too is theirs from then on.
 pub fn set(tx: &mut Tx<'_>, actor: &Actor, cancel_all: bool) -> Result<(Stop, usize)> {
     let mut stop = status(tx)?;
-    if !stop.on {
+    if !stop.on || stop.by_newcomer && actor.newcomer_until.is_none() {
         stop = stop::set(tx, actor)?;
         // Asked about a former stop; this one is another.
         approvals::lapse(tx, actor, &Subject::StopOff)?;
@@ -29,7 +30,11 @@ pub fn set(tx: &mut Tx<'_>, actor: &Actor, cancel_all: bool) -> Result<(Stop, us
         let mut approvals = BTreeSet::new();
         for unsent in tx.all::<Unsent>("")? {
             let Some(mut device) = keeper::of_command(tx, unsent.command)? else { continue };
-            approvals.extend(device.command(unsent.command).and_then(|command| command.approval));
+            let Some(command) = device.command(unsent.command) else { continue };
+            if actor.newcomer_until.is_some() && command.asked_by != actor.id {
+                continue;
+            }
+            approvals.extend(command.approval);
             let (end, told) = (Withdrawal::Cancelled, Some((actor.id.clone(), Cancelled::EmergencyStop)));
             keeper::happen(tx, &mut device, Event::Withdrawn { command: unsent.command, end, open_mail: true, told })?;
             cancelled += 1;
@@ -41,10 +46,18 @@ pub fn set(tx: &mut Tx<'_>, actor: &Actor, cancel_all: bool) -> Result<(Stop, us
     Ok((stop, cancelled))
 }
 
-/// Asks a second person to lift it.
+/// Asks a second person to lift it. One that a newcomer set is lifted by who counts, at once.
 pub fn ask_off(tx: &mut Tx<'_>, actor: &Actor) -> Result<Approval> {
-    if !is_on(tx)? {
+    let stop = status(tx)?;
+    if !stop.on {
         return Err(Error::refused("not_stopped", "the emergency stop is not on"));
     }
-    approvals::ask_once(tx, actor, Subject::StopOff, "lift the emergency stop")
+    let asked = approvals::ask_once(tx, actor, Subject::StopOff, "lift the emergency stop")?;
+    if stop.by_newcomer && actor.newcomer_until.is_none() {
+        stop::lift(tx, &actor.id)?;
+        let lifted = approvals::decide(tx, actor, asked, Stage::Approved)?;
+        approvals::lapse(tx, actor, &Subject::StopOff)?;
+        return Ok(lifted);
+    }
+    Ok(asked)
 }

@@ -48,7 +48,8 @@ pub async fn the_limits_hold_and_one_approval_holds_the_rest(fixture: Fixture) {
     );
 
     let (id, decider) = (commands[10].approval.unwrap(), bob.clone());
-    let approved: Approval = fixture.store.run(move |tx| approvals::approve(tx, &decider, id)).await.unwrap();
+    let approved: Approval =
+        fixture.store.run(move |tx| crate::fixture::reads_and_approves(tx, &decider, id)).await.unwrap();
     assert_eq!(approved.commands.len(), 5);
     assert_eq!(fixture.command(commands[14].id).await.state, State::Queued);
     let id = commands.last().unwrap().approval.unwrap();
@@ -129,7 +130,7 @@ pub async fn nobody_approves_their_own_request(fixture: Fixture) {
     let id = fixture.store.run(asked).await.unwrap().id;
     assert_eq!(code(fixture.store.run(move |tx| approvals::approve(tx, &ann, id)).await), "own_request");
     let local = fixture.local().await;
-    fixture.store.run(move |tx| approvals::approve(tx, &local, id)).await.unwrap();
+    fixture.store.run(move |tx| crate::fixture::reads_and_approves(tx, &local, id)).await.unwrap();
     assert!(!fixture.store.run(stop::is_on).await.unwrap());
 }
 

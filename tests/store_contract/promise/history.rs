@@ -218,6 +218,9 @@ pub async fn an_approval_stays_while_it_waits_and_as_long_as_its_commands(fixtur
             seen: BTreeSet::new(),
             outdated: BTreeSet::new(),
             sponsors: BTreeSet::new(),
+            revision: 1,
+            joined: Vec::new(),
+            read: Default::default(),
         };
         let (created, asked) = (tx.now(), tx.steady());
         let all = [

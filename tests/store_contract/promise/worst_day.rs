@@ -5,7 +5,7 @@ use crate::{
     promise::{certificate, claim, code, done, enrolled, settle, standing, take},
 };
 use lanyard::{
-    error::Result,
+    error::{Error, Result},
     fleet::{
         actor::Actor,
         admins::{self},
@@ -41,7 +41,7 @@ async fn newcomer(fixture: &Fixture, maker: &Actor, name: &str) -> Actor {
 
 async fn approve(fixture: &Fixture, by: &Actor, id: ApprovalId) -> Result<approvals::Approval> {
     let by = by.clone();
-    fixture.store.run(move |tx| approvals::approve(tx, &by, id)).await
+    fixture.store.run(move |tx| crate::fixture::reads_and_approves(tx, &by, id)).await
 }
 
 async fn cancel(fixture: &Fixture, id: CommandId) -> Command {
@@ -114,7 +114,18 @@ pub async fn who_saw_an_approval_before_it_grew_looks_again(fixture: Fixture) {
     assert_eq!(fixture.wipe(&eve, two.id, Scope::Full).await.unwrap().approval, Some(id));
     let who = carl.clone();
     assert_eq!(fixture.store.run(move |tx| approvals::unseen(tx, &who)).await.unwrap(), 1, "told again");
-    assert_eq!(code(approve(&fixture, &carl, id).await), "approval_grew");
+    let who = carl.clone();
+    let unread = fixture.store.run(move |tx| approvals::approve(tx, &who, id)).await;
+    assert!(matches!(&unread, Err(Error::Refused { added, .. }) if added.len() == 1), "what was added is named");
+    assert_eq!(code(unread), "approval_grew");
+    // What one token of theirs has read, another one has not.
+    let other = by_new_token(&fixture, &carl, "carl").await;
+    let other = Actor { newcomer_until: None, ..other };
+    let never = fixture.store.run(move |tx| approvals::approve(tx, &other, id)).await;
+    assert!(
+        matches!(&never, Err(Error::Refused { code: "approval_grew", added, .. }) if added.len() == 2),
+        "{never:?}"
+    );
     fixture.store.run(look(carl.clone())).await.unwrap();
     assert_eq!(code(approve(&fixture, &carl, id).await), "stopped", "what is left is the stop");
 }

@@ -71,6 +71,8 @@ impl Course<'_> {
     async fn lift(&mut self, alice: &Admin) -> Result<()> {
         let approval: Value = self.local.put("stop", json!({"on": false})).await?;
         let id = approval.get("id").and_then(Value::as_str).unwrap_or_default();
+        // Nobody approves what they have not read.
+        alice.get::<Value>(&format!("approvals/{id}")).await?;
         alice.post::<Value>(&format!("approvals/{id}/approve"), json!({})).await?;
         let stop: Value = self.local.get("stop").await?;
         if stop.get("on") != Some(&json!(false)) {
