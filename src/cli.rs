@@ -106,8 +106,8 @@ impl Outcome {
     fn record(document: Value) -> Self {
         Self { document, columns: &[], good: true }
     }
-    fn list(document: Value, columns: &'static [&'static str]) -> Self {
-        Self { document, columns, good: true }
+    fn list(items: Vec<Value>, columns: &'static [&'static str]) -> Self {
+        Self { document: Value::Array(items), columns, good: true }
     }
     fn good_if(mut self, good: bool) -> Self {
         self.good = good;

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 use std::{
     fmt,
+    str::FromStr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -46,6 +47,14 @@ impl Timestamp {
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.to_datetime().format(&Rfc3339).unwrap_or_default())
+    }
+}
+
+impl FromStr for Timestamp {
+    type Err = time::error::Parse;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let nanoseconds = OffsetDateTime::parse(text, &Rfc3339)?.unix_timestamp_nanos();
+        Ok(Self(i64::try_from(nanoseconds.div_euclid(1_000_000)).unwrap_or(i64::MAX)))
     }
 }
 
@@ -162,5 +171,6 @@ mod tests {
     #[test]
     fn moments_print_as_rfc_3339() {
         assert_eq!(Timestamp(1_764_000_000_000).to_string(), "2025-11-24T16:00:00Z");
+        assert_eq!("2025-11-24T17:00:00.25+01:00".parse(), Ok(Timestamp(1_764_000_000_250)));
     }
 }

@@ -5,6 +5,7 @@ pub mod channel;
 pub mod cli;
 pub mod clock;
 pub mod demo;
+mod documents;
 pub mod error;
 pub mod fleet;
 pub mod http;

@@ -4,10 +4,13 @@ use super::{
     asked::Asked,
     call::Call,
     problem::Problem,
-    route::{Empty, Page, Route, described, get},
-    views::At,
+    route::{Route, described, get},
 };
 use crate::{
+    documents::{
+        At, Empty, Page,
+        audit::{EntryView, HeadView, VerdictView},
+    },
     error::Result,
     fleet::{
         audit::{self, Printed, Verdict},
@@ -22,8 +25,6 @@ use axum::{
     http::{Method, StatusCode},
     response::{IntoResponse, Response},
 };
-use schemars::JsonSchema;
-use serde::Serialize;
 use std::{collections::BTreeMap, sync::Arc};
 use uuid::Uuid;
 
@@ -41,28 +42,6 @@ pub(super) fn routes() -> Vec<Route> {
 pub(super) fn router(server: &Arc<Server>) -> Router {
     let server = server.clone();
     Router::new().route(VERIFY, axum::routing::get(move |request: Request| verify(server.clone(), request)))
-}
-
-/// One entry of a node's chain.
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "AuditEntry")]
-struct EntryView {
-    /// Whose chain.
-    node: String,
-    /// Place in it.
-    seq: u64,
-    time: At,
-    /// An administrator's id, device, system or stranger.
-    actor: String,
-    action: String,
-    /// On what: an id.
-    subject: String,
-    /// The device that it concerns; null where that is none, or not known yet.
-    device: Option<String>,
-    outcome: String,
-    /// In words; null where there is nothing to say, or where it was erased.
-    detail: Option<String>,
-    hash: String,
 }
 
 impl From<Printed> for EntryView {
@@ -102,26 +81,6 @@ fn ids_of(tx: &mut Tx<'_>, device: &str) -> Result<Vec<Uuid>> {
         Ok(device) => Ok(device.enrolments.iter().map(|e| e.id.0).chain([device.id.0]).collect()),
         Err(error) => device.parse().map(|id| vec![id]).map_err(|_| error),
     }
-}
-
-/// What a check of the chains found.
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "Verdict")]
-struct VerdictView {
-    ok: bool,
-    /// The end of each chain, as recomputed: keep one elsewhere to see a cut tail.
-    heads: Vec<HeadView>,
-    /// What does not fit, in words.
-    broken: Vec<String>,
-}
-
-/// The end of a node's chain.
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "Head")]
-struct HeadView {
-    node: String,
-    seq: u64,
-    hash: String,
 }
 
 impl From<Verdict> for VerdictView {

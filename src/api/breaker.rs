@@ -2,10 +2,13 @@
 
 use super::{
     call::Call,
-    route::{Empty, Page, Route, get, post, put},
-    views::{ApprovalView, At},
+    route::{Route, get, post, put},
 };
 use crate::{
+    documents::{
+        At, Empty, Page,
+        breaker::{ApprovalView, StopAnswer, StopView, WantedBody},
+    },
     error::Result,
     fleet::wipe::{
         approvals,
@@ -13,8 +16,6 @@ use crate::{
     },
     store::Tx,
 };
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
@@ -52,18 +53,6 @@ fn reject(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<ApprovalView> {
     ApprovalView::of(tx, &approval)
 }
 
-/// The emergency stop as it stands.
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "Stop")]
-struct StopView {
-    on: bool,
-    since: Option<At>,
-    /// Who set it.
-    by: Option<String>,
-    /// How many commands were cancelled with it; null where that was not asked for.
-    cancelled: Option<usize>,
-}
-
 impl StopView {
     fn of(stop: &Stop, cancelled: Option<usize>) -> Self {
         Self { on: stop.on, since: stop.since.map(At), by: stop.by.clone(), cancelled }
@@ -74,29 +63,11 @@ fn status(tx: &mut Tx<'_>, _: &Call, _: Empty) -> Result<StopView> {
     Ok(StopView::of(&stop::status(tx)?, None))
 }
 
-/// What is wanted of the emergency stop.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Wanted {
-    on: bool,
-    /// Cancel every wipe, retire and lock that has not been sent, in the same act.
-    #[serde(default)]
-    cancel_all: bool,
-}
-
-/// The stop, or the approval that lifting it waits for.
-#[derive(Debug, Serialize, JsonSchema)]
-#[serde(untagged)]
-enum Answer {
-    Stop(StopView),
-    Approval(ApprovalView),
-}
-
-fn set(tx: &mut Tx<'_>, call: &Call, body: Wanted) -> Result<Answer> {
+fn set(tx: &mut Tx<'_>, call: &Call, body: WantedBody) -> Result<StopAnswer> {
     if !body.on {
         let approval = stop::ask_off(tx, &call.actor)?;
-        return Ok(Answer::Approval(ApprovalView::of(tx, &approval)?));
+        return Ok(StopAnswer::Approval(ApprovalView::of(tx, &approval)?));
     }
     let (stop, cancelled) = stop::set(tx, &call.actor, body.cancel_all)?;
-    Ok(Answer::Stop(StopView::of(&stop, body.cancel_all.then_some(cancelled))))
+    Ok(StopAnswer::Stop(StopView::of(&stop, body.cancel_all.then_some(cancelled))))
 }

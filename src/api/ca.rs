@@ -2,42 +2,23 @@
 
 use super::{
     call::Call,
-    route::{Empty, Route, get},
+    route::{Route, get},
 };
 use crate::{
+    documents::{
+        Empty,
+        ca::{CaPart, CaView},
+    },
     error::{Error, Result},
     ids::hex,
     store::Tx,
 };
-use schemars::JsonSchema;
-use serde::Serialize;
 
 pub(super) fn routes() -> Vec<Route> {
     vec![get("/api/v1/ca", "The device CA: its root and its issuing certificate", show)]
 }
 
-/// The device CA.
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "Ca")]
-struct CaView {
-    root: Part,
-    issuing: Part,
-    /// Where the revocation list is.
-    crl: String,
-}
-
-/// One of its certificates.
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "CaCertificate")]
-struct Part {
-    subject: String,
-    sha256: String,
-    not_before: String,
-    not_after: String,
-    pem: String,
-}
-
-impl Part {
+impl CaPart {
     fn of(der: &[u8], pem: String) -> Result<Self> {
         use x509_parser::prelude::*;
         let fault = |e: String| Error::Internal(e);
@@ -56,8 +37,8 @@ impl Part {
 fn show(_: &mut Tx<'_>, call: &Call, _: Empty) -> Result<CaView> {
     let authority = &call.server.authority;
     Ok(CaView {
-        root: Part::of(authority.root_der(), authority.root_pem())?,
-        issuing: Part::of(authority.issuing_der(), authority.issuing_pem())?,
+        root: CaPart::of(authority.root_der(), authority.root_pem())?,
+        issuing: CaPart::of(authority.issuing_der(), authority.issuing_pem())?,
         crl: format!("{}{}", call.server.enrol_url, crate::channel::certificates::CRL_PATH),
     })
 }

@@ -2,10 +2,13 @@
 
 use super::{
     call::Call,
-    route::{Empty, Page, Route, get, post},
-    views::CommandView,
+    route::{Route, get, post},
 };
 use crate::{
+    documents::{
+        Empty, Page,
+        commands::{CancelBody, CommandView},
+    },
     error::Result,
     fleet::{
         keeper::timers,
@@ -16,8 +19,6 @@ use crate::{
     },
     store::Tx,
 };
-use schemars::JsonSchema;
-use serde::Deserialize;
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
@@ -47,25 +48,8 @@ fn show(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<CommandView> {
     CommandView::of(tx, call, &command)
 }
 
-/// How a command is taken back.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Cancel {
-    /// Whether mail that the wipe shut opens again; it does where nothing is said.
-    #[serde(default)]
-    mail: Mail,
-}
-
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-enum Mail {
-    #[default]
-    Allow,
-    Block,
-}
-
-fn cancel(tx: &mut Tx<'_>, call: &Call, body: Cancel) -> Result<CommandView> {
-    let open_mail = matches!(body.mail, Mail::Allow);
+fn cancel(tx: &mut Tx<'_>, call: &Call, body: CancelBody) -> Result<CommandView> {
+    let open_mail = body.mail.opens();
     let command = wipe::cancel(tx, &call.actor, call.id("id", "command")?, open_mail)?;
     CommandView::of(tx, call, &command)
 }

@@ -2,12 +2,16 @@
 
 use super::{
     call::Call,
-    route::{Empty, Page, Route, get, post},
-    views::{CommandView, DeviceView},
+    route::{Route, get, post},
 };
 use crate::{
     channel,
     clock::parse_duration,
+    documents::{
+        Empty, Page,
+        commands::CommandView,
+        devices::{DeviceView, LockBody, WhichBody, WipeBody},
+    },
     error::{Error, Result},
     fleet::{
         enrol::{
@@ -24,8 +28,6 @@ use crate::{
     ids::EnrolmentId,
     store::Tx,
 };
-use schemars::JsonSchema;
-use serde::Deserialize;
 use std::time::Duration;
 
 pub(super) fn routes() -> Vec<Route> {
@@ -69,23 +71,7 @@ fn show(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<DeviceView> {
     DeviceView::of(tx, &device, &assigned)
 }
 
-/// What a wipe is asked with.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Wipe {
-    /// What the organisation put there (selective), or everything (full).
-    scope: Scope,
-    /// Why; kept with the command and in the audit log.
-    reason: String,
-    /// Six digits for a Mac, made where none are given.
-    pin: Option<String>,
-    /// Undo window, such as 10m; the setting wipe.delay where nothing is said.
-    delay: Option<String>,
-    /// After so long without being sent it comes to nothing.
-    expires: Option<String>,
-}
-
-fn wipe(tx: &mut Tx<'_>, call: &Call, body: Wipe) -> Result<CommandView> {
+fn wipe(tx: &mut Tx<'_>, call: &Call, body: WipeBody) -> Result<CommandView> {
     let device = lookup::device(tx, call.named("id")?)?;
     let pin = match body.scope {
         Scope::Full => pin(tx, call, &device, body.pin)?,
@@ -118,17 +104,7 @@ fn pin(tx: &mut Tx<'_>, call: &Call, device: &Device, given: Option<String>) -> 
     Ok(Some(call.server.seal(queue::PIN, digits.as_bytes())?))
 }
 
-/// What a lock is asked with.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Lock {
-    /// Six digits for a Mac, made where none are given.
-    pin: Option<String>,
-    /// Why.
-    reason: Option<String>,
-}
-
-fn lock(tx: &mut Tx<'_>, call: &Call, body: Lock) -> Result<CommandView> {
+fn lock(tx: &mut Tx<'_>, call: &Call, body: LockBody) -> Result<CommandView> {
     let device = lookup::device(tx, call.named("id")?)?;
     let pin = pin(tx, call, &device, body.pin)?;
     let reason = reason(body.reason)?;
@@ -155,29 +131,19 @@ fn ask(tx: &mut Tx<'_>, call: &Call, act: Act) -> Result<CommandView> {
     CommandView::of(tx, call, &command)
 }
 
-/// Whom an act on enrolments is for, and why.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Which {
-    /// One enrolment; all that the act is meant for where none is named.
-    enrolment: Option<String>,
-    /// Why; kept in the audit log.
-    reason: Option<String>,
-}
-
-fn allow(tx: &mut Tx<'_>, call: &Call, body: Which) -> Result<DeviceView> {
+fn allow(tx: &mut Tx<'_>, call: &Call, body: WhichBody) -> Result<DeviceView> {
     set_access(tx, call, body, Access::Allow)
 }
 
-fn block(tx: &mut Tx<'_>, call: &Call, body: Which) -> Result<DeviceView> {
+fn block(tx: &mut Tx<'_>, call: &Call, body: WhichBody) -> Result<DeviceView> {
     set_access(tx, call, body, Access::Block)
 }
 
-fn quarantine(tx: &mut Tx<'_>, call: &Call, body: Which) -> Result<DeviceView> {
+fn quarantine(tx: &mut Tx<'_>, call: &Call, body: WhichBody) -> Result<DeviceView> {
     set_access(tx, call, body, Access::Quarantine)
 }
 
-fn set_access(tx: &mut Tx<'_>, call: &Call, body: Which, wanted: Access) -> Result<DeviceView> {
+fn set_access(tx: &mut Tx<'_>, call: &Call, body: WhichBody, wanted: Access) -> Result<DeviceView> {
     let reason = reason(body.reason)?;
     let only = enrolment(body.enrolment)?;
     let device = access::set(tx, &call.actor, call.named("id")?, only, wanted, &reason)?;
@@ -185,7 +151,7 @@ fn set_access(tx: &mut Tx<'_>, call: &Call, body: Which, wanted: Access) -> Resu
     DeviceView::of(tx, &device, &assigned)
 }
 
-fn revoke(tx: &mut Tx<'_>, call: &Call, body: Which) -> Result<DeviceView> {
+fn revoke(tx: &mut Tx<'_>, call: &Call, body: WhichBody) -> Result<DeviceView> {
     let device = lookup::device(tx, call.named("id")?)?;
     let (reason, only) = (reason(body.reason)?, enrolment(body.enrolment)?);
     wipe::count_act(tx, &call.actor)?;

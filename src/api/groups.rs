@@ -2,15 +2,17 @@
 
 use super::{
     call::Call,
-    route::{Empty, Page, Route, delete, get, post, put},
+    route::{Route, delete, get, post, put},
 };
 use crate::{
+    documents::{
+        Empty, Page,
+        groups::{GroupView, NewGroupBody},
+    },
     error::{Error, Result},
     fleet::{groups, policies::rollout},
     store::Tx,
 };
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
@@ -22,15 +24,6 @@ pub(super) fn routes() -> Vec<Route> {
         put("/api/v1/groups/{name}/devices/{id}", "Put a device in", add),
         delete("/api/v1/groups/{name}/devices/{id}", "Take a device out", remove),
     ]
-}
-
-/// A group.
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "Group")]
-struct GroupView {
-    name: String,
-    /// How many devices are in it.
-    size: u64,
 }
 
 impl GroupView {
@@ -60,14 +53,7 @@ fn members(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<Page<String>> {
     Ok(Page::of(members.iter().map(ToString::to_string).collect(), limit, String::clone))
 }
 
-/// A group to make.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct NewGroup {
-    name: String,
-}
-
-fn create(tx: &mut Tx<'_>, call: &Call, body: NewGroup) -> Result<GroupView> {
+fn create(tx: &mut Tx<'_>, call: &Call, body: NewGroupBody) -> Result<GroupView> {
     let group = groups::create(tx, &call.actor, &body.name)?;
     GroupView::of(tx, &group.name)
 }

@@ -2,17 +2,19 @@
 
 use super::{
     call::Call,
-    route::{Empty, Page, Route, get, previewed},
+    route::{Route, get, previewed},
 };
 use crate::{
+    documents::{
+        Empty, Page,
+        policies::{ApplyBody, Assigned, ChangeView, CoverageView, PolicyView, SettingCoverageView},
+    },
     error::{Error, Result},
     fleet::policies::{self, Change, Policy, Source},
-    policy::{self, DeviceState},
+    policy,
     store::Tx,
 };
 use axum::http::Method;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 const NAMED: &str = "/api/v1/policies/{name}";
 
@@ -26,33 +28,11 @@ pub(super) fn routes() -> Vec<Route> {
     ]
 }
 
-/// A policy.
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "Policy")]
-struct PolicyView {
-    name: String,
-    revision: u64,
-    /// all, or group names.
-    assign: Assign,
-    /// How many devices have it.
-    devices: u64,
-    /// The file, profiles inlined.
-    text: String,
-}
-
-/// Whom a policy is for.
-#[derive(Debug, Serialize, JsonSchema)]
-#[serde(untagged)]
-enum Assign {
-    All(&'static str),
-    Groups(Vec<String>),
-}
-
 impl PolicyView {
     fn of(policy: &Policy, devices: u64) -> Result<Self> {
         let assign = match &policies::file(policy)?.assign {
-            policy::Assign::All => Assign::All("all"),
-            policy::Assign::Groups(groups) => Assign::Groups(groups.clone()),
+            policy::Assign::All => Assigned::All("all"),
+            policy::Assign::Groups(groups) => Assigned::Groups(groups.clone()),
         };
         let (name, text) = (policy.name.clone(), policy.text.clone());
         Ok(Self { name, revision: policy.revision, assign, devices, text })
@@ -73,28 +53,6 @@ fn show(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<PolicyView> {
     PolicyView::of(&policy, count)
 }
 
-/// A policy file.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Apply {
-    /// YAML, profiles inlined as base64.
-    #[schemars(with = "String")]
-    text: Source,
-}
-
-/// What a change does, or would do.
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "Change")]
-struct ChangeView {
-    name: String,
-    revision: u64,
-    applied: bool,
-    /// Lines for people; warnings begin with an exclamation mark.
-    diff: String,
-    /// How many devices have it before or after.
-    devices: u64,
-}
-
 impl From<Change> for ChangeView {
     fn from(change: Change) -> Self {
         let Change { name, revision, applied, diff, devices } = change;
@@ -109,7 +67,7 @@ impl From<ChangeView> for Change {
     }
 }
 
-fn look(tx: &mut Tx<'_>, call: &Call, body: &Apply) -> Result<ChangeView> {
+fn look(tx: &mut Tx<'_>, call: &Call, body: &ApplyBody<Source>) -> Result<ChangeView> {
     let (name, asked) = (&body.text.file().name, call.named("name")?);
     if name != asked {
         return Err(Error::invalid("name", format!("the file's name is {name:?}, the address says {asked:?}")));
@@ -117,7 +75,7 @@ fn look(tx: &mut Tx<'_>, call: &Call, body: &Apply) -> Result<ChangeView> {
     Ok(policies::look(tx, &body.text)?.into())
 }
 
-fn apply(tx: &mut Tx<'_>, call: &Call, body: Apply, seen: ChangeView) -> Result<ChangeView> {
+fn apply(tx: &mut Tx<'_>, call: &Call, body: ApplyBody<Source>, seen: ChangeView) -> Result<ChangeView> {
     Ok(policies::apply(tx, &call.actor, &body.text, seen.into())?.into())
 }
 
@@ -129,27 +87,6 @@ fn end(tx: &mut Tx<'_>, call: &Call, _: Empty, seen: ChangeView) -> Result<Chang
     Ok(policies::delete(tx, &call.actor, call.named("name")?, seen.into())?.into())
 }
 
-/// How well a policy holds on a device.
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "Coverage")]
-struct CoverageView {
-    device: String,
-    state: DeviceState,
-    settings: Vec<SettingView>,
-}
-
-/// How well one setting holds.
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "SettingCoverage")]
-struct SettingView {
-    setting: String,
-    /// enforced, partly, pending, failed or unsupported.
-    state: &'static str,
-    channel: Option<&'static str>,
-    /// What is missing, or what to know.
-    why: Option<String>,
-}
-
 fn coverage(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<Page<CoverageView>> {
     let (after, limit) = call.page()?;
     let (covered, next) = policies::coverage_page(tx, call.named("name")?, after, limit)?;
@@ -159,7 +96,7 @@ fn coverage(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<Page<CoverageView>
         settings: row
             .settings
             .into_iter()
-            .map(|s| SettingView {
+            .map(|s| SettingCoverageView {
                 setting: s.setting,
                 state: s.state.as_str(),
                 channel: s.channel.map(policy::Channel::as_str),

@@ -1,41 +1,18 @@
-//! What a refused call answers: problem+json (RFC 9457) with a stable `code` for scripts.
+//! What a refused call answers, and with which status.
 
+pub(super) use crate::documents::problem::Problem;
 use crate::{error::Error, store::Fault};
 use axum::{
     http::{HeaderName, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use schemars::JsonSchema;
-use serde::Serialize;
-
-/// The body of every refusal.
-#[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct Problem {
-    /// The HTTP status.
-    status: u16,
-    /// Stable, for scripts: `not_found`, `invalid`, `unauthenticated`, `busy`, `personal`, `ambiguous` …
-    code: String,
-    /// The status in words.
-    title: &'static str,
-    /// What is wrong, for people.
-    detail: String,
-    /// The field of the request that cannot be taken.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    field: Option<String>,
-    /// Of `approval_grew`: the ids of the commands that were added since it was read.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    added: Option<Vec<String>>,
-    /// Names the line in the server's log, where the fault is ours.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    request: Option<String>,
-}
 
 impl Problem {
     pub(super) fn new(status: StatusCode, code: &str, detail: impl Into<String>) -> Self {
         Self {
             status: status.as_u16(),
             code: code.into(),
-            title: status.canonical_reason().unwrap_or("Error"),
+            title: status.canonical_reason().unwrap_or("Error").into(),
             detail: detail.into(),
             field: None,
             added: None,

@@ -3,12 +3,15 @@
 use super::{
     asked::Asked,
     problem::Problem,
-    route::{self, Empty, Route, described, get},
-    views::At,
+    route::{self, Route, described, get},
 };
 use crate::{
     api::call::Call,
     channel::apple::push_cert::{self, Kept},
+    documents::{
+        At, Empty,
+        push_cert::{PushCertBody, PushCertView},
+    },
     error::Result,
     server::Server,
     store::Tx,
@@ -21,8 +24,6 @@ use axum::{
     routing::put,
 };
 use base64::Engine as _;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, sync::Arc};
 
 const PATH: &str = "/api/v1/apple/push-cert";
@@ -32,7 +33,7 @@ pub(super) fn routes() -> Vec<Route> {
 }
 
 fn setting() -> Route {
-    described::<Set, View>(
+    described::<PushCertBody, PushCertView>(
         Method::PUT,
         PATH,
         "Set it; another topic is refused while devices are enrolled",
@@ -45,35 +46,10 @@ pub(super) fn router(server: &Arc<Server>) -> Router {
     Router::new().route(PATH, put(move |request: Request| set(server.clone(), request)))
 }
 
-/// A push certificate with its key.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Set {
-    /// The PEM or PKCS#12 file in base64.
-    file: String,
-    /// Its password, where it has one.
-    password: Option<String>,
-}
-
-/// The push certificate.
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "PushCertificate")]
-struct View {
-    /// Whether one is set; without one simulated devices work and real ones are never woken.
-    set: bool,
-    /// The topic that enrolment profiles name.
-    topic: String,
-    sha256: Option<String>,
-    not_before: Option<At>,
-    not_after: Option<At>,
-    /// What real devices still need.
-    missing: Option<&'static str>,
-}
-
-fn show(tx: &mut Tx<'_>, _: &Call, _: Empty) -> Result<View> {
+fn show(tx: &mut Tx<'_>, _: &Call, _: Empty) -> Result<PushCertView> {
     Ok(match push_cert::show(tx)? {
-        Some(kept) => View::of(&kept, tx),
-        None => View {
+        Some(kept) => PushCertView::of(&kept, tx),
+        None => PushCertView {
             set: false,
             topic: push_cert::topic(tx)?,
             sha256: None,
@@ -84,7 +60,7 @@ fn show(tx: &mut Tx<'_>, _: &Call, _: Empty) -> Result<View> {
     })
 }
 
-impl View {
+impl PushCertView {
     fn of(kept: &Kept, tx: &Tx<'_>) -> Self {
         let ended = kept.not_after <= tx.now();
         Self {
@@ -112,14 +88,14 @@ async fn set(server: Arc<Server>, request: Request) -> Response {
     };
     let work = move |tx: &mut Tx<'_>, call: &Call| {
         let kept = push_cert::set(tx, &call.actor, kept)?;
-        let view = serde_json::to_vec(&View::of(&kept, tx));
+        let view = serde_json::to_vec(&PushCertView::of(&kept, tx));
         Ok((StatusCode::OK, view.map_err(|e| crate::error::Error::Internal(e.to_string()))?))
     };
     asked.run(true, work).await
 }
 
 fn read(server: &Server, body: &[u8]) -> std::result::Result<Kept, Problem> {
-    let body: Set = route::read(body)?;
+    let body: PushCertBody = route::read(body)?;
     let wrong = |text: String| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", text).field("file");
     let file = base64::engine::general_purpose::STANDARD.decode(body.file.trim()).map_err(|e| wrong(e.to_string()))?;
     let read = lanyard_certs::pushcert::read(&file, body.password.as_deref()).map_err(|e| wrong(e.to_string()))?;

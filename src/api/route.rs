@@ -6,6 +6,7 @@ use super::{
     problem::{self, Problem},
 };
 use crate::{
+    documents::Empty,
     error::{Error, Result},
     server::Server,
     store::Tx,
@@ -18,7 +19,7 @@ use axum::{
 };
 use bytes::Bytes;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -53,33 +54,6 @@ enum Looks {
     Only,
     /// It reads first; what it then does, if it does anything, is another store operation.
     First,
-}
-
-/// A body that says nothing: any of its fields is one too many.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Empty {}
-
-/// Part of a list.
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "{T}Page")]
-pub(super) struct Page<T> {
-    pub(super) items: Vec<T>,
-    /// What to give as `after` for the rest; null at the end.
-    pub(super) next: Option<String>,
-}
-
-impl<T> Page<T> {
-    /// `place` tells an item's cursor. A page that is not full is the last.
-    pub(super) fn of(items: Vec<T>, limit: usize, place: impl Fn(&T) -> String) -> Self {
-        let next = items.last().filter(|_| items.len() >= limit).map(place);
-        Self { items, next }
-    }
-
-    /// A list that stays short, whole.
-    pub(super) fn whole(items: Vec<T>) -> Self {
-        Self { items, next: None }
-    }
 }
 
 fn new<B, A>(
@@ -303,6 +277,7 @@ async fn prepare(handle: Arc<Handle>, body: Bytes) -> std::result::Result<Work, 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde::Deserialize;
 
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]

@@ -2,17 +2,18 @@
 
 use super::{
     call::Call,
-    route::{Empty, Page, Route, get, put},
-    views::At,
+    route::{Route, get, put},
 };
 use crate::{
+    documents::{
+        At, Empty, Page,
+        settings::{SettingView, ValueBody},
+    },
     error::{Error, Result},
     fleet::settings::{self, Setting},
     http::client_cert_header::TrustedProxies,
     store::Tx,
 };
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
@@ -20,20 +21,6 @@ pub(super) fn routes() -> Vec<Route> {
         get("/api/v1/settings/{key}", "A setting", show),
         put("/api/v1/settings/{key}", "Set it; a loosened guard counts after the newcomers' wait", set),
     ]
-}
-
-/// A setting.
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "Setting")]
-struct SettingView {
-    key: String,
-    /// What counts now.
-    value: String,
-    default: String,
-    /// A loosened value that does not count yet.
-    pending: Option<String>,
-    /// When it will.
-    counts_from: Option<At>,
 }
 
 impl From<Setting> for SettingView {
@@ -51,14 +38,7 @@ fn show(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<SettingView> {
     Ok(settings::show(tx, call.named("key")?)?.into())
 }
 
-/// A value to set.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Value {
-    value: String,
-}
-
-fn set(tx: &mut Tx<'_>, call: &Call, body: Value) -> Result<SettingView> {
+fn set(tx: &mut Tx<'_>, call: &Call, body: ValueBody) -> Result<SettingView> {
     let set = settings::set(tx, &call.actor, call.named("key")?, &body.value)?;
     if call.named("key")? == "net.trusted_proxies" {
         // A server that cannot read the list does not start, and then nobody could set it right.

@@ -1,29 +1,26 @@
-//! What the API shows of devices, commands and the rest: every field is there, null where unknown, times in RFC 3339.
+//! What the API shows of devices, commands and approvals, made from the records.
 
 use super::call::Call;
 use crate::{
     clock::Timestamp,
+    documents::{
+        At,
+        breaker::ApprovalView,
+        commands::{CommandView, EvidenceView, FailureView},
+        devices::{CertificateView, DeviceView, EnrolmentView},
+    },
     error::{Error, Result},
     fleet::{
-        life::{
-            Action, Channel, Command, Device, Enrolment, Ownership, Platform, Scope, State, command::Hold,
-            device::Certificate,
-        },
+        life::{Action, Channel, Command, Device, Enrolment, State, command::Hold, device::Certificate},
         policies::Assigned,
         queue::{self},
         registry::sights::{last_seen, seen},
         settings,
-        wipe::{
-            approvals::{Approval, Stage},
-            stop,
-        },
+        wipe::{approvals::Approval, stop},
     },
-    policy::Compliance,
     store::Tx,
 };
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Serialize, Serializer};
-use std::{borrow::Cow, collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 /// A push is there within this, if it comes at all.
 const PUSH: Duration = Duration::from_secs(60);
@@ -32,74 +29,6 @@ const PING: Duration = Duration::from_secs(3600);
 
 /// A device that was not heard for so long is off, or gone: nobody can say by when it will hear.
 const LOST: Duration = Duration::from_secs(2 * 86_400);
-
-/// A moment as text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct At(pub(super) Timestamp);
-
-impl Serialize for At {
-    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
-    }
-}
-
-impl JsonSchema for At {
-    fn schema_name() -> Cow<'static, str> {
-        "Time".into()
-    }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "string", "format": "date-time"})
-    }
-}
-
-/// One phone, tablet or PC.
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "Device")]
-pub(super) struct DeviceView {
-    pub(super) id: String,
-    /// The one that would carry a wipe: apple, omadm, exchange or activesync.
-    channel: Option<Channel>,
-    platform: Platform,
-    /// enrolled, retiring, retired, wiping, wiped, blocked or quarantined.
-    state: &'static str,
-    user: String,
-    ownership: Ownership,
-    serial: Option<String>,
-    name: Option<String>,
-    model: Option<String>,
-    os_version: Option<String>,
-    /// What else it told of itself when it was last asked: supervised, encrypted, passcode, edition …
-    facts: BTreeMap<String, String>,
-    last_seen: Option<At>,
-    /// Null without a policy.
-    compliance: Option<Compliance>,
-    enrolments: Vec<EnrolmentView>,
-}
-
-/// The binding of a device to a user, a channel and a certificate.
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "Enrolment")]
-pub(super) struct EnrolmentView {
-    id: String,
-    channel: Channel,
-    /// As a device's, and pending and revoked.
-    state: &'static str,
-    /// The device's own name in the protocol, as it was sent.
-    identity: String,
-    /// Null for mail by password.
-    certificate: Option<CertificateView>,
-    last_seen: Option<At>,
-}
-
-/// What an enrolment is pinned to.
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "Certificate")]
-struct CertificateView {
-    serial: String,
-    sha256: String,
-    not_before: At,
-    not_after: At,
-}
 
 impl CertificateView {
     fn of(certificate: &Certificate) -> Self {
@@ -117,7 +46,7 @@ impl EnrolmentView {
         Self {
             id: enrolment.id.to_string(),
             channel: enrolment.channel,
-            state: enrolment.state_within(device.life),
+            state: enrolment.state_within(device.life).into(),
             identity: enrolment.identity.clone(),
             certificate: enrolment.certificate.as_ref().map(CertificateView::of),
             last_seen: seen.max(enrolment.last_seen).map(At),
@@ -148,7 +77,7 @@ impl DeviceView {
             id: device.id.to_string(),
             channel: device.channel(),
             platform: device.platform,
-            state: device.state(),
+            state: device.state().into(),
             user: device.user.clone(),
             ownership: device.ownership,
             serial: device.serial.clone(),
@@ -161,53 +90,6 @@ impl DeviceView {
             enrolments,
         }
     }
-}
-
-/// One thing to be done once on one device.
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "Command")]
-pub(super) struct CommandView {
-    pub(super) id: String,
-    device: String,
-    channel: Channel,
-    action: Action,
-    /// Null for all but wipes.
-    scope: Option<Scope>,
-    /// A wipe is never acknowledged: it ends confirmed, presumed, failed, cancelled or expired.
-    state: State,
-    reason: Option<String>,
-    requested_by: String,
-    /// What to wait on while the breaker holds it.
-    approval: Option<String>,
-    created: At,
-    sent: Option<At>,
-    finished: Option<At>,
-    expires: Option<At>,
-    /// By when the device can be expected to hear of it, if it is on and has a network.
-    expected_by: Option<At>,
-    /// Six digits that unlock a Mac; shown to `local` and to who asked.
-    pin: Option<String>,
-    evidence: Vec<EvidenceView>,
-    error: Option<FailureView>,
-}
-
-/// What was answered that proves something.
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "Evidence")]
-struct EvidenceView {
-    time: At,
-    enrolment: String,
-    channel: Channel,
-    kind: String,
-    detail: String,
-}
-
-/// Why a command failed.
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "Failure")]
-struct FailureView {
-    code: String,
-    text: String,
 }
 
 impl CommandView {
@@ -243,6 +125,7 @@ impl CommandView {
             finished: command.finished.map(At),
             expires: command.expires.map(At),
             expected_by: expected_by(tx, command)?.map(At),
+            attempts: command.attempts,
             pin,
             evidence: evidence.collect(),
             error,
@@ -296,22 +179,6 @@ fn expected_by(tx: &mut Tx<'_>, command: &Command) -> Result<Option<Timestamp>> 
     Ok(by.filter(|by| *by > now))
 }
 
-/// What waits for a second person.
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "Approval")]
-pub(super) struct ApprovalView {
-    pub(super) id: String,
-    state: Stage,
-    /// commands, stop.off or admin.remove.
-    subject: &'static str,
-    requested_by: String,
-    decided_by: Option<String>,
-    /// Ids of the commands that it holds.
-    commands: Vec<String>,
-    detail: String,
-    created: At,
-}
-
 impl ApprovalView {
     pub(super) fn of(tx: &mut Tx<'_>, approval: &Approval) -> Result<Self> {
         let requested_by = crate::fleet::admins::name_of(tx, &approval.asked_by)?;
@@ -321,8 +188,9 @@ impl ApprovalView {
         };
         Ok(Self {
             id: approval.id.to_string(),
+            revision: approval.revision,
             state: approval.stage,
-            subject: approval.subject.as_str(),
+            subject: approval.subject.as_str().into(),
             requested_by,
             decided_by,
             commands: approval.commands.iter().map(ToString::to_string).collect(),

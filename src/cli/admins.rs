@@ -4,7 +4,10 @@ use super::{
     Done, Outcome,
     client::{Client, encode},
 };
-use serde_json::json;
+use crate::documents::{
+    admins::{AdminView, NewAdminBody, TokenView, WhoseBody},
+    fields,
+};
 
 /// Administrators.
 #[derive(clap::Subcommand)]
@@ -26,8 +29,10 @@ pub enum Admins {
 impl Admins {
     pub(super) async fn run(self, client: &Client) -> Done {
         Ok(match self {
-            Self::Add { name } => Outcome::record(client.post("admins", json!({"name": name})).await?),
-            Self::List => Outcome::list(client.list("admins").await?, &["id", "name", "created", "counts_from"]),
+            Self::Add { name } => Outcome::record(client.post("admins", &NewAdminBody { name }).await?),
+            Self::List => {
+                Outcome::list(client.list("admins").await?, fields!(AdminView: id, name, created, counts_from))
+            }
             Self::Remove { name } => Outcome::record(client.delete(&format!("admins/{}", encode(&name))).await?),
         })
     }
@@ -54,8 +59,8 @@ pub enum Token {
 impl Token {
     pub(super) async fn run(self, client: &Client) -> Done {
         Ok(match self {
-            Self::Create { admin } => Outcome::record(client.post("tokens", json!({"admin": admin})).await?),
-            Self::List => Outcome::list(client.list("tokens").await?, &["id", "admin", "created"]),
+            Self::Create { admin } => Outcome::record(client.post("tokens", &WhoseBody { admin }).await?),
+            Self::List => Outcome::list(client.list("tokens").await?, fields!(TokenView: id, admin, created)),
             Self::Revoke { id } => Outcome::record(client.delete(&format!("tokens/{}", encode(&id))).await?),
         })
     }

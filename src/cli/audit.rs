@@ -4,6 +4,11 @@ use super::{
     Done, Outcome,
     client::{Client, encode},
 };
+use crate::documents::{
+    audit::{EntryView, VerdictView},
+    fields,
+};
+use serde::Deserialize as _;
 use serde_json::Value;
 
 /// The audit log.
@@ -34,28 +39,18 @@ impl Audit {
         match self {
             Self::List { device } => {
                 let query = device.map(|d| format!("?device={}", encode(&d))).unwrap_or_default();
-                let mut entries = client.list(&format!("audit{query}")).await?;
-                if let Value::Array(entries) = &mut entries {
-                    let when = |e: &Value| {
-                        let text = |name: &str| e.get(name).and_then(Value::as_str).unwrap_or_default().to_string();
-                        let seq = e.get("seq").and_then(Value::as_u64);
-                        let at =
-                            time::OffsetDateTime::parse(&text("time"), &time::format_description::well_known::Rfc3339);
-                        (at.ok(), text("node"), seq)
-                    };
-                    entries.sort_by_cached_key(when);
-                }
-                let columns = &["time", "node", "seq", "actor", "action", "subject", "outcome", "detail"];
+                let mut entries: Vec<Value> = client.list(&format!("audit{query}")).await?;
+                entries.sort_by_cached_key(|entry| EntryView::deserialize(entry).ok().map(|e| (e.time, e.node, e.seq)));
+                let columns = fields!(EntryView: time, node, seq, actor, action, subject, outcome, detail);
                 Ok(Outcome::list(entries, columns))
             }
             Self::Verify { head } => {
                 let query = head.as_ref().map(|h| format!("?head={}", encode(h))).unwrap_or_default();
-                let verdict = client.get(&format!("audit/verify{query}")).await?;
+                let verdict = client.read::<VerdictView>(&format!("audit/verify{query}")).await?;
                 if head.is_none() {
                     eprintln!("lanyard: a cut tail shows only against a head kept elsewhere (--head)");
                 }
-                let ok = verdict.get("ok").and_then(Value::as_bool) == Some(true);
-                Ok(Outcome::record(verdict).good_if(ok))
+                Ok(Outcome::record(verdict.document).good_if(verdict.said.ok))
             }
         }
     }

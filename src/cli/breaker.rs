@@ -4,7 +4,11 @@ use super::{
     Done, Outcome,
     client::{Client, encode},
 };
-use serde_json::{Value, json};
+use crate::documents::{
+    Empty,
+    breaker::{ApprovalView, Stage, WantedBody},
+    fields,
+};
 use std::time::Duration;
 
 /// Between two looks.
@@ -42,35 +46,30 @@ impl Approvals {
         let path = |id: &str| format!("approvals/{}", encode(id));
         Ok(match self {
             Self::List => {
-                let columns = &["id", "state", "subject", "requested_by", "decided_by", "detail", "created"];
+                let columns = fields!(ApprovalView: id, state, subject, requested_by, decided_by, detail, created);
                 Outcome::list(client.list("approvals").await?, columns)
             }
             Self::Show { id } => Outcome::record(client.get(&path(&id)).await?),
             Self::Wait { id } => wait(client, &path(&id)).await?,
-            Self::Approve { id } => Outcome::record(client.post(&format!("{}/approve", path(&id)), json!({})).await?),
-            Self::Reject { id } => Outcome::record(client.post(&format!("{}/reject", path(&id)), json!({})).await?),
+            Self::Approve { id } => Outcome::record(client.post(&format!("{}/approve", path(&id)), &Empty {}).await?),
+            Self::Reject { id } => Outcome::record(client.post(&format!("{}/reject", path(&id)), &Empty {}).await?),
         })
     }
 }
 
 /// Until somebody has decided.
 async fn wait(client: &Client, path: &str) -> Done {
-    let mut approval = client.get(path).await?;
-    if approval.get("state").and_then(Value::as_str) == Some("waiting") {
+    let mut approval = client.read::<ApprovalView>(path).await?;
+    if approval.said.state == Stage::Waiting {
         eprintln!("lanyard: it waits for a second person");
     }
-    loop {
-        match approval.get("state").and_then(Value::as_str) {
-            Some("waiting") => {
-                tokio::time::sleep(LOOK).await;
-                approval = client.get_in_time(path, None).await?.unwrap_or_default();
-            }
-            state => {
-                let good = state == Some("approved");
-                return Ok(Outcome::record(approval).good_if(good));
-            }
+    while approval.said.state == Stage::Waiting {
+        tokio::time::sleep(LOOK).await;
+        if let Some(next) = client.read_in_time(path, None).await? {
+            approval = next;
         }
     }
+    Ok(Outcome::record(approval.document).good_if(approval.said.state == Stage::Approved))
 }
 
 /// The emergency stop.
@@ -91,8 +90,8 @@ pub enum Stop {
 impl Stop {
     pub(super) async fn run(self, client: &Client) -> Done {
         Ok(Outcome::record(match self {
-            Self::On { cancel_all } => client.put("stop", json!({"on": true, "cancel_all": cancel_all})).await?,
-            Self::Off => client.put("stop", json!({"on": false})).await?,
+            Self::On { cancel_all } => client.put("stop", &WantedBody { on: true, cancel_all }).await?,
+            Self::Off => client.put("stop", &WantedBody { on: false, cancel_all: false }).await?,
             Self::Status => client.get("stop").await?,
         }))
     }

@@ -3,6 +3,7 @@
 use super::Failure;
 use crate::{
     clock,
+    documents::{Page, problem::Problem},
     http::{connector::trusted_roots, limits::read_from, outgoing::Outgoing},
     serve::Folder,
 };
@@ -11,7 +12,10 @@ use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
 use rustls::RootCertStore;
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{
+    Serialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
 use serde_json::Value;
 use std::{
     cell::Cell,
@@ -28,6 +32,20 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const TRIES: u32 = 4;
 /// Between two tries of a wait that finds no server.
 const AWAY: Duration = Duration::from_secs(1);
+
+/// What the API answered: as it came, to be shown (it may hold more than this program knows), and as it is read.
+pub(super) struct Answer<T> {
+    pub(super) document: Value,
+    pub(super) said: T,
+}
+
+impl<T: DeserializeOwned> Answer<T> {
+    fn of(document: Value) -> Result<Self, Failure> {
+        let said = T::deserialize(&document);
+        let said = said.map_err(|e| format!("it was answered, with what this program does not understand: {e}"))?;
+        Ok(Self { document, said })
+    }
+}
 
 /// See the module.
 pub(super) struct Client {
@@ -66,14 +84,28 @@ impl Client {
         read(&self.call(Method::GET, path, None).await?)
     }
 
+    /// The same, read.
+    pub(super) async fn read<T: DeserializeOwned>(&self, path: &str) -> Result<Answer<T>, Failure> {
+        Answer::of(self.get(path).await?)
+    }
+
     /// Asks for an act.
-    pub(super) async fn post(&self, path: &str, body: Value) -> Result<Value, Failure> {
-        read(&self.call(Method::POST, path, Some(body)).await?)
+    pub(super) async fn post(&self, path: &str, body: &impl Serialize) -> Result<Value, Failure> {
+        read(&self.call(Method::POST, path, Some(write(body)?)).await?)
+    }
+
+    /// The same, its answer read.
+    pub(super) async fn ask<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<Answer<T>, Failure> {
+        Answer::of(self.post(path, body).await?)
     }
 
     /// Sets something.
-    pub(super) async fn put(&self, path: &str, body: Value) -> Result<Value, Failure> {
-        read(&self.call(Method::PUT, path, Some(body)).await?)
+    pub(super) async fn put(&self, path: &str, body: &impl Serialize) -> Result<Value, Failure> {
+        read(&self.call(Method::PUT, path, Some(write(body)?)).await?)
     }
 
     /// Ends something.
@@ -81,15 +113,20 @@ impl Client {
         read(&self.call(Method::DELETE, path, None).await?)
     }
 
+    /// The same, its answer read.
+    pub(super) async fn end<T: DeserializeOwned>(&self, path: &str) -> Result<Answer<T>, Failure> {
+        Answer::of(self.delete(path).await?)
+    }
+
     /// A list, all its pages joined. `path` may have a query.
-    pub(super) async fn list(&self, path: &str) -> Result<Value, Failure> {
+    pub(super) async fn list<T: DeserializeOwned + Send + 'static>(&self, path: &str) -> Result<Vec<T>, Failure> {
         let mark = if path.contains('?') { '&' } else { '?' };
         let (mut pages, mut after) = (Vec::new(), String::new());
         loop {
             let text = self.call(Method::GET, &format!("{path}{mark}limit=1000{after}"), None).await?;
-            let End { next } = read(&text)?;
-            // Read while the next one is on its way.
-            pages.push(tokio::task::spawn_blocking(move || read::<Page>(&text)));
+            // Where it ends is found without taking its items apart: they are read while the next one is on its way.
+            let Page::<IgnoredAny> { next, .. } = read(&text)?;
+            pages.push(tokio::task::spawn_blocking(move || read::<Page<T>>(&text)));
             match next {
                 Some(next) => after = format!("&after={}", encode(&next)),
                 None => break,
@@ -99,17 +136,21 @@ impl Client {
         for page in pages {
             items.extend(page.await.map_err(|e| e.to_string())??.items);
         }
-        Ok(Value::Array(items))
+        Ok(items)
     }
 
     /// What lies there, asked for until there is an answer: a server that restarts or is busy ends no wait. `None`: there
     /// was none before `until`.
-    pub(super) async fn get_in_time(&self, path: &str, until: Option<Instant>) -> Result<Option<Value>, Failure> {
+    pub(super) async fn read_in_time<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        until: Option<Instant>,
+    ) -> Result<Option<Answer<T>>, Failure> {
         let mut told = false;
         loop {
             let answer = match until {
-                Some(until) => tokio::time::timeout_at(until.into(), self.get(path)).await,
-                None => Ok(self.get(path).await),
+                Some(until) => tokio::time::timeout_at(until.into(), self.read(path)).await,
+                None => Ok(self.read(path).await),
             };
             match answer {
                 Err(_) => return Ok(None),
@@ -124,7 +165,7 @@ impl Client {
         }
     }
 
-    async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Result<Bytes, Failure> {
+    async fn call(&self, method: Method, path: &str, body: Option<Bytes>) -> Result<Bytes, Failure> {
         let key = uuid::Uuid::new_v4().to_string();
         let (begun, mut pause) = (clock::monotonic(), Duration::from_millis(200));
         for _ in 1..TRIES {
@@ -138,14 +179,14 @@ impl Client {
     }
 
     /// [`Failure::Away`]: it may be tried again. Repeating is safe: POST has its key, and PUT and DELETE say how it shall be.
-    async fn once(&self, method: &Method, path: &str, body: Option<&Value>, key: &str) -> Result<Bytes, Failure> {
+    async fn once(&self, method: &Method, path: &str, body: Option<&Bytes>, key: &str) -> Result<Bytes, Failure> {
         let request = Request::builder()
             .method(method)
             .uri(format!("{}/api/v1/{path}", self.base))
             .header(header::AUTHORIZATION, format!("Bearer {}", self.token.expose_secret()))
             .header(header::CONTENT_TYPE, "application/json")
             .header("idempotency-key", key)
-            .body(body.map_or_else(Body::empty, |b| Body::from(b.to_string())))
+            .body(body.map_or_else(Body::empty, |b| Body::from(b.clone())))
             .map_err(|e| format!("{}: {e}", self.base))?;
         let sent = tokio::time::timeout(PATIENCE, self.outgoing.send(request)).await;
         let sent = sent.map_err(|_| Failure::Away(format!("{} did not answer in time", self.base)))?;
@@ -161,16 +202,14 @@ impl Client {
     }
 
     fn problem(&self, status: StatusCode, body: &[u8]) -> String {
-        let problem: Value = serde_json::from_slice(body).unwrap_or_default();
-        let text = |name: &str| problem.get(name).and_then(Value::as_str);
-        match (text("code"), text("detail")) {
-            (Some("invalid"), Some(detail)) => detail.to_string(),
-            (Some(code), Some(detail)) => format!("{detail} ({code})"),
-            _ if status == StatusCode::NOT_FOUND => format!(
+        match serde_json::from_slice::<Problem>(body) {
+            Ok(problem) if problem.code == "invalid" => problem.detail,
+            Ok(Problem { code, detail, .. }) => format!("{detail} ({code})"),
+            Err(_) if status == StatusCode::NOT_FOUND => format!(
                 "{} is no admin port: it answered {status}. LANYARD_URL names the administrators' port, not the devices'",
                 self.base
             ),
-            _ => format!("{} answered {status}", self.base),
+            Err(_) => format!("{} answered {status}", self.base),
         }
     }
 
@@ -186,20 +225,12 @@ impl Client {
     }
 }
 
-/// A page of a list.
-#[derive(Deserialize)]
-struct Page {
-    items: Vec<Value>,
-}
-
-/// Where a page ends: found without taking its items apart.
-#[derive(Deserialize)]
-struct End {
-    next: Option<String>,
-}
-
 fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, Failure> {
     serde_json::from_slice(text).map_err(|e| Failure::Failed(e.to_string()))
+}
+
+fn write(body: &impl Serialize) -> Result<Bytes, Failure> {
+    serde_json::to_vec(body).map(Bytes::from).map_err(|e| Failure::Failed(e.to_string()))
 }
 
 /// `LANYARD_URL`: a name or address under https, perhaps with a path that a proxy takes away.

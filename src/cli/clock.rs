@@ -1,7 +1,7 @@
 //! `lanyard clock`.
 
 use super::{Done, Outcome, client::Client};
-use serde_json::json;
+use crate::documents::Empty;
 
 /// The server's clock.
 #[derive(clap::Subcommand)]
@@ -13,6 +13,6 @@ pub enum Clock {
 impl Clock {
     pub(super) async fn run(self, client: &Client) -> Done {
         let Self::Accept = self;
-        Ok(Outcome::record(client.post("clock", json!({})).await?))
+        Ok(Outcome::record(client.post("clock", &Empty {}).await?))
     }
 }

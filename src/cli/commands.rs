@@ -4,7 +4,10 @@ use super::{
     Done, Outcome,
     client::{Client, encode},
 };
-use serde_json::json;
+use crate::documents::{
+    commands::{CancelBody, CommandView, MailAfterwards},
+    fields,
+};
 
 /// Commands.
 #[derive(clap::Subcommand)]
@@ -44,17 +47,17 @@ impl Commands {
         Ok(match self {
             Self::List { device } => {
                 let query = device.map(|d| format!("?device={}", encode(&d))).unwrap_or_default();
-                let columns = &["id", "device", "channel", "action", "scope", "state", "requested_by", "created"];
+                let columns = fields!(CommandView: id, device, channel, action, scope, state, requested_by, created);
                 Outcome::list(client.list(&format!("commands{query}")).await?, columns)
             }
             Self::Show { id } => Outcome::record(client.get(&format!("commands/{}", encode(&id))).await?),
             Self::Cancel { id, mail } => {
                 let mail = match mail {
-                    Mail::Allow => "allow",
-                    Mail::Block => "block",
+                    Mail::Allow => MailAfterwards::Allow,
+                    Mail::Block => MailAfterwards::Block,
                 };
                 let path = format!("commands/{}/cancel", encode(&id));
-                Outcome::record(client.post(&path, json!({"mail": mail})).await?)
+                Outcome::record(client.post(&path, &CancelBody { mail }).await?)
             }
         })
     }

@@ -6,11 +6,18 @@ use super::{
     standing::standing,
     wipe::six_digits,
 };
-use crate::clock::{parse_duration, print_duration};
-use serde_json::json;
+use crate::{
+    clock::{parse_duration, print_duration},
+    documents::{
+        Empty,
+        commands::CommandView,
+        devices::{DeviceView, LockBody, WhichBody},
+        fields,
+    },
+};
 use std::time::Duration;
 
-const COLUMNS: &[&str] = &["id", "user", "channel", "platform", "name", "serial", "state", "compliance", "last_seen"];
+const COLUMNS: &[&str] = fields!(DeviceView: id, user, channel, platform, name, serial, state, compliance, last_seen);
 
 /// Devices.
 #[derive(clap::Subcommand)]
@@ -112,24 +119,24 @@ impl One {
     }
 
     async fn run(self, client: &Client, act: &str) -> Done {
-        Ok(Outcome::record(client.post(&self.path(&format!("/{act}")), json!({})).await?))
+        Ok(Outcome::record(client.post(&self.path(&format!("/{act}")), &Empty {}).await?))
     }
 }
 
 impl Which {
     async fn run(self, client: &Client, act: &str) -> Done {
         let path = format!("devices/{}/{act}", encode(&self.device));
-        let body = json!({"enrolment": self.enrolment, "reason": self.reason});
-        Ok(Outcome::record(client.post(&path, body).await?))
+        let body = WhichBody { enrolment: self.enrolment, reason: self.reason };
+        Ok(Outcome::record(client.post(&path, &body).await?))
     }
 }
 
 impl Lock {
     async fn run(self, client: &Client) -> Done {
         let path = format!("devices/{}/lock", encode(&self.device));
-        let body = json!({"pin": self.pin, "reason": self.reason});
-        let command = client.post(&path, body).await?;
-        eprintln!("lanyard: {}", standing(client, &command).await);
-        Ok(Outcome::record(command))
+        let body = LockBody { pin: self.pin, reason: self.reason };
+        let command = client.ask::<CommandView>(&path, &body).await?;
+        eprintln!("lanyard: {}", standing(client, &command.said).await);
+        Ok(Outcome::record(command.document))
     }
 }

@@ -1,8 +1,10 @@
 //! `lanyard invite`.
 
 use super::{Done, Outcome, client::Client};
-use crate::clock::{parse_duration, print_duration};
-use serde_json::json;
+use crate::{
+    clock::{parse_duration, print_duration},
+    documents::invitations::{self, InviteBody},
+};
 use std::time::Duration;
 
 /// An invitation.
@@ -43,11 +45,11 @@ impl Invite {
             Channel::Activesync => "activesync",
         };
         let ownership = match self.ownership {
-            Ownership::Corporate => "corporate",
-            Ownership::Personal => "personal",
+            Ownership::Corporate => invitations::Ownership::Corporate,
+            Ownership::Personal => invitations::Ownership::Personal,
         };
         let expires = self.expires.map(print_duration);
-        let body = json!({"channel": channel, "user": self.user, "ownership": ownership, "expires": expires});
-        Ok(Outcome::record(client.post("invitations", body).await?))
+        let body = InviteBody { channel: channel.into(), user: self.user, ownership: Some(ownership), expires };
+        Ok(Outcome::record(client.post("invitations", &body).await?))
     }
 }

@@ -5,8 +5,15 @@ use super::{
     client::{Client, encode},
     confirm,
 };
-use crate::policy::{PolicyFile, inline_profile_files};
-use serde_json::{Value, json};
+use crate::{
+    documents::{
+        Empty, fields,
+        groups::{GroupView, NewGroupBody},
+        policies::{ApplyBody, ChangeView, CoverageView, PolicyView},
+    },
+    policy::{PolicyFile, inline_profile_files},
+};
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 /// Policies.
@@ -48,12 +55,12 @@ impl Policy {
             Self::Apply { file, yes } => apply(client, &file, yes).await,
             Self::List => {
                 let all = client.list("policies").await?;
-                Ok(Outcome::list(all, &["name", "revision", "assign", "devices"]))
+                Ok(Outcome::list(all, fields!(PolicyView: name, revision, assign, devices)))
             }
             Self::Show { name } => Ok(Outcome::record(client.get(&path(&name)).await?)),
             Self::Coverage { name } => {
                 let rows = client.list(&format!("{}/coverage", path(&name))).await?;
-                Ok(Outcome::list(rows, &["device", "state", "settings"]))
+                Ok(Outcome::list(rows, fields!(CoverageView: device, state, settings)))
             }
             Self::Delete { name, yes } => delete(client, &name, yes).await,
         }
@@ -70,7 +77,7 @@ async fn apply(client: &Client, file: &Path, yes: bool) -> Done {
     let whole = inline_profile_files(&text, |name| std::fs::read(beside.join(name)));
     let whole = whole.map_err(|e| format!("{}: {e}", file.display()))?;
     let name = PolicyFile::parse(&whole).map_err(|e| format!("{}: {e}", file.display()))?.name;
-    let change = client.put(&format!("{}?apply={yes}", path(&name)), json!({"text": whole})).await?;
+    let change = client.put(&format!("{}?apply={yes}", path(&name)), &ApplyBody { text: whole }).await?;
     if !yes {
         eprintln!("lanyard: nothing was changed; --yes carries it out");
     }
@@ -79,8 +86,8 @@ async fn apply(client: &Client, file: &Path, yes: bool) -> Done {
 
 async fn delete(client: &Client, name: &str, yes: bool) -> Done {
     if !yes {
-        let change = client.delete(&path(name)).await?;
-        eprint!("{}", change.get("diff").and_then(Value::as_str).unwrap_or_default());
+        let change = client.end::<ChangeView>(&path(name)).await?;
+        eprint!("{}", change.said.diff);
         if !confirm(&format!("Delete the policy {name}?"))? {
             return Err(Failure::Failed("nothing was done".into()));
         }
@@ -129,18 +136,18 @@ impl Group {
         let path = |name: &str| format!("groups/{}", encode(name));
         let inside = |name: &str, device: &str| format!("{}/devices/{}", path(name), encode(device));
         Ok(match self {
-            Self::List => Outcome::list(client.list("groups").await?, &["name", "size"]),
-            Self::Create { name } => Outcome::record(client.post("groups", json!({"name": name})).await?),
+            Self::List => Outcome::list(client.list("groups").await?, fields!(GroupView: name, size)),
+            Self::Create { name } => Outcome::record(client.post("groups", &NewGroupBody { name }).await?),
             Self::Show { name } => {
                 let mut group = client.get(&path(&name)).await?;
-                let devices = client.list(&format!("{}/devices", path(&name))).await?;
+                let devices = client.list::<Value>(&format!("{}/devices", path(&name))).await?;
                 if let Some(fields) = group.as_object_mut() {
-                    fields.insert("devices".into(), devices);
+                    fields.insert("devices".into(), Value::Array(devices));
                 }
                 Outcome::record(group)
             }
             Self::Delete { name } => Outcome::record(client.delete(&path(&name)).await?),
-            Self::Add { name, device } => Outcome::record(client.put(&inside(&name, &device), json!({})).await?),
+            Self::Add { name, device } => Outcome::record(client.put(&inside(&name, &device), &Empty {}).await?),
             Self::Remove { name, device } => Outcome::record(client.delete(&inside(&name, &device)).await?),
         })
     }

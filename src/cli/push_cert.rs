@@ -1,8 +1,8 @@
 //! `lanyard apple push-cert`.
 
 use super::{Done, Outcome, client::Client};
+use crate::documents::push_cert::PushCertBody;
 use base64::Engine as _;
-use serde_json::json;
 use std::path::PathBuf;
 
 /// Apple's push service.
@@ -38,7 +38,7 @@ impl Apple {
                 let file = base64::engine::general_purpose::STANDARD.encode(read(&file)?);
                 let password = password_file.as_ref().map(read).transpose()?;
                 let password = password.map(|p| String::from_utf8_lossy(&p).trim_end_matches(['\r', '\n']).to_string());
-                client.put("apple/push-cert", json!({"file": file, "password": password})).await?
+                client.put("apple/push-cert", &PushCertBody { file, password }).await?
             }
         }))
     }

@@ -4,7 +4,10 @@ use super::{
     Done, Outcome,
     client::{Client, encode},
 };
-use serde_json::json;
+use crate::documents::{
+    fields,
+    settings::{SettingView, ValueBody},
+};
 
 /// Settings.
 #[derive(clap::Subcommand)]
@@ -24,12 +27,12 @@ impl Settings {
     pub(super) async fn run(self, client: &Client) -> Done {
         Ok(match self {
             Self::List => {
-                let columns = &["key", "value", "default", "pending", "counts_from"];
+                let columns = fields!(SettingView: key, value, default, pending, counts_from);
                 Outcome::list(client.list("settings").await?, columns)
             }
             Self::Set { key, value } => {
                 let path = format!("settings/{}", encode(&key));
-                Outcome::record(client.put(&path, json!({"value": value})).await?)
+                Outcome::record(client.put(&path, &ValueBody { value }).await?)
             }
         })
     }

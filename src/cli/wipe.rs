@@ -2,12 +2,17 @@
 
 use super::{
     Done, Failure, Outcome,
-    client::{Client, encode},
+    client::{Answer, Client, encode},
     confirm,
-    standing::{is_over, standing, text, what_goes},
+    standing::{standing, what_goes},
 };
-use crate::clock::{self, parse_duration, print_duration};
-use serde_json::{Value, json};
+use crate::{
+    clock::{self, parse_duration, print_duration},
+    documents::{
+        commands::{self, CommandView, State},
+        devices::{DeviceView, Ownership, WipeBody},
+    },
+};
 use std::time::Duration;
 
 /// Between two looks.
@@ -50,13 +55,21 @@ enum Scope {
     Full,
 }
 
-impl Scope {
-    /// As the API has it.
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Selective => "selective",
-            Self::Full => "full",
+impl From<Scope> for commands::Scope {
+    fn from(scope: Scope) -> Self {
+        match scope {
+            Scope::Selective => Self::Selective,
+            Scope::Full => Self::Full,
         }
+    }
+}
+
+/// As the API has it.
+fn scope_in_words(scope: Option<commands::Scope>) -> &'static str {
+    match scope {
+        Some(commands::Scope::Selective) => "selective",
+        Some(commands::Scope::Full) => "full",
+        None => "",
     }
 }
 
@@ -68,39 +81,41 @@ pub(super) fn six_digits(text: &str) -> Result<String, String> {
 
 impl Wipe {
     pub(super) async fn run(self, client: &Client) -> Done {
-        let device = client.get(&format!("devices/{}", encode(&self.device))).await?;
+        let device = client.read::<DeviceView>(&format!("devices/{}", encode(&self.device))).await?.said;
         if !self.yes {
             self.ask_once_more(&device)?;
         }
-        let id = encode(text(&device, "id"));
+        let id = encode(&device.id);
         // For a remark alone: that it cannot be had keeps nobody from wiping.
-        let before = client.list(&format!("commands?device={id}")).await.unwrap_or_default();
-        let command = client.post(&format!("devices/{id}/wipe"), self.body()).await?;
-        let known = before.as_array().and_then(|all| all.iter().find(|c| text(c, "id") == text(&command, "id")));
+        let before = client.list::<CommandView>(&format!("commands?device={id}")).await.unwrap_or_default();
+        let answer = client.ask::<CommandView>(&format!("devices/{id}/wipe"), &self.body()).await?;
+        let command = &answer.said;
+        let known = before.iter().find(|known| known.id == command.id);
         if let Some(known) = known {
-            eprintln!("lanyard: {}", asked_before(known, &command));
+            eprintln!("lanyard: {}", asked_before(known, command));
         }
-        if !is_over(&command) {
-            let words = what_goes(text(&command, "channel"), text(&device, "platform"), text(&command, "scope"));
+        if !command.state.is_final() {
+            let scope = command.scope.unwrap_or(self.scope.into());
+            let words = what_goes(Some(command.channel), device.platform, scope);
             eprintln!("lanyard: {words}");
         }
-        eprintln!("lanyard: {}", standing(client, &command).await);
+        eprintln!("lanyard: {}", standing(client, command).await);
         if !self.wait {
-            return Ok(Outcome::record(command));
+            return Ok(Outcome::record(answer.document));
         }
-        let ended = wait(client, command, self.timeout).await?;
-        let good = matches!(text(&ended, "state"), "confirmed" | "presumed");
-        Ok(Outcome::record(ended).good_if(good))
+        let ended = wait(client, answer, self.timeout).await?;
+        let good = matches!(ended.said.state, State::Confirmed | State::Presumed);
+        Ok(Outcome::record(ended.document).good_if(good))
     }
 
     /// Says what is asked for, and asks whether it is meant.
-    fn ask_once_more(&self, device: &Value) -> Result<(), Failure> {
+    fn ask_once_more(&self, device: &DeviceView) -> Result<(), Failure> {
         // The server refuses it too: nobody shall say yes to it in vain.
-        if matches!(self.scope, Scope::Full) && text(device, "ownership") == "personal" {
+        if matches!(self.scope, Scope::Full) && device.ownership == Ownership::Personal {
             let text = "the device is its user's own: only the organisation's data can be removed (a selective wipe) (personal)";
             return Err(Failure::Failed(text.into()));
         }
-        let words = what_goes(text(device, "channel"), text(device, "platform"), self.scope.as_str());
+        let words = what_goes(device.channel, device.platform, self.scope.into());
         eprintln!("lanyard: if you say yes, {words}");
         if confirm(&question(device, self.scope))? {
             return Ok(());
@@ -108,19 +123,21 @@ impl Wipe {
         Err(Failure::Failed("nothing was done".into()))
     }
 
-    fn body(&self) -> Value {
-        json!({
-            "scope": self.scope.as_str(), "reason": self.reason, "pin": self.pin,
-            "delay": self.delay.map(print_duration), "expires": self.expires.map(print_duration),
-        })
+    fn body(&self) -> WipeBody {
+        WipeBody {
+            scope: self.scope.into(),
+            reason: self.reason.clone(),
+            pin: self.pin.clone(),
+            delay: self.delay.map(print_duration),
+            expires: self.expires.map(print_duration),
+        }
     }
 }
 
 /// That the answer is a command from before, and whether this call changed anything about it.
-fn asked_before(known: &Value, command: &Value) -> String {
-    let field = |name| text(known, name);
-    let (id, created, by, scope) = (field("id"), field("created"), field("requested_by"), field("scope"));
-    let given = if by == text(command, "requested_by") {
+fn asked_before(known: &CommandView, command: &CommandView) -> String {
+    let (id, created, by, scope) = (&known.id, known.created, &known.requested_by, scope_in_words(known.scope));
+    let given = if *by == command.requested_by {
         "--delay, --expires, --reason and --pin given now do not count"
     } else {
         "it was held, and goes on by your word and with what you gave now"
@@ -129,31 +146,35 @@ fn asked_before(known: &Value, command: &Value) -> String {
 }
 
 /// Names the device in all the ways people know it by, and says what will be gone.
-fn question(device: &Value, scope: Scope) -> String {
-    let names: Vec<&str> =
-        ["user", "name", "model", "serial"].iter().map(|field| text(device, field)).filter(|t| !t.is_empty()).collect();
+fn question(device: &DeviceView, scope: Scope) -> String {
+    let names = [Some(&device.user), device.name.as_ref(), device.model.as_ref(), device.serial.as_ref()];
+    let names: Vec<&str> = names.into_iter().flatten().map(String::as_str).filter(|t| !t.is_empty()).collect();
     let what = match scope {
         Scope::Selective => "Remove the organisation's data from",
         Scope::Full => "Erase everything on",
     };
-    format!("{what} {} ({})?", names.join(", "), text(device, "id"))
+    format!("{what} {} ({})?", names.join(", "), device.id)
 }
 
-async fn wait(client: &Client, mut command: Value, timeout: Option<Duration>) -> Result<Value, Failure> {
+async fn wait(
+    client: &Client,
+    mut command: Answer<CommandView>,
+    timeout: Option<Duration>,
+) -> Result<Answer<CommandView>, Failure> {
     let until = timeout.and_then(|limit| clock::monotonic().checked_add(limit));
-    let path = format!("commands/{}", encode(text(&command, "id")));
-    while !is_over(&command) {
+    let path = format!("commands/{}", encode(&command.said.id));
+    while !command.said.state.is_final() {
         let next = match until.is_some_and(|until| clock::monotonic() >= until) {
             true => None,
-            false => client.get_in_time(&path, until).await?,
+            false => client.read_in_time::<CommandView>(&path, until).await?,
         };
         let Some(next) = next else {
-            let (id, state) = (text(&command, "id"), text(&command, "state"));
+            let (id, state) = (&command.said.id, command.said.state.as_str());
             eprintln!("lanyard: not ended within the time given; command {id} was {state} when last heard of");
             break;
         };
-        if text(&next, "state") != text(&command, "state") {
-            eprintln!("lanyard: {}", standing(client, &next).await);
+        if next.said.state != command.said.state {
+            eprintln!("lanyard: {}", standing(client, &next.said).await);
         }
         command = next;
         tokio::time::sleep(LOOK).await;
@@ -167,7 +188,7 @@ mod tests {
 
     #[test]
     fn a_command_from_before_says_whose_word_counts() {
-        let command = |by: &str| json!({"id": "1", "created": "2026", "requested_by": by, "scope": "full"});
+        let command = |by: &str| CommandView { requested_by: by.into(), ..commands::sample() };
         assert!(asked_before(&command("eve"), &command("eve")).ends_with("given now do not count"));
         let taken = asked_before(&command("eve"), &command("bob"));
         assert!(taken.contains("asked for by eve") && taken.ends_with("with what you gave now"), "{taken}");

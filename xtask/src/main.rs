@@ -8,6 +8,7 @@
 use std::process::ExitCode;
 
 mod bench;
+mod compare;
 mod fuzz;
 mod packages;
 mod paths;
@@ -32,7 +33,7 @@ pub(crate) struct Verb {
     act: fn(&[String]) -> Outcome,
 }
 
-const VERBS: &[Verb] = &[run::VERB, test::VERB, fuzz::VERB, bench::VERB, tables::VERB];
+const VERBS: &[Verb] = &[run::VERB, test::VERB, fuzz::VERB, bench::VERB, tables::VERB, compare::VERB];
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);

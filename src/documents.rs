@@ -1,0 +1,115 @@
+//! The documents of the admin API, each typed once: what `api` answers and takes, and what `cli` reads and sends. A field has its name
+//! here and nowhere else, so that one that is renamed does not compile where the other side means it.
+//!
+//! In an answer every field is there, null where unknown, times in RFC 3339. What a docstring says here stands in `/api/openapi.json`.
+
+pub(crate) mod admins;
+pub(crate) mod audit;
+pub(crate) mod breaker;
+pub(crate) mod ca;
+pub(crate) mod clock;
+pub(crate) mod commands;
+pub(crate) mod devices;
+pub(crate) mod groups;
+pub(crate) mod invitations;
+pub(crate) mod policies;
+pub(crate) mod problem;
+pub(crate) mod push_cert;
+pub(crate) mod settings;
+
+use crate::clock::Timestamp;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+use std::{borrow::Cow, fmt};
+
+/// A moment as text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct At(pub(crate) Timestamp);
+
+impl fmt::Display for At {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Serialize for At {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for At {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Cow::<str>::deserialize(deserializer)?.parse().map(Self).map_err(D::Error::custom)
+    }
+}
+
+impl JsonSchema for At {
+    fn schema_name() -> Cow<'static, str> {
+        "Time".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "format": "date-time"})
+    }
+}
+
+/// A body that says nothing: any of its fields is one too many.
+#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Empty {}
+
+/// Part of a list.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "{T}Page")]
+pub(crate) struct Page<T> {
+    pub(crate) items: Vec<T>,
+    /// What to give as `after` for the rest; null at the end.
+    pub(crate) next: Option<String>,
+}
+
+impl<T> Page<T> {
+    /// `place` tells an item's cursor. A page that is not full is the last.
+    pub(crate) fn of(items: Vec<T>, limit: usize, place: impl Fn(&T) -> String) -> Self {
+        let next = items.last().filter(|_| items.len() >= limit).map(place);
+        Self { items, next }
+    }
+
+    /// A list that stays short, whole.
+    pub(crate) fn whole(items: Vec<T>) -> Self {
+        Self { items, next: None }
+    }
+}
+
+/// The names of some of a document's fields, as they stand in JSON. One that it has not does not compile.
+macro_rules! fields {
+    ($document:ty: $($field:ident),+ $(,)?) => {{
+        // None is renamed on its way to JSON: what is named here is what stands there.
+        const _: fn(&$document) = |document| { $(let _ = &document.$field;)+ };
+        &[$(stringify!($field)),+]
+    }};
+}
+pub(crate) use fields;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_moment_is_read_as_it_was_written() {
+        for text in
+            ["2026-11-25T13:28:29Z", "2026-11-25T13:28:29.5Z", "2026-11-25T13:28:29.123Z", "1969-12-31T23:59:59.999Z"]
+        {
+            let at: At = serde_json::from_value(json!(text)).unwrap();
+            assert_eq!((at.to_string().as_str(), json!(at)), (text, json!(text)));
+        }
+        assert!(serde_json::from_value::<At>(json!("yesterday")).is_err());
+    }
+
+    #[test]
+    fn fields_are_named_as_json_has_them() {
+        let page = json!(Page { items: vec![1], next: None });
+        let names: &[&str] = fields!(Page<u8>: items, next);
+        assert_eq!(page.as_object().unwrap().keys().collect::<Vec<_>>(), names);
+    }
+}

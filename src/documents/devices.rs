@@ -1,0 +1,119 @@
+//! Devices with their enrolments, and what acts on them are asked with.
+
+use super::At;
+pub(crate) use crate::fleet::life::{Channel, Ownership, Platform, Scope};
+use crate::policy::Compliance;
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize};
+use std::{borrow::Cow, collections::BTreeMap};
+
+/// One phone, tablet or PC.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Device")]
+pub(crate) struct DeviceView {
+    pub(crate) id: String,
+    /// The one that would carry a wipe: apple, omadm, exchange or activesync.
+    pub(crate) channel: Option<Channel>,
+    pub(crate) platform: Platform,
+    /// enrolled, retiring, retired, wiping, wiped, blocked or quarantined.
+    pub(crate) state: Cow<'static, str>,
+    pub(crate) user: String,
+    pub(crate) ownership: Ownership,
+    pub(crate) serial: Option<String>,
+    pub(crate) name: Option<String>,
+    pub(crate) model: Option<String>,
+    pub(crate) os_version: Option<String>,
+    /// What else it told of itself when it was last asked: supervised, encrypted, passcode, edition …
+    pub(crate) facts: BTreeMap<String, String>,
+    pub(crate) last_seen: Option<At>,
+    /// Null without a policy.
+    pub(crate) compliance: Option<Compliance>,
+    pub(crate) enrolments: Vec<EnrolmentView>,
+}
+
+/// Policy itself is told nothing from outside; a device's `compliance` is read by who asks the API.
+#[derive(Deserialize)]
+#[serde(remote = "Compliance", rename_all = "lowercase")]
+enum ComplianceRead {
+    Compliant,
+    Noncompliant,
+    Pending,
+}
+
+impl<'de> Deserialize<'de> for Compliance {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        ComplianceRead::deserialize(deserializer)
+    }
+}
+
+/// The binding of a device to a user, a channel and a certificate.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Enrolment")]
+pub(crate) struct EnrolmentView {
+    pub(crate) id: String,
+    pub(crate) channel: Channel,
+    /// As a device's, and pending and revoked.
+    pub(crate) state: Cow<'static, str>,
+    /// The device's own name in the protocol, as it was sent.
+    pub(crate) identity: String,
+    /// Null for mail by password.
+    pub(crate) certificate: Option<CertificateView>,
+    pub(crate) last_seen: Option<At>,
+}
+
+/// What an enrolment is pinned to.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Certificate")]
+pub(crate) struct CertificateView {
+    pub(crate) serial: String,
+    pub(crate) sha256: String,
+    pub(crate) not_before: At,
+    pub(crate) not_after: At,
+}
+
+/// What a wipe is asked with.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Wipe")]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WipeBody {
+    /// What the organisation put there (selective), or everything (full).
+    pub(crate) scope: Scope,
+    /// Why; kept with the command and in the audit log.
+    pub(crate) reason: String,
+    /// Six digits for a Mac, made where none are given.
+    pub(crate) pin: Option<String>,
+    /// Undo window, such as 10m; the setting wipe.delay where nothing is said.
+    pub(crate) delay: Option<String>,
+    /// After so long without being sent it comes to nothing.
+    pub(crate) expires: Option<String>,
+}
+
+/// What a lock is asked with.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Lock")]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LockBody {
+    /// Six digits for a Mac, made where none are given.
+    pub(crate) pin: Option<String>,
+    /// Why.
+    pub(crate) reason: Option<String>,
+}
+
+/// Whom an act on enrolments is for, and why.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Which")]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WhichBody {
+    /// One enrolment; all that the act is meant for where none is named.
+    pub(crate) enrolment: Option<String>,
+    /// Why; kept in the audit log.
+    pub(crate) reason: Option<String>,
+}
+
+#[test]
+fn compliance_is_read_as_it_was_written() {
+    for compliance in [Compliance::Compliant, Compliance::Noncompliant, Compliance::Pending] {
+        let text = serde_json::to_string(&compliance).unwrap();
+        assert_eq!(serde_json::from_str::<Compliance>(&text).unwrap(), compliance);
+    }
+}
