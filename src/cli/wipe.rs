@@ -9,6 +9,7 @@ use super::{
 use crate::{
     clock::{self, parse_duration, print_duration},
     documents::{
+        At,
         commands::{self, CommandView, State},
         devices::{DeviceView, Ownership, WipeBody},
     },
@@ -100,6 +101,9 @@ impl Wipe {
             eprintln!("lanyard: {words}");
         }
         eprintln!("lanyard: {}", standing(client, command).await);
+        if let Some(words) = silence(device.last_seen, command.created).filter(|_| !command.state.is_final()) {
+            eprintln!("lanyard: {words}");
+        }
         if !self.wait {
             return Ok(Outcome::record(answer.document));
         }
@@ -143,6 +147,20 @@ fn asked_before(known: &CommandView, command: &CommandView) -> String {
         "it was held, and goes on by your word and with what you gave now"
     };
     format!("this is command {id} of {created}, asked for by {by}, scope {scope}; {given}")
+}
+
+/// A device that was not heard for so long is off, or gone.
+const SILENT: Duration = Duration::from_secs(2 * 86_400);
+
+/// That a device was not heard for long, and what that means for what was asked of it now.
+fn silence(last_seen: Option<At>, asked: At) -> Option<String> {
+    let Some(At(heard)) = last_seen else {
+        return Some("the device was never heard: the wipe waits until it is".into());
+    };
+    let silent = asked.0.since(heard);
+    let days = silent.as_secs() / 86_400;
+    (silent >= SILENT)
+        .then(|| format!("the device was last heard {days} days ago ({heard}): the wipe waits until it is on again"))
 }
 
 /// Names the device in all the ways people know it by, and says what will be gone.
@@ -192,6 +210,16 @@ mod tests {
         assert!(asked_before(&command("eve"), &command("eve")).ends_with("given now do not count"));
         let taken = asked_before(&command("eve"), &command("bob"));
         assert!(taken.contains("asked for by eve") && taken.ends_with("with what you gave now"), "{taken}");
+    }
+
+    #[test]
+    fn a_device_that_was_not_heard_for_long_is_said_to_be_so() {
+        let at = |text: &str| At(text.parse().unwrap());
+        let asked = at("2026-11-30T12:00:00Z");
+        assert_eq!(silence(Some(at("2026-11-29T12:00:00Z")), asked), None);
+        let words = silence(Some(at("2026-10-21T11:00:00Z")), asked).unwrap();
+        assert!(words.starts_with("the device was last heard 40 days ago (2026-10-21T11:00:00"), "{words}");
+        assert!(silence(None, asked).unwrap().contains("never heard"));
     }
 
     #[test]
