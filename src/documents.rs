@@ -22,6 +22,11 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 use std::{borrow::Cow, fmt};
 
+/// The header of every answer that says how many approvals wait that the asker has not looked at.
+pub(crate) const WAITING: &str = "lanyard-waiting";
+/// The header under which a repeated POST acts once.
+pub(crate) const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
 /// A moment as text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct At(pub(crate) Timestamp);

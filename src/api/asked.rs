@@ -6,6 +6,7 @@ use super::{
     problem::Problem,
 };
 use crate::{
+    documents::WAITING,
     error::Result,
     fleet::{actor::Actor, admins, wipe::approvals},
     http::{
@@ -189,7 +190,7 @@ async fn authenticate(
 /// `Lanyard-Waiting` tells every administrator of approvals that they have not looked at.
 fn answer(status: StatusCode, text: Vec<u8>, unseen: usize) -> Response {
     let mut response = (status, [(header::CONTENT_TYPE, "application/json")], text).into_response();
-    response.headers_mut().insert("lanyard-waiting", unseen.into());
+    response.headers_mut().insert(WAITING, unseen.into());
     response.headers_mut().insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
     response
 }

@@ -4,6 +4,7 @@
 use super::{call::Call, problem::Problem};
 use crate::{
     clock::Steady,
+    documents::IDEMPOTENCY_KEY,
     error::{Error, Result},
     ids::{digest, hexed},
     store::{Kind, Record, Tx},
@@ -63,7 +64,7 @@ pub(super) struct Key {
 
 /// Reads the header, where the call acts and has one.
 pub(super) fn key(parts: &Parts, body: &[u8], act: bool) -> std::result::Result<Option<Key>, Problem> {
-    let Some(value) = parts.headers.get("idempotency-key").filter(|_| act && parts.method == Method::POST) else {
+    let Some(value) = parts.headers.get(IDEMPOTENCY_KEY).filter(|_| act && parts.method == Method::POST) else {
         return Ok(None);
     };
     let key = value.to_str().ok().filter(|k| !k.is_empty() && k.len() <= 200).ok_or_else(|| {

@@ -3,7 +3,7 @@
 use super::Failure;
 use crate::{
     clock,
-    documents::{Page, problem::Problem},
+    documents::{IDEMPOTENCY_KEY, Page, WAITING, problem::Problem},
     http::{connector::trusted_roots, limits::read_from, outgoing::Outgoing},
     serve::Folder,
 };
@@ -185,7 +185,7 @@ impl Client {
             .uri(format!("{}/api/v1/{path}", self.base))
             .header(header::AUTHORIZATION, format!("Bearer {}", self.token.expose_secret()))
             .header(header::CONTENT_TYPE, "application/json")
-            .header("idempotency-key", key)
+            .header(IDEMPOTENCY_KEY, key)
             .body(body.map_or_else(Body::empty, |b| Body::from(b.clone())))
             .map_err(|e| format!("{}: {e}", self.base))?;
         let sent = tokio::time::timeout(PATIENCE, self.outgoing.send(request)).await;
@@ -215,7 +215,7 @@ impl Client {
 
     /// Every administrator is told of what waits, until they have looked.
     fn tell(&self, headers: &http::HeaderMap) {
-        let waiting = headers.get("lanyard-waiting").and_then(|v| v.to_str().ok()?.parse::<usize>().ok()).unwrap_or(0);
+        let waiting = headers.get(WAITING).and_then(|v| v.to_str().ok()?.parse::<usize>().ok()).unwrap_or(0);
         if waiting > 0 && !self.told.replace(true) {
             let (what, verb) = if waiting == 1 { ("request", "waits") } else { ("requests", "wait") };
             eprintln!(
