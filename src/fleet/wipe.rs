@@ -187,11 +187,13 @@ fn asked_before(tx: &mut Tx<'_>, actor: &Actor, device: &mut Managed, request: &
     let scope = request.scope;
     let enough = |c: &&Command| c.wipes(Scope::Full) || c.wipes(scope);
     let held = |c: &Command| c.hold == Some(Hold::Breaker);
-    let first = device.open().filter(enough).find(|c| !held(c)).map(|c| c.id);
+    // One that is owed to a former enrolment alone is no answer to who wants the present one wiped.
+    let of_now = |c: &&Command| device.carrier().is_none_or(|carrier| c.is_owed_to(carrier));
+    let first = device.open().filter(enough).filter(of_now).find(|c| !held(c)).map(|c| c.id);
     if let Some(first) = first {
         return woken_again(tx, device, first).map(Some);
     }
-    let of_this_scope = device.open().find(|c| c.wipes(scope) && held(c)).cloned();
+    let of_this_scope = device.open().filter(of_now).find(|c| c.wipes(scope) && held(c)).cloned();
     if let Some(held) = of_this_scope {
         return ask_again(tx, actor, device, &held, request).map(Some);
     }

@@ -109,6 +109,8 @@ macro_rules! store_contract {
         who_is_heard_after_a_proved_wipe_is_on_record,
         what_enrols_later_ends_nothing_and_is_served,
         a_wipe_owed_to_a_silent_certificate_is_presumed_after_a_month,
+        what_enrolled_later_can_be_wiped_itself,
+        an_enrolment_that_only_begins_makes_no_wipe_presumed,
         a_clone_does_not_end_the_first_while_that_is_heard,
         each_end_of_a_wipe_is_on_record,
         who_was_sent_something_and_is_silent_is_woken_again,

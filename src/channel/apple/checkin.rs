@@ -122,7 +122,7 @@ fn keep_token(
 ) -> Result<Option<crate::ids::DeviceId>> {
     let enrolment = credential.enrolment;
     // Nothing revives an enrolment that has ended.
-    let good = |state| matches!(state, EnrolmentState::Pending | EnrolmentState::Enrolled);
+    let good = |state| matches!(state, EnrolmentState::Pending | EnrolmentState::Enrolled | EnrolmentState::Former);
     if device.enrolment(enrolment).is_some_and(|mine| !good(mine.state)) {
         return Ok(None);
     }

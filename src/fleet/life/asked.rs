@@ -149,7 +149,7 @@ impl Managed {
     /// selective one that has not left yet, and follows one that has. The command is not among the device's meanwhile.
     fn pass(&mut self, command: &mut CommandFields, time: Time, effects: &mut Vec<Effect>) {
         if command.wipes(Scope::Full) {
-            let replaced = |c: &&Command| c.is_wipe_under_way() && c.state != State::Sent;
+            let replaced = |c: &&Command| c.is_wipe_under_way() && c.state != State::Sent && c.shares_with(command);
             let replaced: Vec<CommandId> = self.open().filter(replaced).map(|c| c.id).collect();
             for id in replaced {
                 let Some(selective) = self.lift(id) else { continue };

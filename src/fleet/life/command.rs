@@ -109,7 +109,7 @@ pub struct CommandFields {
     /// It is not handed out before.
     #[serde(default)]
     pub not_before: Option<Steady>,
-    /// When one of those that it is owed to was last heard, to the hour, where something enrolled since.
+    /// When one of those that it is owed to was last heard, to the hour; kept from when a newer enrolment took such a one's place.
     #[serde(default)]
     pub heard: Option<Steady>,
 }
@@ -236,15 +236,21 @@ impl CommandFields {
         self.later.iter().find(|later| later.enrolment == enrolment)
     }
 
-    /// Since when all that it is owed to has been silent, where something enrolled since.
+    /// Since when all that it is owed to has been silent, where something that enrolled since took such a one's place.
     pub fn silent_since(&self) -> Option<Steady> {
         let waits = matches!(self.state, State::Queued | State::Sent | State::NotNow) && !self.later.is_empty();
-        waits.then(|| self.heard.unwrap_or(self.asked))
+        self.heard.filter(|_| waits)
     }
 
     /// Whether this enrolment gets nothing else while it is open.
     pub fn binds(&self, enrolment: &Enrolment) -> bool {
         self.is_owed_to(enrolment) || self.later(enrolment.id).is_some_and(Later::is_due)
+    }
+
+    /// Whether both are owed to one and the same enrolment.
+    pub fn shares_with(&self, other: &CommandFields) -> bool {
+        let legacy = self.owed_to.is_empty() || other.owed_to.is_empty();
+        legacy || self.owed_to.iter().any(|enrolment| other.owed_to.contains(enrolment))
     }
 
     /// Whether somebody may still take it back: what was sent may be done already, unless something proves that it is not, or it went to

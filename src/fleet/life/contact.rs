@@ -58,7 +58,7 @@ impl Managed {
             (wipe.enrolment, wipe.channel, wipe.step) = (mine.id, mine.channel, 0);
             (wipe.not_before, wipe.wake_at, wipe.wakes) = (Some(due), Some(due), 0);
             wipe.contradicted = wipe.contradicted.saturating_add(1);
-            wipe.heard = Some(time.steady);
+            wipe.heard = wipe.heard.map(|_| time.steady);
         });
         self.write().open.push(id);
         if self.live().next().is_none()

@@ -23,7 +23,7 @@ impl Managed {
     /// A wipe that is open is owed to what was there when it was asked for. What joins now gets it once, and does not make the device its
     /// user's own: anybody with an invitation could shield it so.
     pub(super) fn begun(&mut self, enrolment: Enrolment, personal: bool, time: Time, effects: &mut Vec<Effect>) {
-        let (id, asked) = (enrolment.id, time.steady);
+        let id = enrolment.id;
         let wipes: Vec<CommandId> = self.open().filter(|c| c.action() == Action::Wipe).map(|c| c.id).collect();
         self.write().enrolments.push(enrolment);
         if personal && wipes.is_empty() {
@@ -31,7 +31,6 @@ impl Managed {
         }
         for wipe in wipes {
             self.change(wipe, |wipe| {
-                wipe.heard.get_or_insert(asked);
                 // A personal enrolment has not even the right to erase.
                 let answered = personal && wipe.wipes(Scope::Full);
                 wipe.later.push(Later { enrolment: id, told: 0, answered });
@@ -123,6 +122,7 @@ impl Managed {
         match wipe.filter(|_| was.is_live() && was.certificate.is_some()) {
             Some(wipe) => {
                 (mine.state, mine.owed) = (EnrolmentState::Former, Some(wipe));
+                self.change(wipe, |wipe| wipe.heard = wipe.heard.or(Some(time.steady)));
                 self.goes_on_by(wipe, former, newer, time, effects);
             }
             None if was.owed.is_some() => {}

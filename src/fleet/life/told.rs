@@ -75,7 +75,9 @@ impl Managed {
 
     /// Nothing revives an enrolment that has ended.
     pub(super) fn push_told(&mut self, enrolment: EnrolmentId, push: Push, time: Time) {
-        let good = |e: &Enrolment| matches!(e.state, EnrolmentState::Pending | EnrolmentState::Enrolled);
+        let good = |e: &Enrolment| {
+            matches!(e.state, EnrolmentState::Pending | EnrolmentState::Enrolled | EnrolmentState::Former)
+        };
         if self.enrolment(enrolment).is_some_and(good) {
             self.with(enrolment, |mine| {
                 mine.push = Some(Push { told: Some(time.now), ..push });

@@ -2,13 +2,15 @@
 
 use crate::{
     fixture::{Fixture, SECRET, happen},
-    promise::{claim, done, enrolled, settle, standing, take},
+    promise::{certificate, claim, done, enrolled, settle, standing, take},
 };
 use lanyard::{
     error::Result,
     fleet::{
         admins::{self},
-        audit, keeper,
+        audit,
+        enrol::{self, invitation},
+        keeper,
         life::{
             self, Act, Channel, Command, Contact, EnrolmentState, Event, Life, Outcome, Ownership, Scope, State,
             device::Device,
@@ -166,6 +168,44 @@ pub async fn what_enrols_later_ends_nothing_and_is_served(fixture: Fixture) {
         says(&fixture, device, phone, wipe, done()).await;
         assert_eq!(fixture.command(wipe).await.state, State::Confirmed, "{row}");
     }
+}
+
+pub async fn what_enrolled_later_can_be_wiped_itself(fixture: Fixture) {
+    let local = fixture.local().await;
+    let (device, phone, _) = enrolled(&fixture, Channel::Apple, ANN, claim("UDID-1")).await;
+    let first = fixture.wipe(&local, device, Scope::Selective).await.unwrap().id;
+    let (_, newer, _) = enrolled(&fixture, Channel::Apple, ANN, claim("UDID-1")).await;
+    heard(&fixture, device, newer).await;
+    says(&fixture, device, newer, first, done()).await;
+    let second = fixture.wipe(&local, device, Scope::Full).await.unwrap().id;
+    assert_ne!(second, first, "the first is not owed to it");
+    assert_eq!(fixture.command(first).await.state, State::Queued, "nor is it replaced");
+    assert_eq!(heard(&fixture, device, newer).await, Some(second));
+    assert_eq!(heard(&fixture, device, phone).await, Some(first));
+    says(&fixture, device, newer, second, done()).await;
+    assert_eq!(fixture.again(device).await.state(), "wiped");
+    says(&fixture, device, phone, first, done()).await;
+    assert_eq!(fixture.command(first).await.state, State::Confirmed);
+}
+
+/// Anybody with an invitation can begin an enrolment.
+pub async fn an_enrolment_that_only_begins_makes_no_wipe_presumed(fixture: Fixture) {
+    let local = fixture.local().await;
+    let (device, phone, _) = enrolled(&fixture, Channel::Apple, ANN, claim("UDID-1")).await;
+    let wipe = fixture.wipe(&local, device, Scope::Full).await.unwrap().id;
+    let begin = move |tx: &mut Tx<'_>| {
+        let made = invitation::create(tx, &local, Channel::Apple, ANN, Ownership::Corporate, None)?;
+        let certificate = certificate(tx);
+        let sha256 = enrol::spend(tx, made.invitation.id, "key", certificate, String::new())?.certificate.sha256;
+        enrol::bind(tx, &sha256, &claim("UDID-1")).map(drop)
+    };
+    fixture.store.run(begin).await.unwrap();
+    if !fixture.live_through(40 * DAY).await {
+        return;
+    }
+    fixture.store.run(|tx| wipe::sweep(tx).map(drop)).await.unwrap();
+    assert_eq!(fixture.command(wipe).await.state, State::Queued);
+    assert_eq!(heard(&fixture, device, phone).await, Some(wipe));
 }
 
 pub async fn a_wipe_owed_to_a_silent_certificate_is_presumed_after_a_month(fixture: Fixture) {
