@@ -113,6 +113,7 @@ macro_rules! store_contract {
         each_end_of_a_wipe_is_on_record,
         who_was_sent_something_and_is_silent_is_woken_again,
         a_wipe_asked_for_again_wakes_again,
+        what_has_ended_does_not_expire,
         mail_is_shut_by_the_wipe_that_ended_it,
         a_rejected_notice_silences_no_other,
         a_store_is_of_one_size_after_thirty_days_and_after_ninety,

@@ -114,7 +114,8 @@ impl Managed {
     /// What time does: undo windows end, commands expire, devices are woken again.
     pub(super) fn due(&mut self, id: CommandId, time: Time, effects: &mut Vec<Effect>) {
         let Some(mut command) = self.lift(id) else { return };
-        let expired = command.expires.is_some_and(|at| at <= time.now);
+        // One that has ended may have a timer for a wake, and one from before its end in the same sweep.
+        let expired = !command.state.is_final() && command.expires.is_some_and(|at| at <= time.now);
         if expired && command.state != State::Sent {
             self.end(command, End { open_mail: true, ..End::of(State::Expired) }, time, effects);
             let event = audit::Event::CommandExpired { command: id, device: self.id };

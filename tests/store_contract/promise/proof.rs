@@ -1,7 +1,7 @@
 //! Promises about when a wipe is over: by proof from the certificates that it was asked for, and by nothing else.
 
 use crate::{
-    fixture::{Fixture, SECRET, happen},
+    fixture::{Fixture, SECRET, happen, request},
     promise::{claim, done, enrolled, settle, standing, take},
 };
 use lanyard::{
@@ -17,7 +17,7 @@ use lanyard::{
         registry::{Standing, sights},
         settings,
         terms::EvidenceKind,
-        wipe::{self, stop},
+        wipe::{self, Request, stop},
     },
     ids::{CommandId, DeviceId, EnrolmentId},
     store::Tx,
@@ -301,4 +301,20 @@ pub async fn a_wipe_asked_for_again_wakes_again(fixture: Fixture) {
     assert_eq!(wakes().await, 1, "presumed");
     assert_eq!(wakes().await, 0, "once");
     assert_eq!(fixture.wipe(&local, device, Scope::Selective).await.unwrap().id, wipe, "the full one answers");
+}
+
+pub async fn what_has_ended_does_not_expire(fixture: Fixture) {
+    let local = fixture.local().await;
+    let (device, pc, _) = enrolled(&fixture, Channel::Omadm, ANN, claim("PC-1")).await;
+    let hour = Request { expires: Some(HOUR), ..request(Scope::Full) };
+    let wipe = fixture.wipe_with(&local, device, hour).await.unwrap().id;
+    assert_eq!(heard(&fixture, device, pc).await, Some(wipe));
+    says(&fixture, device, pc, wipe, accepted()).await;
+    if !fixture.pass(2 * HOUR) {
+        return;
+    }
+    // Asked for again it has a timer again, for the wake.
+    assert_eq!(fixture.wipe(&local, device, Scope::Full).await.unwrap().id, wipe);
+    fixture.store.run(|tx| wipe::sweep(tx).map(drop)).await.unwrap();
+    assert_eq!(fixture.command(wipe).await.state, State::Presumed);
 }
