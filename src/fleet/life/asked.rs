@@ -154,6 +154,7 @@ impl Managed {
             let replaced: Vec<CommandId> = self.open().filter(replaced).map(|c| c.id).collect();
             for id in replaced {
                 let Some(selective) = self.lift(id) else { continue };
+                self.owe_instead(id, command);
                 self.end(selective, End { open_mail: true, ..End::of(State::Cancelled) }, time, effects);
                 let by = audit::By::Admin(command.asked_by.clone());
                 self.note_cancelled(id, by, Cancelled::ReplacedByFullWipe, effects);

@@ -17,7 +17,7 @@ use lanyard::{
         registry::{Standing, sights},
         settings,
         terms::EvidenceKind,
-        wipe::{self, Request, stop},
+        wipe::{self, Request, approvals, stop},
     },
     ids::{CommandId, DeviceId, EnrolmentId},
     store::Tx,
@@ -317,4 +317,31 @@ pub async fn what_has_ended_does_not_expire(fixture: Fixture) {
     assert_eq!(fixture.wipe(&local, device, Scope::Full).await.unwrap().id, wipe);
     fixture.store.run(|tx| wipe::sweep(tx).map(drop)).await.unwrap();
     assert_eq!(fixture.command(wipe).await.state, State::Presumed);
+}
+
+pub async fn a_former_enrolment_that_is_owed_two_wipes_gets_the_second(fixture: Fixture) {
+    let (local, bob) = (fixture.local().await, fixture.second("bob").await);
+    for row in ["the first is taken back", "the second takes its place"] {
+        let (device, phone, certificate) = enrolled(&fixture, Channel::Apple, ANN, claim(row)).await;
+        let newcomer = fixture.second(row).await;
+        let first = fixture.wipe(&local, device, Scope::Selective).await.unwrap().id;
+        let second = fixture.wipe(&newcomer, device, Scope::Full).await.unwrap();
+        assert_eq!(second.state, State::Held, "{row}");
+        enrolled(&fixture, Channel::Apple, ANN, claim(row)).await;
+        let (local, bob, approval, second) = (local.clone(), bob.clone(), second.approval, second.id);
+        let act = move |tx: &mut Tx<'_>| {
+            if row == "the first is taken back" {
+                wipe::cancel(tx, &local, first, true)?;
+            }
+            let id = approval.unwrap();
+            approvals::look(tx, &bob, id)?;
+            approvals::approve(tx, &bob, id).map(drop)
+        };
+        fixture.store.run(act).await.unwrap();
+        assert_eq!(fixture.command(first).await.state, State::Cancelled, "{row}");
+        assert_eq!(standing(&fixture, certificate).await, Standing::Good, "{row}");
+        assert_eq!(heard(&fixture, device, phone).await, Some(second), "{row}");
+        says(&fixture, device, phone, second, done()).await;
+        assert_eq!(fixture.command(second).await.state, State::Confirmed, "{row}");
+    }
 }
