@@ -56,12 +56,21 @@ impl Managed {
             if let Act::Wipe { pin, .. } = &mut fields.act {
                 *pin = terms.pin;
             }
-            // It is another request, about the device as it is now.
-            (fields.owed_to, fields.later) = (self.live().map(|enrolment| enrolment.id).collect(), Vec::new());
+            self.about_now(fields, effects);
             self.note_asked(fields, Pass::Free, effects);
         }
         self.pass(fields, time, effects);
         self.put(command);
+    }
+
+    /// It is another request, about the device as it is now: carried by what carries now, and owed to nothing that was replaced.
+    fn about_now(&mut self, wipe: &mut CommandFields, effects: &mut Vec<Effect>) {
+        let Some(carrier) = self.carrier().map(|e| (e.id, e.channel)) else { return };
+        (wipe.enrolment, wipe.channel) = carrier;
+        (wipe.owed_to, wipe.later) = (self.live().map(|enrolment| enrolment.id).collect(), Vec::new());
+        for former in self.owed(wipe.id) {
+            self.restore(former, effects);
+        }
     }
 
     /// A second person agreed: the undo window, where there is one, begins now.

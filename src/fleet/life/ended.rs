@@ -99,7 +99,7 @@ impl Managed {
     }
 
     /// The former enrolments that are owed this wipe.
-    fn owed(&self, wipe: CommandId) -> Vec<EnrolmentId> {
+    pub(super) fn owed(&self, wipe: CommandId) -> Vec<EnrolmentId> {
         self.enrolments.iter().filter(|e| e.owed == Some(wipe)).map(|e| e.id).collect()
     }
 
@@ -110,7 +110,7 @@ impl Managed {
     }
 
     /// A former enrolment is owed another wipe; or nothing any more: a newer one has its place, or it is what it was.
-    fn restore(&mut self, former: EnrolmentId, effects: &mut Vec<Effect>) {
+    pub(super) fn restore(&mut self, former: EnrolmentId, effects: &mut Vec<Effect>) {
         let Some(was) = self.enrolment(former).cloned() else { return };
         let newer = |e: &Enrolment| e.id != former && e.takes_the_place_of(&was) && e.created >= was.created;
         let replaced = self.live().any(newer);

@@ -345,3 +345,18 @@ pub async fn a_former_enrolment_that_is_owed_two_wipes_gets_the_second(fixture: 
         assert_eq!(fixture.command(second).await.state, State::Confirmed, "{row}");
     }
 }
+
+pub async fn a_held_wipe_that_another_asks_for_is_about_the_device_as_it_is(fixture: Fixture) {
+    let local = fixture.local().await;
+    let (device, _, certificate) = enrolled(&fixture, Channel::Apple, ANN, claim("UDID-1")).await;
+    let newcomer = fixture.second("newcomer").await;
+    let held = fixture.wipe(&newcomer, device, Scope::Full).await.unwrap();
+    assert_eq!(held.state, State::Held);
+    let (_, anew, _) = enrolled(&fixture, Channel::Apple, ANN, claim("UDID-1")).await;
+    let asked = fixture.wipe(&local, device, Scope::Full).await.unwrap();
+    assert_eq!((asked.id, asked.state, asked.enrolment), (held.id, State::Queued, anew));
+    assert_ne!(standing(&fixture, certificate).await, Standing::Good, "it is owed nothing any more");
+    assert_eq!(heard(&fixture, device, anew).await, Some(held.id));
+    says(&fixture, device, anew, held.id, done()).await;
+    assert_eq!(fixture.command(held.id).await.state, State::Confirmed);
+}
