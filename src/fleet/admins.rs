@@ -33,6 +33,9 @@ pub struct Admin {
     /// When the wait began; `None` for those who never had to wait.
     since: Option<Steady>,
     removed: Option<Timestamp>,
+    /// Who stood behind the maker then ([`Actor::sponsors`]): the maker's word may have been another's.
+    #[serde(default)]
+    behind: BTreeSet<String>,
 }
 
 /// A bearer token, kept as its digest.
@@ -53,6 +56,9 @@ pub struct Token {
     revoked: Option<Timestamp>,
     /// Good from loopback of this node only.
     pub node: Option<String>,
+    /// Who stood behind the maker then, as for a person.
+    #[serde(default)]
+    behind: BTreeSet<String>,
 }
 
 /// What this file keeps in the store.
@@ -145,7 +151,8 @@ pub fn ensure_local(tx: &mut Tx<'_>, secret: &str) -> Result<()> {
     let (now, node) = (tx.now(), tx.node().to_string());
     if tx.get::<Admin>(LOCAL)?.is_none() {
         let made_by = LOCAL.to_string();
-        tx.put(&Admin { id: LOCAL.into(), name: LOCAL.into(), created: now, made_by, since: None, removed: None })?;
+        let (id, name, behind) = (LOCAL.into(), LOCAL.into(), BTreeSet::new());
+        tx.put(&Admin { id, name, created: now, made_by, since: None, removed: None, behind })?;
         audit::note(tx, By::System, Event::AdminMade { admin: LOCAL.into(), name: String::new() })?;
     }
     let digest = digest(secret.as_bytes());
@@ -165,6 +172,7 @@ pub fn ensure_local(tx: &mut Tx<'_>, secret: &str) -> Result<()> {
                 since: None,
                 revoked: None,
                 node: Some(node),
+                behind: BTreeSet::new(),
             })?;
         }
     }
@@ -182,21 +190,27 @@ pub fn authenticate(tx: &mut Tx<'_>, secret: &str, loopback: bool) -> Result<Opt
     let of_token = waiting_until(tx, token.since)?;
     let newcomer_until = waiting_until(tx, admin.since)?.max(of_token);
     let mut sponsors = BTreeSet::new();
-    let mut makers: Vec<String> = token.made_by.filter(|_| of_token.is_some()).into_iter().collect();
-    makers.extend(maker_of_newcomer(tx, &admin)?);
+    let mut makers: Vec<String> = Vec::new();
+    if of_token.is_some() {
+        makers.extend(token.made_by.into_iter().chain(token.behind));
+    }
+    makers.extend(makers_of_newcomer(tx, &admin)?);
     while let Some(maker) = makers.pop() {
         if sponsors.insert(maker.clone())
             && let Some(admin) = tx.get::<Admin>(&maker)?
         {
-            makers.extend(maker_of_newcomer(tx, &admin)?);
+            makers.extend(makers_of_newcomer(tx, &admin)?);
         }
     }
     Ok(Some(Actor { id: admin.id, name: admin.name, token: token.id.to_string(), newcomer_until, sponsors }))
 }
 
-/// Who made this person, as long as that is within the newcomers' wait.
-fn maker_of_newcomer(tx: &mut Tx<'_>, admin: &Admin) -> Result<Option<String>> {
-    Ok(waiting_until(tx, admin.since)?.map(|_| admin.made_by.clone()))
+/// Who made this person, and who stood behind that, as long as that is within the newcomers' wait.
+fn makers_of_newcomer(tx: &mut Tx<'_>, admin: &Admin) -> Result<Vec<String>> {
+    if waiting_until(tx, admin.since)?.is_none() {
+        return Ok(Vec::new());
+    }
+    Ok(admin.behind.iter().chain([&admin.made_by]).cloned().collect())
 }
 
 /// Makes an administrator, who counts after the newcomers' wait.
@@ -210,7 +224,8 @@ pub fn add(tx: &mut Tx<'_>, actor: &Actor, name: &str) -> Result<AdminView> {
     }
     let since = begin_wait(tx)?;
     let id = tx.new_id::<TokenId>().to_string();
-    let admin = Admin { id, name: name.into(), created: tx.now(), made_by: actor.id.clone(), since, removed: None };
+    let (made_by, behind) = (actor.id.clone(), actor.sponsors.clone());
+    let admin = Admin { id, name: name.into(), created: tx.now(), made_by, since, removed: None, behind };
     tx.put(&admin)?;
     audit::note(tx, actor, Event::AdminMade { admin: admin.id.clone(), name: name.into() })?;
     view(tx, &admin)
@@ -262,8 +277,8 @@ pub fn create_token(tx: &mut Tx<'_>, actor: &Actor, admin: Option<&str>) -> Resu
     let id = tx.new_id();
     let digest = digest(secret.as_bytes());
     let created = tx.now();
-    let made_by = Some(actor.id.clone());
-    tx.put(&Token { digest, id, admin: admin.id.clone(), created, made_by, since, revoked: None, node: None })?;
+    let (made_by, behind) = (Some(actor.id.clone()), actor.sponsors.clone());
+    tx.put(&Token { digest, id, admin: admin.id.clone(), created, made_by, since, revoked: None, node: None, behind })?;
     audit::note(tx, actor, Event::TokenMade { token: id, admin: admin.id })?;
     Ok((TokenView { id, admin: admin.name, created }, secret))
 }

@@ -56,12 +56,21 @@ impl Managed {
             if let Act::Wipe { pin, .. } = &mut fields.act {
                 *pin = terms.pin;
             }
-            // It is another request, about the device as it is now.
-            (fields.owed_to, fields.later) = (self.live().map(|enrolment| enrolment.id).collect(), Vec::new());
+            self.about_now(fields, effects);
             self.note_asked(fields, Pass::Free, effects);
         }
         self.pass(fields, time, effects);
         self.put(command);
+    }
+
+    /// It is another request, about the device as it is now: carried by what carries now, and owed to nothing that was replaced.
+    fn about_now(&mut self, wipe: &mut CommandFields, effects: &mut Vec<Effect>) {
+        let Some(carrier) = self.carrier().map(|e| (e.id, e.channel)) else { return };
+        (wipe.enrolment, wipe.channel) = carrier;
+        (wipe.owed_to, wipe.later) = (self.live().map(|enrolment| enrolment.id).collect(), Vec::new());
+        for former in self.owed(wipe.id) {
+            self.restore(former, effects);
+        }
     }
 
     /// A second person agreed: the undo window, where there is one, begins now.
@@ -114,7 +123,8 @@ impl Managed {
     /// What time does: undo windows end, commands expire, devices are woken again.
     pub(super) fn due(&mut self, id: CommandId, time: Time, effects: &mut Vec<Effect>) {
         let Some(mut command) = self.lift(id) else { return };
-        let expired = command.expires.is_some_and(|at| at <= time.now);
+        // One that has ended may have a timer for a wake, and one from before its end in the same sweep.
+        let expired = !command.state.is_final() && command.expires.is_some_and(|at| at <= time.now);
         if expired && command.state != State::Sent {
             self.end(command, End { open_mail: true, ..End::of(State::Expired) }, time, effects);
             let event = audit::Event::CommandExpired { command: id, device: self.id };
@@ -153,6 +163,7 @@ impl Managed {
             let replaced: Vec<CommandId> = self.open().filter(replaced).map(|c| c.id).collect();
             for id in replaced {
                 let Some(selective) = self.lift(id) else { continue };
+                self.owe_instead(id, command);
                 self.end(selective, End { open_mail: true, ..End::of(State::Cancelled) }, time, effects);
                 let by = audit::By::Admin(command.asked_by.clone());
                 self.note_cancelled(id, by, Cancelled::ReplacedByFullWipe, effects);

@@ -99,17 +99,27 @@ impl Managed {
     }
 
     /// The former enrolments that are owed this wipe.
-    fn owed(&self, wipe: CommandId) -> Vec<EnrolmentId> {
+    pub(super) fn owed(&self, wipe: CommandId) -> Vec<EnrolmentId> {
         self.enrolments.iter().filter(|e| e.owed == Some(wipe)).map(|e| e.id).collect()
     }
 
-    /// A former enrolment is owed nothing any more: a newer one has its place, or it is what it was.
-    fn restore(&mut self, former: EnrolmentId, effects: &mut Vec<Effect>) {
+    /// One wipe takes the place of another: former enrolments to which both are owed are owed that one.
+    pub(super) fn owe_instead(&mut self, replaced: CommandId, wipe: &CommandFields) {
+        let both = |e: &&mut Enrolment| e.owed == Some(replaced) && wipe.is_owed_to(e);
+        self.write().enrolments.iter_mut().filter(both).for_each(|e| e.owed = Some(wipe.id));
+    }
+
+    /// A former enrolment is owed another wipe; or nothing any more: a newer one has its place, or it is what it was.
+    pub(super) fn restore(&mut self, former: EnrolmentId, effects: &mut Vec<Effect>) {
         let Some(was) = self.enrolment(former).cloned() else { return };
         let newer = |e: &Enrolment| e.id != former && e.takes_the_place_of(&was) && e.created >= was.created;
         let replaced = self.live().any(newer);
+        let another = self.open().find(|c| c.action() == Action::Wipe && c.is_owed_to(&was)).map(|c| c.id);
         let Some(mine) = self.write().enrolment_mut(former) else { return };
-        mine.owed = None;
+        mine.owed = another.filter(|_| replaced);
+        if mine.owed.is_some() {
+            return;
+        }
         if replaced {
             mine.end(EnrolmentState::Revoked);
             revoke(certificates(mine), effects);

@@ -1,7 +1,7 @@
 //! Promises about when a wipe is over: by proof from the certificates that it was asked for, and by nothing else.
 
 use crate::{
-    fixture::{Fixture, SECRET, happen},
+    fixture::{Fixture, SECRET, happen, request},
     promise::{certificate, claim, done, enrolled, settle, standing, take},
 };
 use lanyard::{
@@ -19,7 +19,7 @@ use lanyard::{
         registry::{Standing, sights},
         settings,
         terms::EvidenceKind,
-        wipe::{self, stop},
+        wipe::{self, Request, approvals, stop},
     },
     ids::{CommandId, DeviceId, EnrolmentId},
     store::Tx,
@@ -341,4 +341,62 @@ pub async fn a_wipe_asked_for_again_wakes_again(fixture: Fixture) {
     assert_eq!(wakes().await, 1, "presumed");
     assert_eq!(wakes().await, 0, "once");
     assert_eq!(fixture.wipe(&local, device, Scope::Selective).await.unwrap().id, wipe, "the full one answers");
+}
+
+pub async fn what_has_ended_does_not_expire(fixture: Fixture) {
+    let local = fixture.local().await;
+    let (device, pc, _) = enrolled(&fixture, Channel::Omadm, ANN, claim("PC-1")).await;
+    let hour = Request { expires: Some(HOUR), ..request(Scope::Full) };
+    let wipe = fixture.wipe_with(&local, device, hour).await.unwrap().id;
+    assert_eq!(heard(&fixture, device, pc).await, Some(wipe));
+    says(&fixture, device, pc, wipe, accepted()).await;
+    if !fixture.pass(2 * HOUR) {
+        return;
+    }
+    // Asked for again it has a timer again, for the wake.
+    assert_eq!(fixture.wipe(&local, device, Scope::Full).await.unwrap().id, wipe);
+    fixture.store.run(|tx| wipe::sweep(tx).map(drop)).await.unwrap();
+    assert_eq!(fixture.command(wipe).await.state, State::Presumed);
+}
+
+pub async fn a_former_enrolment_that_is_owed_two_wipes_gets_the_second(fixture: Fixture) {
+    let (local, bob) = (fixture.local().await, fixture.second("bob").await);
+    for row in ["the first is taken back", "the second takes its place"] {
+        let (device, phone, certificate) = enrolled(&fixture, Channel::Apple, ANN, claim(row)).await;
+        let newcomer = fixture.second(row).await;
+        let first = fixture.wipe(&local, device, Scope::Selective).await.unwrap().id;
+        let second = fixture.wipe(&newcomer, device, Scope::Full).await.unwrap();
+        assert_eq!(second.state, State::Held, "{row}");
+        enrolled(&fixture, Channel::Apple, ANN, claim(row)).await;
+        let (local, bob, approval, second) = (local.clone(), bob.clone(), second.approval, second.id);
+        let act = move |tx: &mut Tx<'_>| {
+            if row == "the first is taken back" {
+                wipe::cancel(tx, &local, first, true)?;
+            }
+            let id = approval.unwrap();
+            approvals::look(tx, &bob, id)?;
+            approvals::approve(tx, &bob, id).map(drop)
+        };
+        fixture.store.run(act).await.unwrap();
+        assert_eq!(fixture.command(first).await.state, State::Cancelled, "{row}");
+        assert_eq!(standing(&fixture, certificate).await, Standing::Good, "{row}");
+        assert_eq!(heard(&fixture, device, phone).await, Some(second), "{row}");
+        says(&fixture, device, phone, second, done()).await;
+        assert_eq!(fixture.command(second).await.state, State::Confirmed, "{row}");
+    }
+}
+
+pub async fn a_held_wipe_that_another_asks_for_is_about_the_device_as_it_is(fixture: Fixture) {
+    let local = fixture.local().await;
+    let (device, _, certificate) = enrolled(&fixture, Channel::Apple, ANN, claim("UDID-1")).await;
+    let newcomer = fixture.second("newcomer").await;
+    let held = fixture.wipe(&newcomer, device, Scope::Full).await.unwrap();
+    assert_eq!(held.state, State::Held);
+    let (_, anew, _) = enrolled(&fixture, Channel::Apple, ANN, claim("UDID-1")).await;
+    let asked = fixture.wipe(&local, device, Scope::Full).await.unwrap();
+    assert_eq!((asked.id, asked.state, asked.enrolment), (held.id, State::Queued, anew));
+    assert_ne!(standing(&fixture, certificate).await, Standing::Good, "it is owed nothing any more");
+    assert_eq!(heard(&fixture, device, anew).await, Some(held.id));
+    says(&fixture, device, anew, held.id, done()).await;
+    assert_eq!(fixture.command(held.id).await.state, State::Confirmed);
 }

@@ -84,7 +84,14 @@ pub async fn whoever_stands_behind_a_newcomer_is_no_second_person(fixture: Fixtu
     let as_bob = by_new_token(&fixture, &alice, "bob").await;
     let first = newcomer(&fixture, &alice, "first").await;
     let second = newcomer(&fixture, &first, "second").await;
-    for (row, asker) in [("a token for bob", as_bob), ("one made by one that she made", second)] {
+    // By a token that she made for bob, somebody is made: bob is not behind that, she is.
+    let third = newcomer(&fixture, &as_bob, "third").await;
+    let rows = [
+        ("a token for bob", as_bob),
+        ("one made by one that she made", second),
+        ("one made by her token for bob", third),
+    ];
+    for (row, asker) in rows {
         let held = fixture.wipe(&asker, phone.id, Scope::Full).await.unwrap();
         assert_eq!(held.state, State::Held, "{row}");
         let id = held.approval.unwrap();
