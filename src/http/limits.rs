@@ -1,5 +1,6 @@
 //! Reading a request's body within bounds.
 
+use super::early;
 use axum::{
     body::Body,
     http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
@@ -55,8 +56,10 @@ impl BodyError {
 impl IntoResponse for BodyError {
     fn into_response(self) -> Response {
         let mut response = (self.status(), format!("{self}\n")).into_response();
-        // The rest of the body is not read, so that nothing can follow it on this connection.
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        // No end of such a body can be waited for; of the others the listener sees whether it is near (`early.rs`).
+        if matches!(self, Self::Idle | Self::Broken) {
+            early::close(&mut response);
+        }
         response
     }
 }

@@ -3,16 +3,28 @@
 use super::{
     client_cert_header::TrustedProxies,
     drain::{Drain, Held},
+    early,
     gate::{Gate, Place},
     peer::{ClientCertificate, Peer},
     tls::{Ground, Tls},
 };
-use axum::{Router, routing::future::RouteFuture};
+use axum::{Router, response::Response};
 use hyper::{Request, body::Incoming, server::conn::http1};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::{HandshakeKind, server::Acceptor};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
-use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    future::{Future, poll_fn},
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{LazyConfigAcceptor, server::TlsStream};
 use tower_service::Service;
@@ -165,18 +177,31 @@ async fn connection(shared: Arc<Shared>, stream: TcpStream, address: SocketAddr,
         Ok(Err(error)) => return refused(&serving.on_stranger, address, &error),
         Err(_elapsed) => return tracing::debug!(%address, "handshake took too long"),
     };
-    let requests = Requests { app: serving.app.clone(), peer: Arc::new(peer) };
-    let conn = shared.http.serve_connection(TokioIo::new(stream), requests);
-    tokio::pin!(conn);
-    tokio::select! {
+    let state = Arc::new(State { peer: Arc::new(peer), lingers: AtomicBool::new(false) });
+    let requests = Requests { app: serving.app.clone(), state: Arc::clone(&state) };
+    let mut conn = shared.http.serve_connection(TokioIo::new(stream), requests);
+    let mut ended = tokio::select! {
         biased;
-        ended = conn.as_mut() => return ended_with(address, ended),
-        () = signal.draining() => conn.as_mut().graceful_shutdown(),
+        ended = poll_fn(|cx| conn.poll_without_shutdown(cx)) => Some(ended),
+        () = signal.draining() => None,
+    };
+    if ended.is_none() {
+        Pin::new(&mut conn).graceful_shutdown();
+        ended = tokio::select! {
+            biased;
+            ended = poll_fn(|cx| conn.poll_without_shutdown(cx)) => Some(ended),
+            () = signal.cut() => None,
+        };
     }
+    let Some(ended) = ended else { return tracing::debug!(%address, "connection cut") };
+    // Hyper answers by itself what it cannot read, and reads no further.
+    let unread = ended.as_ref().is_err_and(hyper::Error::is_parse);
+    ended_with(address, ended);
+    let stream = conn.into_parts().io.into_inner();
     tokio::select! {
         biased;
-        ended = conn => ended_with(address, ended),
-        () = signal.cut() => tracing::debug!(%address, "connection cut"),
+        () = early::end(stream, unread || state.lingers.load(Relaxed)) => {}
+        () = signal.cut() => {}
     }
 }
 
@@ -217,20 +242,37 @@ fn peer(stream: &TlsStream<TcpStream>, address: SocketAddr, asked: bool) -> Peer
     }
 }
 
+/// What a connection's requests share.
+struct State {
+    peer: Arc<Peer>,
+    /// An answer went out before its request's body had come.
+    lingers: AtomicBool,
+}
+
 /// Hands each request on with its peer.
 struct Requests {
     app: Router,
-    peer: Arc<Peer>,
+    state: Arc<State>,
 }
 
 impl hyper::service::Service<Request<Incoming>> for Requests {
-    type Response = axum::response::Response;
+    type Response = Response;
     type Error = Infallible;
-    type Future = RouteFuture<Infallible>;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        request.extensions_mut().insert(Arc::clone(&self.peer));
-        self.app.clone().call(request)
+        request.extensions_mut().insert(Arc::clone(&self.state.peer));
+        let (request, watch) = early::watch(request);
+        let (answering, state) = (self.app.clone().call(request), Arc::clone(&self.state));
+        Box::pin(async move {
+            let mut answer = answering.await?;
+            if let Some(watch) = watch
+                && watch.settle(&mut answer).await
+            {
+                state.lingers.store(true, Relaxed);
+            }
+            Ok(answer)
+        })
     }
 }
 
