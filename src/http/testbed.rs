@@ -164,11 +164,16 @@ fn app() -> Router {
 
 impl Server {
     pub(super) fn start(ca: &Authority, timeouts: Timeouts) -> Self {
+        Self::with_total(ca, timeouts, 1000)
+    }
+
+    /// With so many connections in all.
+    pub(super) fn with_total(ca: &Authority, timeouts: Timeouts, total: usize) -> Self {
         let leaf = ca.server(&[PUBLIC, ENROL, "third.example", "localhost", "127.0.0.1"]);
         let names = [PUBLIC, ENROL, "localhost", "127.0.0.1"];
         let certificate = ServerCertificate::from_pem(leaf.chain.as_bytes(), leaf.key.as_bytes(), &names).unwrap();
         let per_address = Arc::new(AtomicUsize::new(1000));
-        let (drain, gate) = (Drain::new(), Gate::new(1000, Arc::clone(&per_address)));
+        let (drain, gate) = (Drain::new(), Gate::new(total, Arc::clone(&per_address)));
         let strangers = Arc::new(Mutex::new(Vec::new()));
         let seen = Arc::clone(&strangers);
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();

@@ -339,7 +339,8 @@ fn names_are_covered_or_named() {
 #[tokio::test]
 async fn a_slow_peer_is_given_up() {
     let ca = Authority::new("Slow");
-    let timeouts = Timeouts { handshake: Duration::from_millis(200), head: Duration::from_millis(300) };
+    let timeouts =
+        Timeouts { handshake: Duration::from_millis(200), head: Duration::from_millis(300), ..Timeouts::default() };
     let server = Server::start(&ca, timeouts);
     let mut silent = TcpStream::connect(server.address).await.unwrap();
     let start = clock::monotonic();
@@ -370,19 +371,73 @@ async fn a_long_head_is_refused() {
     }
 }
 
+/// A school behind one address: its places are two, and five connections come.
 #[tokio::test]
-async fn an_address_has_its_share_of_connections() {
+async fn connections_over_an_addresss_share_wait_for_a_place() {
     let (ca, server) = setup();
     let config = ca.client_config(None, &TLS13);
     server.per_address.store(2, Relaxed);
     let mut first = server.dial(&config, ENROL).await.unwrap();
-    let _second = server.dial(&config, ENROL).await.unwrap();
-    assert!(server.dial(&config, ENROL).await.is_err());
-    assert_eq!(server.gate.refused(), (1, 0));
-    assert!(first.get("/who").await.is_ok());
+    let mut second = server.dial(&config, ENROL).await.unwrap();
+    assert!(first.get("/who").await.is_ok() && second.get("/who").await.is_ok());
+    let (address, ended) = (server.address, Arc::new(std::sync::Mutex::new(Vec::new())));
+    let mut more = tokio::task::JoinSet::new();
+    for number in 0..3 {
+        let (config, ended) = (Arc::clone(&config), Arc::clone(&ended));
+        more.spawn(async move {
+            let mut client = Client::dial(address, &config, ENROL).await.unwrap();
+            let said = client.ask("GET /who HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+            ended.lock().unwrap().push(number);
+            said
+        });
+        until(|| server.gate.waiting() == number + 1).await;
+    }
+    assert!(ended.lock().unwrap().is_empty());
+    // An answer gives the place away; the one after it need not be waited for.
+    let (head, _) = first.ask("GET /who HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    assert!(head.contains("connection: close"), "{head}");
+    for (number, said) in more.join_all().await.into_iter().enumerate() {
+        assert!(said.0.starts_with("http/1.1 200"), "{said:?}");
+        // Only the last is not asked to make room.
+        assert_eq!(said.0.contains("connection: close"), number < 2, "{said:?}");
+    }
+    assert_eq!(*ended.lock().unwrap(), [0, 1, 2], "who came first is served first");
+    let (head, _) = second.ask("GET /who HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    assert!(!head.contains("connection: close"), "nobody waits any more: {head}");
+    assert_eq!(server.gate.refused(), 0);
+}
+
+#[tokio::test]
+async fn who_says_nothing_holds_no_place_for_long_and_who_waits_too_long_is_closed() {
+    let ca = Authority::new("Waiting");
+    let short = Duration::from_millis(500);
+    for (row, place, served) in [("the head's time", Duration::from_secs(5), true), ("the wait's", short, false)] {
+        let head = if served { short } else { Duration::from_secs(5) };
+        let server = Server::start(&ca, Timeouts { place, handshake: Duration::from_secs(5), head });
+        server.per_address.store(1, Relaxed);
+        let config = ca.client_config(None, &TLS13);
+        let mut slow = server.dial(&config, ENROL).await.unwrap();
+        slow.send("GET /who HTTP/1.1\r\nHost:").await.unwrap();
+        let second = server.dial(&config, ENROL).await;
+        assert_eq!(second.is_ok(), served, "{row}");
+        if let Ok(mut second) = second {
+            assert!(second.get("/who").await.is_ok(), "{row}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn connections_over_the_total_wait_in_the_systems_queue() {
+    let (ca, server) = (Authority::new("Total"), 2);
+    let server = Server::with_total(&ca, Timeouts::default(), server);
+    let config = ca.client_config(None, &TLS13);
+    let (first, _second) = (server.dial(&config, ENROL).await.unwrap(), server.dial(&config, ENROL).await.unwrap());
+    let (address, config) = (server.address, Arc::clone(&config));
+    let third = tokio::spawn(async move { Client::dial(address, &config, ENROL).await.unwrap().get("/who").await });
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(!third.is_finished() && server.gate.open() == 2);
     drop(first);
-    until(|| server.gate.open() == 1).await;
-    assert!(server.dial(&config, ENROL).await.is_ok());
+    assert!(third.await.unwrap().is_ok());
 }
 
 /// Each refusal that is given before the body is there: (method, path, headers, status).
