@@ -5,7 +5,7 @@ use crate::{
     fleet::{
         actor::Actor,
         admins::{self},
-        enrol::access,
+        enrol::{access, invitation},
         keeper,
         life::{self, Channel, Claim, Device, Enrolment, EnrolmentState, Event, Life, Managed, Ownership, Platform},
         policies, queue,
@@ -587,4 +587,24 @@ async fn without_a_mail_server_that_asks_nobody_gets_in() {
         assert!(xml.contains(&url), "{xml}");
         site.end().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_right_code_is_given_its_file_whatever_was_tried_before() {
+    let site = Site::new(false).await;
+    let make = |tx: &mut Tx<'_>, local: Actor| {
+        let made = invitation::create(tx, &local, Channel::Activesync, ANN, Ownership::Corporate, None)?;
+        Ok((made.key, made.code))
+    };
+    let (key, code) = site.run(make).await;
+    let path = format!("/enroll/{key}/identity.p12");
+    let try_one = async |code: &str| {
+        let answer = site.send(axum::http::Request::post("/"), &path, Body::from(format!("code={code}"))).await;
+        answer.status().as_u16()
+    };
+    for number in 0..12 {
+        assert_eq!(try_one("0000-0000-0000-0000").await, if number < 10 { 403 } else { 429 }, "{number}");
+    }
+    assert_eq!(try_one(&code).await, 200);
+    site.end().await;
 }
