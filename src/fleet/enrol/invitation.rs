@@ -38,6 +38,9 @@ pub struct Invitation {
     pub enrolment: EnrolmentId,
     /// Set when a certificate is issued: the key (digest) and the certificate.
     pub spent: Option<Spent>,
+    /// Whether a profile that it gave asks Apple devices to sign their messages. None: not known, it was made before that was kept.
+    #[serde(default)]
+    pub signs: Option<bool>,
 }
 
 /// What an invitation was spent on.
@@ -163,6 +166,7 @@ pub fn create(
         expires: tx.now().plus(lifetime),
         enrolment: tx.new_id(),
         spent: None,
+        signs: Some(false),
     };
     for digest in [way("code", &normal(&code)), way("challenge", &challenge(&key))] {
         tx.put(&Way { digest, invitation: invitation.id })?;
@@ -171,6 +175,14 @@ pub fn create(
     let event = Event::InvitationMade { invitation: invitation.id, user: invitation.user.clone() };
     audit::note(tx, actor, event)?;
     Ok(Made { invitation, key, code })
+}
+
+/// Notes that a profile was made which asks for signatures. Which of several the device took is not known: one that asks is enough.
+pub fn note_signing(tx: &mut Tx<'_>, id: InvitationId) -> Result<()> {
+    if let Some(invitation) = tx.get::<Invitation>(id)?.filter(|i| i.signs != Some(true)) {
+        tx.put(&Invitation { signs: Some(true), ..invitation })?;
+    }
+    Ok(())
 }
 
 fn by(tx: &mut Tx<'_>, kind: &str, secret: &str) -> Result<Option<Invitation>> {
