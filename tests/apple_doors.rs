@@ -11,8 +11,17 @@ use lanyard_sim::{
     Admin, Apns, AppleDevice, Identity, World,
     http::{Client, Request, Response, Settings},
 };
-use openssl::cms::{CMSOptions, CmsContentInfo};
-use std::{net::SocketAddr, path::PathBuf};
+use openssl::{
+    cms::{CMSOptions, CmsContentInfo},
+    ssl::{SslConnector, SslMethod, SslStream, SslVerifyMode},
+};
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+    path::PathBuf,
+    time::Duration,
+};
+use tokio::task::block_in_place;
 
 struct Site {
     running: Running,
@@ -149,5 +158,115 @@ async fn where_nobody_knows_what_the_profile_asked_for_the_setting_decides() {
     assert_eq!(site.signed(&phone, &idle(&phone), None).await.status, 403);
     site.admin.set("apple.sign_messages", "on").await.unwrap();
     assert_eq!(site.signed(&phone, &idle(&phone), None).await.status, 200);
+    site.end().await;
+}
+
+const LARGE: usize = 8 * 1024 * 1024;
+
+fn connector(identity: &Identity) -> SslConnector {
+    let mut builder = SslConnector::builder(SslMethod::tls_client()).unwrap();
+    builder.set_verify(SslVerifyMode::NONE);
+    builder.set_certificate(&identity.certificate().unwrap()).unwrap();
+    builder.set_private_key(&identity.private_key().unwrap()).unwrap();
+    builder.build()
+}
+
+/// A connection under the public name, on which requests are written by hand.
+fn dial(address: SocketAddr, connector: &SslConnector) -> SslStream<TcpStream> {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    connector.connect("localhost", stream).unwrap()
+}
+
+fn head(headers: &str) -> String {
+    format!("PUT /apple/mdm HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n\r\n")
+}
+
+/// The status line of an answer.
+fn status(stream: &mut impl Read) -> String {
+    let mut line = Vec::new();
+    while !line.ends_with(b"\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        line.push(byte[0]);
+    }
+    String::from_utf8(line).unwrap().trim().to_owned()
+}
+
+/// This process's memory in bytes; server and clients are one here.
+fn resident() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.split_whitespace().next().unwrap().parse::<usize>().unwrap() * 1024
+}
+
+/// Each sends all of 8 MB but the last byte: were they read, they would lie in memory by now.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hundred_large_bodies_of_a_revoked_phone_take_no_memory() {
+    let site = Site::start().await;
+    let phone = site.phone().await;
+    let path = format!("devices/{}/revoke", phone.udid());
+    site.admin.post::<serde_json::Value>(&path, serde_json::json!({"reason": "stolen"})).await.unwrap();
+    let (address, identity) = (site.running.device, phone.identity().unwrap());
+    let piece = vec![b' '; 64 * 1024];
+    block_in_place(|| {
+        let connector = connector(identity);
+        drop(dial(address, &connector));
+        let before = resident();
+        let mut open = Vec::new();
+        for _ in 0..100 {
+            let mut stream = dial(address, &connector);
+            stream.write_all(head(&format!("Content-Length: {LARGE}")).as_bytes()).unwrap();
+            for _ in 0..LARGE / piece.len() - 1 {
+                stream.write_all(&piece).unwrap();
+            }
+            stream.write_all(&piece[1..]).unwrap();
+            open.push(stream);
+        }
+        let grown = resident().saturating_sub(before);
+        assert!(grown < 30_000_000, "{grown} bytes");
+        for mut stream in open {
+            assert_eq!(status(&mut stream), "HTTP/1.1 403 Forbidden");
+        }
+    });
+    site.end().await;
+}
+
+/// A quarter of a body, and either the rest is waited for or the refusal is there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_sends_much_is_judged_before_it_is_read() {
+    let site = Site::start().await;
+    site.admin.set("apple.sign_messages", "on").await.unwrap();
+    let phone = site.phone().await;
+    let (address, identity) = (site.running.device, phone.identity().unwrap().clone());
+    let large = format!("Content-Length: {LARGE}");
+    let chunked = "Transfer-Encoding: chunked".to_owned();
+    let ask = |headers: &str, bytes: usize| {
+        let mut stream = dial(address, &connector(&identity));
+        stream.write_all(head(headers).as_bytes()).unwrap();
+        for _ in 0..bytes / 1000 {
+            stream.write_all(format!("3e8\r\n{}\r\n", " ".repeat(1000)).as_bytes()).unwrap();
+        }
+        stream
+    };
+    let unanswered = |headers: &str| {
+        let mut stream = ask(headers, 100_000);
+        stream.get_ref().set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+        stream.read(&mut [0]).is_err()
+    };
+    block_in_place(|| assert!(unanswered(&large) && unanswered(&chunked), "a good one's is waited for"));
+    let path = format!("devices/{}/revoke", phone.udid());
+    site.admin.post::<serde_json::Value>(&path, serde_json::json!({"reason": "stolen"})).await.unwrap();
+    let refused = "HTTP/1.1 403 Forbidden";
+    block_in_place(|| {
+        assert_eq!(status(&mut ask(&large, 0)), refused);
+        assert_eq!(status(&mut ask(&chunked, 100_000)), refused);
+    });
+    // Nothing is proved by a signature before the body is there, but whom it names may be refused.
+    let named =
+        Request::with_body(Method::PUT, &phone.enrolment().unwrap().server_url, "text/xml", vec![b' '; 100_000])
+            .header("Mdm-Signature", signature(&identity, "another body"));
+    let answer = Client::new(&site.world, None, Settings::default()).unwrap().send(&named).await.unwrap();
+    assert_eq!(answer.status, 403, "and not 400, by which it would have been read");
     site.end().await;
 }

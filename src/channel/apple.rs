@@ -23,7 +23,7 @@ use crate::{
     },
     http::{
         Peer,
-        limits::{BODY_IDLE, LARGE_BODY, read_whole},
+        limits::{BODY_IDLE, LARGE_BODY, Unread, read_judged},
     },
     ids::Fingerprint,
     server::Server,
@@ -119,9 +119,12 @@ async fn message(
     let answer = async {
         // Before the body: strangers shall not make us read eight megabytes.
         let shown = shown(&server, &peer, request.headers())?;
-        let (head, body) = match read_whole(request, LARGE_BODY, BODY_IDLE).await {
-            Ok(whole) => whole,
-            Err(error) => return Ok(error.into_response()),
+        let (head, body) = request.into_parts();
+        let judge = async { Ok(server.store.judge(move |tx| admit_much(tx, &shown)).await?) };
+        let body = match read_judged(&head.headers, body, LARGE_BODY, BODY_IDLE, judge).await {
+            Ok(body) => body,
+            Err(Unread::Body(error)) => return Ok(error.into_response()),
+            Err(Unread::Refused(refusal)) => return Err(refusal),
         };
         if shown.by == Proof::Signature {
             verify(&server, &shown, &head.headers, &body)?;
@@ -229,6 +232,19 @@ pub(super) fn admit(tx: &mut Tx<'_>, shown: &Shown, name: &str) -> Judged<(Crede
         return Err(Denial::Refused(standing));
     }
     Ok((credential, device))
+}
+
+/// Whether a large body is read of who asks, before it says in which device's name. What a signature names is not proved by then: nothing
+/// is noted of it, and it is told nothing but that it is refused.
+fn admit_much(tx: &mut Tx<'_>, shown: &Shown) -> Judged<(), Standing> {
+    if shown.by == Proof::Connection {
+        return identity::admit_much(tx, &shown.certificate, Channel::Apple);
+    }
+    let (standing, credential, _) = identity::judge(tx, &shown.certificate)?;
+    let Some(credential) = credential else { return Err(Denial::Refused(Standing::Unknown)) };
+    let counts =
+        standing == Standing::Good && credential.channel == Channel::Apple && signature_counts(tx, &credential)?;
+    if counts { Ok(()) } else { Err(Denial::Refused(Standing::Unknown)) }
 }
 
 /// Whether a signature stands for this certificate: where its profile asked for it; where nobody knows, as the setting is now.

@@ -36,8 +36,8 @@ const DRAINED: Duration = Duration::from_secs(30);
 const LOOKED_FOR: Duration = Duration::from_millis(250);
 /// How long the end lingers, from the answer on.
 const LINGERED: Duration = Duration::from_secs(5);
-/// How many bytes it takes meanwhile, as they come over the wire.
-const LINGERED_BYTES: usize = 8 * 1024 * 1024;
+/// How many bytes it takes meanwhile, as they come over the wire: the largest body that is read anywhere, and what TLS adds to it.
+const LINGERED_BYTES: usize = 9 * 1024 * 1024;
 
 /// What becomes of one request's body.
 pub(super) struct Watch {

@@ -422,6 +422,24 @@ async fn refusals_are_plain_and_whole() {
     assert_eq!(dm_type, DM);
 }
 
+/// Nothing of the body is sent: it is refused for who would send it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_revoked_pcs_large_body_is_refused_unread() {
+    let bench = Bench::open().await;
+    let who = bench.enrolled("L1").await;
+    let device = bench.device("L1").await.id;
+    let revoke = move |tx: &mut lanyard::store::Tx<'_>| enrol::revoke(tx, "local", device, None, "stolen").map(drop);
+    bench.server().store.run(revoke).await.unwrap();
+    for (path, kind, length, want) in [
+        ("/omadm", DM, 8_000_000, 403),
+        (ENROL, SOAP, 200_000, 500),
+        ("/scep?operation=PKIOperation", "application/x-pki-message", 200_000, 403),
+    ] {
+        let status = block_in_place(|| client::begin(bench.to("localhost"), &who, path, kind, length));
+        assert_eq!(status, want, "{path}");
+    }
+}
+
 /// A stranger who types user names at random, or a classmate at the next desk, shuts nobody out.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_right_code_enrols_whatever_was_tried_before() {
