@@ -12,16 +12,21 @@ mod user;
 
 pub(super) use delivery::support;
 
-use super::{identity, invitations::APPLE_PATH, span};
+use super::{
+    identity,
+    invitations::{APPLE_PATH, asks_to_sign},
+    span,
+};
 use crate::{
-    error::{Denial, Error, Judged},
+    error::{Denial, Error, Judged, Result},
     fleet::{
         life::{Channel, Device, EnrolmentState},
-        registry::{Credential, Standing},
+        registry::{Credential, Standing, presence::Idle},
+        terms::Ground,
     },
     http::{
         Peer,
-        limits::{BODY_IDLE, LARGE_BODY, read_whole},
+        limits::{BODY_IDLE, LARGE_BODY, Unread, read_judged},
     },
     ids::Fingerprint,
     server::Server,
@@ -117,14 +122,16 @@ async fn message(
     let answer = async {
         // Before the body: strangers shall not make us read eight megabytes.
         let shown = shown(&server, &peer, request.headers())?;
-        let (head, body) = match read_whole(request, LARGE_BODY, BODY_IDLE).await {
-            Ok(whole) => whole,
-            Err(error) => return Ok(error.into_response()),
+        let (head, body) = request.into_parts();
+        let judge = async { Ok(server.store.judge(move |tx| admit_much(tx, &shown)).await?) };
+        let body = match read_judged(&head.headers, body, LARGE_BODY, BODY_IDLE, judge).await {
+            Ok(body) => body,
+            Err(Unread::Body(error)) => return Ok(error.into_response()),
+            Err(Unread::Refused(refusal)) => return Err(refusal),
         };
-        let shown = match shown {
-            Shown::Certificate(shown) => shown,
-            Shown::Signature => signer(&server, &head.headers, &body)?,
-        };
+        if shown.by == Proof::Signature {
+            verify(&server, &shown, &head.headers, &body)?;
+        }
         match Body::parse(&body).map_err(|_| Refusal::Unreadable("this is no message of Apple MDM"))? {
             Body::CheckIn(message) if message.channel().user.is_some() => user::take(&server, shown, message).await,
             Body::CheckIn(message) => checkin::take(&server, shown, message).await,
@@ -140,20 +147,35 @@ async fn message(
     span::answered(&span, answer)
 }
 
-/// How a request says whose it is.
-enum Shown {
+/// Whose a request is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Shown {
+    pub(super) certificate: Fingerprint,
+    by: Proof,
+}
+
+/// How it says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Proof {
     /// By the connection's certificate.
-    Certificate(Fingerprint),
+    Connection,
     /// By a signature over the body that names a certificate of ours: true once the body is there to check it.
     Signature,
 }
 
+impl Shown {
+    /// Whether what is remembered of a device is remembered of who asks.
+    pub(super) fn counts_for(&self, idle: &Idle) -> bool {
+        self.by == Proof::Connection || idle.signs
+    }
+}
+
 /// What a request's head tells of who asks: the connection's certificate, or where it shows none the body's signature.
 fn shown(server: &Server, peer: &Peer, headers: &HeaderMap) -> std::result::Result<Shown, Refusal> {
-    if let Some(shown) =
+    if let Some(certificate) =
         identity::certificate(server, peer, headers).map_err(|_| Refusal::Unreadable("bad Client-Cert"))?
     {
-        return Ok(Shown::Certificate(shown));
+        return Ok(Shown { certificate, by: Proof::Connection });
     }
     if headers.get(MDM_SIGNATURE).is_none() {
         return Err(if peer.asked {
@@ -162,16 +184,22 @@ fn shown(server: &Server, peer: &Peer, headers: &HeaderMap) -> std::result::Resu
             Refusal::WrongName
         });
     }
-    cms::mdm_signer(signature(headers)?, &server.authority).map_err(unsigned)?;
-    Ok(Shown::Signature)
+    let der = cms::mdm_signer(signature(headers)?, &server.authority).map_err(unsigned)?;
+    Ok(Shown { certificate: fingerprint(&der)?, by: Proof::Signature })
 }
 
-/// Whose key signed the body.
-fn signer(server: &Server, headers: &HeaderMap, body: &[u8]) -> std::result::Result<Fingerprint, Refusal> {
+/// Whether the key of the certificate that was named signed the body.
+fn verify(server: &Server, shown: &Shown, headers: &HeaderMap, body: &[u8]) -> std::result::Result<(), Refusal> {
     // Its time is judged with its pin: an expired one is refused in the same words as on a connection.
     let der = cms::verify_mdm_signature(signature(headers)?, body, &server.authority, When::Any).map_err(unsigned)?;
-    let sha256 = lanyard_certs::client::fingerprint(&der).map_err(super::certificates::fault)?;
-    Ok(Fingerprint(sha256))
+    if fingerprint(&der)? != shown.certificate {
+        return Err(Refusal::Unreadable("the signature names two certificates"));
+    }
+    Ok(())
+}
+
+fn fingerprint(der: &[u8]) -> std::result::Result<Fingerprint, Refusal> {
+    Ok(Fingerprint(lanyard_certs::client::fingerprint(der).map_err(super::certificates::fault)?))
 }
 
 fn signature(headers: &HeaderMap) -> std::result::Result<&str, Refusal> {
@@ -188,14 +216,14 @@ fn unsigned(error: lanyard_certs::Error) -> Refusal {
 }
 
 /// How a certificate stands on this channel, judged in the call that rests on it. A refusal is noted where the enrolment is known.
-pub(super) fn admit(
-    tx: &mut Tx<'_>,
-    shown: &Fingerprint,
-    name: &str,
-) -> Judged<(Credential, Option<Device>), Standing> {
-    let (standing, credential, device) = identity::judge(tx, shown)?;
+pub(super) fn admit(tx: &mut Tx<'_>, shown: &Shown, name: &str) -> Judged<(Credential, Option<Device>), Standing> {
+    let (standing, credential, device) = identity::judge(tx, &shown.certificate)?;
     let Some(credential) = credential else { return Err(Denial::Refused(Standing::Unknown)) };
     span::whose(credential.enrolment, credential.device);
+    if shown.by == Proof::Signature && !signature_counts(tx, &credential)? {
+        identity::note_refusal(tx, &credential, Ground::NoCertificate)?;
+        return Err(Denial::Refused(Standing::Unknown));
+    }
     let bound = device.as_ref().and_then(|d| d.enrolment(credential.enrolment));
     let standing = match standing {
         Standing::Good if credential.channel != Channel::Apple => Standing::Unknown,
@@ -207,6 +235,27 @@ pub(super) fn admit(
         return Err(Denial::Refused(standing));
     }
     Ok((credential, device))
+}
+
+/// Whether a large body is read of who asks, before it says in which device's name. What a signature names is not proved by then: nothing
+/// is noted of it, and it is told nothing but that it is refused.
+fn admit_much(tx: &mut Tx<'_>, shown: &Shown) -> Judged<(), Standing> {
+    if shown.by == Proof::Connection {
+        return identity::admit_much(tx, &shown.certificate, Channel::Apple);
+    }
+    let (standing, credential, _) = identity::judge(tx, &shown.certificate)?;
+    let Some(credential) = credential else { return Err(Denial::Refused(Standing::Unknown)) };
+    let counts =
+        standing == Standing::Good && credential.channel == Channel::Apple && signature_counts(tx, &credential)?;
+    if counts { Ok(()) } else { Err(Denial::Refused(Standing::Unknown)) }
+}
+
+/// Whether a signature stands for this certificate: where its profile asked for it; where nobody knows, as the setting is now.
+pub(super) fn signature_counts(tx: &mut Tx<'_>, credential: &Credential) -> Result<bool> {
+    match credential.signs {
+        Some(signs) => Ok(signs),
+        None => asks_to_sign(tx),
+    }
 }
 
 /// Whether commands may go to this enrolment.

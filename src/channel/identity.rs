@@ -2,11 +2,11 @@
 
 use crate::{
     clock::Steady,
-    error::{Error, Result},
+    error::{Denial, Error, Judged, Result},
     fleet::{
         audit::{self, By, Event, UNKNOWN_CERTIFICATE},
         keeper,
-        life::{self, Device},
+        life::{self, Channel, Device},
         registry::{Credential, Standing, credential, lookup, tries},
         terms::Ground,
     },
@@ -38,6 +38,23 @@ pub fn judge(tx: &mut Tx<'_>, shown: &Fingerprint) -> Result<(Standing, Option<C
     };
     let standing = credential::judge(tx.time(), &credential, device.as_ref());
     Ok((standing, Some(credential), device))
+}
+
+/// Whether a large body is read of who shows this certificate on a channel, before it says in which device's name. A refusal is noted.
+pub fn admit_much(tx: &mut Tx<'_>, shown: &Fingerprint, channel: Channel) -> Judged<(), Standing> {
+    let (standing, credential, _) = judge(tx, shown)?;
+    let Some(credential) = credential else { return Err(Denial::Refused(Standing::Unknown)) };
+    match standing {
+        Standing::Good if credential.channel == channel => Ok(()),
+        Standing::Good => {
+            note_refusal(tx, &credential, Ground::SpeaksForAnother)?;
+            Err(Denial::Refused(Standing::Unknown))
+        }
+        other => {
+            note_refusal(tx, &credential, other.into())?;
+            Err(Denial::Refused(other))
+        }
+    }
 }
 
 /// The last refusal of an enrolment.

@@ -86,10 +86,15 @@ async fn open(server: &Server, key: &str) -> Result<(Invitation, (String, bool))
             return Err(Error::forbidden("invitation_expired", "This invitation has expired. Ask for a new one."));
         }
         let topic = push_cert::topic(tx)?;
-        let sign = settings::text(tx, "apple.sign_messages")?.as_deref() == Some("on");
+        let sign = asks_to_sign(tx)?;
         Ok((found, (topic, sign)))
     };
     server.store.run(look).await
+}
+
+/// Whether profiles ask Apple devices to sign their messages.
+pub(super) fn asks_to_sign(tx: &mut crate::store::Tx<'_>) -> Result<bool> {
+    Ok(settings::text(tx, "apple.sign_messages")?.as_deref() == Some("on"))
 }
 
 async fn signed_profile(server: &Server, key: &str) -> Result<Vec<u8>> {
@@ -103,6 +108,10 @@ async fn signed_profile(server: &Server, key: &str) -> Result<Vec<u8>> {
     if invitation.channel == Channel::Activesync {
         let domain = server.store.run(|tx| settings::text(tx, "eas.domain")).await?;
         return super::mail::signed_profile(server, &invitation, key, domain.as_deref());
+    }
+    if sign_message {
+        // Before the profile leaves: who has it signs.
+        server.store.run(move |tx| invitation::note_signing(tx, invitation.id)).await?;
     }
     let rights = match invitation.ownership {
         Ownership::Corporate => AccessRights::ALL,

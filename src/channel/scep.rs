@@ -2,17 +2,20 @@
 //!
 //! A first request is allowed by the challenge of an invitation, a renewal by the signature of the present certificate.
 
-use super::certificates::{CRL_PATH, fault, issue};
+use super::{
+    certificates::{CRL_PATH, fault, issue},
+    identity,
+};
 use crate::{
     clock::Timestamp,
     error::{Error, Result},
     fleet::{
         enrol::{self, invitation},
-        registry::{Credential, credential},
+        registry::{Credential, Standing, credential},
     },
     http::{
         Peer,
-        limits::{BODY_IDLE, SMALL_BODY, read_whole},
+        limits::{BODY_IDLE, SMALL_BODY, Unread, read_judged},
     },
     ids::{Fingerprint, hex, unhex},
     server::Server,
@@ -62,7 +65,7 @@ async fn scep(State(server): State<Arc<Server>>, Extension(peer): Extension<Arc<
         }
         Some("PKIOperation") => {
             let in_query = field("message").map(|(_, value)| value.to_string());
-            match message(request, in_query).await {
+            match message(&server, &peer, request, in_query).await {
                 Ok(message) => operation(&server, &peer, &message).await,
                 Err(refusal) => *refusal,
             }
@@ -72,8 +75,34 @@ async fn scep(State(server): State<Arc<Server>>, Extension(peer): Extension<Arc<
 }
 
 /// The body where there is one (mdmb repeats it in the query), else the query's `message`.
-async fn message(request: Request<Body>, in_query: Option<String>) -> std::result::Result<Vec<u8>, Box<Response>> {
-    let (_, body) = read_whole(request, SMALL_BODY, BODY_IDLE).await.map_err(|e| Box::new(e.into_response()))?;
+async fn message(
+    server: &Server,
+    peer: &Peer,
+    request: Request<Body>,
+    in_query: Option<String>,
+) -> std::result::Result<Vec<u8>, Box<Response>> {
+    let (head, body) = request.into_parts();
+    let judge = async {
+        // None need be shown, nor speak for itself: only much is not read of one that counts for nothing any more.
+        let Ok(Some(shown)) = identity::certificate(server, peer, &head.headers) else { return Ok(()) };
+        let look = move |tx: &mut Tx<'_>| {
+            let (standing, credential, _) = identity::judge(tx, &shown)?;
+            if let Some(credential) = credential.filter(|_| standing != Standing::Good) {
+                identity::note_refusal(tx, &credential, standing.into())?;
+            }
+            Ok(standing)
+        };
+        let judged = server.store.run(look).await;
+        match judged {
+            Ok(Standing::Good) => Ok(()),
+            Ok(_) => Err((StatusCode::FORBIDDEN, "refused\n").into_response()),
+            Err(_) => Err(StatusCode::SERVICE_UNAVAILABLE.into_response()),
+        }
+    };
+    let body = read_judged(&head.headers, body, SMALL_BODY, BODY_IDLE, judge).await.map_err(|unread| match unread {
+        Unread::Body(error) => Box::new(error.into_response()),
+        Unread::Refused(refusal) => Box::new(refusal),
+    })?;
     if !body.is_empty() {
         return Ok(body.to_vec());
     }

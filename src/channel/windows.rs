@@ -26,7 +26,7 @@ use crate::{
     },
     http::{
         Peer,
-        limits::{BODY_IDLE, LARGE_BODY, read_whole},
+        limits::{BODY_IDLE, LARGE_BODY, Unread, read_judged},
     },
     ids::Fingerprint,
     server::Server,
@@ -129,9 +129,12 @@ async fn message(
         // Before the body: strangers shall not make us read eight megabytes.
         let shown = shown(&server, &peer, request.headers())?;
         let form = form(&request)?;
-        let (_, body) = match read_whole(request, LARGE_BODY, BODY_IDLE).await {
-            Ok(whole) => whole,
-            Err(error) => return Ok(error.into_response()),
+        let (head, body) = request.into_parts();
+        let judge = async { Ok(server.store.judge(move |tx| identity::admit_much(tx, &shown, Channel::Omadm)).await?) };
+        let body = match read_judged(&head.headers, body, LARGE_BODY, BODY_IDLE, judge).await {
+            Ok(body) => body,
+            Err(Unread::Body(error)) => return Ok(error.into_response()),
+            Err(Unread::Refused(refusal)) => return Err(refusal),
         };
         if let Some(answer) = repeat::answer(&server, &shown, form, &body) {
             return Ok(reply(form, answer)); // most idle sessions end here

@@ -55,6 +55,7 @@ pub fn spend(
         ownership: invitation.ownership,
         invitation: Some(id),
         revoked: None,
+        signs: invitation.signs,
         certificate,
     };
     invitation.spent = Some(Spent { key: key.into(), sha256: credential.certificate.sha256, at: tx.now() });

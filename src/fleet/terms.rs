@@ -166,7 +166,7 @@ pub enum Ground {
     OtherDevice,
     /// The login beside the certificate is somebody else's.
     OtherUser,
-    /// An enrolment with a certificate came with a login alone.
+    /// An enrolment with a certificate came with a login alone, or with a signature that its profile did not ask for.
     NoCertificate,
     /// It has no certificate, and was revoked by itself.
     EnrolmentRevoked,

@@ -1,5 +1,6 @@
 //! Reading a request's body within bounds.
 
+use super::early;
 use axum::{
     body::Body,
     http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
@@ -8,7 +9,11 @@ use axum::{
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::{Request, body::Body as HttpBody};
-use std::time::Duration;
+use std::{
+    convert::Infallible,
+    future::{Future, ready},
+    time::Duration,
+};
 use tokio::time::timeout;
 
 /// How long a body may stand still.
@@ -17,6 +22,8 @@ pub const BODY_IDLE: Duration = Duration::from_secs(30);
 pub const SMALL_BODY: usize = 256 * 1024;
 /// SyncML and property lists.
 pub const LARGE_BODY: usize = 8 * 1024 * 1024;
+/// So much is read of anybody: whoever sends more is judged before ([`read_judged`]).
+pub const UNJUDGED: usize = 64 * 1024;
 /// Room made before the first bytes are there: a claimed length costs the sender nothing.
 const FIRST_ROOM: usize = 16 * 1024;
 
@@ -55,8 +62,10 @@ impl BodyError {
 impl IntoResponse for BodyError {
     fn into_response(self) -> Response {
         let mut response = (self.status(), format!("{self}\n")).into_response();
-        // The rest of the body is not read, so that nothing can follow it on this connection.
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        // No end of such a body can be waited for; of the others the listener sees whether it is near (`early.rs`).
+        if matches!(self, Self::Idle | Self::Broken) {
+            early::close(&mut response);
+        }
         response
     }
 }
@@ -74,21 +83,59 @@ pub async fn read_whole(request: Request<Body>, max: usize, idle: Duration) -> R
     Ok((parts, bytes))
 }
 
+/// Why a body was not read whole by [`read_judged`].
+#[derive(Debug)]
+pub enum Unread<E> {
+    /// For itself.
+    Body(BodyError),
+    /// For who sends it.
+    Refused(E),
+}
+
+impl<E> From<BodyError> for Unread<E> {
+    fn from(error: BodyError) -> Self {
+        Self::Body(error)
+    }
+}
+
 /// The same for a body whose head was taken off. Refused unread, where the head already says so.
-pub async fn read_from<B>(headers: &HeaderMap, mut body: B, max: usize, idle: Duration) -> Result<Bytes, BodyError>
+pub async fn read_from<B>(headers: &HeaderMap, body: B, max: usize, idle: Duration) -> Result<Bytes, BodyError>
+where
+    B: HttpBody<Data = Bytes> + Unpin,
+{
+    read_judged(headers, body, max, idle, ready(Ok::<(), Infallible>(()))).await.map_err(|unread| match unread {
+        Unread::Body(error) => error,
+        Unread::Refused(never) => match never {},
+    })
+}
+
+/// The same where `judge` says whether who asks may send so much. It is asked before more than [`UNJUDGED`] bytes are read, and for smaller
+/// bodies not at all: most messages are judged by what is done with them, in one call.
+pub async fn read_judged<B, E>(
+    headers: &HeaderMap,
+    mut body: B,
+    max: usize,
+    idle: Duration,
+    judge: impl Future<Output = Result<(), E>>,
+) -> Result<Bytes, Unread<E>>
 where
     B: HttpBody<Data = Bytes> + Unpin,
 {
     if is_encoded(headers) {
-        return Err(BodyError::Encoded);
+        return Err(BodyError::Encoded.into());
     }
     let too_large = BodyError::TooLarge { max };
-    if body.size_hint().lower() > u64::try_from(max).unwrap_or(u64::MAX) {
-        return Err(too_large);
+    let claimed = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    if claimed > max {
+        return Err(too_large.into());
+    }
+    let mut judge = Some(judge);
+    if let Some(judge) = judge.take_if(|_| claimed > UNJUDGED) {
+        judge.await.map_err(Unread::Refused)?;
     }
     let first = match next(&mut body, idle).await? {
         None => return Ok(Bytes::new()),
-        Some(first) if first.len() > max => return Err(too_large),
+        Some(first) if first.len() > max => return Err(too_large.into()),
         // Most bodies come in one piece, which is taken as it is.
         Some(first) if body.is_end_stream() => return Ok(first),
         Some(first) => first,
@@ -96,8 +143,12 @@ where
     let mut whole = BytesMut::with_capacity(first.len().max(FIRST_ROOM.min(max)));
     whole.extend_from_slice(&first);
     while let Some(piece) = next(&mut body, idle).await? {
-        if whole.len().saturating_add(piece.len()) > max {
-            return Err(too_large);
+        let length = whole.len().saturating_add(piece.len());
+        if length > max {
+            return Err(too_large.into());
+        }
+        if let Some(judge) = judge.take_if(|_| length > UNJUDGED) {
+            judge.await.map_err(Unread::Refused)?;
         }
         whole.extend_from_slice(&piece);
     }

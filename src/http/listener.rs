@@ -3,16 +3,28 @@
 use super::{
     client_cert_header::TrustedProxies,
     drain::{Drain, Held},
-    gate::{Gate, Place},
+    early,
+    gate::{Admission, Gate, Place},
     peer::{ClientCertificate, Peer},
     tls::{Ground, Tls},
 };
-use axum::{Router, routing::future::RouteFuture};
+use axum::{Router, response::Response};
 use hyper::{Request, body::Incoming, server::conn::http1};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::{HandshakeKind, server::Acceptor};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
-use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    future::{Future, poll_fn},
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{LazyConfigAcceptor, server::TlsStream};
 use tower_service::Service;
@@ -36,6 +48,8 @@ pub type OnStranger = Arc<dyn Fn(SocketAddr, Ground) + Send + Sync>;
 /// How long a peer may take.
 #[derive(Debug, Clone, Copy)]
 pub struct Timeouts {
+    /// For a place, where the peer's address has as many connections as it may have.
+    pub place: Duration,
     /// From the TCP connection to the end of the TLS handshake.
     pub handshake: Duration,
     /// For a request's head, from the end of the request before it; so it also ends idle connections.
@@ -44,7 +58,7 @@ pub struct Timeouts {
 
 impl Default for Timeouts {
     fn default() -> Self {
-        Self { handshake: Duration::from_secs(10), head: Duration::from_secs(30) }
+        Self { place: Duration::from_secs(60), handshake: Duration::from_secs(10), head: Duration::from_secs(30) }
     }
 }
 
@@ -104,12 +118,18 @@ impl Listener {
             tokio::select! {
                 biased;
                 () = &mut draining => return,
-                accepted = self.0.accept() => match accepted {
+                accepted = self.accept(&shared.serving.gate) => match accepted {
                     Ok((stream, address)) => shared.admit(stream, address),
                     Err(error) => pause_after(&error).await,
                 },
             }
         }
+    }
+
+    /// The next connection. While we have as many as we can have, more wait in the system's own queue.
+    async fn accept(&self, gate: &Gate) -> io::Result<(TcpStream, SocketAddr)> {
+        gate.room().await;
+        self.0.accept().await
     }
 }
 
@@ -140,19 +160,42 @@ impl Shared {
 
     fn admit(self: &Arc<Self>, stream: TcpStream, address: SocketAddr) {
         let counted = !self.serving.proxies.contains(address.ip());
-        match self.serving.gate.admit(address.ip(), counted) {
-            Ok(place) => {
-                let held = self.serving.drain.hold();
-                drop(tokio::spawn(connection(Arc::clone(self), stream, address, place, held)));
+        let admission = self.serving.gate.admit(address.ip(), counted);
+        if let Admission::Refused = admission {
+            // Closing at once is the cheapest answer.
+            return tracing::debug!(%address, "connection refused: too many of this address wait");
+        }
+        let (shared, held) = (Arc::clone(self), self.serving.drain.hold());
+        drop(tokio::spawn(async move {
+            if let Some(place) = shared.place(admission, address, &held).await {
+                connection(&shared, stream, address, place, held).await;
             }
-            // Closing at once is the cheapest answer; the count stands in the metrics.
-            Err(reason) => tracing::debug!(%address, ?reason, "connection refused"),
+        }));
+    }
+
+    /// The connection's place, waited for where that must be.
+    async fn place(&self, admission: Admission, address: SocketAddr, held: &Held) -> Option<Place> {
+        let waiting = match admission {
+            Admission::Now(place) => return Some(place),
+            Admission::Later(waiting) => waiting,
+            Admission::Refused => return None,
+        };
+        let mut signal = held.signal();
+        tokio::select! {
+            biased;
+            waited = tokio::time::timeout(self.serving.timeouts.place, waiting.place()) => {
+                if waited.is_err() {
+                    tracing::debug!(%address, "connection closed: no place came free");
+                }
+                waited.ok()
+            }
+            () = signal.draining() => None,
         }
     }
 }
 
 /// One connection from its first byte to its last.
-async fn connection(shared: Arc<Shared>, stream: TcpStream, address: SocketAddr, _place: Place, held: Held) {
+async fn connection(shared: &Shared, stream: TcpStream, address: SocketAddr, place: Place, held: Held) {
     let mut signal = held.signal();
     let serving = &shared.serving;
     let handshake = tokio::select! {
@@ -165,18 +208,31 @@ async fn connection(shared: Arc<Shared>, stream: TcpStream, address: SocketAddr,
         Ok(Err(error)) => return refused(&serving.on_stranger, address, &error),
         Err(_elapsed) => return tracing::debug!(%address, "handshake took too long"),
     };
-    let requests = Requests { app: serving.app.clone(), peer: Arc::new(peer) };
-    let conn = shared.http.serve_connection(TokioIo::new(stream), requests);
-    tokio::pin!(conn);
-    tokio::select! {
+    let state = Arc::new(State { peer: Arc::new(peer), place, lingers: AtomicBool::new(false) });
+    let requests = Requests { app: serving.app.clone(), state: Arc::clone(&state) };
+    let mut conn = shared.http.serve_connection(TokioIo::new(stream), requests);
+    let mut ended = tokio::select! {
         biased;
-        ended = conn.as_mut() => return ended_with(address, ended),
-        () = signal.draining() => conn.as_mut().graceful_shutdown(),
+        ended = poll_fn(|cx| conn.poll_without_shutdown(cx)) => Some(ended),
+        () = signal.draining() => None,
+    };
+    if ended.is_none() {
+        Pin::new(&mut conn).graceful_shutdown();
+        ended = tokio::select! {
+            biased;
+            ended = poll_fn(|cx| conn.poll_without_shutdown(cx)) => Some(ended),
+            () = signal.cut() => None,
+        };
     }
+    let Some(ended) = ended else { return tracing::debug!(%address, "connection cut") };
+    // Hyper answers by itself what it cannot read, and reads no further.
+    let unread = ended.as_ref().is_err_and(hyper::Error::is_parse);
+    ended_with(address, ended);
+    let stream = conn.into_parts().io.into_inner();
     tokio::select! {
         biased;
-        ended = conn => ended_with(address, ended),
-        () = signal.cut() => tracing::debug!(%address, "connection cut"),
+        () = early::end(stream, unread || state.lingers.load(Relaxed)) => {}
+        () = signal.cut() => {}
     }
 }
 
@@ -217,20 +273,41 @@ fn peer(stream: &TlsStream<TcpStream>, address: SocketAddr, asked: bool) -> Peer
     }
 }
 
+/// What a connection's requests share.
+struct State {
+    peer: Arc<Peer>,
+    place: Place,
+    /// An answer went out before its request's body had come.
+    lingers: AtomicBool,
+}
+
 /// Hands each request on with its peer.
 struct Requests {
     app: Router,
-    peer: Arc<Peer>,
+    state: Arc<State>,
 }
 
 impl hyper::service::Service<Request<Incoming>> for Requests {
-    type Response = axum::response::Response;
+    type Response = Response;
     type Error = Infallible;
-    type Future = RouteFuture<Infallible>;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        request.extensions_mut().insert(Arc::clone(&self.peer));
-        self.app.clone().call(request)
+        request.extensions_mut().insert(Arc::clone(&self.state.peer));
+        let (request, watch) = early::watch(request);
+        let (answering, state) = (self.app.clone().call(request), Arc::clone(&self.state));
+        Box::pin(async move {
+            let mut answer = answering.await?;
+            if let Some(watch) = watch
+                && watch.settle(&mut answer).await
+            {
+                state.lingers.store(true, Relaxed);
+            }
+            if state.place.is_wanted() {
+                early::close(&mut answer);
+            }
+            Ok(answer)
+        })
     }
 }
 

@@ -5,7 +5,13 @@ use super::{
     Drain, Gate, Listener, Peer, ServerCertificate, Serving, Tls, client_cert_header::TrustedProxies, crypto::provider,
     limits, listener::Timeouts, tls::Ground,
 };
-use axum::{Extension, Router, body::Body, extract::Request, response::IntoResponse, routing::get};
+use axum::{
+    Extension, Router,
+    body::Body,
+    extract::Request,
+    response::IntoResponse,
+    routing::{any, get},
+};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
     KeyUsagePurpose, PKCS_RSA_SHA256, date_time_ymd,
@@ -151,16 +157,23 @@ fn app() -> Router {
         .route("/echo", get(|| async {}).post(|request: Request| async { Body::new(request.into_body()) }))
         .route("/slow", get(|| async { tokio::time::sleep(Duration::from_millis(600)).await }))
         .route("/never", get(|| async { std::future::pending::<()>().await }))
+        .route("/refused", any(|| async { axum::http::StatusCode::FORBIDDEN }))
+        .route("/wrong-name", any(|| async { axum::http::StatusCode::MISDIRECTED_REQUEST }))
         .route("/moved", get(|| async { axum::response::Redirect::temporary("/who") }))
 }
 
 impl Server {
     pub(super) fn start(ca: &Authority, timeouts: Timeouts) -> Self {
+        Self::with_total(ca, timeouts, 1000)
+    }
+
+    /// With so many connections in all.
+    pub(super) fn with_total(ca: &Authority, timeouts: Timeouts, total: usize) -> Self {
         let leaf = ca.server(&[PUBLIC, ENROL, "third.example", "localhost", "127.0.0.1"]);
         let names = [PUBLIC, ENROL, "localhost", "127.0.0.1"];
         let certificate = ServerCertificate::from_pem(leaf.chain.as_bytes(), leaf.key.as_bytes(), &names).unwrap();
         let per_address = Arc::new(AtomicUsize::new(1000));
-        let (drain, gate) = (Drain::new(), Gate::new(1000, Arc::clone(&per_address)));
+        let (drain, gate) = (Drain::new(), Gate::new(total, Arc::clone(&per_address)));
         let strangers = Arc::new(Mutex::new(Vec::new()));
         let seen = Arc::clone(&strangers);
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -179,9 +192,7 @@ impl Server {
 
     /// A connection under `name`.
     pub(super) async fn dial(&self, config: &Arc<ClientConfig>, name: &str) -> std::io::Result<Client> {
-        let tcp = TcpStream::connect(self.address).await?;
-        let name = ServerName::try_from(name.to_owned()).unwrap();
-        TlsConnector::from(Arc::clone(config)).connect(name, tcp).await.map(Client)
+        Client::dial(self.address, config, name).await
     }
 }
 
@@ -189,6 +200,18 @@ impl Server {
 pub(super) struct Client(pub(super) TlsStream<TcpStream>);
 
 impl Client {
+    pub(super) async fn dial(address: SocketAddr, config: &Arc<ClientConfig>, name: &str) -> std::io::Result<Self> {
+        let tcp = TcpStream::connect(address).await?;
+        let name = ServerName::try_from(name.to_owned()).unwrap();
+        TlsConnector::from(Arc::clone(config)).connect(name, tcp).await.map(Self)
+    }
+
+    /// Sends what is given; the answer's head and body.
+    pub(super) async fn ask(&mut self, text: &str) -> std::io::Result<(String, String)> {
+        self.send(text).await?;
+        self.answer().await
+    }
+
     pub(super) async fn send(&mut self, text: &str) -> std::io::Result<()> {
         self.0.write_all(text.as_bytes()).await?;
         self.0.flush().await

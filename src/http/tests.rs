@@ -339,7 +339,8 @@ fn names_are_covered_or_named() {
 #[tokio::test]
 async fn a_slow_peer_is_given_up() {
     let ca = Authority::new("Slow");
-    let timeouts = Timeouts { handshake: Duration::from_millis(200), head: Duration::from_millis(300) };
+    let timeouts =
+        Timeouts { handshake: Duration::from_millis(200), head: Duration::from_millis(300), ..Timeouts::default() };
     let server = Server::start(&ca, timeouts);
     let mut silent = TcpStream::connect(server.address).await.unwrap();
     let start = clock::monotonic();
@@ -361,31 +362,177 @@ async fn a_slow_peer_is_given_up() {
 async fn a_long_head_is_refused() {
     let (ca, server) = setup();
     let config = ca.client_config(None, &TLS13);
-    for (bytes, status) in [(14_000, "200"), (17_000, "431"), (100_000, "431")] {
+    for (bytes, status) in [(14_000, "200"), (17_000, "431"), (100_000, "431"), (5_000_000, "431")] {
         let mut client = server.dial(&config, ENROL).await.unwrap();
         let head = format!("GET /who HTTP/1.1\r\nHost: x\r\nX-Long: {}\r\n\r\n", "x".repeat(bytes));
-        // The server may answer and close before it has read all of it.
-        let _sent = client.send(&head).await;
-        match client.answer().await {
-            Ok((head, _)) => assert!(head.starts_with(&format!("http/1.1 {status}")), "{bytes}: {head}"),
-            Err(error) => assert!(bytes == 100_000, "{bytes}: {error}"),
+        client.send(&head).await.unwrap();
+        let (head, _) = client.answer().await.unwrap();
+        assert!(head.starts_with(&format!("http/1.1 {status}")), "{bytes}: {head}");
+    }
+}
+
+/// A school behind one address: its places are two, and five connections come.
+#[tokio::test]
+async fn connections_over_an_addresss_share_wait_for_a_place() {
+    let (ca, server) = setup();
+    let config = ca.client_config(None, &TLS13);
+    server.per_address.store(2, Relaxed);
+    let mut first = server.dial(&config, ENROL).await.unwrap();
+    let mut second = server.dial(&config, ENROL).await.unwrap();
+    assert!(first.get("/who").await.is_ok() && second.get("/who").await.is_ok());
+    let (address, ended) = (server.address, Arc::new(std::sync::Mutex::new(Vec::new())));
+    let mut more = tokio::task::JoinSet::new();
+    for number in 0..3 {
+        let (config, ended) = (Arc::clone(&config), Arc::clone(&ended));
+        more.spawn(async move {
+            let mut client = Client::dial(address, &config, ENROL).await.unwrap();
+            let said = client.ask("GET /who HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+            ended.lock().unwrap().push(number);
+            said
+        });
+        until(|| server.gate.waiting() == number + 1).await;
+    }
+    assert!(ended.lock().unwrap().is_empty());
+    // An answer gives the place away; the one after it need not be waited for.
+    let (head, _) = first.ask("GET /who HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    assert!(head.contains("connection: close"), "{head}");
+    for (number, said) in more.join_all().await.into_iter().enumerate() {
+        assert!(said.0.starts_with("http/1.1 200"), "{said:?}");
+        // Only the last is not asked to make room.
+        assert_eq!(said.0.contains("connection: close"), number < 2, "{said:?}");
+    }
+    assert_eq!(*ended.lock().unwrap(), [0, 1, 2], "who came first is served first");
+    let (head, _) = second.ask("GET /who HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    assert!(!head.contains("connection: close"), "nobody waits any more: {head}");
+    assert_eq!(server.gate.refused(), 0);
+}
+
+#[tokio::test]
+async fn who_says_nothing_holds_no_place_for_long_and_who_waits_too_long_is_closed() {
+    let ca = Authority::new("Waiting");
+    let short = Duration::from_millis(500);
+    for (row, place, served) in [("the head's time", Duration::from_secs(5), true), ("the wait's", short, false)] {
+        let head = if served { short } else { Duration::from_secs(5) };
+        let server = Server::start(&ca, Timeouts { place, handshake: Duration::from_secs(5), head });
+        server.per_address.store(1, Relaxed);
+        let config = ca.client_config(None, &TLS13);
+        let mut slow = server.dial(&config, ENROL).await.unwrap();
+        slow.send("GET /who HTTP/1.1\r\nHost:").await.unwrap();
+        let second = server.dial(&config, ENROL).await;
+        assert_eq!(second.is_ok(), served, "{row}");
+        if let Ok(mut second) = second {
+            assert!(second.get("/who").await.is_ok(), "{row}");
         }
     }
 }
 
 #[tokio::test]
-async fn an_address_has_its_share_of_connections() {
+async fn connections_over_the_total_wait_in_the_systems_queue() {
+    let (ca, server) = (Authority::new("Total"), 2);
+    let server = Server::with_total(&ca, Timeouts::default(), server);
+    let config = ca.client_config(None, &TLS13);
+    let (first, _second) = (server.dial(&config, ENROL).await.unwrap(), server.dial(&config, ENROL).await.unwrap());
+    let (address, config) = (server.address, Arc::clone(&config));
+    let third = tokio::spawn(async move { Client::dial(address, &config, ENROL).await.unwrap().get("/who").await });
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(!third.is_finished() && server.gate.open() == 2);
+    drop(first);
+    assert!(third.await.unwrap().is_ok());
+}
+
+/// Each refusal that is given before the body is there: (method, path, headers, status).
+const EARLY: [(&str, &str, &str, &str); 5] = [
+    ("POST", "/nowhere", "", "404"),
+    ("DELETE", "/who", "", "405"),
+    ("POST", "/body", "Content-Encoding: gzip\r\n", "415"),
+    ("POST", "/refused", "", "403"),
+    ("PUT", "/wrong-name", "", "421"),
+];
+
+#[tokio::test]
+async fn a_small_body_that_nobody_read_leaves_the_connection_good() {
+    let (ca, server) = setup();
+    for version in [&TLS12, &TLS13] {
+        let mut client = server.dial(&ca.client_config(None, version), ENROL).await.unwrap();
+        for (method, path, headers, status) in EARLY {
+            let head = format!("{method} {path} HTTP/1.1\r\nHost: x\r\n{headers}Content-Length: 60000\r\n\r\n");
+            let (said, _) = client.ask(&format!("{head}{}", "x".repeat(20_000))).await.unwrap();
+            assert!(said.starts_with(&format!("http/1.1 {status}")) && !said.contains("connection:"), "{path}: {said}");
+            client.send(&"x".repeat(40_000)).await.unwrap();
+            assert!(client.get("/who").await.is_ok(), "{path}");
+            let chunked = format!("{method} {path} HTTP/1.1\r\nHost: x\r\n{headers}Transfer-Encoding: chunked\r\n\r\n");
+            let (said, _) = client.ask(&format!("{chunked}3\r\nabc\r\n0\r\n\r\n")).await.unwrap();
+            assert!(said.starts_with(&format!("http/1.1 {status}")) && !said.contains("connection:"), "{path}: {said}");
+            assert!(client.get("/who").await.is_ok(), "{path}, in chunks");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_large_body_that_nobody_read_ends_the_connection_after_the_answer() {
+    let (ca, server) = setup();
+    let piece = vec![b'x'; 50_000];
+    for version in [&TLS12, &TLS13] {
+        let config = ca.client_config(None, version);
+        for (method, path, headers, status) in EARLY.into_iter().chain([("POST", "/body", "", "413")]) {
+            let head = format!("{method} {path} HTTP/1.1\r\nHost: x\r\n{headers}Content-Length: 5000000\r\n\r\n");
+            // Whoever reads at once, and whoever has to be rid of everything first.
+            for reads_first in [true, false] {
+                let mut client = server.dial(&config, ENROL).await.unwrap();
+                client.send(&head).await.unwrap();
+                let early = if reads_first { Some(client.answer().await.unwrap()) } else { None };
+                for _ in 0..100 {
+                    client.0.write_all(&piece).await.unwrap_or_else(|error| panic!("{path}: {error}"));
+                }
+                client.0.flush().await.unwrap();
+                let (said, _) = match early {
+                    Some(answer) => answer,
+                    None => client.answer().await.unwrap_or_else(|error| panic!("{path}: {error}")),
+                };
+                assert!(said.starts_with(&format!("http/1.1 {status}")), "{path}: {said}");
+                assert!(said.contains("connection: close"), "{path}: {said}");
+                assert!(client.closes_within(Duration::from_secs(2)).await, "{path}");
+            }
+        }
+    }
+}
+
+/// Which of the two comes next, its body or another request, could not be told.
+#[tokio::test]
+async fn who_was_told_no_word_to_go_on_is_not_taken_for_sending() {
+    let (ca, server) = setup();
+    let mut client = server.dial(&ca.client_config(None, &TLS13), ENROL).await.unwrap();
+    let head = "POST /nowhere HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 10\r\n\r\n";
+    let (said, _) = client.ask(head).await.unwrap();
+    assert!(said.starts_with("http/1.1 404") && said.contains("connection: close"), "{said}");
+}
+
+#[tokio::test]
+async fn a_body_without_end_is_taken_for_a_while_only() {
     let (ca, server) = setup();
     let config = ca.client_config(None, &TLS13);
-    server.per_address.store(2, Relaxed);
-    let mut first = server.dial(&config, ENROL).await.unwrap();
-    let _second = server.dial(&config, ENROL).await.unwrap();
-    assert!(server.dial(&config, ENROL).await.is_err());
-    assert_eq!(server.gate.refused(), (1, 0));
-    assert!(first.get("/who").await.is_ok());
-    drop(first);
-    until(|| server.gate.open() == 1).await;
-    assert!(server.dial(&config, ENROL).await.is_ok());
+    let head = "POST /nowhere HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+    // As fast as it goes: after some megabytes.
+    let mut fast = server.dial(&config, ENROL).await.unwrap();
+    fast.send(head).await.unwrap();
+    let piece = format!("10000\r\n{}\r\n", "x".repeat(0x10000));
+    let (start, mut sent) = (clock::monotonic(), 0);
+    while fast.send(&piece).await.is_ok() {
+        sent += piece.len();
+        assert!(sent < 64 * 1024 * 1024, "taken without end");
+    }
+    assert!(sent > 5_000_000 && clock::since(start) < Duration::from_secs(5), "{sent} in {:?}", clock::since(start));
+    // Slowly: after some seconds.
+    let mut slow = server.dial(&config, ENROL).await.unwrap();
+    let (said, _) = slow.ask(head).await.unwrap();
+    assert!(said.contains("connection: close"), "{said}");
+    let start = clock::monotonic();
+    while slow.send("1\r\nx\r\n").await.is_ok() {
+        assert!(clock::since(start) < Duration::from_secs(8), "taken without end");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(clock::since(start) > Duration::from_secs(4), "{:?}", clock::since(start));
+    until(|| server.gate.open() == 0).await;
 }
 
 #[tokio::test]

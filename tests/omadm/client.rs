@@ -45,6 +45,25 @@ pub struct To<'a> {
     pub name: &'a str,
 }
 
+/// The status of the answer to a POST of which the head alone is sent, which says that so many bytes follow.
+pub fn begin(to: To<'_>, who: &Identity, path: &str, kind: &str, length: usize) -> u16 {
+    let mut builder = SslConnector::builder(SslMethod::tls_client()).unwrap();
+    builder.set_verify(SslVerifyMode::NONE);
+    builder.set_certificate(&who.certificate).unwrap();
+    builder.set_private_key(&who.key).unwrap();
+    let stream = TcpStream::connect(to.address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let mut stream = builder.build().connect(to.name, stream).unwrap();
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: {}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n",
+        to.name
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut line = [0; 12];
+    stream.read_exact(&mut line).unwrap();
+    std::str::from_utf8(&line[9..]).unwrap().parse().unwrap()
+}
+
 /// One POST on a connection of its own. Each answer must be whole by its Content-Length.
 pub fn post(to: To<'_>, who: Option<&Identity>, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
     let mut builder = SslConnector::builder(SslMethod::tls_client()).unwrap();

@@ -422,6 +422,38 @@ async fn refusals_are_plain_and_whole() {
     assert_eq!(dm_type, DM);
 }
 
+/// Nothing of the body is sent: it is refused for who would send it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_revoked_pcs_large_body_is_refused_unread() {
+    let bench = Bench::open().await;
+    let who = bench.enrolled("L1").await;
+    let device = bench.device("L1").await.id;
+    let revoke = move |tx: &mut lanyard::store::Tx<'_>| enrol::revoke(tx, "local", device, None, "stolen").map(drop);
+    bench.server().store.run(revoke).await.unwrap();
+    for (path, kind, length, want) in [
+        ("/omadm", DM, 8_000_000, 403),
+        (ENROL, SOAP, 200_000, 500),
+        ("/scep?operation=PKIOperation", "application/x-pki-message", 200_000, 403),
+    ] {
+        let status = block_in_place(|| client::begin(bench.to("localhost"), &who, path, kind, length));
+        assert_eq!(status, want, "{path}");
+    }
+}
+
+/// A stranger who types user names at random, or a classmate at the next desk, shuts nobody out.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_right_code_enrols_whatever_was_tried_before() {
+    let bench = Bench::open().await;
+    let key = client::key();
+    let wrong = client::token_request(USER, "0000-0000-0000-0000", ISSUE, &client::csr(&key), "R1");
+    let answers: Vec<(u16, bool)> = (0..12)
+        .map(|_| bench.soap(None, &wrong))
+        .map(|reply| (reply.status, reply.text().contains("Authentication")))
+        .collect();
+    assert_eq!(answers, [(500, true); 12], "over the limit it is said in the same words");
+    bench.enrolled("R1").await;
+}
+
 /// Messages captured from a Windows 11, which are not part of this repository.
 fn capture(name: &str) -> Option<String> {
     let root = std::env::var_os("LANYARD_SHARED_DATA")

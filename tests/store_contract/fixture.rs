@@ -213,6 +213,7 @@ impl Fixture {
                 ownership: Ownership::Corporate,
                 invitation: None,
                 revoked: None,
+                signs: Some(false),
             };
             tx.put(&credential)?;
             Ok(credential.certificate.sha256)

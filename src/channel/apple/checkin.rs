@@ -1,6 +1,6 @@
 //! Check-ins: how an enrolment begins, is completed, and ends by the device's own word.
 
-use super::{Answer, Refusal, admit};
+use super::{Answer, Refusal, Shown, admit};
 use crate::{
     error::{Denial, Judged, Result},
     fleet::{
@@ -10,7 +10,7 @@ use crate::{
         registry::{Credential, Standing},
         terms::EvidenceKind,
     },
-    ids::{Fingerprint, hex},
+    ids::hex,
     server::{Server, background},
     store::Tx,
 };
@@ -29,7 +29,7 @@ pub(super) const UNLOCK_TOKEN: &str = "apple unlock token";
 const BOOTSTRAP_TOKEN: &str = "apple bootstrap token";
 
 /// One check-in, from certificate to answer.
-pub(super) async fn take(server: &Server, shown: Fingerprint, message: CheckIn) -> Answer {
+pub(super) async fn take(server: &Server, shown: Shown, message: CheckIn) -> Answer {
     match message {
         CheckIn::Authenticate(said) => authenticate(server, shown, said).await,
         CheckIn::TokenUpdate(said) => token_update(server, shown, said).await,
@@ -63,7 +63,7 @@ pub(super) fn platform_of(names: &[Option<&str>]) -> Platform {
     }
 }
 
-async fn authenticate(server: &Server, shown: Fingerprint, said: Authenticate) -> Answer {
+async fn authenticate(server: &Server, shown: Shown, said: Authenticate) -> Answer {
     let claim = Claim {
         identity: said.channel.device_name().to_string(),
         platform: Some(platform(&said)),
@@ -76,7 +76,7 @@ async fn authenticate(server: &Server, shown: Fingerprint, said: Authenticate) -
     let bind = move |tx: &mut Tx<'_>| {
         admit(tx, &shown, &claim.identity)?;
         // The same certificate again is a retry, or a renewal's: queue, tokens and policy stay.
-        let (mut device, _) = enrol::bind(tx, &shown, &claim)?;
+        let (mut device, _) = enrol::bind(tx, &shown.certificate, &claim)?;
         keeper::happen(tx, &mut device, Event::Told(Box::new(claim)))?;
         Ok(())
     };
@@ -84,7 +84,7 @@ async fn authenticate(server: &Server, shown: Fingerprint, said: Authenticate) -
     Ok(StatusCode::OK.into_response())
 }
 
-async fn token_update(server: &Server, shown: Fingerprint, said: TokenUpdate) -> Answer {
+async fn token_update(server: &Server, shown: Shown, said: TokenUpdate) -> Answer {
     let name = said.channel.device_name().to_string();
     let unlock = said.unlock_token.as_ref().map(|token| server.seal(UNLOCK_TOKEN, token.expose())).transpose()?;
     let push = push(&said);
@@ -116,7 +116,7 @@ fn keep_token(
     tx: &mut Tx<'_>,
     mut device: Managed,
     credential: &Credential,
-    shown: &Fingerprint,
+    shown: &Shown,
     push: Push,
     unlock: Option<String>,
 ) -> Result<Option<crate::ids::DeviceId>> {
@@ -133,12 +133,12 @@ fn keep_token(
     if unlock.is_some() {
         keeper::happen(tx, &mut device, Event::Noted { enrolment, name: UNLOCK_TOKEN, value: unlock })?;
     }
-    let first = enrol::complete(tx, &mut device, enrolment, shown)?;
+    let first = enrol::complete(tx, &mut device, enrolment, &shown.certificate)?;
     // What was pushed to a former token may have been lost.
     Ok((first || another && !device.open.is_empty()).then_some(device.id))
 }
 
-async fn check_out(server: &Server, shown: Fingerprint, name: String) -> Answer {
+async fn check_out(server: &Server, shown: Shown, name: String) -> Answer {
     let leave = move |tx: &mut Tx<'_>| {
         let (credential, mut device) = bound(tx, &shown, &name)?;
         let (enrolment, kind, detail) = (credential.enrolment, EvidenceKind::Checkout, "CheckOut".to_string());
@@ -149,7 +149,7 @@ async fn check_out(server: &Server, shown: Fingerprint, name: String) -> Answer 
     Ok(StatusCode::OK.into_response())
 }
 
-async fn set_bootstrap_token(server: &Server, shown: Fingerprint, said: SetBootstrapToken) -> Answer {
+async fn set_bootstrap_token(server: &Server, shown: Shown, said: SetBootstrapToken) -> Answer {
     let name = said.channel.device_name().to_string();
     let sealed = match said.token.as_ref().filter(|t| !t.expose().is_empty()) {
         Some(token) => Some(server.seal(BOOTSTRAP_TOKEN, token.expose())?),
@@ -165,7 +165,7 @@ async fn set_bootstrap_token(server: &Server, shown: Fingerprint, said: SetBoots
     Ok(StatusCode::OK.into_response())
 }
 
-async fn get_bootstrap_token(server: &Server, shown: Fingerprint, name: String) -> Answer {
+async fn get_bootstrap_token(server: &Server, shown: Shown, name: String) -> Answer {
     let look = move |tx: &mut Tx<'_>| admit(tx, &shown, &name);
     let (credential, device) = server.store.judge(look).await?;
     let kept = device.and_then(|d| d.enrolment(credential.enrolment)?.channel_state.get(BOOTSTRAP_TOKEN).cloned());
@@ -174,7 +174,7 @@ async fn get_bootstrap_token(server: &Server, shown: Fingerprint, name: String) 
 }
 
 /// A good certificate together with the device that it is bound to.
-fn bound(tx: &mut Tx<'_>, shown: &Fingerprint, name: &str) -> Judged<(Credential, Managed), Standing> {
+fn bound(tx: &mut Tx<'_>, shown: &Shown, name: &str) -> Judged<(Credential, Managed), Standing> {
     match admit(tx, shown, name)? {
         (credential, Some(device)) => Ok((credential, keeper::load(tx, device)?)),
         (_, None) => Err(Denial::Refused(Standing::Unknown)),

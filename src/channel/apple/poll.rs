@@ -1,9 +1,9 @@
 //! The command channel: a device reports on its last command and asks for the next.
 
 use super::{
-    Answer, admit,
+    Answer, Shown, admit,
     delivery::{self, Delivery},
-    is_complete,
+    is_complete, signature_counts,
 };
 use crate::{
     channel::span,
@@ -16,7 +16,7 @@ use crate::{
         registry::{Credential, Standing, presence::Idle, sights},
         terms::{EvidenceKind, FailureCode},
     },
-    ids::{CommandId, Fingerprint},
+    ids::CommandId,
     policy::{Next, OnTheWay, Outcome as Part},
     server::Server,
     store::Tx,
@@ -34,11 +34,13 @@ const NO_RIGHT: &str = "12007";
 const FACTS: Duration = Duration::from_secs(7 * 86_400);
 
 /// One report, from certificate to the next command.
-pub(super) async fn take(server: &Server, shown: Fingerprint, report: Report) -> Answer {
+pub(super) async fn take(server: &Server, shown: Shown, report: Report) -> Answer {
     let name = report.channel.device_name();
     if report.status == Status::Idle && report.channel.user.is_none() {
-        let known = server.presence.idle(&shown, None, server.now());
-        let mine = |idle: &Arc<Idle>| idle.channel == Channel::Apple && idle.identity.eq_ignore_ascii_case(name);
+        let known = server.presence.idle(&shown.certificate, None, server.now());
+        let mine = |idle: &Arc<Idle>| {
+            idle.channel == Channel::Apple && idle.identity.eq_ignore_ascii_case(name) && shown.counts_for(idle)
+        };
         if let Some(idle) = known.filter(mine) {
             span::whose(idle.enrolment, Some(idle.device));
             return Ok(StatusCode::OK.into_response()); // the idle poll ends here
@@ -56,7 +58,7 @@ fn command(body: Vec<u8>) -> Response {
 }
 
 /// Files the report and takes what is next, in one call on the store.
-fn exchange(tx: &mut Tx<'_>, shown: &Fingerprint, report: &Report) -> Judged<Option<Delivery>, Standing> {
+fn exchange(tx: &mut Tx<'_>, shown: &Shown, report: &Report) -> Judged<Option<Delivery>, Standing> {
     let (credential, device) = admit(tx, shown, report.channel.device_name())?;
     let Some(device) = device else { return Err(Denial::Refused(Standing::Unknown)) };
     if report.channel.user.is_some() {
@@ -81,7 +83,7 @@ fn next(
     tx: &mut Tx<'_>,
     device: &mut Managed,
     credential: &Credential,
-    shown: &Fingerprint,
+    shown: &Shown,
     session: Contact,
 ) -> Result<Option<Delivery>> {
     // Each round ends a command or hands one out; a policy has a bounded number of parts.
@@ -116,20 +118,16 @@ fn next(
     Ok(None)
 }
 
-fn remember(
-    tx: &mut Tx<'_>,
-    device: &Managed,
-    credential: &Credential,
-    shown: &Fingerprint,
-    session: Contact,
-) -> Result<()> {
+fn remember(tx: &mut Tx<'_>, device: &Managed, credential: &Credential, shown: &Shown, session: Contact) -> Result<()> {
     // What was put off is due again in the next session, so that one must ask the store.
     let Some(enrolment) = device.enrolment(credential.enrolment) else { return Ok(()) };
     if session == Contact::Fresh && device.may_rest(enrolment.id) && credential.revoked.is_none() {
         let asked = device.asked.map_or(tx.now(), |at| tx.wall_of(at.plus(FACTS)));
         let until = asked.min(credential.certificate.not_after);
-        let idle = Idle::new(*shown, device.id, enrolment.id, Channel::Apple, &enrolment.identity, until, tx.now());
-        tx.remember(Box::new(idle));
+        let idle =
+            Idle::new(shown.certificate, device.id, enrolment.id, Channel::Apple, &enrolment.identity, until, tx.now());
+        let signs = signature_counts(tx, credential)?;
+        tx.remember(Box::new(idle.signing(signs)));
     }
     Ok(())
 }

@@ -1,9 +1,8 @@
 //! A Mac's users, each with a channel of their own: they are heard and not managed yet. How to wake them is kept.
 
-use super::{Answer, admit, checkin};
+use super::{Answer, Shown, admit, checkin};
 use crate::{
     fleet::{keeper, life::Event},
-    ids::Fingerprint,
     server::Server,
     store::Tx,
 };
@@ -17,7 +16,7 @@ use lanyard_apple::{
 const LONGEST_NAME: usize = 255;
 
 /// A check-in on a user's channel. 410 tells who logs in that there is nothing for them; other messages change nothing.
-pub(super) async fn take(server: &Server, shown: Fingerprint, message: CheckIn) -> Answer {
+pub(super) async fn take(server: &Server, shown: Shown, message: CheckIn) -> Answer {
     if let CheckIn::TokenUpdate(said) = message {
         return token_update(server, shown, said).await;
     }
@@ -27,7 +26,7 @@ pub(super) async fn take(server: &Server, shown: Fingerprint, message: CheckIn) 
     Ok(if gone { StatusCode::GONE.into_response() } else { StatusCode::OK.into_response() })
 }
 
-async fn token_update(server: &Server, shown: Fingerprint, said: TokenUpdate) -> Answer {
+async fn token_update(server: &Server, shown: Shown, said: TokenUpdate) -> Answer {
     let keep = move |tx: &mut Tx<'_>| {
         let (credential, device) = admit(tx, &shown, said.channel.device_name())?;
         if let (Some(device), Some(user)) = (device, &said.channel.user) {
@@ -58,7 +57,7 @@ mod tests {
             life::{Channel, Enrolment, EnrolmentState, MacUser, Managed, Ownership, Platform, device::Certificate},
             registry::{Credential, lookup},
         },
-        ids::{DeviceId, EnrolmentId},
+        ids::{DeviceId, EnrolmentId, Fingerprint},
         serve,
     };
     use lanyard_apple::{Channel as Sender, DeviceName, Secret, checkin::UserAuthenticate};
@@ -110,6 +109,7 @@ mod tests {
                 ownership: Ownership::Corporate,
                 invitation: None,
                 revoked: None,
+                signs: Some(false),
             })?;
             Ok(())
         };
@@ -130,8 +130,9 @@ mod tests {
     async fn how_to_wake_a_macs_user_is_kept_with_the_enrolment() {
         let folder = std::env::temp_dir().join(format!("lanyard-mac-user-{}", std::process::id()));
         let running = mac(&folder).await;
+        let shown = Shown { certificate: SHOWN, by: super::super::Proof::Connection };
         let said =
-            |message: CheckIn| async { take(&running.server, SHOWN, message).await.map_err(|_| ()).unwrap().status() };
+            |message: CheckIn| async { take(&running.server, shown, message).await.map_err(|_| ()).unwrap().status() };
         let login = UserAuthenticate { channel: sender(), digest_response: None };
         assert_eq!(said(CheckIn::UserAuthenticate(login)).await, StatusCode::GONE);
         assert_eq!(users(&running.server).await, BTreeMap::new());

@@ -79,7 +79,7 @@ fn open(tx: &mut Tx<'_>, key: &str, code: &str, address: Option<&str>) -> Judged
     let wrong = || Error::forbidden("wrong_code", "The code is wrong.");
     let invitation = invitation::by_url(tx, key)?.filter(|i| i.channel == Channel::Activesync);
     let Some(invitation) = invitation else { return Err(Error::not_found("invitation", "").into()) };
-    let too_many = || Error::refused("too_many_codes", "Too many wrong codes. Try again in an hour.");
+    let too_many = || Error::refused("too_many_codes", "The code is wrong, and so were too many within the hour.");
     match invitation::by_code(tx, code, Channel::Activesync, Some(&invitation.user), address) {
         Ok(found) if found.id == invitation.id => Ok(usable(tx, invitation)?),
         Ok(_) | Err(Denial::Refused(WrongCode::Wrong)) => Err(Denial::Refused(wrong())),

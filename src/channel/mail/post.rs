@@ -15,7 +15,7 @@ use crate::{
     fleet::life::Channel,
     http::{
         Peer,
-        limits::{BODY_IDLE, SMALL_BODY, read_from},
+        limits::{BODY_IDLE, SMALL_BODY, Unread, read_judged},
     },
 };
 use axum::{
@@ -47,7 +47,13 @@ async fn serve(gateway: &Arc<Gateway>, peer: &Peer, request: Request) -> std::re
     let shown = who::shown(&gateway.server, peer, &parts.headers)?;
     let user = login.as_ref().and_then(Login::user).map(str::to_string);
     let mut asker = Asker { shown, login: user, proved: true, asked: peer.asked };
-    let (body, bytes) = interpreted(&parts.headers, head.command, body).await?;
+    let judge = async {
+        match shown {
+            Some(shown) => Ok(gateway.server.store.judge(move |tx| who::check(tx, &shown)).await?),
+            None => may_send_much(gateway, &upstream, login.as_ref(), &parts.headers, &head).await,
+        }
+    };
+    let (body, bytes) = interpreted(&parts.headers, head.command, body, judge).await?;
     let kept_out = match shown {
         Some(_) => None,
         None => proof(gateway, &upstream, login.as_ref(), &parts.headers, head.command).await?,
@@ -93,6 +99,23 @@ async fn proof(
     }
 }
 
+/// Whether a large body is read of a client without a certificate: of one whose login the mail server takes, and whose enrolment is not
+/// kept out. No client's Provision is so large.
+async fn may_send_much(
+    gateway: &Gateway,
+    upstream: &Uri,
+    login: Option<&Login>,
+    headers: &HeaderMap,
+    head: &Head,
+) -> std::result::Result<(), Refusal> {
+    if let Some(refused) = proof(gateway, upstream, login, headers, head.command).await? {
+        return Err(refused);
+    }
+    let user = login.and_then(Login::user).map(str::to_string).ok_or(Refusal::NoLogin)?;
+    let device_id = head.device_id.to_string();
+    Ok(gateway.server.store.judge(move |tx| who::check_login(tx, &user, &device_id)).await?)
+}
+
 /// An answer in the protocol's own words where the way out is that of a refusal.
 fn told(answer: Answer) -> Refusal {
     Refusal::Upstream(Box::new(response(answer)))
@@ -104,10 +127,19 @@ fn read_head(parts: &Parts) -> std::result::Result<Head, lanyard_activesync::Err
 }
 
 /// Reads the body of what is interpreted here; others are left to stream. What was read goes on as it came.
-async fn interpreted(headers: &HeaderMap, command: Command, body: Body) -> std::result::Result<(Body, Bytes), Refusal> {
+async fn interpreted(
+    headers: &HeaderMap,
+    command: Command,
+    body: Body,
+    judge: impl Future<Output = std::result::Result<(), Refusal>>,
+) -> std::result::Result<(Body, Bytes), Refusal> {
     match command {
         Command::Provision | Command::Settings => {
-            let bytes = read_from(headers, body, SMALL_BODY, BODY_IDLE).await?;
+            let read = read_judged(headers, body, SMALL_BODY, BODY_IDLE, judge).await;
+            let bytes = read.map_err(|unread| match unread {
+                Unread::Body(error) => error.into(),
+                Unread::Refused(refusal) => refusal,
+            })?;
             Ok((Body::from(bytes.clone()), bytes))
         }
         _ => Ok((upstream::streamed(body), Bytes::new())),

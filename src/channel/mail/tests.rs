@@ -5,7 +5,7 @@ use crate::{
     fleet::{
         actor::Actor,
         admins::{self},
-        enrol::access,
+        enrol::{access, invitation},
         keeper,
         life::{self, Channel, Claim, Device, Enrolment, EnrolmentState, Event, Life, Managed, Ownership, Platform},
         policies, queue,
@@ -587,4 +587,58 @@ async fn without_a_mail_server_that_asks_nobody_gets_in() {
         assert!(xml.contains(&url), "{xml}");
         site.end().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_right_code_is_given_its_file_whatever_was_tried_before() {
+    let site = Site::new(false).await;
+    let make = |tx: &mut Tx<'_>, local: Actor| {
+        let made = invitation::create(tx, &local, Channel::Activesync, ANN, Ownership::Corporate, None)?;
+        Ok((made.key, made.code))
+    };
+    let (key, code) = site.run(make).await;
+    let path = format!("/enroll/{key}/identity.p12");
+    let try_one = async |code: &str| {
+        let answer = site.send(axum::http::Request::post("/"), &path, Body::from(format!("code={code}"))).await;
+        answer.status().as_u16()
+    };
+    for number in 0..12 {
+        assert_eq!(try_one("0000-0000-0000-0000").await, if number < 10 { 403 } else { 429 }, "{number}");
+    }
+    assert_eq!(try_one(&code).await, 200);
+    site.end().await;
+}
+
+/// A body of which nothing comes, though its length is told.
+struct Promised(u64);
+
+impl hyper::body::Body for Promised {
+    type Data = Bytes;
+    type Error = std::io::Error;
+    fn poll_frame(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<hyper::body::Frame<Bytes>, std::io::Error>>> {
+        std::task::Poll::Pending
+    }
+    fn size_hint(&self) -> hyper::body::SizeHint {
+        hyper::body::SizeHint::with_exact(self.0)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_sends_much_is_judged_before_it_is_read() {
+    let site = Site::new(false).await;
+    let phone = Phone::new("ApplL");
+    assert_eq!(phone.ask(&site, "FolderSync").await, Got::Status(129));
+    let much = async |phone: &Phone| {
+        let answer = phone.post(&site, "Provision", Body::new(Promised(200_000)));
+        tokio::time::timeout(Duration::from_secs(3), answer).await.map(|answer| answer.status().as_u16())
+    };
+    assert!(much(&phone).await.is_err(), "of a known client it is waited for");
+    assert_eq!(much(&Phone { word: "wrong", ..phone.clone() }).await, Ok(401));
+    let device = site.device("ApplL").await.unwrap().id;
+    site.run(move |tx, _| crate::fleet::enrol::revoke(tx, "local", device, None, "stolen").map(drop)).await;
+    assert_eq!(much(&phone).await, Ok(403));
+    site.end().await;
 }

@@ -60,6 +60,24 @@ pub(super) fn check(tx: &mut Tx<'_>, shown: &Fingerprint) -> Judged<(), Refusal>
     admissible(tx, standing, &credential)
 }
 
+/// The same of a login that was proved: whether its enrolment of this name may come without a certificate. An unknown one may.
+pub(super) fn check_login(tx: &mut Tx<'_>, login: &str, device_id: &str) -> Judged<(), Refusal> {
+    let user = User::of(tx, login)?;
+    let Some((device, id)) = lookup::enrolment(tx, Channel::Activesync, device_id, &user.name)? else { return Ok(()) };
+    let Some(ground) = kept_out(&device, id) else { return Ok(()) };
+    identity::note_refusal_of(tx, Some(device.id), id, ground)?;
+    Err(Denial::Refused(Refusal::Denied))
+}
+
+/// Why an enrolment is not served by a login alone.
+fn kept_out(device: &Device, id: EnrolmentId) -> Option<Ground> {
+    match device.enrolment(id) {
+        Some(e) if e.certificate.is_some() => Some(Ground::NoCertificate),
+        Some(e) if e.state == EnrolmentState::Revoked => Some(Ground::EnrolmentRevoked),
+        _ => None,
+    }
+}
+
 /// Blocked and ended enrolments are told so in the protocol's own words; the others are turned away.
 fn admissible(tx: &mut Tx<'_>, standing: Standing, credential: &Credential) -> Judged<(), Refusal> {
     let ground = match standing {
@@ -163,12 +181,7 @@ fn by_login(tx: &mut Tx<'_>, asker: &Asker, user: &User, request: &Request) -> J
             }
         };
     };
-    let ground = match device.enrolment(id) {
-        Some(e) if e.certificate.is_some() => Some(Ground::NoCertificate),
-        Some(e) if e.state == EnrolmentState::Revoked => Some(Ground::EnrolmentRevoked),
-        _ => None,
-    };
-    match ground {
+    match kept_out(&device, id) {
         None => Ok(Who { device: keeper::load(tx, device)?, enrolment: id }),
         Some(_) if !asker.proved => Err(Denial::Refused(Refusal::NoLogin)),
         Some(_) if !asker.asked => Err(Denial::Refused(Refusal::WrongName)),

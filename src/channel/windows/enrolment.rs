@@ -22,7 +22,7 @@ use crate::{
     http::{
         Peer,
         client_cert_header::certificate_of,
-        limits::{BODY_IDLE, SMALL_BODY, read_whole},
+        limits::{BODY_IDLE, SMALL_BODY, Unread, read_judged},
         peer::ClientCertificate,
     },
     ids::{Fingerprint, hex, unhex},
@@ -87,9 +87,21 @@ pub(super) async fn message(
     Extension(peer): Extension<Arc<Peer>>,
     request: HttpRequest,
 ) -> Response {
-    let (head, body) = match read_whole(request, SMALL_BODY, BODY_IDLE).await {
-        Ok(whole) => whole,
-        Err(error) => return error.into_response(),
+    let (head, body) = request.into_parts();
+    let shown = Asker { peer: &peer, headers: &head.headers }.certificate(&server);
+    let judge = async {
+        // Who renews shows its certificate; a stranger shows none, and is judged by the message.
+        let Some(shown) = shown?.map(|shown| Fingerprint(shown.sha256)) else { return Ok(()) };
+        let judged = server.store.judge(move |tx| identity::admit_much(tx, &shown, Channel::Omadm)).await;
+        judged.map_err(|denial| match denial {
+            Denial::Refused(_) => Refusal::Fault(FaultKind::NotEligibleToRenew),
+            Denial::Failed(error) => error.into(),
+        })
+    };
+    let body = match read_judged(&head.headers, body, SMALL_BODY, BODY_IDLE, judge).await {
+        Ok(body) => body,
+        Err(Unread::Body(error)) => return error.into_response(),
+        Err(Unread::Refused(refusal)) => return fault(&server, &peer, None, &refusal),
     };
     let request = match Request::parse(&body) {
         Ok(request) => request,

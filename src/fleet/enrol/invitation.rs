@@ -41,6 +41,9 @@ pub struct Invitation {
     /// Made by somebody who was new here: what enrols by it joins no device that is there.
     #[serde(default)]
     pub apart: bool,
+    /// Whether a profile that it gave asks Apple devices to sign their messages. None: not known, it was made before that was kept.
+    #[serde(default)]
+    pub signs: Option<bool>,
 }
 
 /// What an invitation was spent on.
@@ -167,6 +170,7 @@ pub fn create(
         enrolment: tx.new_id(),
         spent: None,
         apart: actor.newcomer_until.is_some(),
+        signs: Some(false),
     };
     for digest in [way("code", &normal(&code)), way("challenge", &challenge(&key))] {
         tx.put(&Way { digest, invitation: invitation.id })?;
@@ -175,6 +179,14 @@ pub fn create(
     let event = Event::InvitationMade { invitation: invitation.id, user: invitation.user.clone() };
     audit::note(tx, actor, event)?;
     Ok(Made { invitation, key, code })
+}
+
+/// Notes that a profile was made which asks for signatures. Which of several the device took is not known: one that asks is enough.
+pub fn note_signing(tx: &mut Tx<'_>, id: InvitationId) -> Result<()> {
+    if let Some(invitation) = tx.get::<Invitation>(id)?.filter(|i| i.signs != Some(true)) {
+        tx.put(&Invitation { signs: Some(true), ..invitation })?;
+    }
+    Ok(())
 }
 
 fn by(tx: &mut Tx<'_>, kind: &str, secret: &str) -> Result<Option<Invitation>> {
@@ -199,12 +211,13 @@ pub fn by_challenge(tx: &mut Tx<'_>, challenge: &str) -> Result<Option<Invitatio
 pub enum WrongCode {
     /// No such code for this user, channel or url; or spent with another key, or expired: strangers are not told which.
     Wrong,
-    /// Too many wrong ones this hour.
+    /// Wrong, and one of too many this hour.
     TooMany,
 }
 
-/// The open or spent invitation that fits code, user (where one was typed) and channel. Wrong tries are counted by user
-/// and, where it says who asks, by address.
+/// The open or spent invitation that fits code, user (where one was typed) and channel. A right code is taken whatever was tried
+/// before: its 80 bits guard it, and a stranger's tries shut nobody out. Wrong ones are counted by user and, where it says who asks, by
+/// address.
 pub fn by_code(
     tx: &mut Tx<'_>,
     code: &str,
@@ -212,6 +225,16 @@ pub fn by_code(
     user: Option<&str>,
     address: Option<&str>,
 ) -> Judged<Invitation, WrongCode> {
+    let found = by(tx, "code", &normal(code))?
+        .filter(|i| i.channel == channel && user.is_none_or(|u| u.trim().to_lowercase() == i.user.to_lowercase()));
+    match found.filter(|i| i.spent.is_some() || i.expires > tx.now()) {
+        Some(invitation) => Ok(invitation),
+        None => Err(Denial::Refused(count_wrong(tx, user, address)?)),
+    }
+}
+
+/// Counts a wrong code. One over the limit is not written, so that nobody lengthens the wait or fills the store.
+fn count_wrong(tx: &mut Tx<'_>, user: Option<&str>, address: Option<&str>) -> Result<WrongCode> {
     let limit = settings::count(tx, "limit.wrong_codes_per_hour")?;
     // What cannot be a user's name has no invitation, and is not kept.
     let name = user.and_then(|user| user_name(user).ok());
@@ -221,18 +244,11 @@ pub fn by_code(
     for who in tried {
         match tries::within(tx, &who, limit)? {
             Some(tries) => counted.push(tries),
-            None => return Err(Denial::Refused(WrongCode::TooMany)),
+            None => return Ok(WrongCode::TooMany),
         }
     }
-    let found = by(tx, "code", &normal(code))?
-        .filter(|i| i.channel == channel && user.is_none_or(|u| u.trim().to_lowercase() == i.user.to_lowercase()));
-    match found.filter(|i| i.spent.is_some() || i.expires > tx.now()) {
-        Some(invitation) => Ok(invitation),
-        None => {
-            for tries in counted {
-                tries.count(tx)?;
-            }
-            Err(Denial::Refused(WrongCode::Wrong))
-        }
+    for tries in counted {
+        tries.count(tx)?;
     }
+    Ok(WrongCode::Wrong)
 }

@@ -35,6 +35,10 @@ pub struct Credential {
     pub invitation: Option<InvitationId>,
     /// From then on it counts for nothing (may lie ahead: a retired iPhone gets ten minutes for its CheckOut).
     pub revoked: Option<Steady>,
+    /// Whether its profile asked the device to sign its messages: such a signature counts then, and nowhere else, since a message that
+    /// somebody captured says the same for ever. None: not known, it was issued before that was kept.
+    #[serde(default)]
+    pub signs: Option<bool>,
 }
 
 /// A revoked serial number, for the revocation list.

@@ -42,6 +42,8 @@ pub struct Idle {
     pub identity: String,
     /// The user of the device whose channel this is; none: the device's own. Both show one certificate.
     pub user: Option<Box<str>>,
+    /// A signature over its messages stands for the certificate.
+    pub signs: bool,
     /// From then on the store is asked again: the certificate ends, or facts have to be asked anew.
     pub until: Timestamp,
     /// What it asked last, and the answer: devices say the same each time, but for a number.
@@ -79,6 +81,7 @@ impl Idle {
             channel,
             identity: identity.into(),
             user: None,
+            signs: false,
             until,
             known_answer,
             seen,
@@ -88,6 +91,11 @@ impl Idle {
     /// The same of one of the device's users.
     pub fn of_user(self, user: &str) -> Self {
         Self { user: Some(user.into()), ..self }
+    }
+
+    /// The same of one whose messages are signed.
+    pub fn signing(self, signs: bool) -> Self {
+        Self { signs, ..self }
     }
 
     fn who(&self) -> Who {

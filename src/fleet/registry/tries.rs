@@ -43,6 +43,11 @@ pub fn within(tx: &mut Tx<'_>, who: &str, limit: usize) -> Result<Option<Tries>>
 }
 
 impl Tries {
+    /// How often, as far as it counts.
+    pub fn times(&self) -> usize {
+        self.at.len()
+    }
+
     /// Counts one more.
     pub fn count(mut self, tx: &mut Tx<'_>) -> Result<()> {
         self.at.push(tx.steady());

@@ -66,6 +66,28 @@ pub async fn wrong_codes_are_counted(fixture: Fixture) {
     }
 }
 
+pub async fn a_right_code_is_taken_however_many_wrong_ones_there_were(fixture: Fixture) {
+    let local = fixture.local().await;
+    let make = move |tx: &mut Tx<'_>| {
+        Ok(invitation::create(tx, &local, Channel::Omadm, "a@b", Ownership::Corporate, None)?.code)
+    };
+    let code = fixture.store.run(make).await.unwrap();
+    let try_one = async |code: &str| {
+        let code = code.to_string();
+        let tried =
+            move |tx: &mut Tx<'_>| invitation::by_code(tx, &code, Channel::Omadm, Some("a@b"), Some("192.0.2.9"));
+        fixture.store.judge(tried).await
+    };
+    for number in 0..30 {
+        let want = if number < 10 { invitation::WrongCode::Wrong } else { invitation::WrongCode::TooMany };
+        assert_eq!(refused(try_one("0000-0000-0000-0000").await), Some(want), "{number}");
+        assert!(try_one(&code).await.is_ok(), "{number}");
+    }
+    // Neither user nor address holds more than its limit.
+    let mut times = fixture.store.run(|tx| Ok(tx.scan::<tries::Tries>("", None, 100)?)).await.unwrap().into_iter();
+    assert!(times.all(|tries| tries.times() == 10));
+}
+
 fn kept(tx: &mut Tx<'_>) -> Result<usize> {
     Ok(tx.scan::<tries::Tries>("", None, 100)?.len())
 }
