@@ -65,7 +65,7 @@ pub enum Error {
         /// The ground, for people.
         text: String,
         /// The ids of what it is about, where there are such: what was added to an approval since it was read.
-        added: Vec<String>,
+        added: Box<[String]>,
     },
     /// Who asks may not do this.
     #[error("{text}")]
@@ -105,7 +105,7 @@ impl Error {
     }
     /// Shorthand for [`Error::Refused`].
     pub fn refused(code: &'static str, text: impl Into<String>) -> Self {
-        Self::Refused { code, text: text.into(), added: Vec::new() }
+        Self::Refused { code, text: text.into(), added: Box::default() }
     }
     /// Shorthand for [`Error::Forbidden`].
     pub fn forbidden(code: &'static str, text: impl Into<String>) -> Self {

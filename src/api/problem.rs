@@ -21,7 +21,7 @@ impl Problem {
     }
 
     pub(super) fn field(mut self, field: impl Into<String>) -> Self {
-        self.field = Some(field.into());
+        self.field = Some(field.into().into());
         self
     }
 
@@ -72,7 +72,7 @@ impl From<Error> for Problem {
                     "internal",
                     "a fault of the server's; its log says more under this request",
                 );
-                problem.request = Some(request);
+                problem.request = Some(request.into());
                 problem
             }
         }

@@ -16,11 +16,11 @@ pub(crate) struct Problem {
     pub(crate) detail: String,
     /// The field of the request that cannot be taken.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) field: Option<String>,
+    pub(crate) field: Option<Box<str>>,
     /// Of `approval_grew`: the ids of the commands that were added since it was read.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) added: Option<Vec<String>>,
+    pub(crate) added: Option<Box<[String]>>,
     /// Names the line in the server's log, where the fault is ours.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) request: Option<String>,
+    pub(crate) request: Option<Box<str>>,
 }
