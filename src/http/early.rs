@@ -88,7 +88,12 @@ impl HttpBody for Watched {
         self.begun = true;
         let Some(body) = self.body.as_mut() else { return Poll::Ready(None) };
         let polled = Pin::new(&mut *body).poll_frame(cx);
-        self.ended = matches!(polled, Poll::Ready(None)) || body.is_end_stream();
+        let at_end = matches!(polled, Poll::Ready(None)) || body.is_end_stream();
+        if at_end && !self.ended {
+            // Whoever has it may keep it for a while yet: a call to another server, for one.
+            self.ended = true;
+            self.tell(Rest::Whole);
+        }
         polled
     }
 
@@ -101,11 +106,17 @@ impl HttpBody for Watched {
     }
 }
 
+impl Watched {
+    fn tell(&self, rest: Rest) {
+        *self.rest.lock().unwrap_or_else(PoisonError::into_inner) = rest;
+    }
+}
+
 impl Drop for Watched {
     fn drop(&mut self) {
-        let Some(body) = self.body.take() else { return };
-        let rest = if self.ended { Rest::Whole } else { Rest::Left(Left { body, begun: self.begun }) };
-        *self.rest.lock().unwrap_or_else(PoisonError::into_inner) = rest;
+        if let Some(body) = self.body.take().filter(|_| !self.ended) {
+            self.tell(Rest::Left(Left { body, begun: self.begun }));
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use axum::{
     response::IntoResponse,
     routing::{any, get},
 };
+use http_body_util::BodyExt;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
     KeyUsagePurpose, PKCS_RSA_SHA256, date_time_ymd,
@@ -150,6 +151,13 @@ async fn body(request: Request) -> impl IntoResponse {
     }
 }
 
+/// Reads the body to its end, where one comes within a short while, and keeps it until the answer is gone.
+async fn kept(request: Request) -> impl IntoResponse {
+    let mut body = request.into_body();
+    while let Ok(Some(Ok(_))) = tokio::time::timeout(Duration::from_millis(300), body.frame()).await {}
+    Extension(Arc::new(Mutex::new(body)))
+}
+
 fn app() -> Router {
     Router::new()
         .route("/who", get(who))
@@ -157,6 +165,7 @@ fn app() -> Router {
         .route("/echo", get(|| async {}).post(|request: Request| async { Body::new(request.into_body()) }))
         .route("/slow", get(|| async { tokio::time::sleep(Duration::from_millis(600)).await }))
         .route("/never", get(|| async { std::future::pending::<()>().await }))
+        .route("/kept", any(kept))
         .route("/refused", any(|| async { axum::http::StatusCode::FORBIDDEN }))
         .route("/wrong-name", any(|| async { axum::http::StatusCode::MISDIRECTED_REQUEST }))
         .route("/moved", get(|| async { axum::response::Redirect::temporary("/who") }))

@@ -497,6 +497,23 @@ async fn a_large_body_that_nobody_read_ends_the_connection_after_the_answer() {
     }
 }
 
+#[tokio::test]
+async fn whether_a_body_was_read_does_not_hang_on_who_keeps_it() {
+    let (ca, server) = setup();
+    let config = ca.client_config(None, &TLS13);
+    for (row, headers, body, closes) in [
+        ("whole", "Content-Length: 5", "12345", false),
+        ("whole, in chunks", "Transfer-Encoding: chunked", "3\r\nabc\r\n0\r\n\r\n", false),
+        ("not whole: it may be read yet", "Content-Length: 5", "123", true),
+    ] {
+        let mut client = server.dial(&config, ENROL).await.unwrap();
+        let (said, _) =
+            client.ask(&format!("POST /kept HTTP/1.1\r\nHost: x\r\n{headers}\r\n\r\n{body}")).await.unwrap();
+        assert_eq!(said.contains("connection: close"), closes, "{row}: {said}");
+        assert_eq!(client.get("/who").await.is_ok(), !closes, "{row}");
+    }
+}
+
 /// Which of the two comes next, its body or another request, could not be told.
 #[tokio::test]
 async fn who_was_told_no_word_to_go_on_is_not_taken_for_sending() {

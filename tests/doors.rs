@@ -1,4 +1,5 @@
-//! At Apple's door, over sockets: by what a device's word counts, and how much is read of whom before that is known.
+//! At the doors, over sockets: by what an Apple device's word counts, how much is read of whom before that is known, and that who is
+//! turned away hears so.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -163,19 +164,27 @@ async fn where_nobody_knows_what_the_profile_asked_for_the_setting_decides() {
 
 const LARGE: usize = 8 * 1024 * 1024;
 
-fn connector(identity: &Identity) -> SslConnector {
+fn connector(identity: Option<&Identity>) -> SslConnector {
     let mut builder = SslConnector::builder(SslMethod::tls_client()).unwrap();
     builder.set_verify(SslVerifyMode::NONE);
-    builder.set_certificate(&identity.certificate().unwrap()).unwrap();
-    builder.set_private_key(&identity.private_key().unwrap()).unwrap();
+    if let Some(identity) = identity {
+        builder.set_certificate(&identity.certificate().unwrap()).unwrap();
+        builder.set_private_key(&identity.private_key().unwrap()).unwrap();
+    }
     builder.build()
 }
 
 /// A connection under the public name, on which requests are written by hand.
 fn dial(address: SocketAddr, connector: &SslConnector) -> SslStream<TcpStream> {
+    dial_as("localhost", address, connector)
+}
+
+fn dial_as(name: &str, address: SocketAddr, connector: &SslConnector) -> SslStream<TcpStream> {
     let stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-    connector.connect("localhost", stream).unwrap()
+    let mut config = connector.configure().unwrap();
+    config.set_verify_hostname(false);
+    config.connect(name, stream).unwrap()
 }
 
 fn head(headers: &str) -> String {
@@ -210,7 +219,7 @@ async fn a_hundred_large_bodies_of_a_revoked_phone_take_no_memory() {
     let (address, identity) = (site.running.device, phone.identity().unwrap());
     let piece = vec![b' '; 64 * 1024];
     block_in_place(|| {
-        let connector = connector(identity);
+        let connector = connector(Some(identity));
         drop(dial(address, &connector));
         let before = resident();
         let mut open = Vec::new();
@@ -242,7 +251,7 @@ async fn who_sends_much_is_judged_before_it_is_read() {
     let large = format!("Content-Length: {LARGE}");
     let chunked = "Transfer-Encoding: chunked".to_owned();
     let ask = |headers: &str, bytes: usize| {
-        let mut stream = dial(address, &connector(&identity));
+        let mut stream = dial(address, &connector(Some(&identity)));
         stream.write_all(head(headers).as_bytes()).unwrap();
         for _ in 0..bytes / 1000 {
             stream.write_all(format!("3e8\r\n{}\r\n", " ".repeat(1000)).as_bytes()).unwrap();
@@ -268,5 +277,68 @@ async fn who_sends_much_is_judged_before_it_is_read() {
             .header("Mdm-Signature", signature(&identity, "another body"));
     let answer = Client::new(&site.world, None, Settings::default()).unwrap().send(&named).await.unwrap();
     assert_eq!(answer.status, 403, "and not 400, by which it would have been read");
+    site.end().await;
+}
+
+/// An answer's status, its head, and its body behind it.
+fn answer(stream: &mut impl Read) -> (u16, String) {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        head.push(byte[0]);
+    }
+    let head = String::from_utf8(head).unwrap().to_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap().parse().unwrap();
+    stream.read_exact(&mut vec![0; length]).unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), head)
+}
+
+/// On both ports, by whomever the refusal is given: the router, a channel, the API.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_turned_away_before_the_body_came_hears_so() {
+    let site = Site::start().await;
+    let (device, admin) = (site.running.device, site.running.admin);
+    let phone = site.phone().await;
+    let certificate = connector(phone.identity());
+    let none = connector(None);
+    let form = "Content-Type: application/x-www-form-urlencoded\r\n";
+    let piece = vec![b' '; 50_000];
+    for (address, name, connector, target, headers, want) in [
+        (device, "localhost", &none, "POST /nowhere", "", 404),
+        (device, "localhost", &none, "DELETE /apple/mdm", "", 405),
+        (device, "localhost", &none, "PUT /apple/mdm", "", 400),
+        (device, "enrol.example", &certificate, "PUT /apple/mdm", "", 421),
+        (device, "localhost", &certificate, "POST /omadm", form, 415),
+        (device, "localhost", &none, "POST /scep?operation=Nothing", "", 400),
+        (device, "localhost", &none, "POST /enroll/nothing/identity.p12", "Content-Encoding: gzip\r\n", 415),
+        (admin, "localhost", &none, "POST /nowhere", "", 404),
+        (admin, "localhost", &none, "POST /api/v1/invitations", "", 401),
+    ] {
+        let head = |length: usize| {
+            format!("{target} HTTP/1.1\r\nHost: localhost\r\n{headers}Content-Length: {length}\r\n\r\n")
+        };
+        block_in_place(|| {
+            // A small body comes after the answer; then the connection serves on.
+            let mut stream = dial_as(name, address, connector);
+            for round in 0..2 {
+                stream.write_all(head(1000).as_bytes()).unwrap();
+                assert_eq!(answer(&mut stream).0, want, "{target}, round {round}");
+                stream.write_all(&piece[..1000]).unwrap();
+            }
+            // Of a large one all can be sent, and the answer read before or after.
+            for reads_first in [true, false] {
+                let mut stream = dial_as(name, address, connector);
+                stream.write_all(head(100 * piece.len()).as_bytes()).unwrap();
+                let early = reads_first.then(|| answer(&mut stream));
+                for _ in 0..100 {
+                    stream.write_all(&piece).unwrap_or_else(|error| panic!("{target}: {error}"));
+                }
+                let (status, head) = early.unwrap_or_else(|| answer(&mut stream));
+                assert!(status == want && head.contains("connection: close"), "{target}: {head}");
+                assert_eq!(stream.read(&mut [0]).unwrap(), 0, "{target}");
+            }
+        });
+    }
     site.end().await;
 }
