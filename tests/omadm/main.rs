@@ -311,6 +311,34 @@ async fn the_emergency_stop_holds_a_repeat_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_enrolled_later_under_a_pcs_name_answers_for_itself_alone() {
+    let bench = Bench::open().await;
+    let who = bench.enrolled("L1").await;
+    bench.session(&who, "L1", 1);
+    let wipe = bench.wipe(&bench.device("L1").await, Scope::Full).await;
+    // A script enrols under its name, gets the wipe, and accepts it.
+    let script = bench.enrolled("L1").await;
+    let came = bench.session(&script, "L1", 1);
+    assert_eq!(came.iter().filter(|(_, _, uri)| uri.ends_with("RemoteWipe/doWipe")).count(), 1, "{came:?}");
+    let open = bench.command(wipe.id).await;
+    let kinds: Vec<&str> = open.evidence.iter().map(|e| e.kind.as_str()).collect();
+    assert_eq!((open.state, kinds), (State::Queued, vec!["enrolled_anew", "later_enrolment"]));
+    assert_eq!(bench.session(&who, "L1", 2).len(), 1, "it is the PC's as before");
+    assert_eq!(bench.command(wipe.id).await.state, State::Presumed);
+    // To what enrolled later nothing is repeated either while the stop is on.
+    let other = bench.enrolled("L2").await;
+    bench.session(&other, "L2", 1);
+    bench.wipe(&bench.device("L2").await, Scope::Full).await;
+    let script = bench.enrolled("L2").await;
+    let first = client::message("L2", 1, 1, FIRST);
+    assert_eq!(client::commands(&bench.dm(&script, &first).text()).len(), 1);
+    let local = bench.local.clone();
+    let stop = move |tx: &mut lanyard::store::Tx<'_>| wipe::stop::set(tx, &local, false).map(drop);
+    bench.server().store.run(stop).await.unwrap();
+    assert_eq!(client::commands(&bench.dm(&script, &first).text()), vec![]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refused_reset_fails_and_an_unenrolment_is_waited_for() {
     let bench = Bench::open().await;
     let who = bench.enrolled("D1").await;

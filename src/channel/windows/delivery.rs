@@ -14,6 +14,7 @@ use crate::{
         queue::{self, Support},
         terms::{EvidenceKind, FailureCode},
     },
+    ids::EnrolmentId,
     store::Tx,
 };
 use lanyard_omadm::{
@@ -79,10 +80,12 @@ fn told_schedule(device: &Device, command: &Command) -> Option<u32> {
     device.enrolment(command.enrolment)?.channel_state.get(provision::POLL)?.parse().ok()
 }
 
-/// What the answers to a command's operations mean. True where the command goes on with another message of this session.
+/// What this enrolment's answers to a command's operations mean: it need not be the one that carries the command. True where the command
+/// goes on with another message of this session.
 pub(super) fn file(
     tx: &mut Tx<'_>,
     device: &mut Managed,
+    enrolment: EnrolmentId,
     command: &Command,
     answers: &BTreeMap<usize, Answer>,
 ) -> Result<bool> {
@@ -113,7 +116,7 @@ pub(super) fn file(
             text: format!("the device answered Status {code}"),
         },
     };
-    queue::settle(tx, device, command.enrolment, command.id, outcome)?;
+    queue::settle(tx, device, enrolment, command.id, outcome)?;
     Ok(false)
 }
 
@@ -138,10 +141,11 @@ fn synced(tx: &mut Tx<'_>, device: &mut Managed, command: &Command, answers: &BT
     Ok(())
 }
 
-/// An operation that can never go out.
+/// An operation that can never go out to this enrolment.
 pub(super) fn unsendable(
     tx: &mut Tx<'_>,
     device: &mut Managed,
+    enrolment: EnrolmentId,
     command: &Command,
     index: usize,
     why: &str,
@@ -150,6 +154,6 @@ pub(super) fn unsendable(
         return policy::unsendable(tx, device, command, index, why);
     }
     let outcome = Outcome::Failed { code: FailureCode::NotSent, text: why.to_owned() };
-    queue::settle(tx, device, command.enrolment, command.id, outcome)?;
+    queue::settle(tx, device, enrolment, command.id, outcome)?;
     Ok(())
 }

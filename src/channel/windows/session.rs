@@ -147,7 +147,9 @@ fn exchange(tx: &mut Tx<'_>, said: &Said) -> Judged<Answer, Standing> {
 
 /// Whether the emergency stop is on and something that it is about has been sent to this enrolment.
 fn holds_back(tx: &mut Tx<'_>, device: &Managed, enrolment: EnrolmentId) -> Result<bool> {
-    let sent = |c: &Command| c.enrolment == enrolment && c.action().is_guarded() && c.state == State::Sent;
+    let carried = |c: &Command| c.enrolment == enrolment && c.state == State::Sent;
+    let told = |c: &Command| c.later(enrolment).is_some_and(|later| later.told > 0);
+    let sent = |c: &Command| c.action().is_guarded() && (carried(c) || told(c));
     Ok(stop::is_on(tx)? && device.open_on(Channel::Omadm).into_iter().any(sent))
 }
 
@@ -205,7 +207,7 @@ impl Visit<'_, '_> {
         }
         for (id, answers) in answers.by_command() {
             let Some(command) = self.command(id)? else { continue };
-            if !delivery::file(self.tx, &mut self.device, &command, &answers)? {
+            if !delivery::file(self.tx, &mut self.device, self.credential.enrolment, &command, &answers)? {
                 done.insert(id);
             }
         }
@@ -295,7 +297,8 @@ impl Visit<'_, '_> {
             let Output::OpNotSent { op, why } = output else { continue };
             let Some((id, index)) = answers::parts(op).filter(|_| !why.is_temporary()) else { continue };
             if let Some(command) = self.command(id)? {
-                delivery::unsendable(self.tx, &mut self.device, &command, index, &why.to_string())?;
+                let enrolment = self.credential.enrolment;
+                delivery::unsendable(self.tx, &mut self.device, enrolment, &command, index, &why.to_string())?;
             }
         }
         Ok(())
