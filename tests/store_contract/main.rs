@@ -125,6 +125,7 @@ macro_rules! store_contract {
         what_has_ended_does_not_expire,
         a_former_enrolment_that_is_owed_two_wipes_gets_the_second,
         a_held_wipe_that_another_asks_for_is_about_the_device_as_it_is,
+        a_month_of_silence_begins_with_what_enrols_later,
         mail_is_shut_by_the_wipe_that_ended_it,
         a_rejected_notice_silences_no_other,
         a_store_is_of_one_size_after_thirty_days_and_after_ninety,

@@ -122,10 +122,11 @@ impl Managed {
         match wipe.filter(|_| was.is_live() && was.certificate.is_some()) {
             Some(wipe) => {
                 (mine.state, mine.owed) = (EnrolmentState::Former, Some(wipe));
-                self.change(wipe, |wipe| wipe.heard = wipe.heard.or(Some(time.steady)));
+                self.silence_begins(wipe, time);
                 self.goes_on_by(wipe, former, newer, time, effects);
             }
-            None if was.owed.is_some() => {}
+            // A presumed wipe of the past, or one that was contradicted and is open.
+            None if was.owed.is_some() => was.owed.into_iter().for_each(|wipe| self.silence_begins(wipe, time)),
             None => {
                 // One that a wipe has ended keeps its certificate for a last word; now that is over too.
                 if was.is_live() {
@@ -134,6 +135,13 @@ impl Managed {
                 revoke(certificates(&was), effects);
                 self.hand_over(former, time, effects);
             }
+        }
+    }
+
+    /// From now on it counts when those were heard that an open wipe is owed to.
+    fn silence_begins(&mut self, wipe: CommandId, time: Time) {
+        if self.command(wipe).is_some_and(|wipe| !wipe.state.is_final()) {
+            self.change(wipe, |wipe| wipe.heard = wipe.heard.or(Some(time.steady)));
         }
     }
 

@@ -400,3 +400,26 @@ pub async fn a_held_wipe_that_another_asks_for_is_about_the_device_as_it_is(fixt
     says(&fixture, device, anew, held.id, done()).await;
     assert_eq!(fixture.command(held.id).await.state, State::Confirmed);
 }
+
+pub async fn a_month_of_silence_begins_with_what_enrols_later(fixture: Fixture) {
+    let local = fixture.local().await;
+    let (device, pc, _) = enrolled(&fixture, Channel::Omadm, ANN, claim("PC-1")).await;
+    let wipe = fixture.wipe(&local, device, Scope::Full).await.unwrap().id;
+    assert_eq!(heard(&fixture, device, pc).await, Some(wipe));
+    says(&fixture, device, pc, wipe, accepted()).await;
+    // It is contradicted, and heard again and again.
+    for _ in 0..40 {
+        if !fixture.live_through(DAY).await {
+            return;
+        }
+        assert_eq!(heard(&fixture, device, pc).await, Some(wipe));
+    }
+    enrolled(&fixture, Channel::Omadm, ANN, claim("PC-1")).await;
+    let state_after = async |days: u32| {
+        fixture.live_through(days * DAY).await;
+        fixture.store.run(|tx| wipe::sweep(tx).map(drop)).await.unwrap();
+        fixture.command(wipe).await.state
+    };
+    assert_eq!(state_after(29).await, State::Sent, "it was heard the day before");
+    assert_eq!(state_after(2).await, State::Presumed);
+}
