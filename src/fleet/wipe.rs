@@ -193,7 +193,7 @@ fn asked_before(tx: &mut Tx<'_>, actor: &Actor, device: &mut Managed, request: &
     if let Some(first) = first {
         return woken_again(tx, device, first).map(Some);
     }
-    let of_this_scope = device.open().filter(of_now).find(|c| c.wipes(scope) && held(c)).cloned();
+    let of_this_scope = device.open().find(|c| c.wipes(scope) && held(c)).cloned();
     if let Some(held) = of_this_scope {
         return ask_again(tx, actor, device, &held, request).map(Some);
     }

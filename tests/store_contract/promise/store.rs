@@ -64,12 +64,15 @@ pub async fn nothing_leaves_before_its_commit(fixture: Fixture) {
     let local = fixture.local().await;
     fixture.wipe(&local, device.id, Scope::Full).await.unwrap();
     let gate = fixture.gate.clone();
+    let (locked, is_locked) = tokio::sync::oneshot::channel();
+    let (release, is_released) = std::sync::mpsc::channel::<()>();
     let held = tokio::task::spawn_blocking(move || {
         let held = gate.lock().unwrap();
-        std::thread::sleep(Duration::from_millis(400));
+        locked.send(()).unwrap();
+        is_released.recv().unwrap();
         drop(held);
     });
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    is_locked.await.unwrap();
     let (store, id) = (fixture.store.clone(), device.id);
     let handing = tokio::spawn(async move {
         let take = move |tx: &mut Tx<'_>| {
@@ -85,6 +88,7 @@ pub async fn nothing_leaves_before_its_commit(fixture: Fixture) {
     tokio::time::sleep(Duration::from_millis(150)).await;
     assert!(!handing.is_finished(), "a command left before its commit");
     assert!(!reading.is_finished(), "an answer left before the commit it may rest on");
+    release.send(()).unwrap();
     held.await.unwrap();
     assert_eq!(handing.await.unwrap().unwrap().state, State::Sent);
     reading.await.unwrap();
