@@ -1,0 +1,206 @@
+//! What the channels do in one call on the store, without a wire: who is admitted, what is filed, what goes out.
+
+use crate::Fault;
+use lanyard::{
+    channel::identity,
+    error::{Error, Result},
+    fleet::{
+        actor::Actor,
+        admins,
+        enrol::{self, invitation},
+        keeper,
+        life::{
+            Action, Channel, Claim, Contact, EnrolmentState, Event, Managed, Outcome, Ownership, Scope,
+            device::Certificate,
+        },
+        queue,
+        registry::{Credential, Standing, sights},
+        terms::EvidenceKind,
+        wipe::stop,
+    },
+    ids::{CommandId, DeviceId, EnrolmentId, Fingerprint, InvitationId, hex},
+    store::Tx,
+};
+use std::time::Duration;
+
+/// A message of a device.
+#[derive(Debug, Clone)]
+pub struct Message {
+    pub shown: Fingerprint,
+    pub said: Option<Said>,
+    /// A mail client before ActiveSync 16.1.
+    pub old: bool,
+}
+
+#[derive(Debug, Clone)]
+pub enum Said {
+    /// What became of a command.
+    Of(CommandId, Outcome),
+    /// It leaves management.
+    Leaves,
+}
+
+/// What came of a message.
+#[derive(Debug, Clone)]
+pub struct Heard {
+    pub standing: Standing,
+    pub handed: Option<Handed>,
+    /// A wipe that the client is too old for: it was shut out instead.
+    pub shut_out: Option<CommandId>,
+}
+
+/// What a device was handed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Handed {
+    pub command: CommandId,
+    /// None: no wipe.
+    pub scope: Option<Scope>,
+}
+
+/// A check-in: judged, heard, filed, answered.
+pub fn check_in(tx: &mut Tx<'_>, message: &Message, fault: Option<Fault>) -> Result<Heard> {
+    let (standing, credential, device) = identity::judge(tx, &message.shown)?;
+    let mut heard = Heard { standing, handed: None, shut_out: None };
+    let Some(credential) = credential else { return Ok(heard) };
+    let mail = credential.channel == Channel::Activesync;
+    // A mail client is told in the protocol's own words.
+    let served = standing == Standing::Good || mail && matches!(standing, Standing::Ended | Standing::Blocked);
+    let Some(device) = device.filter(|_| served) else {
+        identity::note_refusal(tx, &credential, standing.into())?;
+        return Ok(heard);
+    };
+    let mut device = keeper::load(tx, device)?;
+    let mine = credential.enrolment;
+    sights::note_seen(tx, mine)?;
+    if fault != Some(Fault::PresumedIsFinal) {
+        keeper::contact(tx, &mut device, mine)?;
+    }
+    let is = |device: &Managed, state| device.enrolment(mine).is_some_and(|e| e.state == state);
+    if credential.channel != Channel::Apple && is(&device, EnrolmentState::Pending) {
+        enrol::complete(tx, &mut device, mine, &message.shown)?;
+    }
+    let contact = if message.said.is_some() { Contact::Continued } else { Contact::Fresh };
+    match message.said.clone() {
+        Some(Said::Of(command, outcome)) => file(tx, &mut device, mine, command, outcome, fault)?,
+        Some(Said::Leaves) => {
+            leave(tx, &mut device, &credential)?;
+            return Ok(heard);
+        }
+        None => {}
+    }
+    if mail {
+        next_for_mail(tx, &mut device, mine, message.old, &mut heard)?;
+    } else if is(&device, EnrolmentState::Enrolled) || is(&device, EnrolmentState::Former) {
+        let next = queue::take_next(tx, &mut device, mine, contact)?;
+        heard.handed = next.map(|c| Handed { command: c.id, scope: c.scope() });
+    }
+    Ok(heard)
+}
+
+fn file(
+    tx: &mut Tx<'_>,
+    device: &mut Managed,
+    mine: EnrolmentId,
+    command: CommandId,
+    outcome: Outcome,
+    fault: Option<Fault>,
+) -> Result<()> {
+    let later = device.command(command).filter(|c| c.later(mine).is_some());
+    let by = match fault {
+        Some(Fault::ClaimConfirms) => later.map_or(mine, |c| c.enrolment),
+        _ => mine,
+    };
+    queue::settle(tx, device, by, command, outcome).map(drop)
+}
+
+fn leave(tx: &mut Tx<'_>, device: &mut Managed, credential: &Credential) -> Result<()> {
+    let kind = match credential.channel {
+        Channel::Apple => EvidenceKind::Checkout,
+        _ => EvidenceKind::Unenrolled,
+    };
+    let left = Event::Left { enrolment: credential.enrolment, kind, detail: kind.as_str().into() };
+    keeper::happen(tx, device, left).map(drop)
+}
+
+/// Mail can do nothing but wipe.
+fn next_for_mail(tx: &mut Tx<'_>, device: &mut Managed, mine: EnrolmentId, old: bool, heard: &mut Heard) -> Result<()> {
+    let stopped = stop::is_on(tx)?;
+    let next = device.next(mine, Contact::Fresh, stopped, tx.steady());
+    let Some(scope) = next.filter(|c| c.action() == Action::Wipe).and_then(|c| c.scope()) else { return Ok(()) };
+    let Some(taken) = queue::take_next(tx, device, mine, Contact::Fresh)? else { return Ok(()) };
+    if scope == Scope::Selective && old {
+        heard.shut_out = Some(taken.id);
+        let outcome = Outcome::Presumed { kind: EvidenceKind::AccessBlocked, detail: "too old".into() };
+        return queue::settle(tx, device, mine, taken.id, outcome).map(drop);
+    }
+    heard.handed = Some(Handed { command: taken.id, scope: Some(scope) });
+    Ok(())
+}
+
+/// Who this token belongs to.
+pub fn actor(tx: &mut Tx<'_>, secret: &str) -> Result<Actor> {
+    admins::authenticate(tx, secret, true)?.ok_or_else(|| Error::forbidden("token", "the token opens nothing"))
+}
+
+pub fn invite(tx: &mut Tx<'_>, secret: &str, channel: Channel, user: &str, whose: Ownership) -> Result<InvitationId> {
+    let actor = actor(tx, secret)?;
+    Ok(invitation::create(tx, &actor, channel, user, whose, None)?.invitation.id)
+}
+
+/// A certificate for an invitation; the same key gets the same.
+pub fn spend(tx: &mut Tx<'_>, invitation: InvitationId, key: &str) -> Result<(Fingerprint, EnrolmentId)> {
+    let certificate = certificate(tx);
+    let credential = enrol::spend(tx, invitation, key, certificate, String::new())?;
+    Ok((credential.certificate.sha256, credential.enrolment))
+}
+
+pub fn certificate(tx: &mut Tx<'_>) -> Certificate {
+    let serial = hex(&tx.random::<16>());
+    // Longer than any seed lasts: certificates that end are the store contract's.
+    let not_after = tx.now().plus(Duration::from_secs(20 * 366 * 86_400));
+    Certificate { serial, sha256: Fingerprint(tx.random()), not_before: tx.now(), not_after }
+}
+
+/// The certificate is shown for the first time, or again.
+pub fn bind(tx: &mut Tx<'_>, shown: &Fingerprint, claim: &Claim) -> Result<DeviceId> {
+    admitted(tx, shown)?;
+    let (mut device, _) = enrol::bind(tx, shown, claim)?;
+    keeper::happen(tx, &mut device, Event::Told(Box::new(claim.clone())))?;
+    Ok(device.id)
+}
+
+/// The enrolment is whole.
+pub fn complete(tx: &mut Tx<'_>, shown: &Fingerprint) -> Result<DeviceId> {
+    let (credential, mut device) = admitted(tx, shown)?;
+    let device = device.as_mut().ok_or_else(|| Error::forbidden("unbound", "nobody knows it"))?;
+    if device.enrolment(credential.enrolment).is_some_and(|e| e.state == EnrolmentState::Pending) {
+        enrol::complete(tx, device, credential.enrolment, shown)?;
+    }
+    Ok(device.id)
+}
+
+/// Whether who shows this certificate is told anything: not one whose enrolment was never whole.
+pub fn hears(tx: &mut Tx<'_>, shown: &Fingerprint) -> Result<bool> {
+    let (standing, credential, device) = identity::judge(tx, shown)?;
+    let Some((credential, device)) = credential.zip(device) else { return Ok(false) };
+    let state = device.enrolment(credential.enrolment).map(|e| e.state);
+    Ok(standing == Standing::Good && state.is_some_and(|state| state != EnrolmentState::Pending))
+}
+
+fn admitted(tx: &mut Tx<'_>, shown: &Fingerprint) -> Result<(Credential, Option<Managed>)> {
+    let (standing, credential, device) = identity::judge(tx, shown)?;
+    match credential.filter(|_| standing == Standing::Good) {
+        Some(credential) => Ok((credential, device.map(|device| keeper::load(tx, device)).transpose()?)),
+        None => Err(Error::forbidden("refused", standing.ground())),
+    }
+}
+
+/// The device tells the name of its mail client; comes back with all that it has then.
+pub fn tell_mail_id(tx: &mut Tx<'_>, shown: &Fingerprint, mail_id: &str) -> Result<(DeviceId, Vec<EnrolmentId>)> {
+    let (_, device) = admitted(tx, shown)?;
+    let mut device = device.ok_or_else(|| Error::forbidden("unbound", "nobody knows it"))?;
+    let claim = Claim { mail_id: Some(mail_id.into()), ..Claim::default() };
+    keeper::happen(tx, &mut device, Event::Told(Box::new(claim)))?;
+    enrol::adopt_mail(tx, &mut device)?;
+    Ok((device.id, device.enrolments.iter().map(|e| e.id).collect()))
+}
