@@ -123,6 +123,7 @@ macro_rules! store_contract {
         a_passcode_is_cleared_under_the_same_guard_as_a_lock,
         a_newcomer_sets_no_other_push_certificate,
         what_has_ended_does_not_expire,
+        what_the_end_of_another_wipe_ended_is_not_released,
         a_former_enrolment_that_is_owed_two_wipes_gets_the_second,
         a_held_wipe_that_another_asks_for_is_about_the_device_as_it_is,
         a_month_of_silence_begins_with_what_enrols_later,

@@ -124,7 +124,8 @@ impl Managed {
     pub(super) fn due(&mut self, id: CommandId, time: Time, effects: &mut Vec<Effect>) {
         let Some(mut command) = self.lift(id) else { return };
         // One that has ended may have a timer for a wake, and one from before its end in the same sweep.
-        let expired = !command.state.is_final() && command.expires.is_some_and(|at| at <= time.now);
+        let open = !command.state.is_final();
+        let expired = open && command.expires.is_some_and(|at| at <= time.now);
         if expired && command.state != State::Sent {
             self.end(command, End { open_mail: true, ..End::of(State::Expired) }, time, effects);
             let event = audit::Event::CommandExpired { command: id, device: self.id };
@@ -132,7 +133,7 @@ impl Managed {
             return;
         }
         let fields = command.write();
-        if fields.hold == Some(Hold::Delay) && fields.release_at.is_some_and(|at| at <= time.steady) {
+        if open && fields.hold == Some(Hold::Delay) && fields.release_at.is_some_and(|at| at <= time.steady) {
             self.enqueue(fields, time);
             let event = audit::Event::CommandReleased { command: id, device: self.id };
             effects.push(Effect::Note(audit::By::System, event));

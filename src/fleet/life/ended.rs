@@ -214,6 +214,7 @@ impl Managed {
             let fields = other.write();
             fields.state = if wipe { State::Failed } else { State::Cancelled };
             (fields.finished, fields.ended) = (Some(time.now), Some(time.steady));
+            (fields.hold, fields.wake_at) = (None, None);
             fields.error = Some(Failure { code: FailureCode::DeviceGone, text: text.into() });
             let end = fields.state;
             self.write().open.retain(|open| *open != id);

@@ -423,3 +423,20 @@ pub async fn a_month_of_silence_begins_with_what_enrols_later(fixture: Fixture) 
     assert_eq!(state_after(29).await, State::Sent, "it was heard the day before");
     assert_eq!(state_after(2).await, State::Presumed);
 }
+
+pub async fn what_the_end_of_another_wipe_ended_is_not_released(fixture: Fixture) {
+    let local = fixture.local().await;
+    let (device, phone, _) = enrolled(&fixture, Channel::Apple, ANN, claim("UDID-1")).await;
+    let retire = fixture.wipe(&local, device, Scope::Selective).await.unwrap().id;
+    assert_eq!(heard(&fixture, device, phone).await, Some(retire));
+    let later = Request { delay: Some(HOUR), ..request(Scope::Full) };
+    let full = fixture.wipe_with(&local, device, later).await.unwrap().id;
+    assert_eq!(fixture.wipe(&local, device, Scope::Full).await.unwrap().id, full, "asked for again, for its wake");
+    says(&fixture, device, phone, retire, done()).await;
+    assert_eq!(fixture.command(full).await.state, State::Failed);
+    if !fixture.pass(2 * HOUR) {
+        return;
+    }
+    let wakes = fixture.store.run(wipe::sweep).await.unwrap().0;
+    assert_eq!((fixture.command(full).await.state, wakes), (State::Failed, vec![]));
+}
