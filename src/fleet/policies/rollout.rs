@@ -125,7 +125,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// a day, once a day, so that what is said of when it was last heard is true.
 pub fn round(tx: &mut Tx<'_>, count: usize) -> Result<Vec<DeviceId>> {
     let now = tx.steady();
-    let mut round = tx.get::<Round>("")?.unwrap_or_default();
+    let mut round = tx.get::<Round>("")?.unwrap_or(Round { begun: now, before: now, ..Round::default() });
     if round.done && now.since(round.begun) < HOUR {
         return Ok(Vec::new());
     }
