@@ -7,8 +7,9 @@ use crate::{
 };
 use lanyard::{
     clock::Steady,
-    error::Error,
+    error::{Error, Result as Answer},
     fleet::{
+        actor::Actor,
         admins,
         enrol::{self, access},
         keeper,
@@ -28,6 +29,13 @@ pub struct Admin {
     pub name: String,
     pub id: String,
     pub secret: String,
+}
+
+/// Asks for the stop's end; whether this person may end it alone.
+fn one_may(tx: &mut Tx<'_>, actor: &Actor) -> Answer<bool> {
+    let may = stop::status(tx)?.by_newcomer && actor.newcomer_until.is_none();
+    stop::ask_off(tx, actor)?;
+    Ok(may)
 }
 
 /// Who holds another's token.
@@ -121,6 +129,9 @@ impl World {
             if lock {
                 return wipe::ask_lock(tx, actor, &record.to_string(), "", None, &able);
             }
+            if act == Act::ClearPasscode {
+                return wipe::ask_clear_passcode(tx, actor, &record.to_string(), &able);
+            }
             let mut device = keeper::by_id(tx, record)?;
             queue::ask(tx, actor, &mut device, act, &able)
         })
@@ -187,7 +198,13 @@ impl World {
     fn stops(&mut self, secret: &str, thief: bool) -> Verdict {
         if self.truth.stopped {
             self.tell("the stop is to be lifted".into());
-            return self.by(secret, thief, None, stop::ask_off).map(drop);
+            let ask = |tx: &mut Tx<'_>, actor: &_| one_may(tx, actor);
+            let asked = self.by(secret, thief, None, ask)?;
+            let lifted = !self.stage.sure(stop::is_on)?;
+            if lifted && asked.as_ref().is_ok_and(|may| !may) {
+                return Err("(d) one person alone lifted a stop that counts".into());
+            }
+            return self.note_stop(lifted);
         }
         let all = self.dice.in_hundred(30);
         self.tell(format!("the stop is set{}", if all { ", and all is cancelled" } else { "" }));
@@ -203,7 +220,11 @@ impl World {
         }
         let (local, bob) = (SECRET.to_string(), self.admins[2].secret.clone());
         let asked = self.by(&local, false, None, stop::ask_off)?;
-        let id = asked.map_err(|e| format!("the stop cannot be lifted: {e}"))?.id;
+        let asked = asked.map_err(|e| format!("the stop cannot be lifted: {e}"))?;
+        if asked.stage == approvals::Stage::Approved {
+            return self.note_stop(true);
+        }
+        let id = asked.id;
         let approve = move |tx: &mut Tx<'_>, actor: &_| {
             approvals::look(tx, actor, id)?;
             approvals::approve(tx, actor, id)
