@@ -150,13 +150,16 @@ impl Managed {
     /// The enrolments that a wipe is about, as far as they are not over: those that it is owed to, and the mail that joined a managed device
     /// meanwhile, and what never came to be whole. What else enrolled since may be another device, and goes on, with its mail.
     fn concerned(&self, wipe: &Command) -> Vec<EnrolmentId> {
-        let open = |e: &Enrolment| e.is_live() || e.owed == Some(wipe.id);
         let mail = |e: &Enrolment| e.channel == Channel::Activesync;
         let pending = |e: &Enrolment| e.state == EnrolmentState::Pending;
         let anew = self.live().any(|e| !mail(e) && !pending(e) && !wipe.is_owed_to(e));
         let joined = |e: &Enrolment| mail(e) && wipe.channel != Channel::Activesync && !anew;
-        let its = |e: &Enrolment| wipe.is_owed_to(e) || pending(e) || joined(e);
-        self.enrolments.iter().filter(|e| open(e) && its(e)).map(|e| e.id).collect()
+        // A former one may be owed another wipe beside this one, which waits for a second person.
+        let its = |e: &Enrolment| match e.is_live() {
+            true => wipe.is_owed_to(e) || pending(e) || joined(e),
+            false => wipe.is_owed_to(e) && e.owed.is_some(),
+        };
+        self.enrolments.iter().filter(|e| its(e)).map(|e| e.id).collect()
     }
 
     /// The device was wiped.
@@ -164,7 +167,7 @@ impl Managed {
         let full = command.scope() == Some(Scope::Full);
         let state = if full { EnrolmentState::Wiped } else { EnrolmentState::Retired };
         let carrier = command.enrolment;
-        if !self.enrolment(carrier).is_some_and(|e| e.is_live() || e.owed == Some(command.id)) {
+        if !self.enrolment(carrier).is_some_and(|e| e.is_live() || e.owed.is_some()) {
             // Evidence of the past about a device that is back: it ends the command and nothing else.
             return;
         }

@@ -440,3 +440,20 @@ pub async fn what_the_end_of_another_wipe_ended_is_not_released(fixture: Fixture
     let wakes = fixture.store.run(wipe::sweep).await.unwrap().0;
     assert_eq!((fixture.command(full).await.state, wakes), (State::Failed, vec![]));
 }
+
+pub async fn a_presumed_wipe_is_contradicted_beside_one_that_is_held(fixture: Fixture) {
+    let local = fixture.local().await;
+    let (device, pc, _) = enrolled(&fixture, Channel::Omadm, ANN, claim("PC-1")).await;
+    let eve = fixture.second("eve").await;
+    assert!(eve.newcomer_until.is_some());
+    let held = fixture.wipe(&eve, device, Scope::Selective).await.unwrap();
+    assert_eq!(held.state, State::Held);
+    let wipe = fixture.wipe(&local, device, Scope::Full).await.unwrap().id;
+    enrolled(&fixture, Channel::Omadm, ANN, claim("PC-1")).await;
+    assert_eq!(heard(&fixture, device, pc).await, Some(wipe));
+    says(&fixture, device, pc, wipe, accepted()).await;
+    assert_eq!(fixture.command(wipe).await.state, State::Presumed);
+    if fixture.pass(HOUR) {
+        assert_eq!(heard(&fixture, device, pc).await, Some(wipe), "though it is owed another one too");
+    }
+}
