@@ -6,6 +6,7 @@ pub mod client_cert_header;
 pub mod connector;
 pub mod crypto;
 pub mod drain;
+pub mod fitness;
 pub mod gate;
 pub mod h2;
 pub mod limits;
