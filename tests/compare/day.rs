@@ -350,6 +350,8 @@ async fn breaker(house: &mut House, cast: &mut Cast, alice: &str) {
     house.verb(&["devices", "list"]).await;
     house.read(&["approvals", "show", &approval]).await;
     house.verb_of(Some(alice), &["approvals", "approve", &approval]).await;
+    house.verb_of(Some(alice), &["approvals", "show", &approval]).await;
+    house.verb_of(Some(alice), &["approvals", "approve", &approval]).await;
     house.verb(&["approvals", "approve", &approval]).await;
     house.verb(&["approvals", "wait", &approval]).await;
     let timed = ["--wait", "--timeout", "1s"];
@@ -376,6 +378,7 @@ async fn stop(house: &mut House, cast: &mut Cast, alice: &str) {
     poll(house, "own phone", &mut cast.own).await;
     let off = house.verb(&["stop", "off"]).await;
     house.verb(&["approvals", "approve", text(&off, "id")]).await;
+    house.verb_of(Some(alice), &["approvals", "show", text(&off, "id")]).await;
     house.verb_of(Some(alice), &["approvals", "approve", text(&off, "id")]).await;
     house.read(&["stop", "status"]).await;
     poll(house, "phone", &mut cast.phone).await;
@@ -383,6 +386,7 @@ async fn stop(house: &mut House, cast: &mut Cast, alice: &str) {
     house.verb(&["stop", "on", "--cancel-all"]).await;
     house.read(&["stop", "status"]).await;
     let off = house.verb_of(Some(alice), &["stop", "off"]).await;
+    house.verb(&["approvals", "show", text(&off, "id")]).await;
     house.verb(&["approvals", "approve", text(&off, "id")]).await;
 }
 
@@ -431,6 +435,7 @@ async fn evening(house: &mut House, cast: &mut Cast, alice: &str) {
     let went = cast.second_pc.unenrol_by_user().await;
     house.note("pc 2", "leaves", &went);
     let removal = house.verb(&["admins", "remove", "bob"]).await;
+    house.verb_of(Some(alice), &["approvals", "show", text(&removal, "id")]).await;
     house.verb_of(Some(alice), &["approvals", "approve", text(&removal, "id")]).await;
     house.verb(&["admins", "remove", "local"]).await;
     let acts: Vec<String> = house
