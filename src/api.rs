@@ -17,11 +17,13 @@ mod health;
 mod idempotency;
 mod invitations;
 mod openapi;
+mod outlook;
 mod policies;
 mod problem;
 mod push_cert;
 mod route;
 mod settings;
+mod status;
 mod views;
 
 pub(crate) use idempotency::KINDS;
@@ -43,6 +45,7 @@ pub fn router(server: Arc<Server>) -> Router {
 /// Every route under `/api/v1`, in the order of the documentation.
 fn routes() -> Vec<Route> {
     let of = [
+        status::routes(),
         invitations::routes(),
         devices::routes(),
         commands::routes(),

@@ -14,6 +14,7 @@ mod print;
 mod push_cert;
 mod settings;
 mod standing;
+mod status;
 mod store;
 mod wipe;
 
@@ -24,6 +25,8 @@ use std::process::ExitCode;
 /// What administrators do.
 #[derive(clap::Subcommand)]
 pub enum Verb {
+    /// What is wrong now, and what will be within 90 days, worst first.
+    Status(status::Status),
     /// Invite a user to enrol a device.
     Invite(invitations::Invite),
     /// Look at devices; let their mail in or shut it out; end their certificates.
@@ -117,7 +120,14 @@ impl Outcome {
 
 /// Carries out a verb, prints what it has to show, and says how it ended.
 pub async fn run(verb: Verb, json: bool) -> ExitCode {
-    match carry_out(verb).await {
+    let (done, worst) = match verb {
+        Verb::Store(store) => (store.run().await, None),
+        verb => match Client::from_environment() {
+            Ok(client) => (carry_out(verb, &client, json).await, client.worst()),
+            Err(failure) => (Err(failure), None),
+        },
+    };
+    let code = match done {
         Ok(outcome) => {
             print::show(&outcome.document, outcome.columns, json);
             if outcome.good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -130,31 +140,32 @@ pub async fn run(verb: Verb, json: bool) -> ExitCode {
             eprintln!("lanyard: {text}");
             ExitCode::from(2)
         }
+    };
+    if let Some(worst) = worst {
+        eprintln!("lanyard: {worst} (lanyard status)");
     }
+    code
 }
 
-async fn carry_out(verb: Verb) -> Done {
-    if let Verb::Store(store) = verb {
-        return store.run().await;
-    }
-    let client = Client::from_environment()?;
+async fn carry_out(verb: Verb, client: &Client, json: bool) -> Done {
     match verb {
-        Verb::Invite(invite) => invite.run(&client).await,
-        Verb::Devices(devices) => devices.run(&client).await,
-        Verb::Commands(commands) => commands.run(&client).await,
-        Verb::Wipe(wipe) => wipe.run(&client).await,
-        Verb::Device(act) => act.run(&client).await,
-        Verb::Policy(policy) => policy.run(&client).await,
-        Verb::Group(group) => group.run(&client).await,
-        Verb::Approvals(approvals) => approvals.run(&client).await,
-        Verb::Stop(stop) => stop.run(&client).await,
-        Verb::Admins(admins) => admins.run(&client).await,
-        Verb::Token(token) => token.run(&client).await,
-        Verb::Settings(settings) => settings.run(&client).await,
-        Verb::Apple(apple) => apple.run(&client).await,
-        Verb::Audit(audit) => audit.run(&client).await,
-        Verb::Ca(ca) => ca.run(&client).await,
-        Verb::Clock(clock) => clock.run(&client).await,
+        Verb::Status(status) => status.run(client, json).await,
+        Verb::Invite(invite) => invite.run(client).await,
+        Verb::Devices(devices) => devices.run(client).await,
+        Verb::Commands(commands) => commands.run(client).await,
+        Verb::Wipe(wipe) => wipe.run(client).await,
+        Verb::Device(act) => act.run(client).await,
+        Verb::Policy(policy) => policy.run(client).await,
+        Verb::Group(group) => group.run(client).await,
+        Verb::Approvals(approvals) => approvals.run(client).await,
+        Verb::Stop(stop) => stop.run(client).await,
+        Verb::Admins(admins) => admins.run(client).await,
+        Verb::Token(token) => token.run(client).await,
+        Verb::Settings(settings) => settings.run(client).await,
+        Verb::Apple(apple) => apple.run(client).await,
+        Verb::Audit(audit) => audit.run(client).await,
+        Verb::Ca(ca) => ca.run(client).await,
+        Verb::Clock(clock) => clock.run(client).await,
         Verb::Store(store) => store.run().await,
     }
 }

@@ -16,6 +16,7 @@ pub(crate) mod policies;
 pub(crate) mod problem;
 pub(crate) mod push_cert;
 pub(crate) mod settings;
+pub(crate) mod status;
 
 use crate::clock::Timestamp;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -24,8 +25,38 @@ use std::{borrow::Cow, fmt};
 
 /// The header of every answer that says how many approvals wait that the asker has not looked at.
 pub(crate) const WAITING: &str = "lanyard-waiting";
+/// The header that says what is worst, where somebody must act on it; as [`in_header`] writes it.
+pub(crate) const WORST: &str = "lanyard-worst";
 /// The header under which a repeated POST acts once.
 pub(crate) const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+/// Text as a header may hold it: what is no plain ASCII, and `%`, as percent and hexadecimal.
+pub(crate) fn in_header(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'%' => out.push_str("%25"),
+            b' '..=b'~' => out.push(char::from(byte)),
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
+}
+
+/// The text of such a header; none where it is no text. No control characters: it goes to a terminal.
+pub(crate) fn of_header(value: &str) -> Option<String> {
+    let (mut bytes, mut rest) = (Vec::with_capacity(value.len()), value.bytes());
+    while let Some(byte) = rest.next() {
+        if byte != b'%' {
+            bytes.push(byte);
+            continue;
+        }
+        let mut digit = || char::from(rest.next()?).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+        bytes.push(digit()? << 4 | digit()?);
+    }
+    let text = String::from_utf8(bytes).ok()?;
+    Some(text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect())
+}
 
 /// A moment as text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -109,6 +140,21 @@ mod tests {
             assert_eq!((at.to_string().as_str(), json!(at)), (text, json!(text)));
         }
         assert!(serde_json::from_value::<At>(json!("yesterday")).is_err());
+    }
+
+    #[test]
+    fn what_a_header_says_is_read_as_it_was_meant() {
+        for (row, text, header) in [
+            ("plain", "error stop_on: set by ann", "error stop_on: set by ann"),
+            ("a name", "set by Zoë 100%", "set by Zo%C3%AB 100%25"),
+            ("empty", "", ""),
+        ] {
+            assert_eq!((in_header(text).as_str(), of_header(header).as_deref()), (header, Some(text)), "{row}");
+        }
+        assert_eq!(of_header(&in_header("a\u{1b}[31m\n")).as_deref(), Some("a [31m "), "no escape reaches a terminal");
+        for header in ["%", "%4", "%4g", "%ff"] {
+            assert_eq!(of_header(header), None, "{header}");
+        }
     }
 
     #[test]

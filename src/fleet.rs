@@ -14,5 +14,6 @@ pub mod queue;
 pub mod registry;
 pub mod retention;
 pub mod settings;
+pub mod status;
 pub mod terms;
 pub mod wipe;

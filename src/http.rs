@@ -7,6 +7,7 @@ pub mod connector;
 pub mod crypto;
 pub mod drain;
 mod early;
+pub mod fitness;
 pub mod gate;
 pub mod h2;
 pub mod limits;

@@ -25,14 +25,14 @@ use crate::{
         outgoing::Outgoing,
     },
     ids::DeviceId,
-    server::{Server, background, follow_ups::FollowUps, host, rounds, strangers::Strangers},
+    server::{Server, background, follow_ups::FollowUps, host, outlook::Outlook, rounds, strangers::Strangers},
     store::Tx,
 };
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::Path,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -115,6 +115,8 @@ pub async fn start(options: &Options) -> Result<Running, String> {
         stopping: drain.signal(),
         strangers: Strangers::default(),
         own_tls: options.tls_cert.is_none(),
+        certificate: OnceLock::new(),
+        outlook: Outlook::default(),
         wakes,
         follow_ups: FollowUps::default(),
     });
@@ -123,6 +125,7 @@ pub async fn start(options: &Options) -> Result<Running, String> {
         Some((chain, key)) => tls::of_files(&server, chain, key)?,
         None => own.clone(),
     };
+    drop(server.certificate.set(certificate.clone()));
     let authorities = [server.authority.root_der().to_vec(), server.authority.issuing_der().to_vec()];
     let strangers = server.clone();
     let on_stranger: OnStranger = Arc::new(move |address, ground| {

@@ -2,6 +2,7 @@
 
 pub mod background;
 pub mod follow_ups;
+pub mod outlook;
 pub mod rounds;
 pub mod strangers;
 mod tidying;
@@ -11,12 +12,12 @@ use crate::{
     clock::Timestamp,
     error::{Error, Result},
     fleet::registry::presence::Presence,
-    http::{DrainSignal, client_cert_header::TrustedProxies, outgoing::Outgoing},
+    http::{DrainSignal, ServerCertificate, client_cert_header::TrustedProxies, outgoing::Outgoing},
     ids::DeviceId,
     store::{Fault, Store},
 };
 use lanyard_certs::{Authority, seal::MasterKey};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// See the module. Handlers hold it in an `Arc`.
 pub struct Server {
@@ -46,6 +47,10 @@ pub struct Server {
     pub strangers: strangers::Strangers,
     /// The server's own certificate is of our CA, so devices must be told to trust it.
     pub own_tls: bool,
+    /// What the devices' port shows, once it is open.
+    pub certificate: OnceLock<Arc<ServerCertificate>>,
+    /// What was last found wrong.
+    pub outlook: outlook::Outlook,
     /// Devices that something was just done to; the waker listens.
     pub wakes: tokio::sync::broadcast::Sender<DeviceId>,
     /// Those of them that are looked at again.

@@ -2,11 +2,11 @@
 
 use super::{
     call::{Call, Step, Work},
-    idempotency,
+    idempotency, outlook,
     problem::Problem,
 };
 use crate::{
-    documents::WAITING,
+    documents::{WAITING, WORST},
     error::Result,
     fleet::{actor::Actor, admins, wipe::approvals},
     http::{
@@ -73,7 +73,7 @@ impl Asked {
         };
         let call = Call { server: server.clone(), actor, path, query };
         match server.store.read(move |tx| work(tx, &call)).await {
-            Ok((status, body)) => answer(status, body, unseen),
+            Ok((status, body)) => answer(&server, status, body, unseen).await,
             Err(error) => Problem::from(error).into_response(),
         }
     }
@@ -88,7 +88,7 @@ impl Asked {
         };
         let call = Call { server: server.clone(), actor, path: path.clone(), query: query.clone() };
         match server.store.read(move |tx| work(tx, &call)).await {
-            Ok(Step::Done(body)) => answer(status, body, unseen),
+            Ok(Step::Done(body)) => answer(&server, status, body, unseen).await,
             Ok(Step::Act(work)) => act(server, again, path, query, status, work).await,
             Err(error) => Problem::from(error).into_response(),
         }
@@ -129,7 +129,7 @@ impl Asked {
             Ok(Some((answer, approvals::unseen(tx, &call.actor)?)))
         };
         match server.store.run(whole).await {
-            Ok(Some(((status, body), unseen))) => answer(status, body, unseen),
+            Ok(Some(((status, body), unseen))) => answer(&server, status, body, unseen).await,
             Ok(None) => {
                 count_stranger(&server, peer.as_deref());
                 Problem::unauthenticated().into_response()
@@ -156,7 +156,7 @@ async fn act(
         Ok(Some((step.done()?, approvals::unseen(tx, &call.actor)?)))
     };
     match server.store.run(whole).await {
-        Ok(Some((body, unseen))) => answer(status, body, unseen),
+        Ok(Some((body, unseen))) => answer(&server, status, body, unseen).await,
         Ok(None) => {
             count_stranger(&server, peer.as_deref());
             Problem::unauthenticated().into_response()
@@ -187,10 +187,13 @@ async fn authenticate(
     }
 }
 
-/// `Lanyard-Waiting` tells every administrator of approvals that they have not looked at.
-fn answer(status: StatusCode, text: Vec<u8>, unseen: usize) -> Response {
-    let mut response = (status, [(header::CONTENT_TYPE, "application/json")], text).into_response();
+/// `Lanyard-Waiting` tells every administrator of approvals that they have not looked at, `Lanyard-Worst` of what is wrong.
+async fn answer(server: &Arc<Server>, code: StatusCode, text: Vec<u8>, unseen: usize) -> Response {
+    let mut response = (code, [(header::CONTENT_TYPE, "application/json")], text).into_response();
     response.headers_mut().insert(WAITING, unseen.into());
+    if let Some(worst) = outlook::worst(server).await {
+        response.headers_mut().insert(WORST, worst);
+    }
     response.headers_mut().insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
     response
 }

@@ -24,7 +24,7 @@ pub(super) fn document(routes: &[Route]) -> Value {
         "info": {
             "title": "Lanyard admin API",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "Every answer carries Lanyard-Waiting: how many approvals wait that the asker has not looked at.",
+            "description": "Every answer carries Lanyard-Waiting: how many approvals wait that the asker has not looked at; and Lanyard-Worst, where something is wrong that somebody must act on (percent-encoded; /api/v1/status says all).",
         },
         "security": [{"bearer": []}],
         "paths": paths,

@@ -3,7 +3,7 @@
 use super::Failure;
 use crate::{
     clock,
-    documents::{IDEMPOTENCY_KEY, Page, WAITING, problem::Problem},
+    documents::{IDEMPOTENCY_KEY, Page, WAITING, WORST, of_header, problem::Problem},
     http::{connector::trusted_roots, limits::read_from, outgoing::Outgoing},
     serve::Folder,
 };
@@ -18,7 +18,7 @@ use serde::{
 };
 use serde_json::Value;
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     net::SocketAddr,
     path::PathBuf,
     sync::Arc,
@@ -53,6 +53,7 @@ pub(super) struct Client {
     token: SecretString,
     outgoing: Outgoing,
     told: Cell<bool>,
+    worst: RefCell<Option<String>>,
 }
 
 impl Client {
@@ -76,7 +77,7 @@ impl Client {
             }
         };
         let outgoing = Outgoing::new(&roots).map_err(|e| e.to_string())?;
-        Ok(Self { base, token: token.into(), outgoing, told: Cell::new(false) })
+        Ok(Self { base, token: token.into(), outgoing, told: Cell::new(false), worst: RefCell::default() })
     }
 
     /// What lies there.
@@ -213,9 +214,19 @@ impl Client {
         }
     }
 
+    /// What is worst, as the last answer said that says anything of this.
+    pub(super) fn worst(&self) -> Option<String> {
+        self.worst.borrow().clone()
+    }
+
     /// Every administrator is told of what waits, until they have looked.
     fn tell(&self, headers: &http::HeaderMap) {
-        let waiting = headers.get(WAITING).and_then(|v| v.to_str().ok()?.parse::<usize>().ok()).unwrap_or(0);
+        let said = |name| headers.get(name).and_then(|v| v.to_str().ok());
+        // A refusal has neither of the two.
+        if said(WAITING).is_some() {
+            self.worst.replace(said(WORST).and_then(of_header));
+        }
+        let waiting = said(WAITING).and_then(|v| v.parse::<usize>().ok()).unwrap_or(0);
         if waiting > 0 && !self.told.replace(true) {
             let (what, verb) = if waiting == 1 { ("request", "waits") } else { ("requests", "wait") };
             eprintln!(

@@ -118,6 +118,13 @@ pub fn take(tx: &mut Tx<'_>, count: usize) -> Result<Option<(String, Vec<Notice>
     Ok(url.filter(|_| !taken.is_empty()).map(|url| (url, taken)))
 }
 
+/// How many waiting notices the webhook did not take at the first try, and when the oldest of them was made.
+pub fn untaken(tx: &mut Tx<'_>) -> Result<Option<(usize, Timestamp)>> {
+    // One that was tried once may be on its way.
+    let waiting: Vec<Notice> = tx.all::<Notice>("")?.into_iter().filter(|notice| notice.tries > 1).collect();
+    Ok(waiting.iter().map(|notice| notice.at).min().map(|oldest| (waiting.len(), oldest)))
+}
+
 /// The receiver has it: this notice, as [`take`] gave it.
 pub fn done(tx: &mut Tx<'_>, notice: &Notice) -> Result<()> {
     Ok(tx.delete(notice)?)

@@ -333,6 +333,51 @@ impl From<FailureCode> for String {
     }
 }
 
+/// What has an end, and takes something along with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Lasting {
+    /// Apple's push certificate.
+    PushCert,
+    /// The certificate that the devices' port shows.
+    ServerCert,
+    /// The device CA's root.
+    CaRoot,
+    /// The device CA's issuing certificate.
+    CaIssuing,
+}
+
+impl Lasting {
+    /// As it is written everywhere.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::PushCert => "push_cert",
+            Self::ServerCert => "server_cert",
+            Self::CaRoot => "ca_root",
+            Self::CaIssuing => "ca_issuing",
+        }
+    }
+
+    /// As people call it.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::PushCert => "Apple's push certificate",
+            Self::ServerCert => "the server's own certificate",
+            Self::CaRoot => "the root of the device CA",
+            Self::CaIssuing => "the issuing certificate of the device CA",
+        }
+    }
+
+    /// What is to be done about it.
+    pub fn advice(self) -> &'static str {
+        match self {
+            Self::PushCert => "renew it with Apple, under the same topic; without it no Apple device can be woken",
+            Self::ServerCert => "put another in the files of --tls-cert and --tls-key; without it no device connects",
+            Self::CaRoot | Self::CaIssuing => "every device must enrol anew, on a new server, before it ends",
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -26,6 +26,9 @@ pub enum TlsError {
     /// The certificate does not cover a name that it is to serve.
     #[error("the server certificate does not cover {0}")]
     Names(String),
+    /// Clients will not take the certificate.
+    #[error("the server certificate is not one that clients take: {0}")]
+    Unfit(String),
     /// A file cannot be read.
     #[error("{path}: {source}")]
     File {

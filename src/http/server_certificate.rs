@@ -36,6 +36,11 @@ impl ServerCertificate {
         Ok(())
     }
 
+    /// The chain in use, leaf first.
+    pub fn chain(&self) -> Vec<CertificateDer<'static>> {
+        self.current().cert.clone()
+    }
+
     /// The leaf in use, DER.
     pub fn leaf(&self) -> Vec<u8> {
         self.current().cert.first().map(|leaf| leaf.to_vec()).unwrap_or_default()
@@ -112,9 +117,12 @@ impl CertificateFiles {
     }
 
     /// Looks at the files each `every` and swaps `certificate` when they have changed; for ever, so spawn it.
-    /// While the new files are bad, half-written or do not fit each other, the former certificate stays, and one
-    /// warning is logged per change.
-    pub async fn watch(self, certificate: Arc<ServerCertificate>, every: Duration) {
+    /// While the new files are bad, half-written or do not fit each other, or `unfit` says of the new chain why clients
+    /// would not take it, the former certificate stays, and one warning is logged per change.
+    pub async fn watch<U>(self, certificate: Arc<ServerCertificate>, every: Duration, unfit: U)
+    where
+        U: Fn(&[CertificateDer<'_>]) -> Vec<String> + Send + Sync,
+    {
         // The first look always reads: the files may have changed since they were loaded.
         let mut seen = Stamp::default();
         loop {
@@ -126,7 +134,7 @@ impl CertificateFiles {
             }
             seen = stamp;
             let former = certificate.leaf();
-            match self.reload(&certificate).await {
+            match self.reload(&certificate, &unfit).await {
                 Ok(()) if certificate.leaf() == former => {}
                 Ok(()) => tracing::info!(file = %self.chain.display(), "server certificate exchanged"),
                 Err(error) => tracing::warn!(%error, "server certificate not taken, the former one stays"),
@@ -134,9 +142,16 @@ impl CertificateFiles {
         }
     }
 
-    async fn reload(&self, certificate: &ServerCertificate) -> Result<(), TlsError> {
+    async fn reload<U>(&self, certificate: &ServerCertificate, unfit: &U) -> Result<(), TlsError>
+    where
+        U: Fn(&[CertificateDer<'_>]) -> Vec<String> + Sync,
+    {
         let chain = tokio::fs::read(&self.chain).await.map_err(|e| unreadable(&self.chain, e))?;
         let key = tokio::fs::read(&self.key).await.map_err(|e| unreadable(&self.key, e))?;
+        let wrong = unfit(&certificates(&chain, "server certificate")?);
+        if !wrong.is_empty() {
+            return Err(TlsError::Unfit(wrong.join("; ")));
+        }
         certificate.swap(&chain, &key, &self.names)
     }
 

@@ -293,13 +293,23 @@ async fn files_are_read_again_when_they_change() {
     assert!(files.load().unwrap_err().to_string().contains("chain.pem"));
     put(&first);
     let certificate = files.load().unwrap();
-    let watch = tokio::spawn(files.clone().watch(Arc::clone(&certificate), Duration::from_millis(20)));
+    // Stands for whatever clients do not take.
+    let unfit = ca.server(&[PUBLIC]);
+    let refused = unfit.der.clone();
+    let judge = move |chain: &[rustls::pki_types::CertificateDer<'_>]| {
+        let wrong = chain.first().is_some_and(|leaf| **leaf == *refused);
+        if wrong { vec!["it has ended".to_owned()] } else { Vec::new() }
+    };
+    let watch = tokio::spawn(files.clone().watch(Arc::clone(&certificate), Duration::from_millis(20), judge));
     put(&second);
     until(|| certificate.leaf() == second.der).await;
     put(&ca.server(&[ENROL]));
     std::fs::write(&files.chain, &third.chain).unwrap();
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert_eq!(certificate.leaf(), second.der, "the former one stays while the new one is bad");
+    put(&unfit);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(certificate.leaf(), second.der, "nor is one taken that clients would not take");
     put(&third);
     until(|| certificate.leaf() == third.der).await;
     watch.abort();

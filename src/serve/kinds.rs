@@ -15,7 +15,7 @@ use crate::{
         queue::stop,
         registry::{credential, lookup, sights, tries, users},
         settings,
-        wipe::{approvals, limits},
+        wipe::{approvals, limits, loss},
     },
     serve,
     store::{Belief, Count, Counted, Entry, Fault, Kind},
@@ -27,7 +27,7 @@ const STORE: [Kind; 3] = [Kind::of::<Belief>(), Kind::of::<Count>(), Kind::of::<
 
 /// All of them.
 fn all() -> impl Iterator<Item = Kind> {
-    let lists: [&[Kind]; 25] = [
+    let lists: [&[Kind]; 26] = [
         &actor::KINDS,
         &admins::KINDS,
         &api::KINDS,
@@ -43,6 +43,7 @@ fn all() -> impl Iterator<Item = Kind> {
         &invitation::KINDS,
         &limits::KINDS,
         &lookup::KINDS,
+        &loss::KINDS,
         &notices::KINDS,
         &policies::KINDS,
         &policies::rollout::KINDS,

@@ -2,11 +2,17 @@
 
 use crate::{
     clock::{Clock, Timestamp},
-    http::{ServerCertificate, server_certificate::CertificateFiles},
+    http::{
+        ServerCertificate,
+        connector::trusted_roots,
+        fitness::{ends_soon, unfit},
+        server_certificate::CertificateFiles,
+    },
     server::{Server, host},
 };
 use lanyard_certs::issue::{AltName, Identity, Serial, ServerCertificate as Wanted, Validity};
 use openssl::{pkey::PKey, x509::X509};
+use rustls::pki_types::CertificateDer;
 use secrecy::ExposeSecret;
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
@@ -31,12 +37,33 @@ fn names(server: &Server) -> Vec<String> {
     vec![host(&server.public_url).to_string(), host(&server.enrol_url).to_string()]
 }
 
-/// From files that someone renews, looked at from now on. They must cover the names of both addresses.
-pub(super) fn of_files(server: &Server, chain: PathBuf, key: PathBuf) -> Result<Arc<ServerCertificate>, String> {
+/// From files that someone renews, looked at from now on. They must cover the names of both addresses. What clients will not take is
+/// only warned of here, since a server that stays down wipes nobody; at an exchange such files are refused, and the former stay.
+pub(super) fn of_files(server: &Arc<Server>, chain: PathBuf, key: PathBuf) -> Result<Arc<ServerCertificate>, String> {
     let files = CertificateFiles { chain, key, names: names(server) };
     let certificate = files.load().map_err(|e| format!("--tls-cert: {e}"))?;
-    tokio::spawn(files.watch(certificate.clone(), LOOK));
+    let public = trusted_roots(&[]).map_err(|e| e.to_string())?;
+    let in_use = certificate.chain();
+    for wrong in unfit(&in_use, &public, server.now()) {
+        tracing::warn!("--tls-cert: clients will not take the certificate: {wrong}");
+    }
+    warn_of_end(&in_use, server.now());
+    let server = server.clone();
+    let judge = move |chain: &[CertificateDer<'_>]| {
+        let wrong = unfit(chain, &public, server.now());
+        if wrong.is_empty() {
+            warn_of_end(chain, server.now());
+        }
+        wrong
+    };
+    tokio::spawn(files.watch(certificate.clone(), LOOK, judge));
     Ok(certificate)
+}
+
+fn warn_of_end(chain: &[CertificateDer<'_>], now: Timestamp) {
+    if let Some(until) = chain.first().and_then(|leaf| ends_soon(leaf, now)) {
+        tracing::warn!(%until, "--tls-cert: the certificate ends within 30 days");
+    }
 }
 
 /// A leaf of our own CA, kept fresh from now on. The administrators' listener has no other: `ca.pem` is its anchor.

@@ -130,7 +130,8 @@ async fn verbs(house: &mut House) {
         house.read(&[words[0], words[1], NOBODY]).await;
     }
     let zeros = "0".repeat(64);
-    let others: [&[&str]; 9] = [
+    let others: [&[&str]; 10] = [
+        &["status"],
         &["admins", "list"],
         &["token", "list"],
         &["settings", "list"],

@@ -155,6 +155,8 @@ impl Bench {
             stopping: mine.stopping.clone(),
             strangers: Default::default(),
             own_tls: true,
+            certificate: Default::default(),
+            outlook: Default::default(),
             wakes: mine.wakes.clone(),
             follow_ups: FollowUps::default(),
         })

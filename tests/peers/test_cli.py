@@ -147,6 +147,39 @@ class CommandLine(ServedTest):
                 self.assertIn(argument, self.says(*words, code=2))
 
 
+class WhatIsWrong(ServedTest):
+    def said(self, *words):
+        verb = Verb(self.server, *words)
+        code, said = verb.end()
+        self.assertEqual(code, 0, said)
+        return verb.printed, said.splitlines()
+
+    def test_status_lists_it_and_the_last_line_of_every_verb_names_the_worst(self):
+        printed, said = self.said("status", "--json")
+        self.assertEqual((json.loads(printed), said), ([], []), "nothing is wrong with a new server")
+        invited = self.server.verb("invite", "--channel", "apple", "--user", "ann@example.org")
+        printed, said = self.said("status", "--json")
+        first, second = json.loads(printed)
+        self.assertEqual(set(first), {"severity", "code", "subject", "text", "since", "until"})
+        self.assertEqual((first["severity"], first["code"], first["subject"]), ("error", "push_cert_missing", "push_cert"))
+        self.assertEqual((second["severity"], second["code"], second["subject"]), ("warning", "invitation_unpushed", invited["id"]))
+        self.assertEqual(second["until"], invited["expires"])
+        worst = f"lanyard: error push_cert_missing: {first['text']} (lanyard status)"
+        self.assertEqual(said, [worst])
+        printed, said = self.said("devices", "list", "--json")
+        self.assertEqual((json.loads(printed), said), ([], [worst]), "what is printed stays what it was")
+        token = (self.server.data / "local.token").read_text().strip()
+        reply = request(f"https://{self.server.described()['admin']}/api/v1/status", "GET", None,
+                        {"Authorization": f"Bearer {token}"}, ca=self.server.ca)
+        self.assertEqual((reply.status, json.loads(reply.body)), (200, [first, second]), "the API answers the same")
+        self.assertTrue(reply.headers["lanyard-worst"].startswith("error push_cert_missing: "))
+        self.server.verb("stop", "on")
+        eventually(lambda: "error stop_on: " in self.said("devices", "list")[1][-1], "the stop is the worst", 30)
+        refused = Verb(self.server, "devices", "show", "nobody")
+        self.assertEqual(refused.end()[0], 1)
+        self.assertIn("emergency stop is on, set by local", self.said("status")[0])
+
+
 class Serving(ServedTest):
     def refused(self, *words, code, **variables):
         """What a second `lanyard serve` says, and that it made no folder where its words alone are wrong."""

@@ -138,6 +138,14 @@ macro_rules! store_contract {
         an_approval_stays_while_it_waits_and_as_long_as_its_commands,
         an_accepted_loss_counts_what_is_left,
         an_accepted_loss_begins_with_the_stop_on_and_all_that_is_unsent_held,
+        nothing_is_wrong_in_a_new_store,
+        a_wipe_is_told_of_until_it_is_answered,
+        a_wipe_that_takes_long_is_worse,
+        what_waits_for_a_second_person_names_who_may_decide,
+        a_request_that_nobody_may_decide_is_an_error,
+        settings_notices_and_losses_are_told_of,
+        a_survey_counts_the_devices_whose_certificates_end,
+        an_invitation_without_a_push_certificate_is_told_of,
     } };
 }
 

@@ -8,12 +8,14 @@ mod loss;
 mod newcomers;
 mod proof;
 mod registry;
+mod status;
 mod store;
 mod texts;
 mod worst_day;
 
 pub use self::{
-    breaker::*, commands::*, history::*, loss::*, newcomers::*, proof::*, registry::*, store::*, texts::*, worst_day::*,
+    breaker::*, commands::*, history::*, loss::*, newcomers::*, proof::*, registry::*, status::*, store::*, texts::*,
+    worst_day::*,
 };
 
 use crate::fixture::{Fixture, SECRET, able, counts, device, request};

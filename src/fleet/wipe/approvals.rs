@@ -99,6 +99,11 @@ pub struct Approval {
 }
 
 impl Approval {
+    /// When it comes to nothing, if nobody decides.
+    pub fn lapses(&self) -> Steady {
+        self.asked.plus(LIFETIME)
+    }
+
     /// The commands that joined since this token read it; all of them where it never did.
     fn unread(&self, token: &str) -> Vec<CommandId> {
         let read = self.read.get(token).copied().unwrap_or(0);
@@ -274,12 +279,18 @@ pub(crate) fn ask_once(tx: &mut Tx<'_>, actor: &Actor, subject: Subject, detail:
     }
 }
 
-/// Those that wait for this.
-fn about(tx: &mut Tx<'_>, subject: &Subject) -> Result<Vec<Approval>> {
+/// All that wait, oldest first.
+pub fn open(tx: &mut Tx<'_>) -> Result<Vec<Approval>> {
     let mut found = Vec::new();
     for waiting in tx.all::<Waiting>("")? {
         found.push(find(tx, waiting.approval)?);
     }
+    Ok(found)
+}
+
+/// Those that wait for this.
+fn about(tx: &mut Tx<'_>, subject: &Subject) -> Result<Vec<Approval>> {
+    let mut found = open(tx)?;
     found.retain(|approval| approval.subject == *subject);
     Ok(found)
 }

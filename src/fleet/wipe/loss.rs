@@ -6,6 +6,7 @@
 
 use super::{approvals, stop};
 use crate::{
+    clock::Timestamp,
     error::Result,
     fleet::{
         actor::Actor,
@@ -15,14 +16,41 @@ use crate::{
         life::{Command, Device, Event, State, command::Hold},
         queue,
     },
-    store::{Checked, Tx},
+    store::{Checked, Kind, Record, Tx},
 };
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
 /// Commands looked at in one step.
 const PAGE: usize = 1000;
 /// Of damaged records so many are named in the audit log.
 const NAMED: usize = 20;
+
+/// The last loss that was accepted.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TakenBack {
+    /// When.
+    pub at: Timestamp,
+    /// The commit that the store went on from.
+    pub commit: u64,
+    /// How many commands were held by it.
+    pub held: usize,
+}
+
+/// What this file keeps in the store.
+pub(crate) const KINDS: [Kind; 1] = [Kind::of::<TakenBack>()];
+
+impl Record for TakenBack {
+    const KIND: &'static str = "taken-back";
+    fn key(&self) -> String {
+        String::new()
+    }
+}
+
+/// When the store was last taken back, if ever.
+pub fn last(tx: &mut Tx<'_>) -> Result<Option<TakenBack>> {
+    Ok(tx.get::<TakenBack>("")?)
+}
 
 /// Accepts the loss; says how many commands are held by it.
 pub fn accept(tx: &mut Tx<'_>, checked: &Checked, commit: u64) -> Result<usize> {
@@ -41,6 +69,7 @@ pub fn accept(tx: &mut Tx<'_>, checked: &Checked, commit: u64) -> Result<usize> 
     let Checked { expected, records, missing, ref damaged, .. } = *checked;
     let named = damaged.iter().take(NAMED).cloned().collect();
     let loss = Loss { commit, expected, records, missing, unreadable: damaged.len(), named, held };
+    tx.put(&TakenBack { at: tx.now(), commit, held })?;
     audit::note(tx, &local, audit::Event::StoreLossAccepted { loss })?;
     Ok(held)
 }

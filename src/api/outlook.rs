@@ -1,0 +1,63 @@
+//! What is wrong, as this server sees it: for `/api/v1/status`, and its worst for the header of every answer.
+
+use crate::{
+    channel::apple::push_cert,
+    clock,
+    documents::in_header,
+    error::Result,
+    fleet::{
+        status::{self, Known, Line, Severity},
+        terms::Lasting,
+    },
+    http::fitness::end_of,
+    server::Server,
+    store::Tx,
+};
+use axum::http::HeaderValue;
+use std::{sync::Arc, time::Duration};
+
+/// So long an answer waits for what is to go along with it.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// All of it, worst first. Reads alone, beside the writer.
+pub(super) fn look(tx: &mut Tx<'_>, server: &Server) -> Result<Vec<Line>> {
+    let begun = clock::monotonic();
+    let known = known(tx, server)?;
+    let survey = server.outlook.survey(tx)?;
+    let lines = status::read(tx, &known, &survey)?;
+    server.outlook.note(in_short(&lines), begun);
+    Ok(lines)
+}
+
+/// What ends one day, by what the channels and this process know.
+fn known(tx: &mut Tx<'_>, server: &Server) -> Result<Known> {
+    let leaf = server.certificate.get().map(|certificate| certificate.leaf());
+    let ours = [
+        (Lasting::CaRoot, end_of(server.authority.root_der())),
+        (Lasting::CaIssuing, end_of(server.authority.issuing_der())),
+        (Lasting::ServerCert, leaf.as_deref().and_then(end_of)),
+        (Lasting::PushCert, push_cert::show(tx)?.map(|kept| kept.not_after)),
+    ];
+    Ok(Known { ends: ours.into_iter().filter_map(|(what, until)| Some((what, until?))).collect() })
+}
+
+/// The worst, where somebody must act on it.
+fn in_short(lines: &[Line]) -> Option<String> {
+    let worst = lines.first().filter(|line| line.severity < Severity::Note)?;
+    Some(format!("{} {}: {}", worst.severity.as_str(), worst.code.as_str(), worst.text))
+}
+
+/// The same as a header. It is looked for now and then; an answer waits a little for it, and is none the worse without.
+pub(super) async fn worst(server: &Arc<Server>) -> Option<HeaderValue> {
+    if server.outlook.is_due() {
+        let server = server.clone();
+        let looking = tokio::spawn(async move {
+            let inner = server.clone();
+            if let Err(error) = server.store.read(move |tx| look(tx, &inner)).await {
+                tracing::debug!(%error, "what is wrong could not be looked for");
+            }
+        });
+        drop(tokio::time::timeout(PATIENCE, looking).await);
+    }
+    HeaderValue::from_str(&in_header(&server.outlook.worst()?)).ok()
+}

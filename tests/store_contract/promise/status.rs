@@ -1,0 +1,214 @@
+//! Promises about the list of what is wrong.
+
+use crate::{
+    fixture::{Fixture, request},
+    promise::take,
+};
+use lanyard::{
+    fleet::{
+        actor::Actor,
+        enrol::invitation,
+        life::{Channel, Contact, Ownership, Scope},
+        notices::{self, News},
+        settings,
+        status::{self, Code, Known, Line, Severity, Survey},
+        terms::Lasting,
+        wipe::{approvals, loss, stop},
+    },
+    ids::ApprovalId,
+    store::{Checked, Tx},
+};
+use std::time::Duration;
+
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// A server that knows a push certificate, which is good for long.
+async fn list(fixture: &Fixture) -> Vec<Line> {
+    let look = |tx: &mut Tx<'_>| {
+        let known = Known { ends: vec![(Lasting::PushCert, tx.now().plus(DAY.saturating_mul(365)))] };
+        status::read(tx, &known, &Survey::default())
+    };
+    // Beside the writer, where nothing may be written.
+    fixture.store.read(look).await.unwrap()
+}
+
+fn told(lines: &[Line]) -> Vec<(Severity, Code)> {
+    lines.iter().map(|line| (line.severity, line.code)).collect()
+}
+
+async fn say(fixture: &Fixture, actor: &Actor, act: fn(&mut Tx<'_>, &Actor)) {
+    let actor = actor.clone();
+    let done = move |tx: &mut Tx<'_>| {
+        act(tx, &actor);
+        Ok(())
+    };
+    fixture.store.run(done).await.unwrap();
+}
+
+pub async fn nothing_is_wrong_in_a_new_store(fixture: Fixture) {
+    assert_eq!(list(&fixture).await, []);
+}
+
+pub async fn a_wipe_is_told_of_until_it_is_answered(fixture: Fixture) {
+    let local = fixture.local().await;
+    let device = fixture.device("phone", &[Channel::Apple]).await.id;
+    let delayed = lanyard::fleet::wipe::Request { delay: Some(HOUR), ..request(Scope::Full) };
+    let wipe = fixture.wipe_with(&local, device, delayed).await.unwrap();
+    let lines = list(&fixture).await;
+    assert_eq!(told(&lines), [(Severity::Note, Code::WipeWaits)]);
+    assert_eq!((lines[0].subject.as_str(), lines[0].since), (wipe.id.to_string().as_str(), Some(wipe.created)));
+    assert!(lines[0].text.contains("Sphone of nurse@example.org is in its undo window"), "{}", lines[0].text);
+    say(&fixture, &local, |tx, local| drop(stop::set(tx, local, false).unwrap())).await;
+    let lines = list(&fixture).await;
+    assert_eq!(told(&lines), [(Severity::Error, Code::StopOn), (Severity::Note, Code::WipeWaits)]);
+    assert!(lines[0].text.contains("set by local") && lines[1].text.contains("held back by the emergency stop"));
+}
+
+pub async fn a_wipe_that_takes_long_is_worse(fixture: Fixture) {
+    let local = fixture.local().await;
+    let (off, silent) =
+        (fixture.device("off", &[Channel::Apple]).await.id, fixture.device("silent", &[Channel::Apple]).await.id);
+    let waits = fixture.wipe(&local, off, Scope::Full).await.unwrap();
+    let sent = fixture.wipe(&local, silent, Scope::Selective).await.unwrap();
+    take(&fixture, silent, Contact::Fresh).await.unwrap();
+    assert_eq!(told(&list(&fixture).await), [(Severity::Note, Code::WipeWaits); 2]);
+    if !fixture.live_through(HOUR).await {
+        return;
+    }
+    let lines = list(&fixture).await;
+    assert_eq!(told(&lines), [(Severity::Warning, Code::WipeUnanswered), (Severity::Warning, Code::WipeWaits)]);
+    assert_eq!([&lines[0].subject, &lines[1].subject], [&sent.id.to_string(), &waits.id.to_string()]);
+    assert!(lines[0].text.starts_with("the selective wipe of Ssilent") && lines[0].text.contains("is not answered"));
+}
+
+pub async fn what_waits_for_a_second_person_names_who_may_decide(fixture: Fixture) {
+    let local = fixture.local().await;
+    fixture.second("ann").await;
+    let bob = fixture.second("bob").await;
+    let (one, two) =
+        (fixture.device("u1", &[Channel::Apple]).await.id, fixture.device("u2", &[Channel::Apple]).await.id);
+    // Made by local, within the wait: he stands behind her, and is no second person to her.
+    let eve = fixture.second("eve").await;
+    fixture.wipe(&eve, one, Scope::Full).await.unwrap();
+    let held = fixture.wipe(&eve, two, Scope::Full).await.unwrap();
+    let lines = list(&fixture).await;
+    assert_eq!(told(&lines), [(Severity::Warning, Code::ApprovalWaits)], "what is held is told once");
+    let line = &lines[0];
+    assert_eq!(line.subject, held.approval.unwrap().to_string());
+    assert!(line.text.contains("asked for by eve: 2 commands are held"), "{}", line.text);
+    assert!(
+        line.text.ends_with("it waits for ann or bob") || line.text.ends_with("it waits for bob or ann"),
+        "{}",
+        line.text
+    );
+    assert_eq!(line.until.unwrap().since(line.since.unwrap()).as_secs().div_ceil(60), 7 * 24 * 60);
+    let id: ApprovalId = held.approval.unwrap();
+    fixture.store.run(move |tx| approvals::reject(tx, &bob, id)).await.unwrap();
+    assert_eq!(list(&fixture).await, []);
+    say(&fixture, &local, |tx, local| drop(stop::set(tx, local, false).unwrap())).await;
+    say(&fixture, &local, |tx, local| drop(stop::ask_off(tx, local).unwrap())).await;
+    let asked = list(&fixture).await;
+    assert!(asked[1].text.contains("asked for by local: lift the emergency stop; it waits for"), "{}", asked[1].text);
+}
+
+pub async fn a_request_that_nobody_may_decide_is_an_error(fixture: Fixture) {
+    let local = fixture.local().await;
+    say(&fixture, &local, |tx, local| drop(stop::set(tx, local, false).unwrap())).await;
+    say(&fixture, &local, |tx, local| drop(stop::ask_off(tx, local).unwrap())).await;
+    let lines = list(&fixture).await;
+    assert_eq!(told(&lines), [(Severity::Error, Code::StopOn), (Severity::Error, Code::ApprovalStuck)]);
+}
+
+pub async fn settings_notices_and_losses_are_told_of(fixture: Fixture) {
+    let local = fixture.local().await;
+    let hook = |tx: &mut Tx<'_>, local: &Actor| drop(settings::set(tx, local, "notify.webhook", "https://a").unwrap());
+    say(&fixture, &local, hook).await;
+    fixture.device("phone", &[Channel::Apple]).await;
+    say(&fixture, &local, |tx, local| drop(settings::set(tx, local, "wipe.grace", "1h").unwrap())).await;
+    let lines = list(&fixture).await;
+    assert_eq!(told(&lines), [(Severity::Note, Code::SettingPending)]);
+    assert_eq!(lines[0].subject, "wipe.grace");
+    assert!(lines[0].text.contains("1h will count instead of 15m") && lines[0].until.is_some());
+
+    let tell = |tx: &mut Tx<'_>| {
+        let approval = tx.new_id();
+        notices::tell(tx, News::ApprovalWaiting(approval, "why".into()))
+    };
+    fixture.store.run(tell).await.unwrap();
+    fixture.store.run(|tx| notices::take(tx, 10)).await.unwrap();
+    assert_eq!(list(&fixture).await.len(), 1, "it may be on its way");
+    if fixture.pass(Duration::from_secs(120)) {
+        fixture.store.run(|tx| notices::take(tx, 10)).await.unwrap();
+        let lines = list(&fixture).await;
+        assert_eq!(lines[0].code, Code::WebhookUnreached);
+        assert!(lines[0].text.contains("1 notice"), "{}", lines[0].text);
+    }
+
+    let behind = Checked {
+        ok: false,
+        store: "a store".into(),
+        commit: Some(3),
+        expected: Some(9),
+        records: 7,
+        missing: 2,
+        damaged: Vec::new(),
+        why: None,
+    };
+    fixture.store.run(move |tx| loss::accept(tx, &behind, 3)).await.unwrap();
+    let lines = list(&fixture).await;
+    let taken = lines.iter().find(|line| line.code == Code::StoreTakenBack).unwrap();
+    assert!(taken.text.contains("commit 3") && taken.since.is_some(), "{}", taken.text);
+}
+
+pub async fn a_survey_counts_the_devices_whose_certificates_end(fixture: Fixture) {
+    let look = |fixture: &Fixture| {
+        let store = fixture.store.clone();
+        async move { store.read(status::survey).await.unwrap() }
+    };
+    assert_eq!(look(&fixture).await, Survey::default());
+    // They last for two years.
+    let first = fixture.device("first", &[Channel::Apple]).await;
+    fixture.device("mail", &[Channel::Activesync]).await;
+    let survey = look(&fixture).await;
+    assert!(survey.apple && survey.ended.0 == 0 && survey.ending.0 == 0);
+    if !fixture.live_through(DAY).await {
+        return;
+    }
+    fixture.device("later", &[Channel::Omadm]).await;
+    for (row, days, ended, ending) in [
+        ("31 days before", 698, 0, 0),
+        ("30 days before", 1, 0, 2),
+        ("a day later", 1, 0, 3),
+        ("at their end", 29, 2, 1),
+    ] {
+        fixture.pass(DAY.saturating_mul(days));
+        let accept = |tx: &mut Tx<'_>| {
+            let belief = lanyard::store::Belief::begin(tx.moment());
+            Ok(tx.put(&belief)?)
+        };
+        fixture.store.run(accept).await.unwrap();
+        let survey = look(&fixture).await;
+        assert_eq!((survey.ended.0, survey.ending.0), (ended, ending), "{row}");
+        let earliest = survey.ended.1.or(survey.ending.1);
+        let want = (ended + ending > 0).then_some(first.id);
+        assert_eq!(earliest.map(|first| first.device), want, "{row}");
+    }
+}
+
+pub async fn an_invitation_without_a_push_certificate_is_told_of(fixture: Fixture) {
+    let local = fixture.local().await;
+    let look = |tx: &mut Tx<'_>| status::read(tx, &Known::default(), &Survey::default());
+    let invite = move |tx: &mut Tx<'_>| {
+        for (channel, user) in [(Channel::Omadm, "ann"), (Channel::Apple, "bob"), (Channel::Apple, "eve")] {
+            invitation::create(tx, &local, channel, user, Ownership::Corporate, None)?;
+        }
+        Ok(())
+    };
+    assert_eq!(fixture.store.read(look).await.unwrap(), []);
+    fixture.store.run(invite).await.unwrap();
+    let lines = fixture.store.read(look).await.unwrap();
+    assert_eq!(told(&lines), [(Severity::Error, Code::PushCertMissing), (Severity::Warning, Code::InvitationUnpushed)]);
+    assert!(lines[1].text.starts_with("2 invitations"), "{}", lines[1].text);
+    assert_eq!(list(&fixture).await, [], "with one there is nothing to say");
+}
