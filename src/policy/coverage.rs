@@ -446,7 +446,7 @@ mod tests {
         }
     }
 
-    /// No setting of today takes supervision: the channel's word stands in for one.
+    /// No setting of today takes supervision and is acknowledged by an iPhone's mail client as well: the channel's word stands in for one.
     #[test]
     fn without_supervision_a_setting_that_needs_it_is_never_compliant() {
         let camera = merged("camera: blocked");
@@ -472,5 +472,38 @@ mod tests {
             "nor by its mail's word"
         );
         assert_eq!(rows[0].why.as_deref(), Some("it needs a supervised device"));
+    }
+
+    #[test]
+    fn an_unsupervised_iphone_is_never_compliant_for_bluetooth() {
+        let (apple, mail) = (&[Channel::Apple][..], &[Channel::Activesync][..]);
+        let both = &[Channel::Activesync, Channel::Apple][..];
+        for (row, channels, platform, supervised, want) in [
+            ("unsupervised", apple, Platform::Ios, Some(false), Compliance::Noncompliant),
+            ("not told", apple, Platform::Ios, None, Compliance::Pending),
+            ("supervised", apple, Platform::Ios, Some(true), Compliance::Compliant),
+            ("an iPad", apple, Platform::Ipados, Some(false), Compliance::Noncompliant),
+            ("by its mail's word", both, Platform::Ios, Some(false), Compliance::Noncompliant),
+            ("not told, with mail", both, Platform::Ios, None, Compliance::Pending),
+            ("supervised, with mail", both, Platform::Ios, Some(true), Compliance::Compliant),
+            ("mail alone", mail, Platform::Ios, None, Compliance::Noncompliant),
+            ("an iPad's mail alone", mail, Platform::Ipados, None, Compliance::Noncompliant),
+            ("a mail app that does not name its system", mail, Platform::Other, None, Compliance::Noncompliant),
+            ("a Mac", apple, Platform::Macos, Some(false), Compliance::Compliant),
+            ("an Apple TV", apple, Platform::Tvos, Some(true), Compliance::Noncompliant),
+        ] {
+            let target = Target { supervised, version: Version::parse("18.1"), ..Target::of(platform) };
+            for text in ["bluetooth: allowed", "bluetooth: blocked"] {
+                let merged = merged(text);
+                // As if it had been asked for everything and had acknowledged it, before it told that it is not supervised.
+                let answers: Vec<_> = channels
+                    .iter()
+                    .map(|channel| (*channel, all_answered(&merged, *channel, platform, &Outcome::Enforced)))
+                    .collect();
+                let views = answers.iter().map(|(channel, applied)| ChannelView::new(*channel, applied)).collect();
+                let rows = coverage(&merged, &Subject { target, encrypted: None, channels: views });
+                assert_eq!(compliance(&rows), want, "{row}, {text}: {rows:?}");
+            }
+        }
     }
 }

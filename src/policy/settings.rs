@@ -4,6 +4,7 @@
 //! A new one is a file that implements [`Rule`], and its two lines below (`mod`, and the list); the compiler then asks each channel
 //! how it is said.
 
+mod bluetooth;
 mod camera;
 mod encryption;
 pub(super) mod passcode;
@@ -174,6 +175,7 @@ settings! {
     passcode_history: PasscodeHistory(u8) = passcode::History,
     encryption: Encryption(Required) = encryption::Encryption,
     camera: Camera(Permission) = camera::Camera,
+    bluetooth: Bluetooth(Permission) = bluetooth::Bluetooth,
 }
 
 /// The stricter of two, where none asks for nothing.

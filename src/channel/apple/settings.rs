@@ -24,6 +24,7 @@ fn say(said: &mut PolicySettings, value: Value) {
         // No payload: it is always so, or not to be had, and neither is sent.
         Value::Encryption(_) => {}
         Value::Camera(camera) => restrict(said, "allowCamera", camera.is_allowed()),
+        Value::Bluetooth(bluetooth) => restrict(said, "allowBluetoothModification", bluetooth.is_allowed()),
     }
 }
 
@@ -38,7 +39,7 @@ fn restrict(said: &mut PolicySettings, key: &'static str, allowed: bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::Setting;
+    use crate::policy::{Permission, Setting};
     use lanyard_apple::{profile::ProfileMeta, support::Platform};
 
     #[test]
@@ -58,6 +59,18 @@ mod tests {
             };
             assert_eq!(value.setting().key().map(said), value.setting().key().map(|_| true), "{value:?}");
             assert_eq!(profile.is_some(), value.setting().key().is_some(), "{value:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_blocked_is_said_to_be_not_allowed() {
+        for (value, key, want) in [
+            (Value::Camera(Permission::Allowed), "allowCamera", true),
+            (Value::Camera(Permission::Blocked), "allowCamera", false),
+            (Value::Bluetooth(Permission::Allowed), "allowBluetoothModification", true),
+            (Value::Bluetooth(Permission::Blocked), "allowBluetoothModification", false),
+        ] {
+            assert_eq!(of(&[value]).restrictions, [(key, want)].into(), "{value:?}");
         }
     }
 }

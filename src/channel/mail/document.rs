@@ -35,6 +35,8 @@ fn rules(value: Value) -> Vec<(Rule, i64)> {
         Value::PasscodeHistory(length) => of_password(Rule::DevicePasswordHistory, length.into()),
         Value::Encryption(_) => vec![(Rule::RequireDeviceEncryption, 1)],
         Value::Camera(camera) => vec![(Rule::AllowCamera, camera.is_allowed().into())],
+        // 1 would leave hands-free sets.
+        Value::Bluetooth(bluetooth) => vec![(Rule::AllowBluetooth, if bluetooth.is_allowed() { 2 } else { 0 })],
     }
 }
 
@@ -59,6 +61,15 @@ mod tests {
             (Rule::MaxDevicePasswordFailedAttempts, None),
         ] {
             assert_eq!(document.get(rule), want, "{rule:?}");
+        }
+    }
+
+    #[test]
+    fn bluetooth_is_allowed_or_not_and_never_for_hands_free_sets_alone() {
+        for (permission, want) in [(Permission::Allowed, 2), (Permission::Blocked, 0)] {
+            let values = vec![Value::Bluetooth(permission)];
+            let document = of(&PartContent::ActiveSync { values, elements: [].into() });
+            assert_eq!(document.get(Rule::AllowBluetooth), Some(want), "{permission:?}");
         }
     }
 

@@ -100,6 +100,10 @@ fn setting(value: &Value) -> Option<csp::Setting> {
         Value::PasscodeHistory(count) => csp::Setting::History(count.into()),
         Value::Encryption(_) => csp::Setting::Encryption,
         Value::Camera(camera) => csp::Setting::Lowest("Camera/AllowCamera", camera.is_allowed().into()),
+        // 1 is reserved.
+        Value::Bluetooth(bluetooth) => {
+            csp::Setting::Lowest("Connectivity/AllowBluetooth", if bluetooth.is_allowed() { 2 } else { 0 })
+        }
     })
 }
 
@@ -268,7 +272,9 @@ pub(super) fn unsendable(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::{Channel as PolicyChannel, Platform, PolicyFile, Setting, Target, desired, effective};
+    use crate::policy::{
+        Channel as PolicyChannel, Permission, Platform, PolicyFile, Setting, Target, desired, effective,
+    };
 
     const LOCK: &str = "./Device/Vendor/MSFT/Policy/Config/Wifi/AllowInternetSharing";
     const WIFI: &str = "./Device/Vendor/MSFT/WiFi/Profile/Office net/WlanXml";
@@ -352,6 +358,19 @@ mod tests {
             ),
         ] {
             assert_eq!(answered(&part, &answer, None), want, "{row}");
+        }
+    }
+
+    #[test]
+    fn bluetooth_is_0_or_2_and_met_by_what_is_stricter() {
+        for (permission, number, in_force, met) in [
+            (Permission::Blocked, 0, "0", true),
+            (Permission::Blocked, 0, "2", false),
+            (Permission::Allowed, 2, "2", true),
+            (Permission::Allowed, 2, "0", true),
+        ] {
+            let said = setting(&Value::Bluetooth(permission)).unwrap();
+            assert_eq!((said.value(), said.is_met_by(in_force)), (number, met), "{permission:?} {in_force}");
         }
     }
 

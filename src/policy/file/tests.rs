@@ -111,6 +111,8 @@ fn what_is_wrong_is_named_with_its_place() {
         ("encryption: optional", "encryption: takes `required`"),
         ("camera: off", "camera: takes `allowed` or `blocked`"),
         ("camera: false", "camera: takes text"),
+        ("bluetooth: 0", "bluetooth: takes text"),
+        ("bluetooth: hands-free", "bluetooth: takes `allowed` or `blocked`"),
         ("apple: {profiles: [wifi.plist]}", "apple.profiles[0]: wifi.plist is a file"),
         ("apple: {profiles: [{base64: '!'}]}", "apple.profiles[0].base64: "),
         ("apple: {profiles: ['<plist/>']}", "apple.profiles[0]: the profile is no XML plist"),
