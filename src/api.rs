@@ -63,3 +63,4 @@ fn routes() -> Vec<Route> {
 }
 
 pub(crate) use idempotency::tidy;
+pub(crate) use outlook::remind;

@@ -163,6 +163,7 @@ pub async fn start(options: &Options) -> Result<Running, String> {
         while server.store.run(crate::api::tidy).await? {}
         Ok(())
     });
+    rounds::every(&server, "what ends soon", HOUR, crate::api::remind);
     folder.announce(&server, device, admin)?;
     Ok(Running { server, device, admin, folder, drain })
 }

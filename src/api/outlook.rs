@@ -6,7 +6,7 @@ use crate::{
     documents::in_header,
     error::Result,
     fleet::{
-        status::{self, Known, Line, Severity},
+        status::{self, Known, Line, Severity, reminders},
         terms::Lasting,
     },
     http::fitness::end_of,
@@ -27,6 +27,13 @@ pub(super) fn look(tx: &mut Tx<'_>, server: &Server) -> Result<Vec<Line>> {
     let lines = status::read(tx, &known, &survey)?;
     server.outlook.note(in_short(&lines), begun);
     Ok(lines)
+}
+
+/// Tells the webhook of what ends soon. To be called every hour: what is looked at is read beside the writer.
+pub(crate) async fn remind(server: Arc<Server>) -> Result<()> {
+    let inner = server.clone();
+    let (known, survey) = server.store.read(move |tx| Ok((known(tx, &inner)?, inner.outlook.survey(tx)?))).await?;
+    server.store.run(move |tx| reminders::tell(tx, &known, &survey)).await
 }
 
 /// What ends one day, by what the channels and this process know.

@@ -33,6 +33,8 @@ pub enum News {
     WipeContradicted(CommandId),
     /// A device that was erased is heard; it stays refused.
     HeardAfterWipe(CommandId),
+    /// Something ends soon: its name or a device's id, and in words what and when.
+    ExpirySoon(String, String),
     /// The clock shows another time than what has passed.
     ClockJumped(Jump),
 }
@@ -49,6 +51,7 @@ impl News {
             Self::HeardAfterWipe(command) => {
                 ("device.heard_after_wipe", command.to_string(), "the device was erased, and is heard".into())
             }
+            Self::ExpirySoon(subject, detail) => ("expiry.soon", subject, detail),
             Self::ClockJumped(jump) => ("clock.jumped", "clock".into(), jump.words()),
         }
     }
@@ -134,7 +137,7 @@ pub fn done(tx: &mut Tx<'_>, notice: &Notice) -> Result<()> {
 mod tests {
     use super::*;
 
-    fn all() -> [(News, &'static str, &'static str, &'static str); 5] {
+    fn all() -> [(News, &'static str, &'static str, &'static str); 6] {
         let (id, text) = (Uuid::from_u128(0xa), "00000000-0000-0000-0000-00000000000a");
         let moved = "the clock shows 7200 s more than before; waits count what has passed, not this";
         [
@@ -152,6 +155,7 @@ mod tests {
                 text,
                 "the device was erased, and is heard",
             ),
+            (News::ExpirySoon("ca_root".into(), "in a day".into()), "expiry.soon", "ca_root", "in a day"),
             (News::ClockJumped(Jump::Moved(7_200_000)), "clock.jumped", "clock", moved),
         ]
     }

@@ -3,6 +3,8 @@
 //! The facts are read beside the writer ([`read`]); what the store does not know (files, the channels' certificates) is handed in.
 //! Devices are many: what takes a look at each of them is a [`Survey`], which its caller may keep for a while.
 
+pub mod reminders;
+
 use crate::{
     clock::Timestamp,
     error::Result,

@@ -15,6 +15,7 @@ use crate::{
         queue::stop,
         registry::{credential, lookup, sights, tries, users},
         settings,
+        status::reminders,
         wipe::{approvals, limits, loss},
     },
     serve,
@@ -27,7 +28,7 @@ const STORE: [Kind; 3] = [Kind::of::<Belief>(), Kind::of::<Count>(), Kind::of::<
 
 /// All of them.
 fn all() -> impl Iterator<Item = Kind> {
-    let lists: [&[Kind]; 26] = [
+    let lists: [&[Kind]; 27] = [
         &actor::KINDS,
         &admins::KINDS,
         &api::KINDS,
@@ -48,6 +49,7 @@ fn all() -> impl Iterator<Item = Kind> {
         &policies::KINDS,
         &policies::rollout::KINDS,
         &push_cert::KINDS,
+        &reminders::KINDS,
         &serve::KINDS,
         &settings::KINDS,
         &stop::KINDS,

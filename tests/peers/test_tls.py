@@ -6,10 +6,12 @@ import plistlib
 import socket
 import ssl
 import subprocess
+import time
 import unittest
 
 from apple_device import CHECK_IN, MDM, RESULT, SCEP, AppleDevice, payloads
 from harness import Identity, NameProxy, ServedTest, Server, VerbFailed, eventually, free_port, openssl, request, self_made, serial_of
+from test_webhook import Receiver
 
 PUBLIC, ENROL, THIRD = "mdm.lanyard.test", "enrol.lanyard.test", "mail.lanyard.test"
 
@@ -63,6 +65,24 @@ class Names(unittest.TestCase):
                 self.assertIn("Lanyard", line, "and no other")
         for name in (ENROL, THIRD):
             self.assertEqual(asked(port, name), (False, []), name)
+
+    def test_an_end_in_sight_is_told_of_once(self):
+        server, _, _ = self.serve(
+            [PUBLIC, ENROL], "--public-url", f"https://{PUBLIC}:PORT", "--enrol-url", f"https://{ENROL}:PORT")
+        lines = {line["subject"]: line for line in server.verb("status")}
+        self.assertEqual(lines["server_cert"]["code"], "server_cert_ends")
+        hook = free_port()
+        receiver = Receiver(hook)
+        self.addCleanup(receiver.http.shutdown)
+        server.verb("settings", "set", "notify.webhook", f"http://127.0.0.1:{hook}/hook")
+        # Every hour, and at the start.
+        server.restart()
+        eventually(lambda: receiver.got, "a notice")
+        self.assertEqual([(notice["event"], notice["subject"]) for notice in receiver.got], [("expiry.soon", "server_cert")])
+        self.assertIn("ends within 30 days", receiver.got[0]["detail"])
+        server.restart()
+        time.sleep(3)
+        self.assertEqual(len(receiver.got), 1, "the round at the start is over, and the webhook's")
 
     def test_a_device_enrols_and_checks_in_with_two_names(self):
         server, _, root = self.serve(

@@ -145,6 +145,7 @@ macro_rules! store_contract {
         a_request_that_nobody_may_decide_is_an_error,
         settings_notices_and_losses_are_told_of,
         a_survey_counts_the_devices_whose_certificates_end,
+        what_ends_is_told_of_at_thirty_seven_and_one_days,
         an_invitation_without_a_push_certificate_is_told_of,
     } };
 }

@@ -5,17 +5,18 @@ use crate::{
     promise::take,
 };
 use lanyard::{
+    clock::Timestamp,
     fleet::{
         actor::Actor,
         enrol::invitation,
         life::{Channel, Contact, Ownership, Scope},
         notices::{self, News},
         settings,
-        status::{self, Code, Known, Line, Severity, Survey},
+        status::{self, Code, First, Known, Line, Severity, Survey, reminders},
         terms::Lasting,
         wipe::{approvals, loss, stop},
     },
-    ids::ApprovalId,
+    ids::{ApprovalId, DeviceId},
     store::{Checked, Tx},
 };
 use std::time::Duration;
@@ -211,4 +212,60 @@ pub async fn an_invitation_without_a_push_certificate_is_told_of(fixture: Fixtur
     assert_eq!(told(&lines), [(Severity::Error, Code::PushCertMissing), (Severity::Warning, Code::InvitationUnpushed)]);
     assert!(lines[1].text.starts_with("2 invitations"), "{}", lines[1].text);
     assert_eq!(list(&fixture).await, [], "with one there is nothing to say");
+}
+
+/// What the webhook hears of these ends.
+async fn reminded(fixture: &Fixture, ends: &[(Lasting, Timestamp)], ending: &[First]) -> Vec<(String, String)> {
+    let known = Known { ends: ends.to_vec() };
+    let survey = Survey { ending: (ending.len(), ending.first().cloned()), ..Survey::default() };
+    fixture.store.run(move |tx| reminders::tell(tx, &known, &survey)).await.unwrap();
+    let told = |tx: &mut Tx<'_>| {
+        let (_, notices) = notices::take(tx, 100)?.unwrap_or_default();
+        notices.iter().try_for_each(|notice| notices::done(tx, notice))?;
+        Ok(notices)
+    };
+    let notices = fixture.store.run(told).await.unwrap();
+    assert!(notices.iter().all(|notice| notice.event == "expiry.soon"), "{notices:?}");
+    notices.into_iter().map(|notice| (notice.subject, notice.detail)).collect()
+}
+
+pub async fn what_ends_is_told_of_at_thirty_seven_and_one_days(fixture: Fixture) {
+    let local = fixture.local().await;
+    let now = fixture.store.run(|tx| Ok(tx.now())).await.unwrap();
+    let days = |days| now.plus(DAY.saturating_mul(days));
+    let (far, near) = ((Lasting::CaRoot, days(40)), (Lasting::ServerCert, days(20)));
+    assert!(reminded(&fixture, &[near], &[]).await.is_empty(), "nobody listens");
+    let hook = |tx: &mut Tx<'_>, local: &Actor| drop(settings::set(tx, local, "notify.webhook", "https://a").unwrap());
+    say(&fixture, &local, hook).await;
+
+    // What nobody heard is told to who listens now.
+    let told = reminded(&fixture, &[far, near], &[]).await;
+    let [(subject, detail)] = told.as_slice() else { panic!("{told:?}") };
+    assert!(subject == "server_cert" && detail.contains("ends within 20 days"), "{told:?}");
+    assert!(reminded(&fixture, &[far, near], &[]).await.is_empty(), "once each");
+    // Another node has another certificate: each is told of, and they do not take turns.
+    let others = (Lasting::ServerCert, days(6));
+    assert!(reminded(&fixture, &[others], &[]).await[0].1.contains("within 6 days"));
+    assert!(reminded(&fixture, &[near], &[]).await.is_empty());
+    assert!(reminded(&fixture, &[others], &[]).await.is_empty());
+    // Of devices the first is told of, without its user.
+    let device = DeviceId(uuid::Uuid::from_u128(7));
+    let ending = vec![First { until: days(3), device, user: "ann@example.org".into() }; 3];
+    let told = reminded(&fixture, &[], &ending).await;
+    let [(subject, detail)] = told.as_slice() else { panic!("{told:?}") };
+    assert!(*subject == device.to_string() && detail.contains("2 more"), "{told:?}");
+    assert!(detail.contains("within 3 days") && !detail.contains("ann"), "{told:?}");
+    // What ended long ago is no news.
+    let past = Timestamp(now.0 - i64::try_from(DAY.as_millis()).unwrap() * 31);
+    assert!(reminded(&fixture, &[(Lasting::PushCert, past)], &[]).await.is_empty());
+
+    if !fixture.pass(DAY.saturating_mul(10)) {
+        return;
+    }
+    assert_eq!(reminded(&fixture, &[far, near], &[]).await[0].0, "ca_root", "ten days later");
+    for (pass, want) in [(2, 0), (1, 1), (5, 0), (1, 1), (1, 0), (3, 0), (40, 0)] {
+        fixture.pass(DAY.saturating_mul(pass));
+        let told = reminded(&fixture, &[near], &[]).await;
+        assert_eq!(told.len(), want, "{pass} more: {told:?}");
+    }
 }
