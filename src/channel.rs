@@ -52,3 +52,25 @@ fn activesync_support(action: Action, scope: Option<Scope>) -> Support {
         _ => Support::No("mail alone can do nothing but wipe".into()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        clock::{Steady, Timestamp},
+        fleet::life::{Managed, Ownership, Platform},
+        ids::DeviceId,
+        store::Time,
+    };
+
+    #[test]
+    fn who_cannot_be_renamed_is_told_why() {
+        let id = DeviceId(uuid::Uuid::from_u128(1));
+        let time = Time { now: Timestamp(0), steady: Steady(0), doubted: false };
+        let pc = Managed::new(id, "nurse@example.org", Ownership::Corporate, Platform::Windows, time);
+        let no = |why: &str| Support::No(why.into());
+        let renamed = windows::support(&pc, Action::Rename);
+        assert_eq!(renamed, no("only Apple devices can be renamed from here"));
+        assert_eq!(activesync_support(Action::Rename, None), no("mail alone can do nothing but wipe"));
+    }
+}

@@ -10,7 +10,7 @@ use crate::{
     documents::{
         Empty, Page,
         commands::CommandView,
-        devices::{DeviceView, LockBody, WhichBody, WipeBody},
+        devices::{DeviceView, LockBody, RenameBody, WhichBody, WipeBody},
     },
     error::{Error, Result},
     fleet::{
@@ -42,6 +42,7 @@ pub(super) fn routes() -> Vec<Route> {
         post("/api/v1/devices/{id}/clear-passcode", "Remove the passcode", clear_passcode),
         post("/api/v1/devices/{id}/restart", "Restart", restart),
         post("/api/v1/devices/{id}/sync", "Ask the device what it is and how it stands", sync),
+        post("/api/v1/devices/{id}/rename", "Give it a name: a Mac, or an Apple device that is supervised", rename),
         post("/api/v1/devices/{id}/allow", "Let its mail in; frees one that was blocked, retired or wiped", allow).ok(),
         post("/api/v1/devices/{id}/block", "Shut its mail out", block).ok(),
         post("/api/v1/devices/{id}/quarantine", "Let its mail wait", quarantine).ok(),
@@ -125,6 +126,10 @@ fn sync(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<CommandView> {
     ask(tx, call, Act::Refresh)
 }
 
+fn rename(tx: &mut Tx<'_>, call: &Call, body: RenameBody) -> Result<CommandView> {
+    ask(tx, call, Act::Rename { name: name(&body.name)? })
+}
+
 fn ask(tx: &mut Tx<'_>, call: &Call, act: Act) -> Result<CommandView> {
     let mut device = keeper::find(tx, call.named("id")?)?;
     let command: Command = queue::ask(tx, &call.actor, &mut device, act, &channel::support)?;
@@ -173,6 +178,42 @@ fn reason(given: Option<String>) -> Result<String> {
     Ok(reason.trim().to_string())
 }
 
+/// What a device can be called.
+fn name(given: &str) -> Result<String> {
+    let name = given.trim();
+    if !(1..=63).contains(&name.chars().count()) || name.chars().any(char::is_control) {
+        return Err(Error::invalid("name", "1 to 63 characters, no control characters"));
+    }
+    Ok(name.to_string())
+}
+
 pub(super) fn span(field: &'static str, text: &str) -> Result<Duration> {
     parse_duration(text).map_err(|e| Error::invalid(field, e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_of_1_to_63_characters_without_its_outer_blanks() {
+        let (most, more) = ("ü".repeat(63), "ü".repeat(64));
+        for (given, want) in [
+            ("Ward 3", Some("Ward 3")),
+            (" \tWard 3\n", Some("Ward 3")),
+            ("3", Some("3")),
+            (most.as_str(), Some(most.as_str())),
+            (&format!(" {most} "), Some(most.as_str())),
+            (more.as_str(), None),
+            ("", None),
+            (" \n", None),
+            ("Ward\n3", None),
+            ("Ward\u{7f}3", None),
+            ("Ward\u{85}3", None),
+        ] {
+            let got = name(given);
+            assert_eq!(got.as_deref().ok(), want, "{given:?}");
+            assert!(want.is_some() || matches!(got, Err(Error::Invalid { field: "name", .. })), "{given:?}");
+        }
+    }
 }

@@ -11,7 +11,7 @@ use crate::{
     documents::{
         Empty,
         commands::CommandView,
-        devices::{DeviceView, LockBody, WhichBody},
+        devices::{DeviceView, LockBody, RenameBody, WhichBody},
         fields,
     },
 };
@@ -32,6 +32,8 @@ pub enum Devices {
     Show(One),
     /// Ask it what it is and how it stands.
     Sync(One),
+    /// Give it a name: a Mac, or an Apple device that is supervised.
+    Rename(Rename),
     /// Let its mail in; frees one that was blocked, retired or wiped.
     Allow(Which),
     /// Shut its mail out.
@@ -73,6 +75,15 @@ pub struct Which {
     reason: Option<String>,
 }
 
+/// A device to rename.
+#[derive(clap::Args)]
+pub struct Rename {
+    /// Its id, or any name that fits it alone.
+    device: String,
+    /// What it is to be called: 1 to 63 characters.
+    name: String,
+}
+
 /// A device to lock.
 #[derive(clap::Args)]
 pub struct Lock {
@@ -95,6 +106,7 @@ impl Devices {
             }
             Self::Show(one) => Ok(Outcome::record(client.get(&one.path("")).await?)),
             Self::Sync(one) => one.run(client, "sync").await,
+            Self::Rename(rename) => rename.run(client).await,
             Self::Allow(which) => which.run(client, "allow").await,
             Self::Block(which) => which.run(client, "block").await,
             Self::Quarantine(which) => which.run(client, "quarantine").await,
@@ -128,6 +140,13 @@ impl Which {
         let path = format!("devices/{}/{act}", encode(&self.device));
         let body = WhichBody { enrolment: self.enrolment, reason: self.reason };
         Ok(Outcome::record(client.post(&path, &body).await?))
+    }
+}
+
+impl Rename {
+    async fn run(self, client: &Client) -> Done {
+        let path = format!("devices/{}/rename", encode(&self.device));
+        Ok(Outcome::record(client.post(&path, &RenameBody { name: self.name }).await?))
     }
 }
 

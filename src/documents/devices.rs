@@ -99,6 +99,15 @@ pub(crate) struct LockBody {
     pub(crate) reason: Option<String>,
 }
 
+/// What a device is renamed with.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Rename")]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RenameBody {
+    /// 1 to 63 characters and no control characters; blanks at its ends are left out.
+    pub(crate) name: String,
+}
+
 /// Whom an act on enrolments is for, and why.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "Which")]

@@ -21,6 +21,8 @@ pub enum Action {
     Refresh,
     /// Bring its settings to the policy.
     Policy,
+    /// Give it a name.
+    Rename,
 }
 
 impl Action {
@@ -33,13 +35,14 @@ impl Action {
             Self::Restart => "restart",
             Self::Refresh => "sync",
             Self::Policy => "policy",
+            Self::Rename => "rename",
         }
     }
     /// Whether the breaker stands before it.
     pub fn is_guarded(self) -> bool {
         match self {
             Self::Wipe | Self::Lock | Self::ClearPasscode => true,
-            Self::Restart | Self::Refresh | Self::Policy => false,
+            Self::Restart | Self::Refresh | Self::Policy | Self::Rename => false,
         }
     }
 }

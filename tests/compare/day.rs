@@ -290,7 +290,12 @@ async fn acts(house: &mut House, cast: &mut Cast) {
         house.verb(&["devices", "sync", cast.id(name)]).await;
         house.verb(&["restart", cast.id(name)]).await;
         house.verb(&["clear-passcode", cast.id(name)]).await;
+        house.verb(&["devices", "rename", cast.id(name), &format!(" {name} of ward 3 ")]).await;
     }
+    for name in ["", "two\nlines", &"n".repeat(64)] {
+        house.verb(&["devices", "rename", cast.id("mac"), name]).await;
+    }
+    house.verb(&["devices", "rename", cast.id("own phone"), "not supervised"]).await;
     house.verb(&["restart", cast.id("own phone")]).await;
     house.run_plainly(&["lock", cast.id("phone"), "--reason", "left in a train"]).await;
     house.verb(&["lock", cast.id("mac"), "--pin", "123456"]).await;

@@ -190,6 +190,18 @@ class AppleDevice:
     def do_restartdevice(self, command):
         return {}
 
+    def do_settings(self, command):
+        said = []
+        for item in command["Settings"]:
+            if item["Item"] == "DeviceName" and self.supervised:
+                self.name = item["DeviceName"]
+                said.append({"Status": "Acknowledged"})
+            else:
+                said.append({"Status": "Error", "ErrorChain": [
+                    {"ErrorCode": 12026, "ErrorDomain": "MCMDMErrorDomain", "LocalizedDescription": "Nicht betreut",
+                     "USEnglishDescription": "Not supervised"}]})
+        return {"Settings": said}
+
     def do_restrictions(self, command):
         return {"GlobalRestrictions": {}}
 

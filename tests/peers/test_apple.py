@@ -198,6 +198,34 @@ class Apple(ServedTest):
             self.wait_for_end(command, "acknowledged")
         self.assertLessEqual({"DeviceLock", "ClearPasscode"}, {kind for kind, _ in phone.commands})
 
+    def test_a_supervised_device_is_renamed_and_another_is_not_asked(self):
+        phone = self.enrolled()
+        phone.supervised = True
+        phone.poll()
+        ident = self.device(phone)["id"]
+        command = self.server.verb("devices", "rename", ident, "  Ward 3 & 4 ")
+        self.assertEqual(command["action"], "rename")
+        phone.poll()
+        self.wait_for_end(command, "acknowledged")
+        self.assertEqual((phone.name, self.device(phone)["name"]), ("Ward 3 & 4", "Ward 3 & 4"))
+        later = self.server.verb("devices", "rename", ident, "Ward 4")
+        phone.poll()
+        self.wait_for_end(later, "acknowledged")
+        phone.report("Acknowledged", CommandUUID=command["id"])
+        self.assertEqual(self.device(phone)["name"], "Ward 4", "a repeat changes nothing")
+        # The command is acknowledged, its item is not: it is no longer supervised, and we do not know yet.
+        phone.supervised = False
+        command = self.server.verb("devices", "rename", ident, "Ward 5")
+        phone.poll()
+        failed = self.wait_for_end(command, "failed")
+        self.assertEqual(failed["error"], {"code": "12026", "text": "MCMDMErrorDomain 12026: Not supervised"})
+        self.assertEqual(self.device(phone)["name"], "Ward 4")
+        self.server.verb("devices", "sync", ident)
+        phone.poll()
+        for name, why in (("Ward 5", "not known to be supervised"), ("", "1 to 63 characters")):
+            with self.assertRaisesRegex(VerbFailed, why):
+                self.server.verb("devices", "rename", ident, name)
+
     def test_a_not_now_comes_again_and_a_repeat_changes_nothing(self):
         phone = self.enrolled()
         phone.poll()

@@ -7,6 +7,7 @@ mod lock;
 mod power;
 mod profile;
 mod query;
+mod settings;
 
 pub use application::{InstalledApplicationList, ManagedApplicationList, RemoveApplication};
 pub use erase::{EraseDevice, ObliterationBehavior};
@@ -14,6 +15,7 @@ pub use lock::{ClearPasscode, DeviceLock, Pin};
 pub use power::RestartDevice;
 pub use profile::{InstallProfile, ProfileList, RemoveProfile};
 pub use query::DeviceInformationQuery;
+pub use settings::Settings;
 
 use crate::{
     error::{Error, cut},
@@ -51,6 +53,8 @@ pub enum Command {
     RemoveApplication(RemoveApplication),
     /// Setup Assistant may go on.
     DeviceConfigured,
+    /// Set the device to something, once.
+    Settings(Settings),
 }
 
 macro_rules! kinds {
@@ -87,6 +91,7 @@ kinds! {
     ManagedApplicationList,
     RemoveApplication,
     DeviceConfigured,
+    Settings,
 }
 
 impl Command {
@@ -107,6 +112,7 @@ impl Command {
             Self::InstalledApplicationList(command) => command.write(dict),
             Self::ManagedApplicationList(command) => command.write(dict),
             Self::RemoveApplication(command) => command.write(dict),
+            Self::Settings(command) => command.write(dict),
         };
         Dict::new().with("Command", command).with("CommandUUID", uuid).to_xml()
     }
@@ -136,6 +142,7 @@ impl Command {
             }
             CommandKind::ManagedApplicationList => Self::ManagedApplicationList(ManagedApplicationList::read(dict)?),
             CommandKind::RemoveApplication => Self::RemoveApplication(RemoveApplication::read(dict)?),
+            CommandKind::Settings => Self::Settings(Settings::read(dict)?),
         };
         Ok((uuid, command))
     }
@@ -157,6 +164,7 @@ impl Command {
             Self::ManagedApplicationList(_) => CommandKind::ManagedApplicationList,
             Self::RemoveApplication(_) => CommandKind::RemoveApplication,
             Self::DeviceConfigured => CommandKind::DeviceConfigured,
+            Self::Settings(_) => CommandKind::Settings,
         }
     }
 }

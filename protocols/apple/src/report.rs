@@ -79,9 +79,7 @@ impl Report {
             None if status != Status::Idle => return Err(Error::Missing { field: "CommandUUID" }),
             uuid => uuid.map(str::to_owned),
         };
-        // The chain is for people: a strange one must not cost the result.
-        let chain = body.array("ErrorChain").iter().filter_map(Value::as_dict).take(MAX_CHAIN);
-        let errors = chain.map(ChainItem::read).collect();
+        let errors = chain(&body);
         Ok(Self { channel, status, command_uuid, errors, body })
     }
 
@@ -111,6 +109,17 @@ impl Report {
     /// DeviceLock's MessageResult: `Success`, `NoPasscodeSet` …
     pub fn message_result(&self) -> Option<&str> {
         self.body.text("MessageResult")
+    }
+
+    /// The report on the first item of Settings that was refused, as if it were on the whole: a device acknowledges the command, and
+    /// says of each item whether it was set. None where nothing was refused.
+    pub fn refused_setting(&self) -> Option<Self> {
+        let said = self.body.get("Settings")?;
+        // Apple's schema has one dictionary here, its older reference a list with one for each item asked.
+        let items = said.as_array().unwrap_or(std::slice::from_ref(said)).iter().filter_map(Value::as_dict);
+        let is_refused = |item: &&Dict| item.text("Status").is_some_and(|s| s != Status::Acknowledged.name());
+        let refused = items.into_iter().find(is_refused)?;
+        Some(Self { status: Status::Error, errors: chain(refused), ..self.clone() })
     }
 
     /// The answer to DeviceInformation.
@@ -164,6 +173,11 @@ impl Status {
             Self::NotNow => "NotNow",
         }
     }
+}
+
+/// The chain is for people: a strange one must not cost the result.
+fn chain(dict: &Dict) -> Vec<ChainItem> {
+    dict.array("ErrorChain").iter().filter_map(Value::as_dict).take(MAX_CHAIN).map(ChainItem::read).collect()
 }
 
 impl ChainItem {

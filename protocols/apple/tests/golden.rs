@@ -13,7 +13,7 @@ use lanyard_apple::{
     command::{
         ClearPasscode, Command, CommandKind, DeviceInformationQuery, DeviceLock, EraseDevice, InstallProfile,
         InstalledApplicationList, ManagedApplicationList, ObliterationBehavior, Pin, ProfileList, RemoveApplication,
-        RemoveProfile, RestartDevice,
+        RemoveProfile, RestartDevice, Settings,
     },
     profile::{EnrolmentProfile, MailProfile, Passcode, PolicySettings, ProfileMeta, Scep, Scope, Uuid, inspect_raw},
     support::{AccessRights, Platform},
@@ -171,6 +171,7 @@ fn commands() -> Vec<(&'static str, Command)> {
         ),
         ("remove-application", Command::RemoveApplication(RemoveApplication { identifier: "com.example.app".into() })),
         ("device-configured", Command::DeviceConfigured),
+        ("settings-device-name", Command::Settings(Settings::DeviceName("Ward 3 & 4".into()))),
     ]
 }
 

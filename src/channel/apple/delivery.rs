@@ -18,7 +18,7 @@ use lanyard_apple::{
     Secret,
     command::{
         ClearPasscode, Command as Wire, CommandKind, DeviceInformationQuery, DeviceLock, EraseDevice, InstallProfile,
-        Pin, RemoveProfile, RestartDevice,
+        Pin, RemoveProfile, RestartDevice, Settings,
     },
     profile::ProfileMeta,
     support::{self, AccessRights, OsVersion, Target},
@@ -65,6 +65,7 @@ pub(super) enum Prepared {
 /// (`Settings.DeviceName`).
 fn name(action: Action, scope: Option<Scope>) -> &'static str {
     let kind = match action {
+        Action::Rename => return "Settings.DeviceName",
         Action::Wipe if scope == Some(Scope::Full) => CommandKind::EraseDevice,
         Action::Wipe => CommandKind::RemoveProfile,
         Action::Lock => CommandKind::DeviceLock,
@@ -124,6 +125,7 @@ pub(super) fn prepare(tx: &mut Tx<'_>, device: &mut Managed, command: &Command) 
         (Act::Restart, _) => plain(Wire::RestartDevice(RestartDevice::default())),
         (Act::Refresh, 0) => plain(Wire::DeviceInformation(DeviceInformationQuery::all())),
         (Act::Refresh, _) => plain(Wire::SecurityInfo),
+        (Act::Rename { name }, _) => plain(Wire::Settings(Settings::DeviceName(name.clone()))),
         (Act::Policy { .. }, _) => return prepare_part(tx, device, command),
     };
     Ok(Prepared::Go(Delivery { uuid: uuid(command), what }))
@@ -246,6 +248,12 @@ mod tests {
             (apple(Platform::Ios, "18.6", None), Action::Restart, no("the device is not known to be supervised")),
             (apple(Platform::Ios, "18.6", Some("true")), Action::Restart, Support::Yes),
             (apple(Platform::Macos, "15.1", None), Action::Restart, Support::Yes),
+            (apple(Platform::Ios, "18.6", None), Action::Rename, no("the device is not known to be supervised")),
+            (apple(Platform::Ios, "18.6", Some("true")), Action::Rename, Support::Yes),
+            (apple(Platform::Tvos, "18.6", Some("true")), Action::Rename, Support::Yes),
+            (apple(Platform::Watchos, "11.0", Some("true")), Action::Rename, no("this platform has no such command")),
+            (apple(Platform::Macos, "15.1", None), Action::Rename, Support::Yes),
+            (apple(Platform::Macos, "10.9", None), Action::Rename, no("it needs version 10.10 of the system")),
             (apple(Platform::Other, "1.0", None), Action::Wipe, Support::Yes),
         ] {
             assert_eq!(support(&device, action, Some(Scope::Full)), want, "{action:?} {:?}", device.platform);

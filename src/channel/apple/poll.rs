@@ -176,7 +176,12 @@ fn file(tx: &mut Tx<'_>, device: &mut Managed, credential: &Credential, report: 
         Status::Idle => return Ok(()),
         Status::NotNow => Outcome::NotNow,
         Status::Acknowledged => {
-            return acknowledged(tx, device, credential, &command, report);
+            return match report.refused_setting() {
+                Some(refused) if command.action() == Action::Rename => {
+                    failed(tx, device, credential, &command, &refused)
+                }
+                _ => acknowledged(tx, device, credential, &command, report),
+            };
         }
         Status::Error | Status::CommandFormatError => {
             return failed(tx, device, credential, &command, report);
@@ -197,12 +202,26 @@ fn acknowledged(
         Action::Refresh => learn(tx, device, report)?,
         Action::Policy => applied(tx, device, command, Part::Enforced)?,
         _ => {
+            if let Act::Rename { name } = &command.act {
+                renamed(tx, device, command, name)?;
+            }
             let outcome = Outcome::Done { kind: EvidenceKind::Acknowledged, detail: "Acknowledged".into() };
             queue::settle(tx, device, credential.enrolment, command.id, outcome)?;
             return Ok(());
         }
     }
     step(tx, device, credential, command)
+}
+
+/// Takes over the name, which else would be the former one until the device is next asked for facts.
+fn renamed(tx: &mut Tx<'_>, device: &mut Managed, command: &Command, name: &str) -> Result<()> {
+    // A repeat may come after a later name, and what was never sent was not done.
+    if command.sent.is_none() || command.state.is_final() {
+        return Ok(());
+    }
+    let claim = Claim { name: Some(name.to_owned()), ..Claim::default() };
+    keeper::happen(tx, device, Event::Told(Box::new(claim)))?;
+    Ok(())
 }
 
 fn failed(

@@ -37,6 +37,7 @@ const FACTS: usize = 0;
 const SCHEDULE: usize = 1;
 
 const NO_CLEARING: &str = "Windows has no way to clear a passcode";
+const NO_RENAMING: &str = "only Apple devices can be renamed from here";
 
 /// Whether a device can do an action.
 pub(in crate::channel) fn support(device: &Device, action: Action) -> Support {
@@ -46,6 +47,7 @@ pub(in crate::channel) fn support(device: &Device, action: Action) -> Support {
         }
         Action::Wipe | Action::Lock | Action::Restart | Action::Refresh | Action::Policy => Support::Yes,
         Action::ClearPasscode => Support::No(NO_CLEARING.into()),
+        Action::Rename => Support::No(NO_RENAMING.into()),
     }
 }
 
@@ -59,6 +61,7 @@ pub(super) fn prepare(tx: &mut Tx<'_>, device: &mut Managed, command: &Command) 
         Act::Lock { .. } if device.platform == Platform::Windows => Prepared::Cannot("a PC has no RemoteLock"),
         Act::Lock { .. } => one(csp::lock(name)),
         Act::ClearPasscode => Prepared::Cannot(NO_CLEARING),
+        Act::Rename { .. } => Prepared::Cannot(NO_RENAMING),
         Act::Restart => one(csp::restart(name)),
         Act::Refresh => {
             let mut due = vec![Op::get_all(op(command.id, FACTS), facts::nodes()).into()];

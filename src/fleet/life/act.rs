@@ -46,6 +46,11 @@ pub enum Act {
         /// The parts of the policy that are on the way with it.
         parts: Vec<String>,
     },
+    /// See [`Action::Rename`].
+    Rename {
+        /// What it is to be called.
+        name: String,
+    },
 }
 
 impl Act {
@@ -58,6 +63,7 @@ impl Act {
             Self::Restart => Action::Restart,
             Self::Refresh => Action::Refresh,
             Self::Policy { .. } => Action::Policy,
+            Self::Rename { .. } => Action::Rename,
         }
     }
 

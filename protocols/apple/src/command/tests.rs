@@ -27,6 +27,21 @@ fn an_unknown_request_is_an_error_of_its_own() {
 }
 
 #[test]
+fn settings_hold_one_item_that_is_known() {
+    let read = |items: Vec<Dict>| {
+        let command = Dict::new().with("RequestType", "Settings").with("Settings", items);
+        Command::parse(&Dict::new().with("CommandUUID", "C1").with("Command", command).to_xml())
+    };
+    let name = || Dict::new().with("Item", "DeviceName").with("DeviceName", "Ward 3");
+    assert_eq!(read(vec![name()]), Ok(("C1".into(), Command::Settings(Settings::DeviceName("Ward 3".into())))));
+    let one = Err(Error::BadValue { field: "Settings", why: "not a list of one item" });
+    assert_eq!(read(vec![]), one);
+    assert_eq!(read(vec![name(), name()]), one);
+    let other = Dict::new().with("Item", "Wallpaper");
+    assert_eq!(read(vec![other]), Err(Error::UnknownRequestType("Settings.Wallpaper".into())));
+}
+
+#[test]
 fn an_error_under_the_default_behaviour_proves_nothing() {
     let erase = |behavior| EraseDevice { obliteration_behavior: behavior, ..Default::default() };
     assert!(erase(None).may_erase_after_error());
@@ -87,6 +102,7 @@ fn any_command() -> impl Strategy<Value = Command> {
         texts().prop_map(|identifiers| Command::ManagedApplicationList(ManagedApplicationList { identifiers })),
         any::<bool>().prop_map(|notify_user| Command::RestartDevice(RestartDevice { notify_user })),
         any::<bool>().prop_map(|managed_only| Command::ProfileList(ProfileList { managed_only })),
+        "\\PC{1,63}".prop_map(|name| Command::Settings(Settings::DeviceName(name))),
         Just(Command::SecurityInfo),
         Just(Command::ShutDownDevice),
         Just(Command::DeviceConfigured),

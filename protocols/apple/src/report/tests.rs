@@ -37,6 +37,30 @@ fn a_strange_chain_does_not_cost_the_result() {
 }
 
 #[test]
+fn an_item_of_settings_may_be_refused_though_the_command_is_acknowledged() {
+    let link = Dict::new().with("ErrorCode", 12026_i64).with("ErrorDomain", "MCMDMErrorDomain");
+    let set = Dict::new().with("Status", "Acknowledged");
+    let refused = Dict::new().with("Status", "Error").with("ErrorChain", vec![link]);
+    let silent = Dict::new().with("Status", "Error");
+    let of = |said: Value| through(acknowledged().with("Settings", said)).refused_setting();
+    for (row, said, want) in [
+        ("set", vec![set.clone()].into(), None),
+        ("set, as the schema has it", set.clone().into(), None),
+        ("no item", Value::Array(Vec::new()), None),
+        ("strange", "odd".into(), None),
+        ("refused", vec![refused.clone()].into(), Some("MCMDMErrorDomain 12026")),
+        ("refused, as the schema has it", refused.clone().into(), Some("MCMDMErrorDomain 12026")),
+        ("the second", vec![set, refused].into(), Some("MCMDMErrorDomain 12026")),
+        ("refused without a word", vec![silent].into(), Some("")),
+    ] {
+        let found = of(said);
+        assert!(found.as_ref().is_none_or(|found| found.status == Status::Error), "{row}");
+        assert_eq!(found.map(|found| found.error_text()).as_deref(), want, "{row}");
+    }
+    assert_eq!(acknowledged().refused_setting(), None);
+}
+
+#[test]
 fn device_information_is_read() {
     let sim = Dict::new().with("IMEI", "35 6");
     let answers = Dict::new()
@@ -100,11 +124,12 @@ proptest! {
     #[test]
     fn no_answer_panics(value in crate::plist::tests::any_value()) {
         let mut report = acknowledged();
-        for key in ["QueryResponses", "SecurityInfo", "ProfileList", "ManagedApplicationList", "ErrorChain"] {
+        for key in ["QueryResponses", "SecurityInfo", "ProfileList", "ManagedApplicationList", "ErrorChain", "Settings"] {
             report = report.with(key, value.clone());
         }
         let report = through(report);
         let _ = (report.device_information(), report.security_info().map(|info| info.encrypted()));
         let _ = (report.profile_list(), report.installed_applications(), report.managed_applications());
+        let _ = report.refused_setting();
     }
 }

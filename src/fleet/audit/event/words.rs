@@ -178,6 +178,7 @@ fn asked(action: Action) -> &'static str {
         Action::Restart => "restart.asked",
         Action::Refresh => "sync.asked",
         Action::Policy => "policy.asked",
+        Action::Rename => "rename.asked",
     }
 }
 

@@ -19,6 +19,7 @@ fn right(kind: &str) -> u64 {
         "EraseDevice" => 8,
         "DeviceInformation" => 16,
         "SecurityInfo" => 1024,
+        "Settings" => 2048,
         _ => 0,
     }
 }
@@ -59,6 +60,7 @@ impl AppleDevice {
             "ClearPasscode" => self.clear_passcode(command),
             "EraseDevice" => self.erase(command),
             "RestartDevice" => self.restart(),
+            "Settings" => self.settings(command),
             _ => Err((12021, "not a request type known here")),
         };
         Ok(match done {
@@ -204,6 +206,40 @@ impl AppleDevice {
         if self.facts.kind == Kind::Mac || self.facts.supervised { nothing() } else { Err((12026, "not supervised")) }
     }
 
+    /// Sets what it can, and says of each item how that went: the command is acknowledged in any case.
+    fn settings(&mut self, command: &Dictionary) -> Done {
+        let items = command.get("Settings").and_then(Value::as_array).ok_or((12003, "no Settings"))?;
+        let said = items.iter().map(|item| {
+            let mut said = Dictionary::new();
+            let status = match item.as_dictionary().map(|item| self.set(item)) {
+                Some(Ok(())) => "Acknowledged",
+                Some(Err(refusal)) => {
+                    said.insert("ErrorChain".into(), chain(refusal));
+                    "Error"
+                }
+                None => "Error",
+            };
+            said.insert("Status".into(), Value::String(status.into()));
+            Value::Dictionary(said)
+        });
+        let said = Value::Array(said.collect());
+        Ok((Dictionary::from_iter([("Settings".to_owned(), said)]), Then::GoOn))
+    }
+
+    fn set(&mut self, item: &Dictionary) -> Result<(), Refusal> {
+        let text = |key| item.get(key).and_then(Value::as_string);
+        match text("Item") {
+            Some("DeviceName") if self.facts.kind != Kind::Mac && !self.facts.supervised => {
+                Err((12026, "not supervised"))
+            }
+            Some("DeviceName") => {
+                self.facts.name = text("DeviceName").ok_or((12003, "no DeviceName"))?.to_owned();
+                Ok(())
+            }
+            _ => Err((12021, "not an item known here")),
+        }
+    }
+
     fn pin_for_a_mac(&self, command: &Dictionary) -> Result<(), Refusal> {
         let pin = command.get("PIN").and_then(Value::as_string).unwrap_or_default();
         let good = pin.len() == 6 && pin.bytes().all(|b| b.is_ascii_digit());
@@ -223,13 +259,17 @@ fn one(key: &str, value: Dictionary) -> Done {
     Ok((body, Then::GoOn))
 }
 
-fn failure(id: &str, (code, words): Refusal) -> Report {
+fn failure(id: &str, refusal: Refusal) -> Report {
+    let mut report = Report::new(id, "Error");
+    report.body.insert("ErrorChain".into(), chain(refusal));
+    report
+}
+
+fn chain((code, words): Refusal) -> Value {
     let mut entry = Dictionary::new();
     entry.insert("ErrorCode".into(), Value::Integer(code.into()));
     entry.insert("ErrorDomain".into(), Value::String("MCMDMErrorDomain".into()));
     entry.insert("LocalizedDescription".into(), Value::String(words.into()));
     entry.insert("USEnglishDescription".into(), Value::String(words.into()));
-    let mut report = Report::new(id, "Error");
-    report.body.insert("ErrorChain".into(), Value::Array(vec![Value::Dictionary(entry)]));
-    report
+    Value::Array(vec![Value::Dictionary(entry)])
 }
