@@ -73,7 +73,7 @@ pub fn contact(tx: &mut Tx<'_>, managed: &mut Managed, enrolment: EnrolmentId) -
     let Some(mine) = managed.enrolment(enrolment) else { return Ok(()) };
     let twins = managed.live().filter(|e| e.id != mine.id && e.channel == mine.channel);
     let twins: Vec<EnrolmentId> = twins.map(|e| e.id).collect();
-    let waits = managed.open().any(|command| command.silent_since().is_some());
+    let waits = managed.open().any(|command| command.minds_silence());
     if mine.owed.is_none() && twins.is_empty() && !waits {
         return Ok(());
     }

@@ -127,6 +127,7 @@ macro_rules! store_contract {
         a_former_enrolment_that_is_owed_two_wipes_gets_the_second,
         a_held_wipe_that_another_asks_for_is_about_the_device_as_it_is,
         a_month_of_silence_begins_with_what_enrols_later,
+        who_was_heard_before_another_enrols_was_not_silent,
         a_presumed_wipe_is_contradicted_beside_one_that_is_held,
         mail_is_shut_by_the_wipe_that_ended_it,
         a_rejected_notice_silences_no_other,

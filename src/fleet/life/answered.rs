@@ -118,9 +118,9 @@ impl Managed {
         });
     }
 
-    /// Notes that one of those that a wipe is owed to was heard, where the wipe would be presumed by their silence.
+    /// Notes that one of those that a wipe is owed to was heard, where the wipe would be presumed by their silence, now or one day.
     pub(super) fn owed_was_heard(&mut self, id: CommandId, enrolment: EnrolmentId, time: Time) {
-        let old = |c: &Command| c.silent_since().is_some_and(|at| time.steady.since(at) >= HEARD_EVERY);
+        let old = |c: &Command| c.minds_silence() && c.heard.is_some_and(|at| time.steady.since(at) >= HEARD_EVERY);
         let owed = |c: &Command| self.enrolment(enrolment).is_some_and(|mine| c.is_owed_to(mine));
         if self.command(id).is_some_and(|c| old(c) && owed(c)) {
             self.change(id, |command| command.heard = Some(time.steady));

@@ -242,6 +242,12 @@ impl CommandFields {
         self.heard.filter(|_| waits)
     }
 
+    /// Whether it counts when those that it is owed to are heard: a month of their silence may begin at any time, with the next that
+    /// enrols.
+    pub fn minds_silence(&self) -> bool {
+        self.heard.is_some() && !self.state.is_final()
+    }
+
     /// Whether this enrolment gets nothing else while it is open.
     pub fn binds(&self, enrolment: &Enrolment) -> bool {
         self.is_owed_to(enrolment) || self.later(enrolment.id).is_some_and(Later::is_due)

@@ -424,6 +424,27 @@ pub async fn a_month_of_silence_begins_with_what_enrols_later(fixture: Fixture) 
     assert_eq!(state_after(2).await, State::Presumed);
 }
 
+pub async fn who_was_heard_before_another_enrols_was_not_silent(fixture: Fixture) {
+    let local = fixture.local().await;
+    let pc = |name: &str| life::Claim { hardware_id: Some("HW-1".into()), ..claim(name) };
+    let (device, first, _) = enrolled(&fixture, Channel::Omadm, ANN, pc("PC-1")).await;
+    let (_, clone, _) = enrolled(&fixture, Channel::Omadm, ANN, pc("PC-2")).await;
+    let wipe = fixture.wipe(&local, device, Scope::Selective).await.unwrap().id;
+    if !fixture.live_through(2 * DAY).await {
+        return;
+    }
+    // The clone takes the place of the first, which was silent for two days and is heard again.
+    heard(&fixture, device, clone).await;
+    for _ in 0..40 {
+        fixture.live_through(DAY).await;
+        heard(&fixture, device, first).await;
+    }
+    enrolled(&fixture, Channel::Omadm, ANN, pc("PC-3")).await;
+    fixture.live_through(HOUR).await;
+    fixture.store.run(|tx| wipe::sweep(tx).map(drop)).await.unwrap();
+    assert_ne!(fixture.command(wipe).await.state, State::Presumed, "it was heard an hour before");
+}
+
 pub async fn what_the_end_of_another_wipe_ended_is_not_released(fixture: Fixture) {
     let local = fixture.local().await;
     let (device, phone, _) = enrolled(&fixture, Channel::Apple, ANN, claim("UDID-1")).await;
