@@ -244,7 +244,7 @@ class Clocks(unittest.TestCase):
             server.by = by
             refused(self, server, "this machine's clock is .* the database's")
         server = Off(list(nodes.arguments))
-        server.by = "+60s"
+        server.by = "+65s"
         server.start()
         self.addCleanup(server.stop)
         self.assertIn("this machine's clock is 6", server.output())
