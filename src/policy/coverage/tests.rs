@@ -1,0 +1,245 @@
+use time::OffsetDateTime;
+
+use super::super::effective::effective;
+use super::super::support::Gap;
+use super::super::target::Platform;
+use super::super::version::Version;
+use super::*;
+
+fn merged(text: &str) -> Effective {
+    effective([&PolicyFile::parse(&format!("name: a\nassign: all\n{text}")).unwrap()])
+}
+
+fn all_answered(
+    merged: &Effective,
+    channel: Channel,
+    platform: Platform,
+    outcome: &Outcome,
+) -> BTreeMap<PartId, Applied> {
+    let record = |part: Part| Applied { hash: part.hash, outcome: outcome.clone(), at: OffsetDateTime::UNIX_EPOCH };
+    desired(merged, channel, &Target::of(platform)).into_iter().map(|(id, part)| (id, record(part))).collect()
+}
+
+fn subject<'a>(platform: Platform, channels: Vec<ChannelView<'a>>) -> Subject<'a> {
+    Subject { target: Target::of(platform), encrypted: None, channels }
+}
+
+#[test]
+fn one_setting_on_each_channel() {
+    let none = "";
+    for (row, text, channel, platform, outcome, state, words) in [
+        ("done", "camera: blocked", Channel::Apple, Platform::Ios, Some(Outcome::Enforced), "enforced", none),
+        ("not asked yet", "camera: blocked", Channel::Apple, Platform::Ios, None, "pending", none),
+        ("refused", "camera: blocked", Channel::Apple, Platform::Ios, Some(Outcome::failed("12")), "failed", "12"),
+        (
+            "an iPhone",
+            "passcode: {required: true}\nencryption: required",
+            Channel::Apple,
+            Platform::Ios,
+            None,
+            "enforced",
+            "always",
+        ),
+        ("without passcode", "encryption: required", Channel::Apple, Platform::Ios, None, "partly", "no passcode"),
+        ("a Mac", "encryption: required", Channel::Apple, Platform::Macos, None, "unsupported", "FileVault"),
+        (
+            "BitLocker",
+            "encryption: required",
+            Channel::Omadm,
+            Platform::Windows,
+            Some(Outcome::Enforced),
+            "partly",
+            "BitLocker",
+        ),
+        (
+            "Home",
+            "camera: blocked",
+            Channel::Omadm,
+            Platform::Windows,
+            Some(Outcome::unsupported("404")),
+            "unsupported",
+            "404",
+        ),
+        (
+            "mail",
+            "camera: blocked",
+            Channel::Activesync,
+            Platform::Other,
+            Some(Outcome::Enforced),
+            "partly",
+            "proves no single",
+        ),
+        (
+            "mail, status 2",
+            "camera: blocked",
+            Channel::Activesync,
+            Platform::Other,
+            Some(Outcome::partly("status 2")),
+            "partly",
+            "status 2",
+        ),
+        (
+            "Android",
+            "camera: blocked",
+            Channel::Activesync,
+            Platform::Android,
+            Some(Outcome::Enforced),
+            "partly",
+            "Android 10",
+        ),
+    ] {
+        let merged = merged(text);
+        let applied = outcome.map(|o| all_answered(&merged, channel, platform, &o)).unwrap_or_default();
+        let rows = coverage(&merged, &subject(platform, vec![ChannelView::new(channel, &applied)]));
+        let found = rows.last().unwrap();
+        assert_eq!(found.state.as_str(), state, "{row}");
+        assert!(found.why.clone().unwrap_or_default().contains(words), "{row}: {:?}", found.why);
+        assert_eq!(found.channel, Some(channel), "{row}");
+    }
+}
+
+#[test]
+fn the_best_channel_counts() {
+    let merged = merged("passcode: {required: true}");
+    let mail = all_answered(&merged, Channel::Activesync, Platform::Ios, &Outcome::Enforced);
+    let done = all_answered(&merged, Channel::Apple, Platform::Ios, &Outcome::Enforced);
+    let none = BTreeMap::new();
+    for (row, apple, want) in [("answered", &done, State::Enforced), ("on its way", &none, State::Pending)] {
+        let channels = vec![ChannelView::new(Channel::Activesync, &mail), ChannelView::new(Channel::Apple, apple)];
+        let rows = coverage(&merged, &subject(Platform::Ios, channels));
+        assert_eq!((rows[0].state, rows[0].channel), (want, Some(Channel::Apple)), "{row}");
+    }
+    let rows = coverage(&merged, &subject(Platform::Ios, vec![]));
+    assert_eq!((rows[0].state, rows[0].channel), (State::Unsupported, None));
+}
+
+#[test]
+fn a_changed_policy_is_pending_until_answered() {
+    let old = merged("passcode: {min_length: 6}");
+    let applied = all_answered(&old, Channel::Omadm, Platform::Windows, &Outcome::Enforced);
+    let new = merged("passcode: {min_length: 8}");
+    let rows = coverage(&new, &subject(Platform::Windows, vec![ChannelView::new(Channel::Omadm, &applied)]));
+    let states: Vec<_> = rows.iter().map(|row| (row.setting.as_str(), row.state)).collect();
+    assert_eq!(states, [("passcode.required", State::Enforced), ("passcode.min_length", State::Pending)]);
+    assert_eq!(device_state(&rows), DeviceState::Pending);
+    assert_eq!(compliance(&rows), Compliance::Pending);
+}
+
+#[test]
+fn what_the_device_reports_and_the_channel_knows_comes_first() {
+    let merged = merged("encryption: required\ncamera: blocked\n");
+    let applied = all_answered(&merged, Channel::Apple, Platform::Macos, &Outcome::Enforced);
+    let mut view = ChannelView::new(Channel::Apple, &applied);
+    view.support.insert(Setting::Camera, Support::No("this Mac has none"));
+    let mac = Subject { target: Target::of(Platform::Macos), encrypted: Some(true), channels: vec![view] };
+    let rows = coverage(&merged, &mac);
+    assert_eq!(rows[0].state, State::Enforced);
+    assert_eq!((rows[1].state, rows[1].why.as_deref()), (State::Unsupported, Some("this Mac has none")));
+    assert_eq!(compliance(&rows), Compliance::Noncompliant);
+}
+
+#[test]
+fn mail_alone_is_partly_enforced_and_compliant() {
+    let merged = merged("passcode: {min_length: 8}\nactivesync: {AllowBluetooth: 0}\n");
+    let applied = all_answered(&merged, Channel::Activesync, Platform::Other, &Outcome::Enforced);
+    let rows = coverage(&merged, &subject(Platform::Other, vec![ChannelView::new(Channel::Activesync, &applied)]));
+    assert_eq!(rows.last().unwrap().setting, "activesync.AllowBluetooth");
+    assert_eq!(device_state(&rows), DeviceState::Partly);
+    assert_eq!(compliance(&rows), Compliance::Compliant);
+    assert_eq!(
+        serde_json::to_value(&rows[1]).unwrap(),
+        serde_json::json!({
+            "setting": "passcode.min_length", "state": "partly", "channel": "activesync", "why": ACKNOWLEDGED
+        })
+    );
+}
+
+#[test]
+fn raw_parts_are_asked_of_their_channel_alone_and_policies_can_be_told_apart() {
+    let a = PolicyFile::parse("name: a\nassign: all\nactivesync: {AllowWiFi: 1}\ncamera: blocked\n").unwrap();
+    let b = PolicyFile::parse("name: b\nassign: all\nencryption: required\n").unwrap();
+    let merged = effective([&a, &b]);
+    let applied = all_answered(&merged, Channel::Omadm, Platform::Windows, &Outcome::Enforced);
+    let rows = coverage(&merged, &subject(Platform::Windows, vec![ChannelView::new(Channel::Omadm, &applied)]));
+    assert_eq!(rows.len(), 2);
+    let of_a = of_policy(rows, &a);
+    assert_eq!(of_a.len(), 1);
+    assert_eq!(device_state(&of_a), DeviceState::Enforced);
+    assert_eq!(device_state(&[]), DeviceState::Enforced, "nothing asked");
+}
+
+#[test]
+fn what_a_device_lacks_comes_before_its_acknowledgement() {
+    let version = Version::parse("16.6");
+    let (camera, tvos) = (merged("camera: blocked"), Target::of(Platform::Tvos));
+    for (row, target, state, words) in [
+        ("not told", tvos, State::Pending, "it needs tvOS 17.0, and the device has not told yet"),
+        ("too old", Target { version, ..tvos }, State::Unsupported, "it needs tvOS 17.0"),
+        ("new enough", Target { version: Version::parse("17.0"), ..tvos }, State::Enforced, ""),
+    ] {
+        // What was sent to it before it told more.
+        let applied = all_answered(&camera, Channel::Apple, Platform::Tvos, &Outcome::Enforced);
+        let channels = vec![ChannelView::new(Channel::Apple, &applied)];
+        let rows = coverage(&camera, &Subject { target, encrypted: None, channels });
+        assert_eq!(rows[0].state, state, "{row}");
+        assert!(rows[0].why.clone().unwrap_or_default().starts_with(words), "{row}: {:?}", rows[0].why);
+        assert_eq!(compliance(&rows) == Compliance::Compliant, state == State::Enforced, "{row}");
+    }
+}
+
+/// No setting of today takes supervision and is acknowledged by an iPhone's mail client as well: the channel's word stands in for one.
+#[test]
+fn without_supervision_a_setting_that_needs_it_is_never_compliant() {
+    let camera = merged("camera: blocked");
+    let applied = all_answered(&camera, Channel::Apple, Platform::Ios, &Outcome::Enforced);
+    for (support, want) in [
+        (Support::Lacks(Gap::Supervision), Compliance::Noncompliant),
+        (Support::Unknown(Gap::Supervision), Compliance::Pending),
+        (Support::Full, Compliance::Compliant),
+    ] {
+        let mut view = ChannelView::new(Channel::Apple, &applied);
+        view.support.insert(Setting::Camera, support);
+        let rows = coverage(&camera, &subject(Platform::Ios, vec![view]));
+        assert_eq!(compliance(&rows), want, "{support:?}: {rows:?}");
+    }
+    let mail = all_answered(&camera, Channel::Activesync, Platform::Ios, &Outcome::Enforced);
+    let mut view = ChannelView::new(Channel::Apple, &applied);
+    view.support.insert(Setting::Camera, Support::Lacks(Gap::Supervision));
+    let both = vec![ChannelView::new(Channel::Activesync, &mail), view];
+    let rows = coverage(&camera, &subject(Platform::Ios, both));
+    assert_eq!((rows[0].state, rows[0].channel), (State::Unsupported, Some(Channel::Apple)), "nor by its mail's word");
+    assert_eq!(rows[0].why.as_deref(), Some("it needs a supervised device"));
+}
+
+#[test]
+fn an_unsupervised_iphone_is_never_compliant_for_bluetooth() {
+    let (apple, mail) = (&[Channel::Apple][..], &[Channel::Activesync][..]);
+    let both = &[Channel::Activesync, Channel::Apple][..];
+    for (row, channels, platform, supervised, want) in [
+        ("unsupervised", apple, Platform::Ios, Some(false), Compliance::Noncompliant),
+        ("not told", apple, Platform::Ios, None, Compliance::Pending),
+        ("supervised", apple, Platform::Ios, Some(true), Compliance::Compliant),
+        ("an iPad", apple, Platform::Ipados, Some(false), Compliance::Noncompliant),
+        ("by its mail's word", both, Platform::Ios, Some(false), Compliance::Noncompliant),
+        ("not told, with mail", both, Platform::Ios, None, Compliance::Pending),
+        ("supervised, with mail", both, Platform::Ios, Some(true), Compliance::Compliant),
+        ("mail alone", mail, Platform::Ios, None, Compliance::Noncompliant),
+        ("an iPad's mail alone", mail, Platform::Ipados, None, Compliance::Noncompliant),
+        ("a mail app that does not name its system", mail, Platform::Other, None, Compliance::Noncompliant),
+        ("a Mac", apple, Platform::Macos, Some(false), Compliance::Compliant),
+        ("an Apple TV", apple, Platform::Tvos, Some(true), Compliance::Noncompliant),
+    ] {
+        let target = Target { supervised, version: Version::parse("18.1"), ..Target::of(platform) };
+        for text in ["bluetooth: allowed", "bluetooth: blocked"] {
+            let merged = merged(text);
+            // As if it had been asked for everything and had acknowledged it, before it told that it is not supervised.
+            let answers: Vec<_> = channels
+                .iter()
+                .map(|channel| (*channel, all_answered(&merged, *channel, platform, &Outcome::Enforced)))
+                .collect();
+            let views = answers.iter().map(|(channel, applied)| ChannelView::new(*channel, applied)).collect();
+            let rows = coverage(&merged, &Subject { target, encrypted: None, channels: views });
+            assert_eq!(compliance(&rows), want, "{row}, {text}: {rows:?}");
+        }
+    }
+}
