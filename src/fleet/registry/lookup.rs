@@ -35,6 +35,8 @@ impl Record for Name {
     }
 }
 
+/// Names read at a time.
+const PAGE: usize = 100;
 /// Bytes of a name that stand in a key; a longer one ends in its digest.
 const LONGEST: usize = 400;
 
@@ -77,9 +79,9 @@ pub fn claim(tx: &mut Tx<'_>, kind: &str, name: &str, device: DeviceId) -> Resul
     Ok(())
 }
 
-/// The devices that go by this name.
+/// The devices that went by this name first, at most a hundred: what enrols and is one of those beyond gets a record of its own.
 pub fn claimants(tx: &mut Tx<'_>, kind: &str, name: &str) -> Result<Vec<Device>> {
-    let names = tx.scan::<Name>(&format!("{}/", place(kind, name)), None, 100)?;
+    let names = tx.scan::<Name>(&format!("{}/", place(kind, name)), None, PAGE)?;
     let mut devices = Vec::new();
     for name in names {
         devices.extend(tx.get::<Device>(name.device)?);
@@ -92,7 +94,8 @@ pub fn by_id(tx: &mut Tx<'_>, id: DeviceId) -> Result<Device> {
     tx.get::<Device>(id)?.ok_or_else(|| Error::not_found("device", id))
 }
 
-/// The device of this id, serial or name in a protocol; refused where several fit.
+/// The device of this id, serial or name in a protocol; refused where several fit. However many went by that name once: what is acted
+/// on is the one that bears it, or none.
 pub fn device(tx: &mut Tx<'_>, wanted: &str) -> Result<Device> {
     if let Ok(id) = wanted.parse::<DeviceId>()
         && let Some(device) = tx.get::<Device>(id)?
@@ -101,7 +104,25 @@ pub fn device(tx: &mut Tx<'_>, wanted: &str) -> Result<Device> {
     }
     let mut found: Vec<Device> = Vec::new();
     for kind in [SERIAL, "apple", "omadm", "activesync", NAMED] {
-        for device in claimants(tx, kind, wanted)? {
+        bearers(tx, kind, wanted, &mut found)?;
+    }
+    match found.len() {
+        0 => Err(Error::not_found("device", wanted)),
+        1 => found.pop().ok_or_else(|| Error::not_found("device", wanted)),
+        _ => {
+            let ids: Vec<String> = found.iter().map(|d| d.id.to_string()).collect();
+            Err(Error::refused("ambiguous", format!("{wanted:?} fits several devices, use an id: {}", ids.join(", "))))
+        }
+    }
+}
+
+/// Adds those that bear this name to `found`, until these are as many as anybody wants to read.
+fn bearers(tx: &mut Tx<'_>, kind: &str, wanted: &str, found: &mut Vec<Device>) -> Result<()> {
+    let (prefix, mut after) = (format!("{}/", place(kind, wanted)), None::<String>);
+    while found.len() < PAGE {
+        let names = tx.scan::<Name>(&prefix, after.as_deref(), PAGE)?;
+        for name in &names {
+            let Some(device) = tx.get::<Device>(name.device)? else { continue };
             // A name once borne and since changed fits no more.
             let bears = match kind {
                 SERIAL => device.serial.as_deref().is_some_and(|s| s.eq_ignore_ascii_case(wanted)),
@@ -112,15 +133,12 @@ pub fn device(tx: &mut Tx<'_>, wanted: &str) -> Result<Device> {
                 found.push(device);
             }
         }
-    }
-    match found.len() {
-        0 => Err(Error::not_found("device", wanted)),
-        1 => found.pop().ok_or_else(|| Error::not_found("device", wanted)),
-        _ => {
-            let ids: Vec<String> = found.iter().map(|d| d.id.to_string()).collect();
-            Err(Error::refused("ambiguous", format!("{wanted:?} fits several devices, use an id: {}", ids.join(", "))))
+        match names.last() {
+            Some(last) if names.len() == PAGE => after = Some(last.key()),
+            _ => break,
         }
     }
+    Ok(())
 }
 
 /// The enrolment of this channel that goes by this name and belongs to this user, with its device.

@@ -92,6 +92,28 @@ fn kept(tx: &mut Tx<'_>) -> Result<usize> {
     Ok(tx.scan::<tries::Tries>("", None, 100)?.len())
 }
 
+pub async fn a_name_that_many_bore_still_finds_who_bears_it(fixture: Fixture) {
+    let one = fixture.device("one", &[Channel::Apple]).await.id;
+    let serial = |device: DeviceId| {
+        move |tx: &mut Tx<'_>| {
+            let mut device = keeper::by_id(tx, device)?;
+            let claim = life::Claim { serial: Some("S-1".into()), ..life::Claim::default() };
+            crate::fixture::happen(tx, &mut device, life::Event::Told(Box::new(claim)))
+        }
+    };
+    fixture.store.run(serial(one)).await.unwrap();
+    // More than are read at a time, and none of them bears it now.
+    for number in 0..120 {
+        let other = fixture.device(&format!("other {number}"), &[Channel::Apple]).await.id;
+        fixture.store.run(move |tx| lookup::claim(tx, lookup::SERIAL, "S-1", other)).await.unwrap();
+    }
+    let found = async || fixture.store.run(|tx| lookup::device(tx, "s-1")).await;
+    assert_eq!(found().await.unwrap().id, one);
+    let last = fixture.device("last", &[Channel::Apple]).await.id;
+    fixture.store.run(serial(last)).await.unwrap();
+    assert_eq!(code(found().await), "ambiguous", "a wipe by that name would reach one of two");
+}
+
 pub async fn a_name_that_fits_two_devices_is_refused(fixture: Fixture) {
     let one = fixture.device("twin", &[Channel::Apple]).await.id;
     let found = fixture.store.run(|tx| lookup::device(tx, "sTWIN")).await.unwrap();
