@@ -104,6 +104,7 @@ fn the_table_agrees_with_apples_schema() {
                 "AllowQueryApplications" => Some(Right::QueryApplications),
                 "AllowQuerySecurity" => Some(Right::QuerySecurity),
                 "AllowAppInstallation" => Some(Right::ManageApplications),
+                "AllowSettings" => Some(Right::ChangeSettings),
                 "None" | "Special Case" => None,
                 other => panic!("{at}: a right called {other}"),
             };
