@@ -30,7 +30,7 @@ struct Table {
 const TABLES: [Table; 3] = [apple::KEYS, apple::COMMANDS, windows::TABLE];
 
 /// The folder of data, where there is one. `root` is the workspace's.
-fn data(root: &Path) -> Option<PathBuf> {
+pub(crate) fn data(root: &Path) -> Option<PathBuf> {
     let data = std::env::var_os("LANYARD_SHARED_DATA").map_or_else(|| root.join("../shared/data"), PathBuf::from);
     data.is_dir().then_some(data)
 }
