@@ -45,7 +45,12 @@ fn known(tx: &mut Tx<'_>, server: &Server) -> Result<Known> {
         (Lasting::ServerCert, leaf.as_deref().and_then(end_of)),
         (Lasting::PushCert, push_cert::show(tx)?.map(|kept| kept.not_after)),
     ];
-    Ok(Known { ends: ours.into_iter().filter_map(|(what, until)| Some((what, until?))).collect() })
+    let standing = server.certificate.get().map(|certificate| certificate.standing()).unwrap_or_default();
+    Ok(Known {
+        ends: ours.into_iter().filter_map(|(what, until)| Some((what, until?))).collect(),
+        unfit: standing.unfit,
+        refused: standing.refused,
+    })
 }
 
 /// The worst, where somebody must act on it.

@@ -77,11 +77,13 @@ pub enum Code {
     PushCertExpired,
     PushCertMissing,
     ServerCertExpired,
+    ServerCertUnfit,
     CaExpired,
     ApprovalStuck,
     ApprovalWaits,
     WipeUnanswered,
     WipeWaits,
+    ServerCertRefused,
     PushCertEnds,
     ServerCertEnds,
     CaEnds,
@@ -103,11 +105,13 @@ impl Code {
             Self::PushCertExpired => "push_cert_expired",
             Self::PushCertMissing => "push_cert_missing",
             Self::ServerCertExpired => "server_cert_expired",
+            Self::ServerCertUnfit => "server_cert_unfit",
             Self::CaExpired => "ca_expired",
             Self::ApprovalStuck => "approval_stuck",
             Self::ApprovalWaits => "approval_waits",
             Self::WipeUnanswered => "wipe_unanswered",
             Self::WipeWaits => "wipe_waits",
+            Self::ServerCertRefused => "server_cert_refused",
             Self::PushCertEnds => "push_cert_ends",
             Self::ServerCertEnds => "server_cert_ends",
             Self::CaEnds => "ca_ends",
@@ -154,6 +158,10 @@ impl Line {
 pub struct Known {
     /// What ends, and when. No push certificate among it: none is set.
     pub ends: Vec<(Lasting, Timestamp)>,
+    /// Why clients will not take the certificate that the devices' port shows.
+    pub unfit: Vec<String>,
+    /// Why what lies in that certificate's files now was not taken.
+    pub refused: Option<String>,
 }
 
 impl Known {
@@ -330,6 +338,7 @@ fn list(facts: &Facts, known: &Known, survey: &Survey) -> Vec<Line> {
     lines.extend(facts.wipes.iter().map(|wipe| of_wipe(wipe, facts)));
     lines.extend(of_push(facts, known, survey));
     lines.extend(known.ends.iter().filter_map(|(what, until)| of_end(*what, *until, facts.now)));
+    lines.extend(of_files(facts, known));
     lines.extend(of_devices(survey));
     lines.extend(of_store(facts));
     lines.extend(facts.settings.iter().map(of_setting));
@@ -427,6 +436,23 @@ fn of_end(what: Lasting, until: Timestamp, now: Timestamp) -> Option<Line> {
     };
     let text = format!("{name} ends within {}: {}", days(left), what.advice());
     Some(Line::of(severity, ends, what.as_str(), text).until(until))
+}
+
+/// The server's certificate where it comes from files.
+fn of_files(facts: &Facts, known: &Known) -> Vec<Line> {
+    let (mut lines, subject) = (Vec::new(), Lasting::ServerCert.as_str());
+    // That it has ended is told by itself.
+    let ended = known.end_of(Lasting::ServerCert).is_some_and(|until| until <= facts.now);
+    if !known.unfit.is_empty() && !ended {
+        let text = format!("devices will not take the server's certificate: {}", known.unfit.join("; "));
+        lines.push(Line::of(Severity::Error, Code::ServerCertUnfit, subject, text));
+    }
+    if let Some(why) = &known.refused {
+        let text =
+            format!("what lies in the files of --tls-cert was not taken, and the former certificate stays: {why}");
+        lines.push(Line::of(Severity::Warning, Code::ServerCertRefused, subject, text));
+    }
+    lines
 }
 
 /// Rounded up: what ends in some hours ends within a day.

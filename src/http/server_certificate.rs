@@ -21,12 +21,22 @@ pub const WATCH_EVERY: Duration = Duration::from_secs(3);
 /// The certificate that new handshakes show. Connections that are open keep theirs.
 pub struct ServerCertificate {
     current: RwLock<Arc<CertifiedKey>>,
+    standing: RwLock<Standing>,
+}
+
+/// What is wrong with a certificate that comes from files.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Why clients will not take the one in use.
+    pub unfit: Vec<String>,
+    /// Why what lies in the files now was not taken.
+    pub refused: Option<String>,
 }
 
 impl ServerCertificate {
     /// From a chain, leaf first, and its key. `names` (host names or IP addresses) must all be covered.
     pub fn from_pem<N: AsRef<str>>(chain: &[u8], key: &[u8], names: &[N]) -> Result<Arc<Self>, TlsError> {
-        Ok(Arc::new(Self { current: RwLock::new(load(chain, key, names)?) }))
+        Ok(Arc::new(Self { current: RwLock::new(load(chain, key, names)?), standing: RwLock::default() }))
     }
 
     /// Shows another certificate from now on. On an error the former one stays.
@@ -44,6 +54,15 @@ impl ServerCertificate {
     /// The leaf in use, DER.
     pub fn leaf(&self) -> Vec<u8> {
         self.current().cert.first().map(|leaf| leaf.to_vec()).unwrap_or_default()
+    }
+
+    /// What is wrong with it, as its files were last looked at.
+    pub fn standing(&self) -> Standing {
+        self.standing.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note(&self, change: impl FnOnce(&mut Standing)) {
+        change(&mut self.standing.write().unwrap_or_else(PoisonError::into_inner));
     }
 
     fn current(&self) -> Arc<CertifiedKey> {
@@ -118,7 +137,7 @@ impl CertificateFiles {
 
     /// Looks at the files each `every` and swaps `certificate` when they have changed; for ever, so spawn it.
     /// While the new files are bad, half-written or do not fit each other, or `unfit` says of the new chain why clients
-    /// would not take it, the former certificate stays, and one warning is logged per change.
+    /// would not take it, the former certificate stays, one warning is logged per change, and [`ServerCertificate::standing`] says so.
     pub async fn watch<U>(self, certificate: Arc<ServerCertificate>, every: Duration, unfit: U)
     where
         U: Fn(&[CertificateDer<'_>]) -> Vec<String> + Send + Sync,
@@ -126,6 +145,9 @@ impl CertificateFiles {
         // The first look always reads: the files may have changed since they were loaded.
         let mut seen = Stamp::default();
         loop {
+            // Time alone makes a certificate unfit, and fit.
+            let wrong = unfit(&certificate.chain());
+            certificate.note(|standing| standing.unfit = wrong);
             tokio::time::sleep(every).await;
             // The stamp is older than what is read: a write in between shows at the next look.
             let stamp = self.stamp().await;
@@ -134,7 +156,9 @@ impl CertificateFiles {
             }
             seen = stamp;
             let former = certificate.leaf();
-            match self.reload(&certificate, &unfit).await {
+            let taken = self.reload(&certificate, &unfit).await;
+            certificate.note(|standing| standing.refused = taken.as_ref().err().map(ToString::to_string));
+            match taken {
                 Ok(()) if certificate.leaf() == former => {}
                 Ok(()) => tracing::info!(file = %self.chain.display(), "server certificate exchanged"),
                 Err(error) => tracing::warn!(%error, "server certificate not taken, the former one stays"),
@@ -148,7 +172,9 @@ impl CertificateFiles {
     {
         let chain = tokio::fs::read(&self.chain).await.map_err(|e| unreadable(&self.chain, e))?;
         let key = tokio::fs::read(&self.key).await.map_err(|e| unreadable(&self.key, e))?;
-        let wrong = unfit(&certificates(&chain, "server certificate")?);
+        let found = certificates(&chain, "server certificate")?;
+        // What is shown already is no other, fit or not.
+        let wrong = if found == certificate.chain() { Vec::new() } else { unfit(&found) };
         if !wrong.is_empty() {
             return Err(TlsError::Unfit(wrong.join("; ")));
         }

@@ -25,10 +25,14 @@ class Verb:
         self.reader = in_background(self._read)
 
     def _read(self):
-        printed = in_background(lambda: setattr(self, "printed", self.process.stdout.read()))
+        printed = in_background(self._print)
         for line in self.process.stderr:
             self.said += line
         printed.join()
+
+    def _print(self):
+        for line in self.process.stdout:
+            self.printed += line
 
     def end(self):
         code = self.process.wait(REQUEST_LIMIT)
@@ -178,6 +182,22 @@ class WhatIsWrong(ServedTest):
         refused = Verb(self.server, "devices", "show", "nobody")
         self.assertEqual(refused.end()[0], 1)
         self.assertIn("emergency stop is on, set by local", self.said("status")[0])
+
+
+class Watched(ServedTest):
+    # A server that comes back must be found where it was.
+    arguments = ["--admin-addr", f"127.0.0.1:{free_port()}", "--device-addr", f"127.0.0.1:{free_port()}"]
+
+    def test_status_that_is_watched_is_printed_whenever_it_is_another_and_outlasts_a_restart(self):
+        watch = Verb(self.server, "status", "--watch")
+        self.addCleanup(watch.process.kill)
+        self.server.verb("stop", "on")
+        eventually(lambda: "stop_on" in watch.printed, "the stop is seen")
+        self.server.restart(kill=True)
+        self.server.verb("invite", "--channel", "apple", "--user", "ann@example.org")
+        eventually(lambda: "invitation_unpushed" in watch.printed, "the next one too", 30)
+        self.assertEqual(watch.printed.count("stop_on"), 2, "once for each list, and no list comes twice")
+        self.assertIsNone(watch.process.poll())
 
 
 class Serving(ServedTest):

@@ -2,10 +2,13 @@
 
 import base64
 import http.client
+import pathlib
 import plistlib
+import shutil
 import socket
 import ssl
 import subprocess
+import tempfile
 import time
 import unittest
 
@@ -34,25 +37,65 @@ def asked(port, name):
 
 
 class Names(unittest.TestCase):
-    def serve(self, names, *more):
-        """A server under a certificate of an authority of the test's own, for these names."""
-        import pathlib
-        import tempfile
+    def authority(self):
+        """A folder with an authority of the test's own."""
         folder = pathlib.Path(tempfile.mkdtemp(prefix="lanyard-tls-"))
-        root, key = folder / "root.pem", folder / "root.key"
-        openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj", "/CN=Test Root",
-                "-keyout", key, "-out", root)
-        leaf, leaf_key, request_file, extra = (folder / name for name in ("leaf.pem", "leaf.key", "leaf.csr", "extra"))
-        openssl("req", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={names[0]}", "-keyout", leaf_key, "-out", request_file)
-        extra.write_text("subjectAltName=" + ",".join(f"DNS:{name}" for name in names) + "\n")
-        openssl("x509", "-req", "-in", request_file, "-CA", root, "-CAkey", key, "-CAcreateserial", "-days", "30",
-                "-extfile", extra, "-out", leaf)
+        self.addCleanup(shutil.rmtree, folder, True)
+        openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2000", "-subj", "/CN=Test Root",
+                "-keyout", folder / "root.key", "-out", folder / "root.pem")
+        return folder
+
+    @staticmethod
+    def issue(folder, names, days=30, usage="serverAuth"):
+        """Writes `leaf.pem` and `leaf.key` for these names."""
+        request_file, extra, new = (folder / name for name in ("leaf.csr", "extra", "new.pem"))
+        if not (folder / "leaf.key").exists():
+            openssl("req", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={names[0]}", "-keyout", folder / "leaf.key",
+                    "-out", request_file)
+        extra.write_text("subjectAltName=" + ",".join(f"DNS:{name}" for name in names)
+                         + (f"\nextendedKeyUsage={usage}" if usage else "") + "\n")
+        openssl("x509", "-req", "-in", request_file, "-CA", folder / "root.pem", "-CAkey", folder / "root.key", "-CAcreateserial",
+                "-days", str(days), "-extfile", extra, "-out", new)
+        new.rename(folder / "leaf.pem")
+
+    def serve(self, names, *more, days=30, usage="serverAuth"):
+        """A server under a certificate of an authority of the test's own, for these names."""
+        folder = self.authority()
+        root, leaf, leaf_key = (folder / name for name in ("root.pem", "leaf.pem", "leaf.key"))
+        self.issue(folder, names, days, usage)
         port = free_port()
         server = Server(["--device-addr", f"127.0.0.1:{port}", "--tls-cert", leaf, "--tls-key", leaf_key, *more])
         server.arguments = [str(word).replace("PORT", str(port)) for word in server.arguments]
         server.start()
         self.addCleanup(server.stop)
         return server, port, root
+
+    def test_files_that_phones_would_not_take_are_told_of_and_not_taken(self):
+        names = ["localhost"]
+        server, port, root = self.serve(names, "--public-url", "https://localhost:PORT", days=300, usage=None)
+        folder = root.parent
+
+        def codes():
+            return {line["code"]: line["text"] for line in server.verb("status") if line["subject"] == "server_cert"}
+
+        # A server that stays down wipes nobody: it starts, and says so.
+        self.assertIn("serverAuth", server.output())
+        self.assertIn("serverAuth", codes()["server_cert_unfit"])
+        self.issue(folder, names, days=300)
+        eventually(lambda: not codes(), "the certificate is exchanged, and nothing is wrong")
+        taken = ssl.get_server_certificate(("127.0.0.1", port))
+        # One that phones do not take, one for other names, half a file: the former stays.
+        self.issue(folder, names, days=1000)
+        eventually(lambda: "1000 days" in codes().get("server_cert_refused", ""), "too long a life is told")
+        self.issue(folder, ["elsewhere.test"], days=300)
+        eventually(lambda: "localhost" in codes().get("server_cert_refused", ""), "a name that is missing is told")
+        text = (folder / "leaf.pem").read_text()
+        (folder / "leaf.pem").write_text(text[: len(text) // 2])
+        eventually(lambda: set(codes()) == {"server_cert_refused"} and "localhost" not in codes()["server_cert_refused"], "half a file")
+        self.assertEqual(ssl.get_server_certificate(("127.0.0.1", port)), taken)
+        self.issue(folder, names, days=300)
+        eventually(lambda: not codes(), "the next one is taken")
+        self.assertNotEqual(ssl.get_server_certificate(("127.0.0.1", port)), taken)
 
     def test_the_name_decides_who_is_asked(self):
         _, port, _ = self.serve(

@@ -59,7 +59,7 @@ fn a_push_certificate_is_missed_where_apple_devices_are_or_will_be() {
         ("one that is good", true, invited(0), ends(300), vec![]),
     ] {
         let facts = Facts { now: NOW, invitations, ..Facts::default() };
-        let lines = list(&facts, &Known { ends }, &Survey { apple, ..Survey::default() });
+        let lines = list(&facts, &Known { ends, ..Known::default() }, &Survey { apple, ..Survey::default() });
         assert_eq!(told(&lines), want, "{row}");
     }
 }
@@ -82,7 +82,8 @@ fn the_worst_comes_first_and_of_equals_the_oldest() {
         taken_back: Some(TakenBack { at: in_days(-29), commit: 7, held: 2 }),
         ..Facts::default()
     };
-    let known = Known { ends: vec![(Lasting::CaRoot, in_days(60)), (Lasting::PushCert, in_days(20))] };
+    let ends = vec![(Lasting::CaRoot, in_days(60)), (Lasting::PushCert, in_days(20))];
+    let known = Known { ends, ..Known::default() };
     let survey = Survey { apple: true, ended: (1, first(-3)), ending: (2, first(3)) };
     let lines = list(&facts, &known, &survey);
     let want = [
@@ -116,11 +117,13 @@ fn the_documentation_lists_every_code_and_no_other() {
         PushCertExpired,
         PushCertMissing,
         ServerCertExpired,
+        ServerCertUnfit,
         CaExpired,
         ApprovalStuck,
         ApprovalWaits,
         WipeUnanswered,
         WipeWaits,
+        ServerCertRefused,
         PushCertEnds,
         ServerCertEnds,
         CaEnds,
@@ -136,4 +139,26 @@ fn the_documentation_lists_every_code_and_no_other() {
     let section = section.split("\n## ").next().unwrap();
     let listed = section.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
     assert_eq!(listed.collect::<Vec<_>>(), all.map(Code::as_str));
+}
+
+#[test]
+fn files_that_clients_would_not_take_are_told_of_unless_they_have_ended() {
+    let unfit = || vec!["its extended key usage does not name serverAuth".to_string()];
+    let (wrong, former) = (("error", "server_cert_unfit"), ("warning", "server_cert_refused"));
+    for (row, days, unfit, refused, want) in [
+        ("good", 300, vec![], None, vec![]),
+        ("unfit", 300, unfit(), None, vec![wrong]),
+        ("ended, which makes it unfit", -1, unfit(), None, vec![("error", "server_cert_expired")]),
+        ("not taken", 300, vec![], Some("half a file"), vec![former]),
+        ("both", 300, unfit(), Some("half a file"), vec![wrong, former]),
+    ] {
+        let ends = vec![(Lasting::ServerCert, in_days(days))];
+        let known = Known { ends, unfit, refused: refused.map(Into::into) };
+        let facts = Facts { now: NOW, ..Facts::default() };
+        let lines = list(&facts, &known, &Survey::default());
+        assert_eq!(told(&lines), want, "{row}");
+        for (word, code) in [("serverAuth", Code::ServerCertUnfit), ("half a file", Code::ServerCertRefused)] {
+            assert!(lines.iter().filter(|line| line.code == code).all(|line| line.text.contains(word)), "{row}");
+        }
+    }
 }

@@ -27,7 +27,8 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// A server that knows a push certificate, which is good for long.
 async fn list(fixture: &Fixture) -> Vec<Line> {
     let look = |tx: &mut Tx<'_>| {
-        let known = Known { ends: vec![(Lasting::PushCert, tx.now().plus(DAY.saturating_mul(365)))] };
+        let known =
+            Known { ends: vec![(Lasting::PushCert, tx.now().plus(DAY.saturating_mul(365)))], ..Known::default() };
         status::read(tx, &known, &Survey::default())
     };
     // Beside the writer, where nothing may be written.
@@ -216,7 +217,7 @@ pub async fn an_invitation_without_a_push_certificate_is_told_of(fixture: Fixtur
 
 /// What the webhook hears of these ends.
 async fn reminded(fixture: &Fixture, ends: &[(Lasting, Timestamp)], ending: &[First]) -> Vec<(String, String)> {
-    let known = Known { ends: ends.to_vec() };
+    let known = Known { ends: ends.to_vec(), ..Known::default() };
     let survey = Survey { ending: (ending.len(), ending.first().cloned()), ..Survey::default() };
     fixture.store.run(move |tx| reminders::tell(tx, &known, &survey)).await.unwrap();
     let told = |tx: &mut Tx<'_>| {
