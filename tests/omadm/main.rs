@@ -22,7 +22,7 @@ use lanyard::{
         enrol::{self, invitation},
         life::{self, Channel, Device, EnrolmentState, Life, Ownership, Platform, Scope, State},
         queue::{self},
-        registry::{lookup, presence::Presence},
+        registry::{lookup, presence::Presence, sights},
         wipe,
     },
     http::{Peer, client_cert_header::TrustedProxies, outgoing::Outgoing, peer::ClientCertificate},
@@ -310,6 +310,42 @@ async fn the_emergency_stop_holds_a_repeat_back() {
     assert_eq!((again.status, client::commands(&again.text())), (200, vec![]));
     assert_eq!(bench.session(&who, "C1", 3), []);
     assert_eq!(bench.command(wipe.id).await.state, State::Sent, "nobody knows whether it got it the first time");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_cancelled_is_in_no_repeat() {
+    let bench = Bench::open().await;
+    let who = bench.enrolled("R1").await;
+    bench.session(&who, "R1", 1);
+    let wipe = bench.wipe(&bench.device("R1").await, Scope::Full).await;
+    let first = client::message("R1", 2, 1, FIRST);
+    assert!(client::commands(&bench.dm(&who, &first).text())[0].2.ends_with("RemoteWipe/doWipe"));
+    // The answer was lost. What enrols later makes it due for a former certificate alone, and so it can be cancelled.
+    bench.enrolled("R1").await;
+    let (local, id) = (bench.local.clone(), wipe.id);
+    bench.server().store.run(move |tx| wipe::cancel(tx, &local, id, true).map(drop)).await.unwrap();
+    assert_eq!(bench.command(wipe.id).await.state, State::Cancelled);
+    let again = bench.dm(&who, &first).text();
+    assert!(!again.contains("RemoteWipe"), "{again}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pc_that_memory_cannot_answer_is_seen_all_the_same() {
+    let bench = Bench::open().await;
+    let who = bench.enrolled("S1").await;
+    bench.session(&who, "S1", 1);
+    bench.session(&who, "S1", 2);
+    let enrolment = bench.device("S1").await.enrolments[0].id;
+    let seen = async || {
+        let found = bench.server().store.run(move |tx| sights::seen(tx, [enrolment])).await.unwrap();
+        found[0].map_or(0, |at| at.0)
+    };
+    // Another of its channel lives beside it, which may be its clone: whether it is silent must be known.
+    bench.enrolled("S1").await;
+    let before = seen().await;
+    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    bench.session(&who, "S1", 3);
+    assert!(seen().await > before);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -67,25 +67,21 @@ fn exchange(tx: &mut Tx<'_>, shown: &Shown, report: &Report) -> Judged<Option<De
     let mut device = keeper::load(tx, device)?;
     keeper::contact(tx, &mut device, credential.enrolment)?;
     if let Some(uuid) = &report.command_uuid {
-        sights::note_seen(tx, credential.enrolment)?;
         file(tx, &mut device, &credential, report, uuid)?;
     }
-    if !is_complete(&device, &credential) {
-        return Ok(None);
-    }
+    let complete = is_complete(&device, &credential);
     let session = if report.status == Status::Idle { Contact::Fresh } else { Contact::Continued };
-    Ok(next(tx, &mut device, &credential, shown, session)?)
+    let delivery = if complete { next(tx, &mut device, &credential, session)? } else { None };
+    // Who is remembered is seen by that; who is not must be seen here, or would count as silent.
+    if delivery.is_some() || !complete || !remember(tx, &device, &credential, shown, session)? {
+        sights::note_seen(tx, credential.enrolment)?;
+    }
+    Ok(delivery)
 }
 
-/// The next delivery. Where the queue has none, what the policy or the calendar asks for is queued first; where they ask for
-/// nothing either, the device is remembered as idle.
-fn next(
-    tx: &mut Tx<'_>,
-    device: &mut Managed,
-    credential: &Credential,
-    shown: &Shown,
-    session: Contact,
-) -> Result<Option<Delivery>> {
+/// The next delivery. Where the queue has none, what the policy or the calendar asks for is queued first; none where they ask for
+/// nothing either.
+fn next(tx: &mut Tx<'_>, device: &mut Managed, credential: &Credential, session: Contact) -> Result<Option<Delivery>> {
     // Each round ends a command or hands one out; a policy has a bounded number of parts.
     for _ in 0..64 {
         let taken = match queue::take_next(tx, device, credential.enrolment, session)? {
@@ -95,10 +91,7 @@ fn next(
             }
             None => None,
         };
-        let Some(command) = taken else {
-            remember(tx, device, credential, shown, session)?;
-            return Ok(None);
-        };
+        let Some(command) = taken else { return Ok(None) };
         match delivery::prepare(tx, device, &command)? {
             delivery::Prepared::Go(delivery) => return Ok(Some(delivery)),
             delivery::Prepared::Skip => {
@@ -118,18 +111,26 @@ fn next(
     Ok(None)
 }
 
-fn remember(tx: &mut Tx<'_>, device: &Managed, credential: &Credential, shown: &Shown, session: Contact) -> Result<()> {
-    // What was put off is due again in the next session, so that one must ask the store.
-    let Some(enrolment) = device.enrolment(credential.enrolment) else { return Ok(()) };
-    if session == Contact::Fresh && device.may_rest(enrolment.id) && credential.revoked.is_none() {
-        let asked = device.asked.map_or(tx.now(), |at| tx.wall_of(at.plus(FACTS)));
-        let until = asked.min(credential.certificate.not_after);
-        let idle =
-            Idle::new(shown.certificate, device.id, enrolment.id, Channel::Apple, &enrolment.identity, until, tx.now());
-        let signs = signature_counts(tx, credential)?;
-        tx.remember(Box::new(idle.signing(signs)));
+/// Remembers a device that nothing is due for as idle, and says whether it does. What was put off is due again in the next session, so
+/// that one must ask the store.
+fn remember(
+    tx: &mut Tx<'_>,
+    device: &Managed,
+    credential: &Credential,
+    shown: &Shown,
+    session: Contact,
+) -> Result<bool> {
+    let Some(enrolment) = device.enrolment(credential.enrolment) else { return Ok(false) };
+    if session != Contact::Fresh || !device.may_rest(enrolment.id) || credential.revoked.is_some() {
+        return Ok(false);
     }
-    Ok(())
+    let asked = device.asked.map_or(tx.now(), |at| tx.wall_of(at.plus(FACTS)));
+    let until = asked.min(credential.certificate.not_after);
+    let idle =
+        Idle::new(shown.certificate, device.id, enrolment.id, Channel::Apple, &enrolment.identity, until, tx.now());
+    let signs = signature_counts(tx, credential)?;
+    tx.remember(Box::new(idle.signing(signs)));
+    Ok(true)
 }
 
 /// Queues what nobody had to ask for. True where something was queued.

@@ -100,9 +100,10 @@ fn exchange(tx: &mut Tx<'_>, said: &Said) -> Judged<Answer, Standing> {
     let kept = tx.get::<Kept>(credential.enrolment)?;
     let was_kept = kept.is_some();
     let Kept { session, mut answers, .. } = kept.unwrap_or_default();
+    let out: BTreeSet<CommandId> = session.unanswered().filter_map(answers::parts).map(|(id, _)| id).collect();
     let (turn, told) = session.receive(&said.message, said.form);
-    if told.contains(&Output::RepeatOfLast) && holds_back(tx, &device, credential.enrolment)? {
-        // The answer that was lost holds what the emergency stop holds back: this session is over, without it.
+    if told.contains(&Output::RepeatOfLast) && holds_back(tx, &device, credential.enrolment, out)? {
+        // The answer that was lost holds what must not leave any more: this session is over, without it.
         keep(tx, credential.enrolment, None, was_kept)?;
         let (turn, _) = Session::new().receive(&said.message, said.form);
         let (_, answer, _) = turn.answer(&[], &said.our_uri);
@@ -120,33 +121,36 @@ fn exchange(tx: &mut Tx<'_>, said: &Said) -> Judged<Answer, Standing> {
         }
     }
     let mut visit = Visit { tx, device, credential: &credential, shown: &said.shown, fresh: is_fresh(&told, said) };
-    let (mut due, mut may_rest) = (Vec::new(), false);
+    let (mut due, mut nothing_due) = (Vec::new(), false);
     if turn.accepts() != Accepts::Nothing {
         let spent = visit.file(std::mem::take(&mut answers))?;
         if let Some(done) = spent {
             due = visit.next(&done)?;
-            may_rest = due.is_empty();
+            nothing_due = due.is_empty();
         }
     }
     let (session, answer, after) = turn.answer(&due, &said.our_uri);
     let ended = after.contains(&Output::SessionEnded);
     after.iter().for_each(|output| answers.note(output));
     visit.not_sent(&after)?;
-    if ended && !may_rest {
+    if ended && !nothing_due {
         visit.file(std::mem::take(&mut answers))?;
     }
-    if ended && may_rest && !was_kept {
-        visit.rest()?;
-    }
-    if !may_rest || was_kept {
+    // Who is remembered is seen by that; who is not must be seen here, or would count as silent.
+    if !(ended && nothing_due && !was_kept && visit.rest()?) {
         sights::note_seen(tx, credential.enrolment)?;
     }
     keep(tx, credential.enrolment, (!ended).then_some((session, answers)), was_kept)?;
     Ok(answer)
 }
 
-/// Whether the emergency stop is on and something that it is about has been sent to this enrolment.
-fn holds_back(tx: &mut Tx<'_>, device: &Managed, enrolment: EnrolmentId) -> Result<bool> {
+/// Whether a message is not to be repeated: something in it has ended since, or the emergency stop is on and something that it is about
+/// has been sent to this enrolment.
+fn holds_back(tx: &mut Tx<'_>, device: &Managed, enrolment: EnrolmentId, out: BTreeSet<CommandId>) -> Result<bool> {
+    let out = tx.get_many::<Command>(out)?;
+    if out.iter().any(|command| command.as_ref().is_none_or(|command| command.state.is_final())) {
+        return Ok(true);
+    }
     let carried = |c: &Command| c.enrolment == enrolment && c.state == State::Sent;
     let told = |c: &Command| c.later(enrolment).is_some_and(|later| later.told > 0);
     let sent = |c: &Command| c.action().is_guarded() && (carried(c) || told(c));
@@ -304,11 +308,12 @@ impl Visit<'_, '_> {
         Ok(())
     }
 
-    /// Remembers the device as idle. What was put off is due again in the next session, so that one must ask the store.
-    fn rest(&mut self) -> Result<()> {
-        let Some(enrolment) = self.device.enrolment(self.credential.enrolment) else { return Ok(()) };
+    /// Remembers the device as idle, and says whether it does. What was put off is due again in the next session, so that one must ask
+    /// the store.
+    fn rest(&mut self) -> Result<bool> {
+        let Some(enrolment) = self.device.enrolment(self.credential.enrolment) else { return Ok(false) };
         if !self.fresh || !self.device.may_rest(enrolment.id) || self.credential.revoked.is_some() {
-            return Ok(());
+            return Ok(false);
         }
         let asked = self.device.asked.map_or(self.tx.now(), |at| self.tx.wall_of(at.plus(FACTS)));
         let ends = self.credential.certificate.not_after;
@@ -323,6 +328,6 @@ impl Visit<'_, '_> {
             self.tx.now(),
         );
         self.tx.remember(Box::new(idle));
-        Ok(())
+        Ok(true)
     }
 }

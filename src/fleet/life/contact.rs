@@ -56,6 +56,8 @@ impl Managed {
         self.change(id, |wipe| {
             (wipe.state, wipe.finished, wipe.ended) = (State::Queued, None, None);
             (wipe.enrolment, wipe.channel, wipe.step) = (mine.id, mine.channel, 0);
+            // It left in its time: what that was to end is over.
+            wipe.expires = None;
             (wipe.not_before, wipe.wake_at, wipe.wakes) = (Some(due), Some(due), 0);
             wipe.contradicted = wipe.contradicted.saturating_add(1);
             wipe.heard = wipe.heard.map(|_| time.steady);

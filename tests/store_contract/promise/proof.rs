@@ -344,7 +344,7 @@ pub async fn a_wipe_asked_for_again_wakes_again(fixture: Fixture) {
 }
 
 pub async fn what_has_ended_does_not_expire(fixture: Fixture) {
-    let local = fixture.local().await;
+    let (local, bob) = (fixture.local().await, fixture.second("bob").await);
     let (device, pc, _) = enrolled(&fixture, Channel::Omadm, ANN, claim("PC-1")).await;
     let hour = Request { expires: Some(HOUR), ..request(Scope::Full) };
     let wipe = fixture.wipe_with(&local, device, hour).await.unwrap().id;
@@ -355,8 +355,28 @@ pub async fn what_has_ended_does_not_expire(fixture: Fixture) {
     }
     // Asked for again it has a timer again, for the wake.
     assert_eq!(fixture.wipe(&local, device, Scope::Full).await.unwrap().id, wipe);
-    fixture.store.run(|tx| wipe::sweep(tx).map(drop)).await.unwrap();
+    let sweep = async || fixture.store.run(|tx| wipe::sweep(tx).map(drop)).await.unwrap();
+    sweep().await;
     assert_eq!(fixture.command(wipe).await.state, State::Presumed);
+    // Nor does what is contradicted: under the stop it waits, and after the next contact for an hour.
+    let who = local.clone();
+    fixture.store.run(move |tx| stop::set(tx, &who, false).map(drop)).await.unwrap();
+    assert_eq!(heard(&fixture, device, pc).await, None);
+    sweep().await;
+    assert_eq!(fixture.command(wipe).await.state, State::Queued, "under the stop");
+    let lift = move |tx: &mut Tx<'_>| {
+        let asked = stop::ask_off(tx, &local)?;
+        crate::fixture::reads_and_approves(tx, &bob, asked.id).map(drop)
+    };
+    fixture.store.run(lift).await.unwrap();
+    assert_eq!(heard(&fixture, device, pc).await, Some(wipe));
+    says(&fixture, device, pc, wipe, accepted()).await;
+    fixture.pass(HOUR / 2);
+    assert_eq!(heard(&fixture, device, pc).await, None, "it pauses");
+    sweep().await;
+    assert_eq!(fixture.command(wipe).await.state, State::Queued, "in its pause");
+    fixture.pass(HOUR);
+    assert_eq!(heard(&fixture, device, pc).await, Some(wipe));
 }
 
 pub async fn a_former_enrolment_that_is_owed_two_wipes_gets_the_second(fixture: Fixture) {
