@@ -95,7 +95,8 @@ fn kind(named: Named) -> &'static str {
 fn save(tx: &mut Tx<'_>, managed: &mut Managed) -> Result<()> {
     let changed = managed.take_changed();
     for command in changed.commands.iter().filter_map(|id| managed.command(*id)) {
-        let before = tx.get::<Command>(command.id)?;
+        // A store that is far is not asked for what cannot be there.
+        let before = if changed.new.contains(&command.id) { None } else { tx.get::<Command>(command.id)? };
         timers::reset(tx, before.as_ref(), command)?;
         if before.is_none_or(|before| (before.state, before.enrolment) != (command.state, command.enrolment)) {
             tell(command);

@@ -53,6 +53,8 @@ pub struct Changed {
     pub device: bool,
     /// These of its commands.
     pub commands: BTreeSet<CommandId>,
+    /// Those among them that nobody has written yet.
+    pub new: BTreeSet<CommandId>,
 }
 
 impl Deref for Managed {

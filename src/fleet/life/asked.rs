@@ -38,6 +38,7 @@ impl Managed {
             None => self.pass(fields, time, effects),
         }
         self.write().open.push(command.id);
+        self.changed.new.insert(command.id);
         if command.asked_by != SYSTEM {
             let pass = if command.state == State::Held { Pass::Held } else { Pass::Free };
             self.note_asked(&command, pass, effects);

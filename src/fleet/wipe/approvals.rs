@@ -11,7 +11,7 @@ use crate::{
         keeper,
         life::{Command, Event, State, Withdrawal, command::Hold},
         notices::{self, News},
-        queue::{self, stop},
+        queue::stop,
     },
     ids::{ApprovalId, CommandId},
     store::{Kind, Record, Tx},
@@ -246,7 +246,8 @@ pub(super) fn hold(tx: &mut Tx<'_>, actor: &Actor, command: CommandId, why: &str
 /// Takes a command out: its asker found room for it after all.
 pub(super) fn withdraw(tx: &mut Tx<'_>, command: &Command) -> Result<()> {
     let Some(id) = command.approval else { return Ok(()) };
-    let mut approval = find(tx, id)?;
+    // After an accepted loss there may be commands without their approval.
+    let Some(mut approval) = tx.get::<Approval>(id)? else { return Ok(()) };
     if let Some(at) = approval.commands.iter().position(|c| *c == command.id) {
         approval.commands.remove(at);
         if at < approval.joined.len() {
@@ -279,13 +280,11 @@ pub(crate) fn ask_once(tx: &mut Tx<'_>, actor: &Actor, subject: Subject, detail:
     }
 }
 
-/// All that wait, oldest first.
+/// All that wait, oldest first. After an accepted loss there may be one that is no more: nothing waits for it.
 pub fn open(tx: &mut Tx<'_>) -> Result<Vec<Approval>> {
-    let mut found = Vec::new();
-    for waiting in tx.all::<Waiting>("")? {
-        found.push(find(tx, waiting.approval)?);
-    }
-    Ok(found)
+    let waiting = tx.all::<Waiting>("")?;
+    let found = tx.get_many::<Approval>(waiting.into_iter().map(|waiting| waiting.approval))?;
+    Ok(found.into_iter().flatten().collect())
 }
 
 /// Those that wait for this.
@@ -307,7 +306,10 @@ pub(super) fn lapse(tx: &mut Tx<'_>, actor: &Actor, subject: &Subject) -> Result
 pub fn expire(tx: &mut Tx<'_>) -> Result<()> {
     let before = tx.steady().minus(LIFETIME);
     for waiting in tx.all::<Waiting>("")? {
-        let approval = find(tx, waiting.approval)?;
+        let Some(approval) = tx.get::<Approval>(waiting.approval)? else {
+            tx.delete(&waiting)?;
+            continue;
+        };
         if approval.asked > before {
             continue;
         }
@@ -332,14 +334,11 @@ fn end_held(tx: &mut Tx<'_>, approval: &Approval, end: Withdrawal) -> Result<()>
 
 /// Closes one that waits for nothing any more: each of its commands was cancelled one way or another.
 pub(crate) fn close_if_empty(tx: &mut Tx<'_>, actor: &Actor, id: ApprovalId) -> Result<()> {
-    let approval = find(tx, id)?;
-    if approval.stage != Stage::Waiting || approval.subject != Subject::Commands {
+    let waits = |a: &Approval| a.stage == Stage::Waiting && a.subject == Subject::Commands;
+    let Some(approval) = tx.get::<Approval>(id)?.filter(waits) else { return Ok(()) };
+    let commands = tx.get_many::<Command>(approval.commands.iter())?;
+    if commands.iter().flatten().any(|command| command.state == State::Held) {
         return Ok(());
-    }
-    for command in &approval.commands {
-        if queue::find(tx, *command)?.state == State::Held {
-            return Ok(());
-        }
     }
     decide(tx, actor, approval, Stage::Rejected).map(drop)
 }

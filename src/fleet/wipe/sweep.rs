@@ -9,6 +9,7 @@ use crate::{
     ids::DeviceId,
     store::Tx,
 };
+use std::collections::BTreeSet;
 
 /// A device to wake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,6 +31,7 @@ pub fn sweep(tx: &mut Tx<'_>) -> Result<(Vec<Wake>, bool)> {
             wakes.push(Wake { device: device.id });
         }
     }
-    wakes.dedup();
+    let mut seen = BTreeSet::new();
+    wakes.retain(|wake: &Wake| seen.insert(wake.device));
     Ok((wakes, more))
 }

@@ -181,3 +181,29 @@ pub async fn a_wipe_shuts_mail_at_once_unless_held(fixture: Fixture) {
     let after = fixture.again(device.id).await;
     assert_eq!((after.mail_shut, after.life), (None, Life::Enrolled));
 }
+
+pub async fn an_approval_that_was_lost_holds_nothing_back(fixture: Fixture) {
+    let bob = fixture.second("bob").await;
+    let device = fixture.device("u1", &[Channel::Apple]).await.id;
+    let (local, eve) = (fixture.local().await, fixture.second("eve").await);
+    let held = fixture.wipe(&eve, device, Scope::Full).await.unwrap();
+    let id = held.approval.unwrap();
+    let lose = move |tx: &mut Tx<'_>| {
+        let approval = approvals::find(tx, id)?;
+        Ok(tx.delete(&approval)?)
+    };
+    fixture.store.run(lose).await.unwrap();
+    assert!(fixture.store.run(approvals::open).await.unwrap().is_empty());
+    // The stop can be set and lifted, what was held is cancelled with it, and time goes on.
+    let who = local.clone();
+    let (_, cancelled) = fixture.store.run(move |tx| stop::set(tx, &who, true)).await.unwrap();
+    assert_eq!((cancelled, fixture.command(held.id).await.state), (1, State::Cancelled));
+    let lift = move |tx: &mut Tx<'_>| {
+        let asked = stop::ask_off(tx, &local)?;
+        crate::fixture::reads_and_approves(tx, &bob, asked.id).map(drop)
+    };
+    fixture.store.run(lift).await.unwrap();
+    fixture.store.run(approvals::expire).await.unwrap();
+    let local = fixture.local().await;
+    assert_eq!(fixture.wipe(&local, device, Scope::Full).await.unwrap().state, State::Queued);
+}
