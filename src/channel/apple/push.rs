@@ -68,14 +68,18 @@ pub(in crate::channel) fn start(server: &Arc<Server>) {
 }
 
 async fn wake(server: &Server, current: &Current, device: DeviceId) -> Result<()> {
+    let mut failed = Ok(());
     for due in server.store.run(move |tx| due(tx, device)).await? {
+        // One that cannot be woken keeps no other of the device asleep.
         if let Err(error) = wake_one(server, current, device, &due).await {
-            // It is looked at again soon: whoever still has something due is woken anew.
-            server.follow_ups.note(device);
-            return Err(error);
+            failed = failed.and(Err(error));
         }
     }
-    Ok(())
+    if failed.is_err() {
+        // It is looked at again soon: whoever still has something due is woken anew.
+        server.follow_ups.note(device);
+    }
+    failed
 }
 
 async fn wake_one(server: &Server, current: &Current, device: DeviceId, due: &Due) -> Result<()> {

@@ -59,7 +59,7 @@ pub(super) fn take(
             }
         }
     }
-    before_reply(tx, partnership, answer)?;
+    before_reply(tx, partnership, answer, proved)?;
     let document = match (&answer, &partnership.due) {
         (Reply::Policy(_), Some((_, Some(part)))) => document::of(&part.content),
         _ => ProvisionDoc::default(),
@@ -74,12 +74,17 @@ fn fresh(tx: &mut Tx<'_>) -> Result<PolicyKey> {
 }
 
 /// What must be stored before a reply may leave.
-fn before_reply(tx: &mut Tx<'_>, partnership: &mut Partnership, reply: Reply) -> Result<()> {
+fn before_reply(tx: &mut Tx<'_>, partnership: &mut Partnership, reply: Reply, proved: bool) -> Result<()> {
     match reply {
         Reply::Policy(_) => {
             partnership.kept.offered = partnership.due.as_ref().and_then(|(_, part)| Some(part.as_ref()?.hash.clone()));
         }
         Reply::Wipe(_) => {
+            let enrolment = partnership.who.enrolment;
+            if !proved && partnership.who.device.open().any(|c| c.later(enrolment).is_some()) {
+                // It is told once: strangers must not use that up.
+                return Ok(());
+            }
             let sent = queue::take_next(tx, &mut partnership.who.device, partnership.who.enrolment, Contact::Fresh)?;
             partnership.kept.told = sent.map(|c| c.id).or(partnership.kept.told);
         }
