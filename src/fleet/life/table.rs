@@ -90,7 +90,7 @@ fn cancelled(command: CommandId) -> Event {
 }
 
 /// Where a wipe can stand, as people call it, and the way there.
-const STATES: [&str; 13] = [
+const STATES: [&str; 15] = [
     "held",
     "in its undo window",
     "queued",
@@ -102,11 +102,16 @@ const STATES: [&str; 13] = [
     "cancelled",
     "expired",
     "contradicted",
+    "contradicted and sent again",
+    "cancelled after it was sent",
     "owed to a former enrolment",
     "owed to a former enrolment (the newer one answered)",
 ];
 
-fn stands(kind: Kind, scope: Scope, state: &str) -> Managed {
+/// Its time runs out with this; the functions below ask first.
+const OUT_OF_TIME: &str = "its time (`--expires`) runs out";
+
+fn stands(kind: Kind, scope: Scope, state: &str, expires: Option<i64>) -> Managed {
     let mut device = Managed::new(DeviceId(Uuid::from_u128(9)), "nurse", Ownership::Corporate, Platform::Ios, at(0));
     let enrolled = enrolment(CARRIER, kind.channel, EnrolmentState::Enrolled, 0);
     device = happen(device, Event::Begun { enrolment: enrolled, personal: false }, 0);
@@ -114,7 +119,8 @@ fn stands(kind: Kind, scope: Scope, state: &str) -> Managed {
         let mail = enrolment(MAIL, Channel::Activesync, EnrolmentState::Enrolled, 0);
         device = happen(device, Event::Begun { enrolment: mail, personal: false }, 0);
     }
-    let order = order(WIPE, kind.channel, scope);
+    let expires = expires.map(|hours| at(hours).now);
+    let order = Order { expires, ..order(WIPE, kind.channel, scope) };
     let order = match state {
         "held" => Order { held: Some(HELD_UNDER), ..order },
         "in its undo window" => Order { delay: 2 * HOUR.as_secs(), ..order },
@@ -128,6 +134,11 @@ fn stands(kind: Kind, scope: Scope, state: &str) -> Managed {
         let begun = happen(device, Event::Begun { enrolment, personal: false }, 3);
         happen(begun, Event::Completed { enrolment: LATER, shown: Fingerprint([6; 32]) }, 3)
     };
+    let contradicted = |device| {
+        let presumed = happen(sent(device), answered(accepted()), 2);
+        happen(presumed, contact(CARRIER), 3)
+    };
+    let again = |device| happen(contradicted(device), Event::HandedOut { enrolment: CARRIER, command: WIPE }, 3);
     match state {
         "held" | "in its undo window" | "queued" => device,
         "sent" => sent(device),
@@ -137,10 +148,9 @@ fn stands(kind: Kind, scope: Scope, state: &str) -> Managed {
         "failed" => happen(sent(device), answered(failed()), 2),
         "cancelled" => happen(device, cancelled(WIPE), 2),
         "expired" => happen(device, Event::Due(WIPE), 2),
-        "contradicted" => {
-            let presumed = happen(sent(device), answered(accepted()), 2);
-            happen(presumed, contact(CARRIER), 3)
-        }
+        "contradicted" => contradicted(device),
+        "contradicted and sent again" => again(device),
+        "cancelled after it was sent" => happen(again(device), cancelled(WIPE), 3),
         "owed to a former enrolment" => anew(sent(device)),
         "owed to a former enrolment (the newer one answered)" => {
             let told = happen(anew(sent(device)), Event::HandedOut { enrolment: LATER, command: WIPE }, 3);
@@ -171,6 +181,7 @@ fn events(kind: Kind, scope: Scope) -> Vec<(&'static str, Vec<Event>)> {
         ("a second person approves", vec![Event::Approved(WIPE)]),
         ("somebody cancels it", vec![cancelled(WIPE)]),
         ("its undo window ends", vec![Event::Due(WIPE)]),
+        (OUT_OF_TIME, vec![Event::Due(WIPE)]),
         ("the device asks what is due", vec![Event::HandedOut { enrolment: CARRIER, command: WIPE }]),
         ("the device answers: done", vec![answered(done())]),
         ("the device accepts, and cannot answer after the deed", vec![answered(accepted())]),
@@ -217,20 +228,23 @@ fn can_happen(state: &str, event: &str, scope: Scope) -> bool {
     match event {
         "somebody whom nothing hinders asks for the same" | "a second person approves" => state == "held",
         "its undo window ends" => state == "in its undo window",
-        "the device asks what is due" => matches!(state, "queued" | "sent" | "not now" | "contradicted") || later,
+        "the device asks what is due" => is_out(state) || later,
         "the store is taken back to an older state" => unsent,
         "such a certificate is refused, since the wipe is proved" => state == "confirmed",
         "what enrolled since asks what is due" => state == "owed to a former enrolment",
         _ if event.starts_with("what enrolled since answers") => state == "owed to a former enrolment",
         "all certificates of then were silent for 30 days" => later,
-        "an administrator lets its mail in" => {
-            !matches!(state, "in its undo window" | "queued" | "sent" | "not now" | "contradicted") && !later
-        }
+        "an administrator lets its mail in" => state != "in its undo window" && !is_out(state) && !later,
         "an administrator shuts its mail out" => !later,
         _ if event.starts_with("the device answers") || event.starts_with("the device accepts") => sent,
         "a full wipe is asked for" => scope == Scope::Selective,
         _ => true,
     }
+}
+
+/// Past the breaker and its undo window, and not at an end.
+fn is_out(state: &str) -> bool {
+    matches!(state, "queued" | "sent" | "not now" | "contradicted" | "contradicted and sent again")
 }
 
 /// When it happens: an hour after all that was before, or a month.
@@ -309,7 +323,7 @@ fn rows(scope: Scope, each: &mut impl FnMut(Kind, &str, &str, &Managed, &Managed
                 }
             };
             for (at_state, state) in STATES.into_iter().enumerate() {
-                let before = stands(kind, scope, state);
+                let before = stands(kind, scope, state, (name == OUT_OF_TIME).then_some(4));
                 let said = if can_happen(state, name, scope) {
                     let (mut after, mut effects) = (before.clone(), Vec::new());
                     // What answers was told before.
@@ -353,8 +367,9 @@ fn page() -> String {
     let mut page = String::from(
         "# What becomes of a wipe when …\n\nThis page is made from the code, so it says what the server does. Each line is something that may happen, \
          with what it does to a wipe\nthat stands so: the state in bold is the wipe's new one, `–` means that nothing changes, and a state that a line \
-         does not name is one in\nwhich that cannot happen. Kinds of devices are named where they differ. What the states mean: \
-         [wiping.md](wiping.md);\n*contradicted* is a presumed wipe whose device was heard again and that is to be sent again, *owed to a former \
+         does not name is one in\nwhich that does not come about. Of answers a channel may have fewer: a mail client says neither failed nor not now, a PC \
+         never not now,\nand of a full wipe it only accepts. Kinds of devices are named where they differ. What the states mean: \
+         [wiping.md](wiping.md);\n*contradicted* is a presumed wipe whose device was heard again and that is to be sent again (at\nonce, after an hour, then daily; within `wipe.grace` of its end a contact contradicts nothing), *owed to a former \
          enrolment* one that was sent\nand whose device enrolled anew since.\n\n\"Mail shuts\" holds for all mail of the device at once; \"certificates end\" for those of the enrolments that end. \
          A Mac's `Error` to a full\nwipe is an acceptance (`presumed`); a mail client before ActiveSync 16.1 accepts a selective wipe by asking.\n",
     );
