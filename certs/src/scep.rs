@@ -26,8 +26,9 @@ pub const MESSAGE_CONTENT_TYPE: &str = "application/x-pki-message";
 /// The content type of GetCACert's answer: the issuing certificate alone, as DER.
 pub const CA_CONTENT_TYPE: &str = "application/x-x509-ca-cert";
 
-/// GetCACaps' answer, `text/plain`: RFC 8894 section 3.5.2. SHA-1 and DES3 stand there for old clients.
-pub const CAPABILITIES: &str = "POSTPKIOperation\nSHA-256\nSHA-1\nAES\nDES3\nSCEPStandard\nRenewal\n";
+/// GetCACaps' answer, `text/plain`: RFC 8894 section 3.5.2. SHA-1 and DES3 stand there for old clients; SHA-384, which the RFC does
+/// not know, for strongSwan 5.9.8, which takes the capabilities' places in its list for their bits and so finds AES under that name alone.
+pub const CAPABILITIES: &str = "POSTPKIOperation\nSHA-256\nSHA-384\nSHA-512\nSHA-1\nAES\nDES3\nSCEPStandard\nRenewal\n";
 
 /// What a message asks for, RFC 8894 section 3.2.1.2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -76,6 +76,8 @@ fn every_cipher_and_digest_enrols_and_is_answered_in_kind() {
         ("3DES", Cipher::des_ede3_cbc(), MessageDigest::sha1(), false, (des3, sha1)),
         ("AES-128", Cipher::aes_128_cbc(), MessageDigest::sha256(), false, (aes128, sha256)),
         ("AES-256", Cipher::aes_256_cbc(), MessageDigest::sha256(), false, (aes128, sha256)),
+        ("SHA-384", Cipher::aes_128_cbc(), MessageDigest::sha384(), false, (aes128, sha256)),
+        ("SHA-512", Cipher::aes_256_cbc(), MessageDigest::sha512(), false, (aes128, sha256)),
         ("macOS", Cipher::aes_256_cbc(), MessageDigest::sha256(), true, (aes128, sha256)),
         ("single DES in BER", Cipher::des_cbc(), MessageDigest::sha1(), true, (des3, sha1)),
     ] {

@@ -434,6 +434,35 @@ class ServedTest(unittest.TestCase):
         self.assertTrue(found, f"no {action} for {identity} in {entries[-5:]}")
 
 
+class PlainRelay:
+    """Takes connections without TLS to the server's device port: for programs that trust the system's roots alone."""
+
+    def __init__(self, server):
+        self.server, self.listener = server, socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+        in_background(self._serve)
+
+    def _serve(self):
+        while True:
+            client, _ = self.listener.accept()
+            in_background(lambda client=client: self._carry(client))
+
+    def _carry(self, client):
+        host, port = self.server.described()["device"].rsplit(":", 1)
+        inner = context(self.server.ca).wrap_socket(socket.create_connection((host, int(port))), server_hostname="localhost")
+
+        def copy(source, target):
+            try:
+                while data := source.recv(65536):
+                    target.sendall(data)
+            except OSError:
+                pass  # either side may go first
+            target.close()
+
+        in_background(lambda: copy(client, inner))
+        copy(inner, client)
+
+
 class NameProxy:
     """An HTTP proxy (CONNECT alone) for programs that look up names themselves: each name is this machine."""
 

@@ -24,6 +24,8 @@ pub(crate) const BUILD: &[Package] = &[
     Package { name: "libssl-dev", present: || header("openssl/ssl.h") },
 ];
 
+const CURL: &str = "/usr/lib/ipsec/plugins/libstrongswan-curl.so";
+
 /// The independent programs that the tests talk to.
 pub(crate) const TEST: &[Package] = &[
     Package { name: "postgresql", present: || crate::postgres::programs().is_some() },
@@ -33,6 +35,9 @@ pub(crate) const TEST: &[Package] = &[
     },
     Package { name: "faketime", present: || program("faketime").is_some() },
     Package { name: "scep", present: || program("scepclient").is_some() },
+    Package { name: "strongswan-pki", present: || program("pki").is_some() },
+    // It fetches by curl.
+    Package { name: "libstrongswan-extra-plugins", present: || Path::new(CURL).is_file() },
     Package { name: "libwbxml2-utils", present: || program("wbxml2xml").is_some() },
     Package { name: "nghttp2-server", present: || program("nghttpd").is_some() },
     Package { name: "openssl", present: || program("openssl").is_some() },

@@ -52,7 +52,13 @@ impl Message<'_> {
         let mut signer = Signer::new(self.digest, self.key).unwrap();
         let signature = signer.sign_oneshot_to_vec(&tlv(0x31, &[attributes])).unwrap();
         let null = [0x05, 0x00];
-        let digest = if self.digest == MessageDigest::sha1() { "1.3.14.3.2.26" } else { "2.16.840.1.101.3.4.2.1" };
+        let known = [
+            (MessageDigest::sha1(), "1.3.14.3.2.26"),
+            (MessageDigest::sha256(), "2.16.840.1.101.3.4.2.1"),
+            (MessageDigest::sha384(), "2.16.840.1.101.3.4.2.2"),
+            (MessageDigest::sha512(), "2.16.840.1.101.3.4.2.3"),
+        ];
+        let digest = known.into_iter().find(|(digest, _)| *digest == self.digest).map(|(_, oid)| oid).unwrap();
         let digest = tlv(0x30, &[&oid(digest), &null]);
         let serial = self.signer.serial_number().to_bn().unwrap().to_vec();
         let padded = if serial[0] & 0x80 == 0 { serial } else { [vec![0], serial].concat() };
