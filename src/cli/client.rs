@@ -204,7 +204,7 @@ impl Client {
 
     fn problem(&self, status: StatusCode, body: &[u8]) -> String {
         match serde_json::from_slice::<Problem>(body) {
-            Ok(problem) if problem.code == "invalid" => problem.detail,
+            Ok(problem) if &*problem.code == "invalid" => problem.detail.into(),
             Ok(Problem { code, detail, .. }) => format!("{detail} ({code})"),
             Err(_) if status == StatusCode::NOT_FOUND => format!(
                 "{} is no admin port: it answered {status}. LANYARD_URL names the administrators' port, not the devices'",

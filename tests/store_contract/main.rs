@@ -76,6 +76,7 @@ macro_rules! store_contract {
         a_right_code_is_taken_however_many_wrong_ones_there_were,
         a_name_that_many_bore_still_finds_who_bears_it,
         a_name_that_fits_two_devices_is_refused,
+        a_name_means_the_one_that_lives_and_else_tells_whom_it_fits,
         a_certificate_of_ours_that_the_store_does_not_know_is_named_once,
         a_revoked_certificate_is_listed,
         an_invitation_is_spent_once,

@@ -70,6 +70,7 @@ pub fn code<T: std::fmt::Debug>(result: Result<T>) -> &'static str {
     match result.expect_err("it should be refused") {
         Error::Refused { code, .. } | Error::Forbidden { code, .. } => code,
         Error::Invalid { field, .. } => field,
+        Error::Ambiguous { .. } => "ambiguous",
         Error::NotFound { what, .. } => what,
         other => panic!("{other}"),
     }
