@@ -109,6 +109,11 @@ impl Client {
         read(&self.call(Method::PUT, path, Some(write(body)?)).await?)
     }
 
+    /// Sets something in part.
+    pub(super) async fn patch(&self, path: &str, body: &impl Serialize) -> Result<Value, Failure> {
+        read(&self.call(Method::PATCH, path, Some(write(body)?)).await?)
+    }
+
     /// Ends something.
     pub(super) async fn delete(&self, path: &str) -> Result<Value, Failure> {
         read(&self.call(Method::DELETE, path, None).await?)
@@ -179,7 +184,7 @@ impl Client {
         self.once(&method, path, body.as_ref(), &key).await
     }
 
-    /// [`Failure::Away`]: it may be tried again. Repeating is safe: POST has its key, and PUT and DELETE say how it shall be.
+    /// [`Failure::Away`]: it may be tried again. Repeating is safe: POST has its key, and PUT, PATCH and DELETE say how it shall be.
     async fn once(&self, method: &Method, path: &str, body: Option<&Bytes>, key: &str) -> Result<Bytes, Failure> {
         let request = Request::builder()
             .method(method)

@@ -6,6 +6,7 @@ mod commands;
 mod history;
 mod loss;
 mod newcomers;
+mod owners;
 mod proof;
 mod registry;
 mod status;
@@ -14,8 +15,8 @@ mod texts;
 mod worst_day;
 
 pub use self::{
-    breaker::*, commands::*, history::*, loss::*, newcomers::*, proof::*, registry::*, status::*, store::*, texts::*,
-    worst_day::*,
+    breaker::*, commands::*, history::*, loss::*, newcomers::*, owners::*, proof::*, registry::*, status::*, store::*,
+    texts::*, worst_day::*,
 };
 
 use crate::fixture::{Fixture, SECRET, able, counts, device, request};

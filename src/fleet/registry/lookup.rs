@@ -97,11 +97,21 @@ pub fn by_id(tx: &mut Tx<'_>, id: DeviceId) -> Result<Device> {
     tx.get::<Device>(id)?.ok_or_else(|| Error::not_found("device", id))
 }
 
+/// The same, and by its id one whose record was removed: what it did is still told.
+pub fn ever(tx: &mut Tx<'_>, wanted: &str) -> Result<Device> {
+    if let Ok(id) = wanted.parse::<DeviceId>()
+        && let Some(device) = tx.get::<Device>(id)?
+    {
+        return Ok(device);
+    }
+    device(tx, wanted)
+}
+
 /// The device of this id, serial or name in a protocol. A name means the one that lives and bears it, whatever bore it before; it is
 /// refused where several live, or several have ended and none lives.
 pub fn device(tx: &mut Tx<'_>, wanted: &str) -> Result<Device> {
     if let Ok(id) = wanted.parse::<DeviceId>()
-        && let Some(device) = tx.get::<Device>(id)?
+        && let Some(device) = tx.get::<Device>(id)?.filter(|device| device.removed.is_none())
     {
         return Ok(device);
     }
@@ -160,8 +170,11 @@ impl Bearers {
     }
 }
 
-/// A name once borne and since changed fits no more.
+/// A name once borne and since changed fits no more, nor that of a record that was removed.
 fn bears(device: &Device, kind: &str, wanted: &str) -> bool {
+    if device.removed.is_some() {
+        return false;
+    }
     match kind {
         SERIAL => device.serial.as_deref().is_some_and(|s| s.eq_ignore_ascii_case(wanted)),
         NAMED => device.name.as_deref().is_some_and(|n| n.to_lowercase() == wanted.to_lowercase()),
