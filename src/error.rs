@@ -1,5 +1,7 @@
 //! What a call on the fleet or the store can answer besides success. No status codes: each channel decides on its own.
 
+use crate::clock::Timestamp;
+
 /// Something that went wrong below the domain.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Fault {
@@ -67,6 +69,14 @@ pub enum Error {
         /// The ids of what it is about, where there are such: what was added to an approval since it was read.
         added: Box<[String]>,
     },
+    /// A name that fits several devices, and no single one that lives.
+    #[error("{}", several(name, candidates))]
+    Ambiguous {
+        /// As it was given.
+        name: String,
+        /// Those that it fits, the living ones first.
+        candidates: Box<[Candidate]>,
+    },
     /// Who asks may not do this.
     #[error("{text}")]
     Forbidden {
@@ -78,6 +88,35 @@ pub enum Error {
     /// A fault of ours.
     #[error("internal fault: {0}")]
     Internal(String),
+}
+
+/// A device that a name may mean, and by what people tell it from the others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// Its id, which means it alone.
+    pub id: String,
+    /// Whose it is; none: nobody's yet.
+    pub user: Option<String>,
+    /// As the API shows it.
+    pub state: &'static str,
+    /// When it was last heard.
+    pub last_seen: Option<Timestamp>,
+}
+
+/// Candidates that are put into words; who asks the API gets all of them.
+const IN_WORDS: usize = 10;
+
+fn several(name: &str, candidates: &[Candidate]) -> String {
+    let mut text = format!("{name:?} fits several devices, use an id:");
+    for (at, Candidate { id, user, state, last_seen }) in candidates.iter().take(IN_WORDS).enumerate() {
+        let seen = last_seen.map_or("never seen".into(), |at| format!("last seen {at}"));
+        let user = user.as_deref().unwrap_or("nobody's");
+        text += &format!("{} {id} ({user}, {state}, {seen})", if at > 0 { "," } else { "" });
+    }
+    match candidates.len().saturating_sub(IN_WORDS) {
+        0 => text,
+        more => format!("{text} and {more} more"),
+    }
 }
 
 /// What can be no key is the caller's text, and no fault of the store's.

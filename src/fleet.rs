@@ -9,6 +9,7 @@ pub mod groups;
 pub mod keeper;
 pub mod life;
 pub mod notices;
+pub mod owners;
 pub mod policies;
 pub mod queue;
 pub mod registry;

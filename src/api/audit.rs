@@ -77,7 +77,7 @@ fn list(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<Page<EntryView>> {
 
 /// The ids under which entries are found that concern a device. Entries outlive its record: then its id alone is known.
 fn ids_of(tx: &mut Tx<'_>, device: &str) -> Result<Vec<Uuid>> {
-    match lookup::device(tx, device) {
+    match lookup::ever(tx, device) {
         Ok(device) => Ok(device.enrolments.iter().map(|e| e.id.0).chain([device.id.0]).collect()),
         Err(error) => device.parse().map(|id| vec![id]).map_err(|_| error),
     }

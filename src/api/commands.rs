@@ -35,7 +35,7 @@ fn list(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<Page<CommandView>> {
     let (after, limit) = call.page()?;
     let commands = match call.query.get("device") {
         Some(device) => {
-            let device = lookup::device(tx, device)?;
+            let device = lookup::ever(tx, device)?;
             timers::page_of_device(tx, &device, after, limit)?
         }
         None => tx.scan::<Command>("", after, limit)?,

@@ -2,15 +2,16 @@
 
 use super::{
     call::Call,
-    route::{Route, get, post},
+    route::{Route, delete, get, patch, post},
 };
 use crate::{
     channel,
     clock::parse_duration,
     documents::{
         Empty, Page,
+        breaker::ApprovalView,
         commands::CommandView,
-        devices::{DeviceView, LockBody, RenameBody, WhichBody, WipeBody},
+        devices::{DeviceView, LockBody, RenameBody, SetAnswer, SetBody, WhichBody, WipeBody},
     },
     error::{Error, Result},
     fleet::{
@@ -20,6 +21,7 @@ use crate::{
         },
         keeper,
         life::{Access, Act, Command, Device, Scope},
+        owners::{self, Set},
         policies::Assigned,
         queue::{self},
         registry::lookup,
@@ -37,6 +39,8 @@ pub(super) fn routes() -> Vec<Route> {
             .query(&[("expiring", "only those with a certificate that ends within this, such as 60d")])
             .beside(),
         get("/api/v1/devices/{id}", "A device, by id or by any name that fits one alone", show),
+        patch("/api/v1/devices/{id}", "Say whose it is, or give a shared one to a person", set),
+        delete("/api/v1/devices/{id}", "Remove the record of one that has ended; it is back once it is heard", remove),
         post("/api/v1/devices/{id}/wipe", "Ask for a wipe; over a limit it is held for a second person", wipe),
         post("/api/v1/devices/{id}/lock", "Lock the screen", lock),
         post("/api/v1/devices/{id}/clear-passcode", "Remove the passcode", clear_passcode),
@@ -56,7 +60,8 @@ fn list(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<Page<DeviceView>> {
     let devices = tx.scan::<Device>("", after, limit)?;
     let next = devices.last().filter(|_| devices.len() == limit).map(|d| d.id.to_string());
     let assigned = Assigned::load(tx)?;
-    let wanted = devices.into_iter().filter(|device| within.is_none_or(|within| ends_within(tx, device, within)));
+    let shown = devices.into_iter().filter(|device| device.removed.is_none());
+    let wanted = shown.filter(|device| within.is_none_or(|within| ends_within(tx, device, within)));
     Ok(Page { items: DeviceView::all(tx, &wanted.collect::<Vec<_>>(), &assigned)?, next })
 }
 
@@ -68,6 +73,26 @@ fn ends_within(tx: &Tx<'_>, device: &Device, within: Duration) -> bool {
 
 fn show(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<DeviceView> {
     let device = lookup::device(tx, call.named("id")?)?;
+    let assigned = Assigned::load(tx)?;
+    DeviceView::of(tx, &device, &assigned)
+}
+
+fn set(tx: &mut Tx<'_>, call: &Call, body: SetBody) -> Result<SetAnswer> {
+    let id = lookup::device(tx, call.named("id")?)?.id;
+    if let Some(user) = body.user {
+        owners::give(tx, &call.actor, &id.to_string(), &user)?;
+    }
+    if let Some(ownership) = body.ownership
+        && let Set::Waits(approval) = owners::own(tx, &call.actor, &id.to_string(), ownership)?
+    {
+        return Ok(SetAnswer::Approval(ApprovalView::of(tx, &approval)?));
+    }
+    let (device, assigned) = (lookup::by_id(tx, id)?, Assigned::load(tx)?);
+    Ok(SetAnswer::Device(Box::new(DeviceView::of(tx, &device, &assigned)?)))
+}
+
+fn remove(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<DeviceView> {
+    let device = owners::remove(tx, &call.actor, call.named("id")?)?;
     let assigned = Assigned::load(tx)?;
     DeviceView::of(tx, &device, &assigned)
 }

@@ -1,14 +1,18 @@
 //! What a refused call answers, and with which status.
 
 pub(super) use crate::documents::problem::Problem;
-use crate::{error::Error, store::Fault};
+use crate::{
+    documents::{At, problem::CandidateView},
+    error::{Candidate, Error},
+    store::Fault,
+};
 use axum::{
     http::{HeaderName, StatusCode, header},
     response::{IntoResponse, Response},
 };
 
 impl Problem {
-    pub(super) fn new(status: StatusCode, code: &str, detail: impl Into<String>) -> Self {
+    pub(super) fn new(status: StatusCode, code: &str, detail: impl Into<Box<str>>) -> Self {
         Self {
             status: status.as_u16(),
             code: code.into(),
@@ -16,6 +20,7 @@ impl Problem {
             detail: detail.into(),
             field: None,
             added: None,
+            candidates: None,
             request: None,
         }
     }
@@ -28,6 +33,13 @@ impl Problem {
     /// No token, or one that opens nothing.
     pub(super) fn unauthenticated() -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", "a bearer token of an administrator is needed")
+    }
+}
+
+impl From<Candidate> for CandidateView {
+    fn from(candidate: Candidate) -> Self {
+        let Candidate { id, user, state, last_seen } = candidate;
+        Self { id, user, state: state.into(), last_seen: last_seen.map(At) }
     }
 }
 
@@ -62,6 +74,10 @@ impl From<Error> for Problem {
             Error::Refused { code, added, .. } => {
                 let problem = Self::new(StatusCode::CONFLICT, code, text);
                 Self { added: (!added.is_empty()).then_some(added), ..problem }
+            }
+            Error::Ambiguous { candidates, .. } => {
+                let problem = Self::new(StatusCode::CONFLICT, "ambiguous", text);
+                Self { candidates: Some(candidates.into_iter().map(CandidateView::from).collect()), ..problem }
             }
             Error::Forbidden { code, .. } => Self::new(StatusCode::FORBIDDEN, code, text),
             Error::Internal(fault) => {

@@ -170,6 +170,19 @@ where
     new(Method::PUT, path, summary, handle)
 }
 
+/// Something to set in part.
+pub(super) fn patch<B, A>(
+    path: &'static str,
+    summary: &'static str,
+    handle: fn(&mut Tx<'_>, &Call, B) -> Result<A>,
+) -> Route
+where
+    B: DeserializeOwned + JsonSchema + Send + 'static,
+    A: Serialize + JsonSchema + 'static,
+{
+    new(Method::PATCH, path, summary, handle)
+}
+
 /// Something to end.
 pub(super) fn delete<A: Serialize + JsonSchema + 'static>(
     path: &'static str,

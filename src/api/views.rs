@@ -78,7 +78,7 @@ impl DeviceView {
             channel: device.channel(),
             platform: device.platform,
             state: device.state().into(),
-            user: device.user.clone(),
+            user: Some(device.user.clone()).filter(|user| !user.is_empty()),
             ownership: device.ownership,
             serial: device.serial.clone(),
             name: device.name.clone(),

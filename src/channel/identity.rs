@@ -106,6 +106,12 @@ pub fn note_refusal_of(
     enrolment: EnrolmentId,
     ground: Ground,
 ) -> Result<()> {
+    if let Some(device) = device
+        && let Some(device) = tx.get::<Device>(device)?.filter(|device| device.removed.is_some())
+    {
+        let mut device = keeper::load(tx, device)?;
+        keeper::back(tx, &mut device)?;
+    }
     let at = tx.steady();
     let before = tx.get::<Refused>(enrolment)?;
     if before.is_some_and(|b| b.ground == ground.as_str() && at.since(b.at) < NOTED) {

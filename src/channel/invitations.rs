@@ -176,7 +176,7 @@ fn refusal(server: &Server, peer: &Peer, error: &Error) -> Response {
             tracing::error!(%text, "enrolment page");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
-        Error::NotFound { .. } => {
+        Error::NotFound { .. } | Error::Ambiguous { .. } => {
             server.strangers.count(peer.address.ip());
             (StatusCode::NOT_FOUND, "There is no such invitation.\n").into_response()
         }

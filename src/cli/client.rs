@@ -109,6 +109,11 @@ impl Client {
         read(&self.call(Method::PUT, path, Some(write(body)?)).await?)
     }
 
+    /// Sets something in part.
+    pub(super) async fn patch(&self, path: &str, body: &impl Serialize) -> Result<Value, Failure> {
+        read(&self.call(Method::PATCH, path, Some(write(body)?)).await?)
+    }
+
     /// Ends something.
     pub(super) async fn delete(&self, path: &str) -> Result<Value, Failure> {
         read(&self.call(Method::DELETE, path, None).await?)
@@ -179,7 +184,7 @@ impl Client {
         self.once(&method, path, body.as_ref(), &key).await
     }
 
-    /// [`Failure::Away`]: it may be tried again. Repeating is safe: POST has its key, and PUT and DELETE say how it shall be.
+    /// [`Failure::Away`]: it may be tried again. Repeating is safe: POST has its key, and PUT, PATCH and DELETE say how it shall be.
     async fn once(&self, method: &Method, path: &str, body: Option<&Bytes>, key: &str) -> Result<Bytes, Failure> {
         let request = Request::builder()
             .method(method)
@@ -204,7 +209,7 @@ impl Client {
 
     fn problem(&self, status: StatusCode, body: &[u8]) -> String {
         match serde_json::from_slice::<Problem>(body) {
-            Ok(problem) if problem.code == "invalid" => problem.detail,
+            Ok(problem) if &*problem.code == "invalid" => problem.detail.into(),
             Ok(Problem { code, detail, .. }) => format!("{detail} ({code})"),
             Err(_) if status == StatusCode::NOT_FOUND => format!(
                 "{} is no admin port: it answered {status}. LANYARD_URL names the administrators' port, not the devices'",

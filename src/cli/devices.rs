@@ -11,7 +11,7 @@ use crate::{
     documents::{
         Empty,
         commands::CommandView,
-        devices::{DeviceView, LockBody, RenameBody, WhichBody},
+        devices::{DeviceView, LockBody, RenameBody, SetBody, WhichBody},
         fields,
     },
 };
@@ -34,6 +34,10 @@ pub enum Devices {
     Sync(One),
     /// Give it a name: a Mac, or an Apple device that is supervised.
     Rename(Rename),
+    /// Say whose it is, or give a shared one to a person.
+    Set(Set),
+    /// Remove the record of one that has ended; it is back once it is heard.
+    Remove(One),
     /// Let its mail in; frees one that was blocked, retired or wiped.
     Allow(Which),
     /// Shut its mail out.
@@ -84,6 +88,21 @@ pub struct Rename {
     name: String,
 }
 
+/// A device, and what is set of it.
+#[derive(clap::Args)]
+#[group(id = "what", required = true, multiple = true)]
+pub struct Set {
+    /// Its id, or any name that fits it alone.
+    #[arg(group = "which")]
+    device: String,
+    /// Whose it is. From personal to corporate takes a second person.
+    #[arg(long, value_enum, group = "what")]
+    ownership: Option<super::invitations::Ownership>,
+    /// The person to whom a shared one is given.
+    #[arg(long, group = "what")]
+    user: Option<String>,
+}
+
 /// A device to lock.
 #[derive(clap::Args)]
 pub struct Lock {
@@ -107,6 +126,8 @@ impl Devices {
             Self::Show(one) => Ok(Outcome::record(client.get(&one.path("")).await?)),
             Self::Sync(one) => one.run(client, "sync").await,
             Self::Rename(rename) => rename.run(client).await,
+            Self::Set(set) => set.run(client).await,
+            Self::Remove(one) => Ok(Outcome::record(client.delete(&one.path("")).await?)),
             Self::Allow(which) => which.run(client, "allow").await,
             Self::Block(which) => which.run(client, "block").await,
             Self::Quarantine(which) => which.run(client, "quarantine").await,
@@ -147,6 +168,13 @@ impl Rename {
     async fn run(self, client: &Client) -> Done {
         let path = format!("devices/{}/rename", encode(&self.device));
         Ok(Outcome::record(client.post(&path, &RenameBody { name: self.name }).await?))
+    }
+}
+
+impl Set {
+    async fn run(self, client: &Client) -> Done {
+        let body = SetBody { ownership: self.ownership.map(Into::into), user: self.user };
+        Ok(Outcome::record(client.patch(&format!("devices/{}", encode(&self.device)), &body).await?))
     }
 }
 

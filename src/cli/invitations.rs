@@ -32,9 +32,18 @@ enum Channel {
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
-enum Ownership {
+pub(super) enum Ownership {
     Corporate,
     Personal,
+}
+
+impl From<Ownership> for invitations::Ownership {
+    fn from(ownership: Ownership) -> Self {
+        match ownership {
+            Ownership::Corporate => Self::Corporate,
+            Ownership::Personal => Self::Personal,
+        }
+    }
 }
 
 impl Invite {
@@ -44,10 +53,7 @@ impl Invite {
             Channel::Windows => "windows",
             Channel::Activesync => "activesync",
         };
-        let ownership = match self.ownership {
-            Ownership::Corporate => invitations::Ownership::Corporate,
-            Ownership::Personal => invitations::Ownership::Personal,
-        };
+        let ownership = self.ownership.into();
         let expires = self.expires.map(print_duration);
         let body = InviteBody { channel: channel.into(), user: self.user, ownership: Some(ownership), expires };
         Ok(Outcome::record(client.post("invitations", &body).await?))

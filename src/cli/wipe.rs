@@ -165,7 +165,7 @@ fn silence(last_seen: Option<At>, asked: At) -> Option<String> {
 
 /// Names the device in all the ways people know it by, and says what will be gone.
 fn question(device: &DeviceView, scope: Scope) -> String {
-    let names = [Some(&device.user), device.name.as_ref(), device.model.as_ref(), device.serial.as_ref()];
+    let names = [device.user.as_ref(), device.name.as_ref(), device.model.as_ref(), device.serial.as_ref()];
     let names: Vec<&str> = names.into_iter().flatten().map(String::as_str).filter(|t| !t.is_empty()).collect();
     let what = match scope {
         Scope::Selective => "Remove the organisation's data from",

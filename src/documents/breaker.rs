@@ -14,7 +14,7 @@ pub(crate) struct ApprovalView {
     /// Grows with what is added: what a token has not read as it stands it does not release.
     pub(crate) revision: u64,
     pub(crate) state: Stage,
-    /// commands, stop.off or admin.remove.
+    /// commands, stop.off, admin.remove or device.ownership.
     pub(crate) subject: Cow<'static, str>,
     pub(crate) requested_by: String,
     pub(crate) decided_by: Option<String>,

@@ -1,6 +1,6 @@
 //! Devices with their enrolments, and what acts on them are asked with.
 
-use super::At;
+use super::{At, breaker::ApprovalView};
 pub(crate) use crate::fleet::life::{Channel, Ownership, Platform, Scope};
 use crate::policy::Compliance;
 use schemars::JsonSchema;
@@ -17,7 +17,8 @@ pub(crate) struct DeviceView {
     pub(crate) platform: Platform,
     /// enrolled, retiring, retired, wiping, wiped, blocked or quarantined.
     pub(crate) state: Cow<'static, str>,
-    pub(crate) user: String,
+    /// Null: a shared one that is nobody's yet.
+    pub(crate) user: Option<String>,
     pub(crate) ownership: Ownership,
     pub(crate) serial: Option<String>,
     pub(crate) name: Option<String>,
@@ -106,6 +107,26 @@ pub(crate) struct LockBody {
 pub(crate) struct RenameBody {
     /// 1 to 63 characters and no control characters; blanks at its ends are left out.
     pub(crate) name: String,
+}
+
+/// What is set of a device; what is absent stays.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "SetDevice")]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SetBody {
+    /// Whose it is. From personal to corporate takes a second person.
+    pub(crate) ownership: Option<Ownership>,
+    /// The person to whom a shared one is given.
+    pub(crate) user: Option<String>,
+}
+
+/// The device, or the approval that its ownership waits for.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "SetAnswer")]
+#[serde(untagged)]
+pub(crate) enum SetAnswer {
+    Device(Box<DeviceView>),
+    Approval(ApprovalView),
 }
 
 /// Whom an act on enrolments is for, and why.

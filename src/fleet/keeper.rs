@@ -83,6 +83,14 @@ pub fn contact(tx: &mut Tx<'_>, managed: &mut Managed, enrolment: EnrolmentId) -
     happen(tx, managed, Event::Contact { enrolment, grace, seen }).map(drop)
 }
 
+/// The device speaks under a certificate or login of its own: where its record was removed it is shown again.
+pub fn back(tx: &mut Tx<'_>, managed: &mut Managed) -> Result<()> {
+    match managed.removed {
+        Some(_) => happen(tx, managed, Event::Back).map(drop),
+        None => Ok(()),
+    }
+}
+
 fn kind(named: Named) -> &'static str {
     match named {
         Named::Serial => lookup::SERIAL,

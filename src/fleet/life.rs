@@ -16,6 +16,7 @@ mod enrolled;
 pub mod event;
 mod kept;
 mod next;
+mod owner;
 #[cfg(test)]
 mod table;
 mod told;
@@ -27,6 +28,7 @@ pub use effect::Effect;
 pub use enrolled::PROVISIONING;
 pub use event::{Access, Asker, Claim, Event, Fate, Order, Outcome, Terms, Withdrawal};
 pub use next::Contact;
+pub use owner::Stays;
 
 use crate::{
     ids::{CommandId, DeviceId},
@@ -162,6 +164,10 @@ impl Managed {
             Event::UserTold { enrolment, id, name, push } => self.user_told(enrolment, &id, name, push, time),
             Event::Noted { enrolment, name, value } => self.noted(enrolment, name, value),
             Event::Grouped { group, inside } => self.grouped(group, inside),
+            Event::Removed { by } => self.removed(&by, time, effects),
+            Event::Back => self.back(effects),
+            Event::Owned { ownership, by } => self.owned(ownership, &by, time, effects),
+            Event::Given { user, by } => self.given(user, &by, effects),
         }
     }
 

@@ -296,6 +296,9 @@ async fn acts(house: &mut House, cast: &mut Cast) {
         house.verb(&["devices", "rename", cast.id("mac"), name]).await;
     }
     house.verb(&["devices", "rename", cast.id("own phone"), "not supervised"]).await;
+    house.verb(&["devices", "set", cast.id("own phone"), "--user", "eve@example.org"]).await;
+    house.verb(&["devices", "set", cast.id("own phone"), "--ownership", "personal"]).await;
+    house.verb(&["devices", "remove", cast.id("own phone")]).await;
     house.verb(&["restart", cast.id("own phone")]).await;
     house.run_plainly(&["lock", cast.id("phone"), "--reason", "left in a train"]).await;
     house.verb(&["lock", cast.id("mac"), "--pin", "123456"]).await;

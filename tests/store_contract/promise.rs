@@ -6,6 +6,7 @@ mod commands;
 mod history;
 mod loss;
 mod newcomers;
+mod owners;
 mod proof;
 mod registry;
 mod status;
@@ -14,8 +15,8 @@ mod texts;
 mod worst_day;
 
 pub use self::{
-    breaker::*, commands::*, history::*, loss::*, newcomers::*, proof::*, registry::*, status::*, store::*, texts::*,
-    worst_day::*,
+    breaker::*, commands::*, history::*, loss::*, newcomers::*, owners::*, proof::*, registry::*, status::*, store::*,
+    texts::*, worst_day::*,
 };
 
 use crate::fixture::{Fixture, SECRET, able, counts, device, request};
@@ -70,6 +71,7 @@ pub fn code<T: std::fmt::Debug>(result: Result<T>) -> &'static str {
     match result.expect_err("it should be refused") {
         Error::Refused { code, .. } | Error::Forbidden { code, .. } => code,
         Error::Invalid { field, .. } => field,
+        Error::Ambiguous { .. } => "ambiguous",
         Error::NotFound { what, .. } => what,
         other => panic!("{other}"),
     }

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     error::{Denial, Judged, Result},
-    fleet::registry::presence::Presence,
+    fleet::{keeper, registry::presence::Presence},
     ids::{DeviceId, EnrolmentId},
     store::Tx,
 };
@@ -92,7 +92,10 @@ fn decide(
     head: &Head,
     content: &Content,
 ) -> Judged<Decision, Refusal> {
-    let who = who::find(tx, asker, head)?;
+    let mut who = who::find(tx, asker, head)?;
+    if asker.proved {
+        keeper::back(tx, &mut who.device)?;
+    }
     let (enrolment, news) = (who.enrolment, presence.watch(who.device.id).notified_owned());
     let place = Place::of(&who);
     let mut partnership = Partnership::of(tx, who, head.version, asker.proved)?;

@@ -141,7 +141,7 @@ fn refusal(server: &Server, peer: &Peer, error: &Error) -> Response {
             tracing::error!(%text, "PKCS#12");
             return StatusCode::INTERNAL_SERVER_ERROR.into_response();
         }
-        Error::NotFound { .. } => (StatusCode::NOT_FOUND, "There is no such invitation."),
+        Error::NotFound { .. } | Error::Ambiguous { .. } => (StatusCode::NOT_FOUND, "There is no such invitation."),
         Error::Forbidden { code: "wrong_code", text } => (StatusCode::FORBIDDEN, text.as_str()),
         Error::Refused { text, .. } => (StatusCode::TOO_MANY_REQUESTS, text.as_str()),
         Error::Forbidden { text, .. } | Error::Invalid { text, .. } => (StatusCode::GONE, text.as_str()),

@@ -349,7 +349,9 @@ fn fault(server: &Server, peer: &Peer, relates_to: Option<&str>, refusal: &Refus
         }
         Refusal::Fault(kind) => *kind,
         Refusal::Error(Error::Forbidden { .. } | Error::Refused { .. }) => FaultKind::Authentication,
-        Refusal::Error(Error::NotFound { .. } | Error::Invalid { .. }) => FaultKind::InvalidEnrollmentData,
+        Refusal::Error(Error::NotFound { .. } | Error::Ambiguous { .. } | Error::Invalid { .. }) => {
+            FaultKind::InvalidEnrollmentData
+        }
         Refusal::Error(Error::Store(_)) => FaultKind::EnrollmentServer,
         Refusal::Error(Error::Internal(_)) => FaultKind::InternalServiceFault,
     };

@@ -168,6 +168,24 @@ pub enum Event {
     DeviceNameTaken {
         enrolment: EnrolmentId,
     },
+    /// An administrator wants to see no more of one that has ended.
+    DeviceRemoved {
+        device: DeviceId,
+    },
+    /// It was heard again.
+    DeviceBack {
+        device: DeviceId,
+    },
+    /// Somebody said whose it is: `corporate` or `personal`.
+    DeviceOwned {
+        device: DeviceId,
+        ownership: &'static str,
+    },
+    /// A device that nobody had got its person.
+    DeviceGiven {
+        device: DeviceId,
+        user: String,
+    },
     GroupMade {
         group: String,
     },

@@ -31,6 +31,16 @@ pub enum Ownership {
     Personal,
 }
 
+impl Ownership {
+    /// As it is written everywhere.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Corporate => "corporate",
+            Self::Personal => "personal",
+        }
+    }
+}
+
 /// Where a device stands as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -196,6 +206,9 @@ pub struct DeviceFields {
     /// When the facts were last asked for.
     #[serde(default)]
     pub asked: Option<Steady>,
+    /// Since when an administrator wants to see no more of it: it ended, and until it is heard again it is in no list.
+    #[serde(default)]
+    pub removed: Option<Timestamp>,
 }
 
 /// What this file keeps in the store.
@@ -285,6 +298,7 @@ impl DeviceFields {
             mail_shut: None,
             facts: BTreeMap::new(),
             asked: None,
+            removed: None,
         }
     }
 

@@ -26,6 +26,7 @@ impl Managed {
         let id = enrolment.id;
         let wipes: Vec<CommandId> = self.open().filter(|c| c.action() == Action::Wipe).map(|c| c.id).collect();
         self.write().enrolments.push(enrolment);
+        self.back(effects);
         if personal && wipes.is_empty() {
             self.make_personal(time, effects);
         }
@@ -39,7 +40,7 @@ impl Managed {
     }
 
     /// From now on the device is its user's own: a full wipe that has not been sent comes to nothing.
-    fn make_personal(&mut self, time: Time, effects: &mut Vec<Effect>) {
+    pub(super) fn make_personal(&mut self, time: Time, effects: &mut Vec<Effect>) {
         self.write().ownership = Ownership::Personal;
         let unsent =
             |c: &&Command| c.wipes(Scope::Full) && matches!(c.state, State::Held | State::Queued | State::NotNow);

@@ -4,7 +4,7 @@ use super::{
     Managed,
     act::Act,
     command::State,
-    device::{Certificate, Channel, Enrolment, EnrolmentState, Platform, Push},
+    device::{Certificate, Channel, Enrolment, EnrolmentState, Ownership, Platform, Push},
 };
 use crate::{
     clock::Timestamp,
@@ -205,6 +205,27 @@ pub enum Event {
         group: String,
         /// Whether it is in it from now on.
         inside: bool,
+    },
+    /// An administrator wants to see no more of what has ended ([`Managed::may_be_removed`]).
+    Removed {
+        /// The administrator's id.
+        by: String,
+    },
+    /// A device whose record was removed is heard.
+    Back,
+    /// An administrator says whose the device is: the organisation's, or its user's own.
+    Owned {
+        /// Whose.
+        ownership: Ownership,
+        /// The administrator's id.
+        by: String,
+    },
+    /// A device that nobody had got its person.
+    Given {
+        /// The user's name.
+        user: String,
+        /// The administrator's id.
+        by: String,
     },
 }
 

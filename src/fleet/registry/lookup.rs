@@ -1,8 +1,11 @@
-//! Finding a device by its id or by any name that fits one alone.
+//! Finding a device by its id or by any name that fits one alone of those that live.
 
 use crate::{
-    error::{Error, Result},
-    fleet::life::{Channel, Device},
+    error::{Candidate, Error, Result},
+    fleet::{
+        life::{Channel, Device},
+        registry::sights,
+    },
     ids::{DeviceId, EnrolmentId, digest},
     store::{Kind, Record, Tx},
 };
@@ -94,51 +97,89 @@ pub fn by_id(tx: &mut Tx<'_>, id: DeviceId) -> Result<Device> {
     tx.get::<Device>(id)?.ok_or_else(|| Error::not_found("device", id))
 }
 
-/// The device of this id, serial or name in a protocol; refused where several fit. However many went by that name once: what is acted
-/// on is the one that bears it, or none.
-pub fn device(tx: &mut Tx<'_>, wanted: &str) -> Result<Device> {
+/// The same, and by its id one whose record was removed: what it did is still told.
+pub fn ever(tx: &mut Tx<'_>, wanted: &str) -> Result<Device> {
     if let Ok(id) = wanted.parse::<DeviceId>()
         && let Some(device) = tx.get::<Device>(id)?
     {
         return Ok(device);
     }
-    let mut found: Vec<Device> = Vec::new();
-    for kind in [SERIAL, "apple", "omadm", "activesync", NAMED] {
-        bearers(tx, kind, wanted, &mut found)?;
+    device(tx, wanted)
+}
+
+/// The device of this id, serial or name in a protocol. A name means the one that lives and bears it, whatever bore it before; it is
+/// refused where several live, or several have ended and none lives.
+pub fn device(tx: &mut Tx<'_>, wanted: &str) -> Result<Device> {
+    if let Ok(id) = wanted.parse::<DeviceId>()
+        && let Some(device) = tx.get::<Device>(id)?.filter(|device| device.removed.is_none())
+    {
+        return Ok(device);
     }
-    match found.len() {
-        0 => Err(Error::not_found("device", wanted)),
-        1 => found.pop().ok_or_else(|| Error::not_found("device", wanted)),
-        _ => {
-            let ids: Vec<String> = found.iter().map(|d| d.id.to_string()).collect();
-            Err(Error::refused("ambiguous", format!("{wanted:?} fits several devices, use an id: {}", ids.join(", "))))
+    let mut found = Bearers::default();
+    for kind in [SERIAL, "apple", "omadm", "activesync", NAMED] {
+        found.gather(tx, kind, wanted)?;
+    }
+    match (found.living.as_slice(), found.ended.as_slice()) {
+        ([], []) => Err(Error::not_found("device", wanted)),
+        ([one], _) | ([], [one]) => Ok(one.clone()),
+        (living, ended) => {
+            let candidates = living.iter().chain(ended).map(|device| candidate(tx, device)).collect::<Result<_>>()?;
+            Err(Error::Ambiguous { name: wanted.into(), candidates })
         }
     }
 }
 
-/// Adds those that bear this name to `found`, until these are as many as anybody wants to read.
-fn bearers(tx: &mut Tx<'_>, kind: &str, wanted: &str, found: &mut Vec<Device>) -> Result<()> {
-    let (prefix, mut after) = (format!("{}/", place(kind, wanted)), None::<String>);
-    while found.len() < PAGE {
-        let names = tx.scan::<Name>(&prefix, after.as_deref(), PAGE)?;
-        for name in &names {
-            let Some(device) = tx.get::<Device>(name.device)? else { continue };
-            // A name once borne and since changed fits no more.
-            let bears = match kind {
-                SERIAL => device.serial.as_deref().is_some_and(|s| s.eq_ignore_ascii_case(wanted)),
-                NAMED => device.name.as_deref().is_some_and(|n| n.to_lowercase() == wanted.to_lowercase()),
-                _ => true,
-            };
-            if bears && found.iter().all(|d| d.id != device.id) {
-                found.push(device);
+fn candidate(tx: &mut Tx<'_>, device: &Device) -> Result<Candidate> {
+    let apart = sights::seen(tx, device.enrolments.iter().map(|e| e.id))?.into_iter().flatten().max();
+    let (id, user) = (device.id.to_string(), Some(device.user.clone()).filter(|user| !user.is_empty()));
+    Ok(Candidate { id, user, state: device.state(), last_seen: apart.max(device.last_seen()) })
+}
+
+/// Those that bear a name, of each sort as many as anybody wants to read.
+#[derive(Default)]
+struct Bearers {
+    living: Vec<Device>,
+    ended: Vec<Device>,
+}
+
+impl Bearers {
+    /// Adds those that bear it as a name of this kind. However many have ended that bore it: one that lives is found.
+    fn gather(&mut self, tx: &mut Tx<'_>, kind: &str, wanted: &str) -> Result<()> {
+        let (prefix, mut after) = (format!("{}/", place(kind, wanted)), None::<String>);
+        while self.living.len() < PAGE {
+            let names = tx.scan::<Name>(&prefix, after.as_deref(), PAGE)?;
+            for name in &names {
+                if let Some(device) = tx.get::<Device>(name.device)?.filter(|device| bears(device, kind, wanted)) {
+                    self.add(device);
+                }
+            }
+            match names.last() {
+                Some(last) if names.len() == PAGE => after = Some(last.key()),
+                _ => break,
             }
         }
-        match names.last() {
-            Some(last) if names.len() == PAGE => after = Some(last.key()),
-            _ => break,
+        Ok(())
+    }
+
+    fn add(&mut self, device: Device) {
+        let lives = device.live().next().is_some();
+        let of_its_sort = if lives { &mut self.living } else { &mut self.ended };
+        if of_its_sort.len() < PAGE && of_its_sort.iter().all(|d| d.id != device.id) {
+            of_its_sort.push(device);
         }
     }
-    Ok(())
+}
+
+/// A name once borne and since changed fits no more, nor that of a record that was removed.
+fn bears(device: &Device, kind: &str, wanted: &str) -> bool {
+    if device.removed.is_some() {
+        return false;
+    }
+    match kind {
+        SERIAL => device.serial.as_deref().is_some_and(|s| s.eq_ignore_ascii_case(wanted)),
+        NAMED => device.name.as_deref().is_some_and(|n| n.to_lowercase() == wanted.to_lowercase()),
+        _ => true,
+    }
 }
 
 /// The enrolment of this channel that goes by this name and belongs to this user, with its device.

@@ -85,8 +85,11 @@ pub fn note(tx: &mut Tx<'_>, channel: Channel, name: &str, login: &str) -> Resul
     Ok(())
 }
 
-/// Notes whose a device is.
+/// Notes whose a device is, unless it is nobody's.
 pub fn join(tx: &mut Tx<'_>, device: &Device) -> Result<()> {
+    if device.user.is_empty() {
+        return Ok(());
+    }
     if of(tx, &device.user)?.is_none() {
         tx.put(&new(&device.user, tx.now()))?;
     }

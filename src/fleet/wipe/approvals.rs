@@ -1,5 +1,5 @@
 //! What waits for a second person: held commands (all that one person asked for in an hour is one), lifting the stop, removing
-//! an administrator.
+//! an administrator, making the organisation's what was a user's own.
 
 use crate::{
     clock::{Steady, Timestamp},
@@ -9,11 +9,11 @@ use crate::{
         admins::{self},
         audit::{self, By, Decision},
         keeper,
-        life::{Command, Event, State, Withdrawal, command::Hold},
+        life::{Command, Event, Ownership, State, Withdrawal, command::Hold},
         notices::{self, News},
         queue::stop,
     },
-    ids::{ApprovalId, CommandId},
+    ids::{ApprovalId, CommandId, DeviceId},
     store::{Kind, Record, Tx},
 };
 use schemars::JsonSchema;
@@ -39,6 +39,9 @@ pub enum Subject {
     /// Removing an administrator.
     #[serde(rename = "admin.remove")]
     AdminRemove(String),
+    /// A device that is its user's own is to be the organisation's.
+    #[serde(rename = "device.ownership")]
+    DeviceOwnership(DeviceId),
 }
 
 /// Where it stands.
@@ -59,6 +62,7 @@ impl Subject {
             Self::Commands => "commands",
             Self::StopOff => "stop.off",
             Self::AdminRemove(_) => "admin.remove",
+            Self::DeviceOwnership(_) => "device.ownership",
         }
     }
 }
@@ -295,7 +299,7 @@ fn about(tx: &mut Tx<'_>, subject: &Subject) -> Result<Vec<Approval>> {
 }
 
 /// Ends those that are about what is no more, such as a stop that was lifted or set anew.
-pub(super) fn lapse(tx: &mut Tx<'_>, actor: &Actor, subject: &Subject) -> Result<()> {
+pub(in crate::fleet) fn lapse(tx: &mut Tx<'_>, actor: &Actor, subject: &Subject) -> Result<()> {
     for approval in about(tx, subject)? {
         decide(tx, actor, approval, Stage::Rejected)?;
     }
@@ -382,6 +386,11 @@ pub fn approve(tx: &mut Tx<'_>, actor: &Actor, id: ApprovalId) -> Result<Approva
         }
         Subject::StopOff => stop::lift(tx, &actor.id)?,
         Subject::AdminRemove(who) => admins::remove(tx, &actor.id, who)?,
+        Subject::DeviceOwnership(device) => {
+            let (ownership, by) = (Ownership::Corporate, actor.id.clone());
+            let mut device = keeper::by_id(tx, *device)?;
+            keeper::happen(tx, &mut device, Event::Owned { ownership, by })?;
+        }
     }
     let (subject, decided) = (approval.subject.clone(), decide(tx, actor, approval, Stage::Approved)?);
     if subject != Subject::Commands {

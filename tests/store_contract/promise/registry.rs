@@ -114,6 +114,42 @@ pub async fn a_name_that_many_bore_still_finds_who_bears_it(fixture: Fixture) {
     assert_eq!(code(found().await), "ambiguous", "a wipe by that name would reach one of two");
 }
 
+pub async fn a_name_means_the_one_that_lives_and_else_tells_whom_it_fits(fixture: Fixture) {
+    let one = fixture.device("twin", &[Channel::Apple]).await.id;
+    let found = async |name: &'static str| fixture.store.run(move |tx| lookup::device(tx, name)).await;
+    let retired = async |id: DeviceId| {
+        let local = fixture.local().await;
+        let command = fixture.wipe(&local, id, Scope::Selective).await.unwrap();
+        take(&fixture, id, Contact::Fresh).await.unwrap();
+        settle(&fixture, id, command.id, done()).await.unwrap();
+    };
+    retired(one).await;
+    assert_eq!(found("Stwin").await.unwrap().id, one, "the only one, though it has ended");
+    let two = fixture.device("twin", &[Channel::Apple]).await.id;
+    assert_eq!(found("Stwin").await.unwrap().id, two, "what has ended is in nobody's way");
+    let three = fixture.device("twin", &[Channel::Apple]).await.id;
+    let Err(Error::Ambiguous { candidates, .. }) = found("Stwin").await else { panic!("two live") };
+    let ids = |of: &[lanyard::error::Candidate]| of.iter().map(|c| c.id.clone()).collect::<Vec<_>>();
+    assert_eq!(ids(&candidates), [two, three, one].map(|id| id.to_string()), "those that live come first");
+    let states: Vec<_> = candidates.iter().map(|c| (c.user.as_deref(), c.state)).collect();
+    assert_eq!(
+        states,
+        [
+            (Some("nurse@example.org"), "enrolled"),
+            (Some("nurse@example.org"), "enrolled"),
+            (Some("nurse@example.org"), "retired")
+        ]
+    );
+    let seen = fixture.store.run(move |tx| lookup::by_id(tx, two)).await.unwrap().enrolments[0].id;
+    fixture.store.run(move |tx| lanyard::fleet::registry::sights::note_seen(tx, seen)).await.unwrap();
+    let Err(refusal) = found("Stwin").await else { panic!("two live") };
+    let text = refusal.to_string();
+    assert!(text.contains(&format!("{two} (nurse@example.org, enrolled, last seen 2")), "{text}");
+    retired(two).await;
+    retired(three).await;
+    assert_eq!(code(found("Stwin").await), "ambiguous", "three that have ended, and none that lives");
+}
+
 pub async fn a_name_that_fits_two_devices_is_refused(fixture: Fixture) {
     let one = fixture.device("twin", &[Channel::Apple]).await.id;
     let found = fixture.store.run(|tx| lookup::device(tx, "sTWIN")).await.unwrap();

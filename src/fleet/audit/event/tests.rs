@@ -152,6 +152,10 @@ fn of_people() -> Vec<Row> {
     vec![
         (Event::GroupMade { group: group() }, "group.made", "sales", "ok", "", ""),
         (Event::GroupDeleted { group: group() }, "group.deleted", "sales", "ok", "", ""),
+        (Event::DeviceRemoved { device }, "device.removed", D, "ok", "", "d"),
+        (Event::DeviceBack { device }, "device.back", D, "ok", "", "d"),
+        (Event::DeviceOwned { device, ownership: "personal" }, "device.ownership", D, "ok", "personal", "d"),
+        (Event::DeviceGiven { device, user: name() }, "device.user", D, "ok", "Ann", "d"),
         (Event::GroupAdded { group: group(), device }, "group.added", D, "ok", "sales", "d"),
         (Event::GroupRemoved { group: group(), device }, "group.removed", D, "ok", "sales", "d"),
         (applied, "policy.applied", "base", "ok", "camera: blocked", ""),

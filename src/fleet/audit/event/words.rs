@@ -129,6 +129,10 @@ impl Event {
                 let detail = "another user's device goes by the same name; nothing was joined";
                 of("device.name_taken", &enrolment).by(enrolment).outcome("noted").detail(detail)
             }
+            Self::DeviceRemoved { device } => of("device.removed", &device).on(device),
+            Self::DeviceBack { device } => of("device.back", &device).on(device),
+            Self::DeviceOwned { device, ownership } => of("device.ownership", &device).on(device).detail(ownership),
+            Self::DeviceGiven { device, user } => of("device.user", &device).on(device).detail(user),
             Self::GroupMade { group } => of("group.made", &group),
             Self::GroupDeleted { group } => of("group.deleted", &group),
             Self::GroupAdded { group, device } => of("group.added", &device).on(device).detail(group),

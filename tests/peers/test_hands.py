@@ -1,0 +1,93 @@
+"""A fleet changes hands: names, records that are removed and come back, and whose a device is."""
+
+import unittest
+
+from apple_device import AppleDevice
+from harness import Api, ServedTest, VerbFailed, eventually
+
+
+class Hands(ServedTest):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        # In the store's first hour, before any device: she counts.
+        cls.server.verb("admins", "add", "Alice")
+        cls.alice = cls.server.verb("token", "create", "--admin", "Alice")["token"]
+
+    def invite(self, *words, user="ann@example.org"):
+        return self.server.verb("invite", "--channel", "apple", "--user", user, *words)
+
+    def enrolled(self, *words, user="ann@example.org", phone=None):
+        phone = phone or AppleDevice(self.server, self.folder(), "A phone")
+        phone.enrol(self.invite(*words, user=user))
+        phone.poll()
+        return phone
+
+    def retire(self, phone, ident):
+        command = self.server.verb("wipe", ident, "--scope", "selective", "--reason", "changes hands", "--yes")
+        phone.poll()
+        eventually(lambda: self.server.command(command["id"])["state"] == "confirmed", "the retire is proved")
+
+    def test_what_has_ended_is_removed_and_is_back_when_it_is_heard(self):
+        phone = self.enrolled()
+        ident = self.server.device_of(phone.udid)["id"]
+        with self.assertRaisesRegex(VerbFailed, "not_ended"):
+            self.server.verb("devices", "remove", ident)
+        self.retire(phone, ident)
+        removed = self.server.verb("devices", "remove", phone.serial)
+        self.assertEqual((removed["id"], removed["state"]), (ident, "retired"))
+        listed = lambda: [device["id"] for device in self.server.verb("devices", "list")]
+        self.assertNotIn(ident, listed())
+        with self.assertRaisesRegex(VerbFailed, "not_found"):
+            self.server.verb("devices", "show", ident)
+        [wipe] = [c for c in self.server.verb("commands", "list", "--device", ident) if c["action"] == "wipe"]
+        self.assertEqual(wipe["state"], "confirmed")
+        self.assertIn("device.removed", [e["action"] for e in self.server.verb("audit", "list", "--device", ident)])
+        self.assertEqual(phone.report("Idle").status, 403)
+        self.assertIn(ident, listed(), "contact brings it back")
+
+    def test_a_serial_means_the_one_that_lives(self):
+        phone = self.enrolled(user="first@example.org")
+        first = self.server.device_of(phone.udid)["id"]
+        self.retire(phone, first)
+        self.enrolled(user="second@example.org", phone=phone)
+        second = self.server.verb("devices", "show", phone.serial)
+        self.assertEqual((second["user"], second["state"]), ("second@example.org", "enrolled"))
+        # Another that claims the same serial, and lives.
+        other = AppleDevice(self.server, self.folder(), "Another")
+        other.serial = phone.serial
+        self.enrolled(user="third@example.org", phone=other)
+        with self.assertRaises(VerbFailed) as refused:
+            self.server.verb("devices", "show", phone.serial)
+        said = str(refused.exception)
+        for part in ("(ambiguous)", second["id"], "second@example.org, enrolled, last seen 20", "third@example.org"):
+            self.assertIn(part, said)
+        status, problem = Api(self.server, self.alice).call("GET", f"devices/{phone.serial}")
+        self.assertEqual((status, problem["code"]), (409, "ambiguous"))
+        self.assertEqual([c["state"] for c in problem["candidates"]], ["enrolled", "enrolled", "retired"])
+        self.assertEqual(set(problem["candidates"][0]), {"id", "user", "state", "last_seen"})
+
+    def test_a_users_own_device_becomes_the_organisations_with_a_second_person(self):
+        phone = self.enrolled("--ownership", "personal")
+        ident = self.server.device_of(phone.udid)["id"]
+        approval = self.server.verb("devices", "set", ident, "--ownership", "corporate")
+        self.assertEqual((approval["subject"], approval["state"]), ("device.ownership", "waiting"))
+        self.assertEqual(self.server.verb("devices", "show", ident)["ownership"], "personal")
+        with self.assertRaisesRegex(VerbFailed, "own_request"):
+            self.server.verb("approvals", "approve", approval["id"])
+        alice = Api(self.server, self.alice)
+        alice.done("GET", f"approvals/{approval['id']}")
+        alice.done("POST", f"approvals/{approval['id']}/approve")
+        self.assertEqual(self.server.verb("devices", "show", ident)["ownership"], "corporate")
+        wipe = self.server.verb("wipe", ident, "--scope", "full", "--reason", "lost", "--yes", "--delay", "1h")
+        with self.assertRaisesRegex(VerbFailed, "under_wipe"):
+            self.server.verb("devices", "set", ident, "--ownership", "personal")
+        self.server.verb("commands", "cancel", wipe["id"])
+        own = self.server.verb("devices", "set", ident, "--ownership", "personal")
+        self.assertEqual(own["ownership"], "personal")
+        with self.assertRaisesRegex(VerbFailed, "not_shared"):
+            self.server.verb("devices", "set", ident, "--user", "eve@example.org")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,180 @@
+//! A fleet changes hands: records that are removed and come back, whose a device is, and to whom a shared one is given.
+
+use super::*;
+use crate::fixture::{left, reads_and_approves};
+use lanyard::fleet::{
+    life::Event as Happens,
+    owners::{self, Set},
+};
+
+fn removes(actor: &Actor, device: DeviceId) -> impl FnOnce(&mut Tx<'_>) -> Result<Device> + Send + use<> {
+    let actor = actor.clone();
+    move |tx| owners::remove(tx, &actor, &device.to_string())
+}
+
+fn sets(
+    actor: &Actor,
+    device: DeviceId,
+    to: Ownership,
+) -> impl FnOnce(&mut Tx<'_>) -> Result<Option<Approval>> + Send + use<> {
+    let actor = actor.clone();
+    move |tx| {
+        Ok(match owners::own(tx, &actor, &device.to_string(), to)? {
+            Set::Done(_) => None,
+            Set::Waits(approval) => Some(*approval),
+        })
+    }
+}
+
+/// A wipe is asked for, handed out and answered.
+async fn ended(fixture: &Fixture, id: DeviceId, scope: Scope, outcome: Outcome) -> CommandId {
+    let local = fixture.local().await;
+    let command = fixture.wipe(&local, id, scope).await.unwrap().id;
+    take(fixture, id, Contact::Fresh).await.unwrap();
+    settle(fixture, id, command, outcome).await.unwrap();
+    command
+}
+
+pub async fn what_has_ended_and_was_proved_is_removed_and_nothing_else(fixture: Fixture) {
+    let local = fixture.local().await;
+    let remove = async |id: DeviceId| fixture.store.run(removes(&local, id)).await;
+    let living = fixture.device("living", &[Channel::Apple]).await.id;
+    assert_eq!(code(remove(living).await), "not_ended");
+
+    let revoked = fixture.device("revoked", &[Channel::Apple]).await.id;
+    fixture.store.run(move |tx| enrol::revoke(tx, "local", revoked, None, "lost")).await.unwrap();
+    assert_eq!(code(remove(revoked).await), "not_proved");
+
+    let presumed = fixture.device("presumed", &[Channel::Omadm]).await.id;
+    let accepted = Outcome::Presumed { kind: EvidenceKind::Status, detail: "accepted".into() };
+    ended(&fixture, presumed, Scope::Full, accepted).await;
+    assert_eq!(code(remove(presumed).await), "presumed");
+
+    let gone = fixture.device("gone", &[Channel::Apple]).await.id;
+    let leave = move |tx: &mut Tx<'_>| {
+        let mut device = keeper::by_id(tx, gone)?;
+        let enrolment = device.enrolments[0].id;
+        left(tx, &mut device, enrolment)
+    };
+    fixture.store.run(leave).await.unwrap();
+    assert!(remove(gone).await.is_ok(), "it said so itself");
+
+    let device = fixture.device("retired", &[Channel::Apple]).await;
+    let (id, sha256) = (device.id, fixture.credential(&device).await);
+    let in_group = {
+        let local = local.clone();
+        move |tx: &mut Tx<'_>| {
+            groups::create(tx, &local, "ward 3")?;
+            groups::set(tx, &local, "ward 3", &id.to_string(), true)
+        }
+    };
+    fixture.store.run(in_group).await.unwrap();
+    let retire = ended(&fixture, id, Scope::Selective, done()).await;
+    remove(id).await.unwrap();
+    remove(id).await.expect("asked for again it is so");
+    assert_eq!(fixture.store.run(|tx| groups::size(tx, "ward 3")).await.unwrap(), 0);
+    for name in [id.to_string(), "Sretired".into()] {
+        assert_eq!(code(fixture.store.run(move |tx| lookup::device(tx, &name)).await), "device");
+    }
+    let kept = fixture.store.run(move |tx| lookup::ever(tx, &id.to_string())).await.unwrap();
+    assert_eq!(kept.wipe, Some(retire), "by its id it is still found, with what it did");
+    assert_eq!(fixture.command(retire).await.evidence.len(), 1);
+
+    // It is heard again: refused as before, and seen.
+    let heard = move |tx: &mut Tx<'_>| {
+        let (standing, credential, _) = identity::judge(tx, &sha256)?;
+        identity::note_refusal(tx, &credential.unwrap(), standing.into())
+    };
+    fixture.pass(HOUR);
+    fixture.store.run(heard).await.unwrap();
+    assert_eq!(fixture.store.run(|tx| lookup::device(tx, "Sretired")).await.unwrap().id, id);
+    remove(id).await.unwrap();
+    fixture.store.run(heard).await.unwrap();
+    assert!(fixture.again(id).await.removed.is_none(), "at once, however lately its refusal was noted");
+}
+
+pub async fn a_removed_device_that_enrols_anew_is_its_record_again(fixture: Fixture) {
+    let (id, ..) = enrolled(&fixture, Channel::Apple, "nurse", claim("UDID")).await;
+    ended(&fixture, id, Scope::Selective, done()).await;
+    let local = fixture.local().await;
+    fixture.store.run(removes(&local, id)).await.unwrap();
+    let (again, ..) = enrolled(&fixture, Channel::Apple, "nurse", claim("UDID")).await;
+    assert_eq!(again, id);
+    assert_eq!(fixture.store.run(|tx| lookup::device(tx, "UDID")).await.unwrap().state(), "enrolled");
+}
+
+pub async fn to_remove_is_guarded_like_a_retire(fixture: Fixture) {
+    let first = fixture.device("first", &[Channel::Apple]).await.id;
+    ended(&fixture, first, Scope::Selective, done()).await;
+    let newcomer = fixture.second("bob").await;
+    assert_eq!(code(fixture.store.run(removes(&newcomer, first)).await), "held", "a newcomer counts for nothing");
+    let local = fixture.local().await;
+    let stop = {
+        let local = local.clone();
+        move |tx: &mut Tx<'_>| stop::set(tx, &local, false)
+    };
+    fixture.store.run(stop).await.unwrap();
+    assert_eq!(code(fixture.store.run(removes(&local, first)).await), "held", "under the stop nothing guarded is done");
+}
+
+pub async fn a_users_own_device_becomes_the_organisations_with_a_second_person(fixture: Fixture) {
+    let second = fixture.second("bob").await;
+    let local = fixture.local().await;
+    let id = fixture.device("phone", &[Channel::Apple]).await.id;
+    assert!(fixture.store.run(sets(&local, id, Ownership::Personal)).await.unwrap().is_none(), "at once");
+    assert_eq!(code(fixture.wipe(&local, id, Scope::Full).await), "personal");
+    let asked = fixture.store.run(sets(&local, id, Ownership::Corporate)).await.unwrap().unwrap();
+    assert_eq!((asked.subject.as_str(), asked.stage), ("device.ownership", approvals::Stage::Waiting));
+    let twice = fixture.store.run(sets(&local, id, Ownership::Corporate)).await.unwrap().unwrap();
+    assert_eq!(twice.id, asked.id);
+    assert_eq!(fixture.again(id).await.ownership, Ownership::Personal, "nothing is changed yet");
+    let own = {
+        let local = local.clone();
+        move |tx: &mut Tx<'_>| reads_and_approves(tx, &local, asked.id)
+    };
+    assert_eq!(code(fixture.store.run(own).await), "own_request");
+    fixture.store.run(move |tx| reads_and_approves(tx, &second, asked.id)).await.unwrap();
+    assert_eq!(fixture.again(id).await.ownership, Ownership::Corporate);
+
+    // A wipe that is open is not undone so.
+    let wipe = fixture.wipe(&local, id, Scope::Full).await.unwrap();
+    assert_eq!(code(fixture.store.run(sets(&local, id, Ownership::Personal)).await), "under_wipe");
+    let cancel = {
+        let local = local.clone();
+        move |tx: &mut Tx<'_>| wipe::cancel(tx, &local, wipe.id, true)
+    };
+    fixture.store.run(cancel).await.unwrap();
+    fixture.store.run(sets(&local, id, Ownership::Personal)).await.unwrap();
+    let newcomer = fixture.second("eve").await;
+    let other = fixture.device("other", &[Channel::Apple]).await.id;
+    assert_eq!(code(fixture.store.run(sets(&newcomer, other, Ownership::Personal)).await), "newcomer");
+}
+
+pub async fn what_is_asked_of_an_ownership_lapses_when_that_is_said_anew(fixture: Fixture) {
+    let second = fixture.second("bob").await;
+    let local = fixture.local().await;
+    let id = fixture.device("phone", &[Channel::Apple]).await.id;
+    let flip = async |to| fixture.store.run(sets(&local, id, to)).await.unwrap();
+    flip(Ownership::Personal).await;
+    let asked = flip(Ownership::Corporate).await.unwrap();
+    {
+        let second = second.clone();
+        fixture.store.run(move |tx| reads_and_approves(tx, &second, asked.id)).await.unwrap();
+    }
+    flip(Ownership::Personal).await;
+    let again = flip(Ownership::Corporate).await.unwrap();
+    assert_ne!(again.id, asked.id, "the first was decided");
+    assert_eq!(fixture.again(id).await.ownership, Ownership::Personal);
+}
+
+pub async fn a_device_that_somebody_was_invited_for_is_given_to_nobody_else(fixture: Fixture) {
+    let (id, ..) = enrolled(&fixture, Channel::Apple, "nurse", claim("UDID")).await;
+    let local = fixture.local().await;
+    let give = move |tx: &mut Tx<'_>| owners::give(tx, &local, &id.to_string(), "eve");
+    assert_eq!(code(fixture.store.run(give).await), "not_shared");
+    let happens = move |tx: &mut Tx<'_>| {
+        let mut device = keeper::by_id(tx, id)?;
+        crate::fixture::happen(tx, &mut device, Happens::Back)
+    };
+    fixture.store.run(happens).await.expect("what was not removed is not brought back");
+}
