@@ -34,7 +34,10 @@ fn act(arguments: &[String]) -> Outcome {
     }
     tests(&mut steps, bless, &filters);
     if tables::data(Path::new(".")).is_none() {
-        steps.skip("makers' data", "our tables were not compared: neither LANYARD_SHARED_DATA nor ../shared/data is a folder");
+        steps.skip(
+            "makers' data",
+            "our tables were not compared: neither LANYARD_SHARED_DATA nor ../shared/data is a folder",
+        );
     }
     steps.end()
 }

@@ -281,12 +281,13 @@ impl Visit<'_, '_> {
             return Ok(false);
         }
         let (wanted, todo) = policies::due(self.tx, &self.device, enrolment.id)?;
-        let forgotten = Event::PartsForgotten { enrolment: enrolment.id, parts: todo.forget };
-        keeper::happen(self.tx, &mut self.device, forgotten)?;
-        let parts = policy::begin(&wanted, &todo.install, &todo.remove);
+        policies::keep_books(self.tx, &mut self.device, enrolment.id, &wanted, &todo)?;
+        let parts = policy::begin(&wanted, &todo);
         if parts.is_empty() {
             return Ok(false);
         }
+        policies::ask_for(self.tx, &mut self.device, enrolment.id, &parts)?;
+        let parts = parts.iter().map(ToString::to_string).collect();
         queue::ask_by_system(self.tx, &mut self.device, enrolment.id, Act::Policy { parts })?;
         Ok(true)
     }
@@ -312,16 +313,10 @@ impl Visit<'_, '_> {
         }
         let asked = self.device.asked.map_or(self.tx.now(), |at| self.tx.wall_of(at.plus(FACTS)));
         let ends = self.credential.certificate.not_after;
-        let identity = &enrolment.identity;
-        let idle = Idle::new(
-            *self.shown,
-            self.device.id,
-            enrolment.id,
-            Channel::Omadm,
-            identity,
-            asked.min(ends),
-            self.tx.now(),
-        );
+        let Some(due) = policies::quiet_until(self.tx, &self.device, enrolment.id)? else { return Ok(()) };
+        let (identity, until) = (&enrolment.identity, asked.min(ends).min(due));
+        let now = self.tx.now();
+        let idle = Idle::new(*self.shown, self.device.id, enrolment.id, Channel::Omadm, identity, until, now);
         self.tx.remember(Box::new(idle));
         Ok(())
     }
