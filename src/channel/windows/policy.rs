@@ -17,7 +17,7 @@ use crate::{
 };
 use lanyard_omadm::{
     csp,
-    session::{Due, Format, Op},
+    session::{Accepts, Due, Format, Op},
 };
 use std::collections::BTreeMap;
 
@@ -37,8 +37,10 @@ fn save(tx: &mut Tx<'_>, device: &mut Managed, command: &Command, parts: &[OnThe
 }
 
 /// The parts of a new command: as many of what is due as one message holds. The rest follows with the next command.
-pub(super) fn begin(wanted: &BTreeMap<PartId, Part>, todo: &Difference) -> Vec<OnTheWay> {
-    let Difference { install, remove, look, .. } = todo;
+pub(super) fn begin(wanted: &BTreeMap<PartId, Part>, todo: &Difference, accepts: Accepts) -> Vec<OnTheWay> {
+    // One for a user who is not there would keep all that comes after it waiting.
+    let [install, remove, look] = [&todo.install, &todo.remove, &todo.look]
+        .map(|ids| ids.iter().filter(|id| is_taken(id, accepts)).collect::<Vec<_>>());
     let mut room = ROOM;
     let fits = |id: &&PartId| {
         let length = wanted.get(*id).map_or(0, |part| length(&part.content));
@@ -47,12 +49,23 @@ pub(super) fn begin(wanted: &BTreeMap<PartId, Part>, todo: &Difference) -> Vec<O
         room = if fits { room.saturating_sub(length) } else { 0 };
         fits
     };
-    let install = install.iter().take(MOST).take_while(fits).map(|id| (Next::Install, id));
+    let install = install.into_iter().take(MOST).take_while(fits).map(|id| (Next::Install, id));
     let hash = |id: &PartId| wanted.get(id).map(|part| part.hash.clone()).unwrap_or_default();
-    let sent = install.chain(remove.iter().map(|id| (Next::Remove, id)));
+    let sent = install.chain(remove.into_iter().map(|id| (Next::Remove, id)));
     let sent = sent.map(|(next, id)| OnTheWay::new(next, id.clone()));
-    let read = look.iter().map(|id| OnTheWay { hash: hash(id), ..OnTheWay::new(Next::ReadBack, id.clone()) });
+    let read = look.into_iter().map(|id| OnTheWay { hash: hash(id), ..OnTheWay::new(Next::ReadBack, id.clone()) });
     sent.chain(read).take(MOST).collect()
+}
+
+/// Whether a session takes a part: those of the user need the user there, and a session for the user takes no other.
+fn is_taken(id: &PartId, accepts: Accepts) -> bool {
+    let of_user = id.place().starts_with("./User/");
+    match accepts {
+        Accepts::Nothing => false,
+        Accepts::Device => !of_user,
+        Accepts::User => of_user,
+        Accepts::DeviceAndUser => true,
+    }
 }
 
 fn length(content: &PartContent) -> usize {
@@ -121,13 +134,15 @@ fn node_of(id: &PartId) -> Option<String> {
 }
 
 /// The operations that are next. What cannot be sent, or is no longer wanted, is done with here.
-pub(super) fn prepare(tx: &mut Tx<'_>, device: &mut Managed, command: &Command) -> Result<Vec<Due>> {
+pub(super) fn prepare(tx: &mut Tx<'_>, device: &mut Managed, command: &Command, accepts: Accepts) -> Result<Vec<Due>> {
     let (wanted, _) = policies::due(tx, device, command.enrolment)?;
     let (mut parts, mut due, mut leaving) = (all(command), Vec::new(), Vec::new());
     for (index, part) in parts.iter_mut().enumerate() {
         let op = match kept(device, command.enrolment, &part.id) {
             // Unanswered, and forgotten meanwhile: another part has its place.
             None if part.next == Next::Remove => Ok(None),
+            // It comes with another command, in another session.
+            _ if !is_taken(&part.id, accepts) => Ok(None),
             kept => prepare_part(&wanted, part, kept, op(command.id, index)),
         };
         match op {
@@ -389,6 +404,23 @@ mod tests {
         }
     }
 
+    const ALL: Accepts = Accepts::DeviceAndUser;
+
+    #[test]
+    fn a_session_takes_the_parts_that_it_is_for() {
+        let [device, user]: [PartId; 2] = ["setting:camera", "csp:./User/Vendor/MSFT/X"].map(|id| id.parse().unwrap());
+        let todo = Difference { remove: vec![device.clone(), user.clone()], ..Difference::default() };
+        for (accepts, want) in [
+            (Accepts::Nothing, vec![]),
+            (Accepts::Device, vec![&device]),
+            (Accepts::User, vec![&user]),
+            (Accepts::DeviceAndUser, vec![&device, &user]),
+        ] {
+            let parts = begin(&BTreeMap::new(), &todo, accepts);
+            assert_eq!(parts.iter().map(|part| &part.id).collect::<Vec<_>>(), want, "{accepts:?}");
+        }
+    }
+
     #[test]
     fn a_command_takes_as_much_as_a_message_holds() {
         let wanted = wanted();
@@ -399,19 +431,19 @@ mod tests {
             look: look.to_vec(),
             ..Difference::default()
         };
-        let parts = begin(&wanted, &due(&ids[..3], &["csp:./gone".parse().unwrap()], &ids[3..]));
+        let parts = begin(&wanted, &due(&ids[..3], &["csp:./gone".parse().unwrap()], &ids[3..]), ALL);
         let text: Vec<String> = parts.iter().map(ToString::to_string).collect();
         assert_eq!(parts.len(), 5);
         assert!(text[0].starts_with("+setting:passcode.required ") && text[3].starts_with("-csp:./gone "), "{text:?}");
         assert_eq!(text[4], format!("={} {}", ids[3], wanted[&ids[3]].hash));
         let many: Vec<PartId> = (0..100).map(|n| format!("csp:./{n}").parse().unwrap()).collect();
-        assert_eq!(begin(&BTreeMap::new(), &due(&many, &many, &many)).len(), MOST);
+        assert_eq!(begin(&BTreeMap::new(), &due(&many, &many, &many), ALL).len(), MOST);
         let id = PartId::Csp(WIFI.into());
         let mut large = wanted[&id].clone();
         large.content = PartContent::WindowsCsp { path: WIFI.into(), format: CspFormat::Chr, data: "x".repeat(ROOM) };
         let wanted = BTreeMap::from([(id.clone(), large.clone()), (ids[0].clone(), large)]);
         let both = [id, ids[0].clone()];
-        assert_eq!(begin(&wanted, &due(&both, &[], &[])).len(), 1, "alone, the largest fits");
+        assert_eq!(begin(&wanted, &due(&both, &[], &[]), ALL).len(), 1, "alone, the largest fits");
     }
 
     #[test]
