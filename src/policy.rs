@@ -6,12 +6,14 @@
 //! 2. [`PolicyFile::parse`] reads the text, within the [`bounds`] that keep raw parts from being commands;
 //! 3. [`diff`] shows an administrator what would change;
 //! 4. [`effective`](fn@effective) merges the policies of one device to the strictest;
-//! 5. [`desired`] cuts that into the [`Part`]s of one channel, and [`difference`](fn@difference) says which to send and which to take away;
+//! 5. [`desired`] cuts that into the [`Part`]s of one channel, and [`difference`](fn@difference) says which to send, to take away and to
+//!    read back, by the record that is kept of each ([`Applied`]);
 //! 6. [`coverage`](fn@coverage) says what of it the device enforces, and what not and why.
 //!
 //! A new setting is a file in `settings/` and its place in the list of `settings.rs`. How it goes over the wire is the channel's; the
 //! compiler names the places.
 
+mod applied;
 pub mod bounds;
 mod coverage;
 mod difference;
@@ -34,12 +36,13 @@ mod version;
 mod windows;
 pub(crate) mod yaml;
 
+pub use applied::{Applied, Moment, Origins, Outcome};
 pub use coverage::{
-    ChannelView, Compliance, DeviceState, SettingCoverage, State, Subject, compliance, coverage, coverage_of,
-    device_state, of_policy,
+    ChannelView, Compliance, DeviceState, Problem, SettingCoverage, State, Subject, compliance, coverage, coverage_of,
+    device_state, left, of_policy, problems, verified,
 };
-pub use difference::{Applied, Difference, Outcome, Retry, difference};
-pub use effective::{Effective, Raw, effective};
+pub use difference::{Difference, difference};
+pub use effective::{Effective, Overridden, Raw, effective};
 pub use error::{MAX_TEXT, PolicyError};
 pub use file::{Assign, PolicyFile};
 pub use inline::inline_profile_files;

@@ -22,7 +22,7 @@ use crate::{
         keeper,
         life::{Access, Act, Command, Device, Scope},
         owners::{self, Set},
-        policies::Assigned,
+        policies::{self, Assigned},
         queue::{self},
         registry::lookup,
         wipe,
@@ -45,7 +45,11 @@ pub(super) fn routes() -> Vec<Route> {
         post("/api/v1/devices/{id}/lock", "Lock the screen", lock),
         post("/api/v1/devices/{id}/clear-passcode", "Remove the passcode", clear_passcode),
         post("/api/v1/devices/{id}/restart", "Restart", restart),
-        post("/api/v1/devices/{id}/sync", "Ask the device what it is and how it stands", sync),
+        post(
+            "/api/v1/devices/{id}/sync",
+            "Ask the device what it is and how it stands, read back what is set, and try again what it refused",
+            sync,
+        ),
         post("/api/v1/devices/{id}/rename", "Give it a name: a Mac, or an Apple device that is supervised", rename),
         post("/api/v1/devices/{id}/allow", "Let its mail in; frees one that was blocked, retired or wiped", allow).ok(),
         post("/api/v1/devices/{id}/block", "Shut its mail out", block).ok(),
@@ -148,7 +152,10 @@ fn restart(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<CommandView> {
 }
 
 fn sync(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<CommandView> {
-    ask(tx, call, Act::Refresh)
+    let asked = ask(tx, call, Act::Refresh)?;
+    let mut device = keeper::find(tx, call.named("id")?)?;
+    policies::look_again(tx, &mut device)?;
+    Ok(asked)
 }
 
 fn rename(tx: &mut Tx<'_>, call: &Call, body: RenameBody) -> Result<CommandView> {

@@ -5,8 +5,9 @@ use super::{
     route::{Route, get, previewed},
 };
 use crate::{
+    clock::Timestamp,
     documents::{
-        Empty, Page,
+        At, Empty, Page,
         policies::{ApplyBody, Assigned, ChangeView, CoverageView, PolicyView, SettingCoverageView},
     },
     error::{Error, Result},
@@ -24,7 +25,13 @@ pub(super) fn routes() -> Vec<Route> {
         get("/api/v1/policies/{name}", "A policy", show).beside(),
         previewed(Method::PUT, NAMED, "Show, and with apply=true make, a change", look, apply),
         previewed(Method::DELETE, NAMED, "Show, and with apply=true make, its end", look_at_end, end),
-        get("/api/v1/policies/{name}/coverage", "How well it holds, device by device", coverage).paged().beside(),
+        get(
+            "/api/v1/policies/{name}/coverage",
+            "How well it holds, device by device; also what is left of one that was deleted",
+            coverage,
+        )
+        .paged()
+        .beside(),
     ]
 }
 
@@ -90,9 +97,11 @@ fn end(tx: &mut Tx<'_>, call: &Call, _: Empty, seen: ChangeView) -> Result<Chang
 fn coverage(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<Page<CoverageView>> {
     let (after, limit) = call.page()?;
     let (covered, next) = policies::coverage_page(tx, call.named("name")?, after, limit)?;
+    let at = |at: time::OffsetDateTime| At(Timestamp::from_unix(at.unix_timestamp()));
     let items = covered.into_iter().map(|row| CoverageView {
         device: row.device.to_string(),
         state: row.state,
+        verified: row.verified.map(at),
         settings: row
             .settings
             .into_iter()
@@ -101,6 +110,8 @@ fn coverage(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<Page<CoverageView>
                 state: s.state.as_str(),
                 channel: s.channel.map(policy::Channel::as_str),
                 why: s.why,
+                verified: s.verified.map(at),
+                since: s.since.map(at),
             })
             .collect(),
     });

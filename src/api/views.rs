@@ -7,7 +7,7 @@ use crate::{
         At,
         breaker::ApprovalView,
         commands::{CommandView, EvidenceView, FailureView},
-        devices::{CertificateView, DeviceView, EnrolmentView},
+        devices::{CertificateView, DeviceView, EnrolmentView, ProblemView},
     },
     error::{Error, Result},
     fleet::{
@@ -18,6 +18,7 @@ use crate::{
         settings,
         wipe::{approvals::Approval, stop},
     },
+    policy::Problem,
     store::Tx,
 };
 use std::time::Duration;
@@ -50,6 +51,16 @@ impl EnrolmentView {
             identity: enrolment.identity.clone(),
             certificate: enrolment.certificate.as_ref().map(CertificateView::of),
             last_seen: seen.max(enrolment.last_seen).map(At),
+        }
+    }
+}
+
+impl ProblemView {
+    fn of(problem: Problem) -> Self {
+        Self {
+            since: At(Timestamp::from_unix(problem.since.unix_timestamp())),
+            code: problem.code.into(),
+            text: problem.text,
         }
     }
 }
@@ -88,6 +99,7 @@ impl DeviceView {
             last_seen: enrolments.iter().filter_map(|e| e.last_seen).max(),
             compliance: assigned.compliance(device),
             enrolments,
+            problems: assigned.problems(device).into_iter().map(ProblemView::of).collect(),
         }
     }
 }

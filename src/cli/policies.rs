@@ -60,7 +60,7 @@ impl Policy {
             Self::Show { name } => Ok(Outcome::record(client.get(&path(&name)).await?)),
             Self::Coverage { name } => {
                 let rows = client.list(&format!("{}/coverage", path(&name))).await?;
-                Ok(Outcome::list(rows, fields!(CoverageView: device, state, settings)))
+                Ok(Outcome::list(rows, fields!(CoverageView: device, state, verified, settings)))
             }
             Self::Delete { name, yes } => delete(client, &name, yes).await,
         }

@@ -30,6 +30,19 @@ pub(crate) struct DeviceView {
     /// Null without a policy.
     pub(crate) compliance: Option<Compliance>,
     pub(crate) enrolments: Vec<EnrolmentView>,
+    /// What it refuses of its policies, until that is over.
+    pub(crate) problems: Vec<ProblemView>,
+}
+
+/// Something that is wrong with a device and stays so.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Problem")]
+pub(crate) struct ProblemView {
+    pub(crate) since: At,
+    /// setting_refused, removal_refused.
+    pub(crate) code: Cow<'static, str>,
+    /// For people.
+    pub(crate) text: String,
 }
 
 /// Policy itself is told nothing from outside; a device's `compliance` is read by who asks the API.

@@ -1,5 +1,6 @@
 //! Policies, what a change of one does, and how well it holds.
 
+use super::At;
 use crate::policy::DeviceState;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -56,6 +57,8 @@ pub(crate) struct ChangeView {
 pub(crate) struct CoverageView {
     pub(crate) device: String,
     pub(crate) state: DeviceState,
+    /// When all that holds was last seen to; null where nothing was.
+    pub(crate) verified: Option<At>,
     pub(crate) settings: Vec<SettingCoverageView>,
 }
 
@@ -64,9 +67,13 @@ pub(crate) struct CoverageView {
 #[schemars(rename = "SettingCoverage")]
 pub(crate) struct SettingCoverageView {
     pub(crate) setting: String,
-    /// enforced, partly, pending, failed or unsupported.
+    /// enforced, partly, pending, failed, cannot, overridden or left_behind.
     pub(crate) state: &'static str,
     pub(crate) channel: Option<&'static str>,
     /// What is missing, or what to know.
     pub(crate) why: Option<String>,
+    /// When it was last seen to hold.
+    pub(crate) verified: Option<At>,
+    /// Since when it holds.
+    pub(crate) since: Option<At>,
 }

@@ -17,6 +17,7 @@ pub mod event;
 mod kept;
 mod next;
 mod owner;
+mod parts;
 #[cfg(test)]
 mod table;
 mod told;
@@ -26,7 +27,7 @@ pub use command::{Command, Evidence, State};
 pub use device::{Channel, Device, Enrolment, EnrolmentState, Life, MacUser, Ownership, Platform};
 pub use effect::Effect;
 pub use enrolled::PROVISIONING;
-pub use event::{Access, Asker, Claim, Event, Fate, Order, Outcome, Terms, Withdrawal};
+pub use event::{Access, Asker, Claim, Event, Fate, Leaving, Order, Outcome, Terms, Withdrawal};
 pub use next::Contact;
 pub use owner::Stays;
 
@@ -155,7 +156,11 @@ impl Managed {
             }
             Event::OnTheWay { command, parts } => self.on_the_way(command, parts),
             Event::Part { enrolment, part, fate } => self.part(enrolment, part, fate, time),
+            Event::PartsLeave { enrolment, parts } => self.parts_leave(enrolment, parts, time),
             Event::PartsForgotten { enrolment, parts } => self.parts_forgotten(enrolment, &parts),
+            Event::PartsAdopted { enrolment, parts } => self.parts_adopted(enrolment, parts),
+            Event::PartsAsked { enrolment, parts } => self.parts_asked(enrolment, &parts, time),
+            Event::LookAgain => self.look_again(),
             Event::FactsTold => self.write().asked = Some(time.steady),
             Event::Told(claim) => self.told(*claim, effects),
             Event::Heard(enrolment) => self.heard(enrolment, time),

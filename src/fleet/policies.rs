@@ -4,18 +4,22 @@
 pub mod rollout;
 
 use crate::{
+    clock::{Steady, Timestamp},
     error::{Error, Result},
     fleet::{
         actor::Actor,
         audit::{self, Event},
         groups::Group,
-        life::{Device, Enrolment, device::Census},
+        keeper,
+        life::{Device, Enrolment, Event as Happening, Managed, device::Census},
+        settings,
     },
     ids::{DeviceId, EnrolmentId},
     policy::{
-        self, Assign, ChannelView, Compliance, DeviceState, Difference, Effective, Part, PartContent, PartId,
-        PolicyError, PolicyFile, Retry, SettingCoverage, Subject, Target, Touched, Version, bounds, compliance,
-        coverage_of, desired, device_state, diff, difference, effective, of_policy,
+        self, Assign, ChannelView, Compliance, DeviceState, Difference, Effective, Next, OnTheWay, Overridden, Part,
+        PartContent, PartId, PolicyError, PolicyFile, Problem, SettingCoverage, Subject, Target, Touched, Version,
+        bounds, compliance, coverage_of, desired, device_state, diff, difference, effective, left, of_policy, problems,
+        verified,
     },
     store::{Kind, Record, Tx},
 };
@@ -25,7 +29,9 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     rc::Rc,
     sync::{Arc, LazyLock, Mutex},
+    time::Duration,
 };
+use time::OffsetDateTime;
 
 /// A policy as stored.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -199,7 +205,38 @@ fn preview(tx: &mut Tx<'_>, old: Option<&Policy>, new: Option<&PolicyFile>) -> R
             }
         }
     }
+    if new.is_some() {
+        diff.warnings.extend(disagreements(tx, &name, new)?);
+    }
     Ok(Change { name, revision: 0, applied: false, diff: diff.to_string(), devices })
+}
+
+/// What of this policy others would hold over, and what it would hold over of theirs, with the number of devices that have both.
+fn disagreements(tx: &mut Tx<'_>, name: &str, new: Option<&PolicyFile>) -> Result<Vec<String>> {
+    let stored = list(tx)?;
+    let others = stored.iter().filter(|policy| policy.name != name).map(file).collect::<Result<Vec<_>>>()?;
+    let all: Vec<&PolicyFile> = others.iter().map(AsRef::as_ref).chain(new).collect();
+    // Those that no device has yet may be had by one tomorrow.
+    let mut kinds: Vec<(Vec<String>, u64)> = vec![(Vec::new(), 0)];
+    for policy in &all {
+        if let Assign::Groups(groups) = &policy.assign {
+            kinds.extend(groups.iter().map(|group| (vec![group.clone()], 0)));
+        }
+    }
+    kinds.extend(Census::take(tx)?.into_iter().map(|(census, devices)| (census.groups, devices)));
+    let mut found: BTreeMap<Overridden, u64> = BTreeMap::new();
+    for (groups, devices) in kinds {
+        let its = all.iter().copied().filter(|policy| policy.assign.covers(&groups));
+        let lost = effective(its).overridden;
+        let concerned = lost.into_iter().filter(|lost| lost.policy == name || lost.by == name);
+        concerned.for_each(|lost| *found.entry(lost).or_default() += devices);
+    }
+    let line = |(lost, devices): (Overridden, u64)| {
+        let whose = if lost.policy == name { String::new() } else { format!(" of {}", lost.policy) };
+        let on = if devices == 1 { "1 device".to_owned() } else { format!("{devices} devices") };
+        format!("{}{whose}: overridden by {} on {on}", lost.setting, lost.by)
+    };
+    Ok(found.into_iter().map(line).collect())
 }
 
 fn groups(device: &Device) -> Vec<String> {
@@ -242,6 +279,9 @@ pub struct Assigned {
     files: Vec<Arc<PolicyFile>>,
     /// By which of the files a device has.
     merged: RefCell<BTreeMap<Vec<bool>, Rc<Merged>>>,
+    now: Steady,
+    /// How often what is set is read back.
+    verify: Duration,
 }
 
 /// Several policies as one.
@@ -264,7 +304,8 @@ impl Assigned {
     /// Reads them.
     pub fn load(tx: &mut Tx<'_>) -> Result<Self> {
         let files = list(tx)?.iter().map(file).collect::<Result<_>>()?;
-        Ok(Self { files, merged: RefCell::default() })
+        let (now, verify) = (tx.steady(), settings::span(tx, "policy.verify")?);
+        Ok(Self { files, merged: RefCell::default(), now, verify })
     }
 
     /// What a device must have, of all policies assigned to it.
@@ -284,18 +325,34 @@ impl Assigned {
     pub fn due(&self, device: &Device, enrolment: &Enrolment) -> (Parts, Difference) {
         let Some(of_policy) = enrolment.channel.for_policy() else { return Default::default() };
         let wanted = self.merged(device).desired(of_policy, target(device));
-        let todo = difference(&wanted, &enrolment.applied, Retry::OnChange);
+        let todo = difference(&wanted, &enrolment.applied, self.now, self.verify);
         (wanted, todo)
     }
 
     /// Coverage of one device by everything assigned to it.
     pub fn coverage(&self, device: &Device) -> Vec<SettingCoverage> {
-        let views = device.live().filter_map(|e| Some(ChannelView::new(e.channel.for_policy()?, &e.applied)));
         let encrypted = device.facts.get("encrypted").and_then(|v| v.parse().ok());
-        let channels = views.collect();
+        let channels = views(device).collect();
         let (merged, target) = (self.merged(device), target(device));
         let desired = |channel| merged.desired(channel, target);
         coverage_of(&merged.effective, &Subject { target, encrypted, channels }, desired)
+    }
+
+    /// Coverage by one policy: of its file, where it is assigned to the device, and what is left there of it.
+    fn coverage_by(&self, name: &str, file: Option<&PolicyFile>, device: &Device) -> Vec<SettingCoverage> {
+        let (merged, target) = (self.merged(device), target(device));
+        let has = |channel| views(device).any(|view| view.channel == channel);
+        let asked = file.filter(|file| file.assign.covers(&groups(device)));
+        let mut rows =
+            asked.map(|file| of_policy(self.coverage(device), file, &merged.effective, has)).unwrap_or_default();
+        rows.extend(views(device).flat_map(|view| left(name, &view, &merged.desired(view.channel, target))));
+        rows
+    }
+
+    /// What a device refuses of its policies, to be set or to be taken away.
+    pub fn problems(&self, device: &Device) -> Vec<Problem> {
+        let (merged, target) = (self.merged(device), target(device));
+        views(device).flat_map(|view| problems(&view, &merged.desired(view.channel, target))).collect()
     }
 
     /// Whether a device keeps to its policies; `None` without one, and once nothing binds it any more.
@@ -304,6 +361,11 @@ impl Assigned {
         let rows = self.coverage(device);
         (!rows.is_empty()).then(|| compliance(&rows))
     }
+}
+
+/// What a device has answered, by channel.
+fn views(device: &Device) -> impl Iterator<Item = ChannelView<'_>> {
+    device.live().filter_map(|e| Some(ChannelView::new(e.channel.for_policy()?, &e.applied)))
 }
 
 /// See [`Assigned::due`].
@@ -319,28 +381,80 @@ pub struct Covered {
     pub device: DeviceId,
     /// All settings together.
     pub state: DeviceState,
+    /// When it was last seen to hold.
+    pub verified: Option<OffsetDateTime>,
     /// One by one.
     pub settings: Vec<SettingCoverage>,
 }
 
-/// How well a policy holds on those of the devices after `after` that have it; looks at `limit` devices at most, and says where
-/// to go on.
+/// How well a policy holds on those of the devices after `after` that have it, or something of it; looks at `limit` devices at most, and
+/// says where to go on. One that was deleted is known as long as something of it is left.
 pub fn coverage_page(
     tx: &mut Tx<'_>,
     name: &str,
     after: Option<&str>,
     limit: usize,
 ) -> Result<(Vec<Covered>, Option<String>)> {
-    let file = file(&find(tx, name)?)?;
+    let file = tx.get::<Policy>(name)?.map(|policy| file(&policy)).transpose()?;
     let assigned = Assigned::load(tx)?;
-    let page = tx.scan::<Device>("", after, limit)?;
-    let next = page.last().filter(|_| page.len() == limit).map(Record::key);
-    let has_it = page.iter().filter(|d| d.live().next().is_some() && file.assign.covers(&groups(d)));
-    let covered = has_it.map(|device| {
-        let settings = of_policy(assigned.coverage(device), &file);
-        Covered { device: device.id, state: device_state(&settings), settings }
-    });
-    Ok((covered.collect(), next))
+    let mut from = after.map(str::to_owned);
+    loop {
+        let page = tx.scan::<Device>("", from.as_deref(), limit)?;
+        let next = page.last().filter(|_| page.len() == limit).map(Record::key);
+        let covered: Vec<Covered> =
+            page.iter().filter_map(|device| covered(&assigned, name, file.as_deref(), device)).collect();
+        if file.is_some() || !covered.is_empty() {
+            return Ok((covered, next));
+        }
+        // Whether there was such a policy, only what is left of it tells.
+        match next {
+            Some(next) => from = Some(next),
+            None if after.is_none() => return Err(Error::not_found("policy", name)),
+            None => return Ok((covered, None)),
+        }
+    }
+}
+
+fn covered(assigned: &Assigned, name: &str, file: Option<&PolicyFile>, device: &Device) -> Option<Covered> {
+    device.live().next()?;
+    let settings = assigned.coverage_by(name, file, device);
+    if settings.is_empty() && !file.is_some_and(|file| file.assign.covers(&groups(device))) {
+        return None;
+    }
+    let (state, verified) = (device_state(&settings), verified(&settings));
+    Some(Covered { device: device.id, state, verified, settings })
+}
+
+/// Brings what is kept of a device's parts up to date where nothing needs to be sent for it.
+pub fn keep_books(
+    tx: &mut Tx<'_>,
+    device: &mut Managed,
+    enrolment: EnrolmentId,
+    wanted: &BTreeMap<PartId, Part>,
+    todo: &Difference,
+) -> Result<()> {
+    keeper::happen(tx, device, Happening::PartsForgotten { enrolment, parts: todo.forget.clone() })?;
+    let adopted = todo.adopt.iter().filter_map(|id| Some((id.clone(), wanted.get(id)?.of.clone())));
+    let parts = adopted.collect();
+    keeper::happen(tx, device, Happening::PartsAdopted { enrolment, parts }).map(drop)
+}
+
+/// Notes that the device is asked whether it still has those of the parts that are only to be read back.
+pub fn ask_for(tx: &mut Tx<'_>, device: &mut Managed, enrolment: EnrolmentId, parts: &[OnTheWay]) -> Result<()> {
+    let parts = parts.iter().filter(|part| part.next == Next::ReadBack).map(|part| part.id.clone()).collect();
+    keeper::happen(tx, device, Happening::PartsAsked { enrolment, parts }).map(drop)
+}
+
+/// Until when policies ask nothing of an enrolment, as far as it is a matter of time; none where something is due now.
+pub fn quiet_until(tx: &mut Tx<'_>, device: &Device, enrolment: EnrolmentId) -> Result<Option<Timestamp>> {
+    let (_, todo) = due(tx, device, enrolment)?;
+    let forever = Timestamp(i64::MAX);
+    Ok(todo.is_empty().then(|| todo.next.map_or(forever, |at| tx.wall_of(at))))
+}
+
+/// Somebody wants to know how a device stands: what it refused is tried again, and all that is set is read back.
+pub fn look_again(tx: &mut Tx<'_>, device: &mut Managed) -> Result<()> {
+    keeper::happen(tx, device, Happening::LookAgain).map(drop)
 }
 
 /// How many devices each policy is assigned to.
@@ -368,6 +482,7 @@ mod tests {
             id: PartId::Profile(identifier.clone()),
             hash: format!("of {kind}"),
             settings: Vec::new(),
+            of: BTreeMap::new(),
             content: PartContent::AppleProfile { identifier, bytes: bytes.into_bytes() },
         }
     }

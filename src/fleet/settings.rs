@@ -45,7 +45,7 @@ struct Spec {
 
 const NONE: &str = "none";
 
-const SPECS: [Spec; 20] = [
+const SPECS: [Spec; 21] = [
     Spec { key: "wipe.full.per_admin", default: "10", kind: Kind::Count(0), guard: Guard::MoreIsLooser },
     Spec { key: "wipe.full.per_tenant", default: "20", kind: Kind::Count(0), guard: Guard::MoreIsLooser },
     Spec { key: "wipe.other.per_admin", default: "100", kind: Kind::Count(0), guard: Guard::MoreIsLooser },
@@ -53,6 +53,7 @@ const SPECS: [Spec; 20] = [
     Spec { key: "wipe.delay", default: "0s", kind: Kind::Span("0s", "30d"), guard: Guard::LessIsLooser },
     Spec { key: "wipe.grace", default: "15m", kind: Kind::Span("1s", "24h"), guard: Guard::MoreIsLooser },
     Spec { key: "wipe.newcomer", default: "24h", kind: Kind::Span("0s", "7d"), guard: Guard::LessIsLooser },
+    Spec { key: "policy.verify", default: "24h", kind: Kind::Span("1m", "30d"), guard: Guard::None },
     Spec { key: "windows.poll", default: "60m", kind: Kind::Span("1m", "7d"), guard: Guard::MoreIsLooser },
     Spec {
         key: "eas.unknown",

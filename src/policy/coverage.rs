@@ -4,12 +4,17 @@
 //! cannot do ([MS-ASPROV]), so its word proves no single setting. Such a setting is [`State::Acknowledged`]: `partly`
 //! in JSON, with the ground in `why`; but it counts as compliant, since mail alone never gives more.
 
+mod left;
+
+pub use left::{Problem, left, problems};
+
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use serde::{Serialize, Serializer};
+use time::OffsetDateTime;
 
-use super::difference::{Applied, Outcome};
+use super::applied::{Applied, Outcome};
 use super::effective::Effective;
 use super::file::PolicyFile;
 use super::part::{Part, PartId};
@@ -66,6 +71,12 @@ pub struct SettingCoverage {
     pub channel: Option<Channel>,
     /// What is missing, or what to know.
     pub why: Option<String>,
+    /// Since when it holds.
+    #[serde(skip)]
+    pub since: Option<OffsetDateTime>,
+    /// When it was last seen to hold.
+    #[serde(skip)]
+    pub verified: Option<OffsetDateTime>,
 }
 
 /// How well a setting is enforced, best first: of several channels the best counts.
@@ -85,17 +96,28 @@ pub enum State {
     Failed,
     /// The device cannot.
     Unsupported,
+    /// Another policy holds over this one.
+    Overridden,
+    /// It is asked for no more, and the device refused to let it go.
+    LeftBehind,
 }
 
 impl State {
-    /// The name in JSON: enforced, partly, pending, failed, unsupported.
+    /// Whether it holds, if only as far as the platform goes.
+    fn holds(self) -> bool {
+        matches!(self, State::Enforced | State::Limited | State::Acknowledged)
+    }
+
+    /// The name in JSON: enforced, partly, pending, failed, cannot, overridden, left_behind.
     pub fn as_str(self) -> &'static str {
         match self {
             State::Enforced => "enforced",
             State::Pending => "pending",
             State::Limited | State::Acknowledged | State::Partly => "partly",
             State::Failed => "failed",
-            State::Unsupported => "unsupported",
+            State::Unsupported => "cannot",
+            State::Overridden => "overridden",
+            State::LeftBehind => "left_behind",
         }
     }
 }
@@ -150,16 +172,53 @@ pub fn coverage_of(
             state: State::Unsupported,
             channel: None,
             why: Some("the device has no enrolment that carries policy".to_owned()),
+            since: None,
+            verified: None,
         })
     });
     let raw = parts.iter().flat_map(|(view, parts)| raw_rows(view, parts));
     typed.chain(raw).collect()
 }
 
-/// The rows of one policy alone, where several are in force. A value stricter than the policy's own is enforced too.
-pub fn of_policy(rows: Vec<SettingCoverage>, policy: &PolicyFile) -> Vec<SettingCoverage> {
+/// The rows of one policy alone, where several are in force: what others hold over it says by whom. `has` are the device's channels.
+pub fn of_policy(
+    rows: Vec<SettingCoverage>,
+    policy: &PolicyFile,
+    effective: &Effective,
+    has: impl Fn(Channel) -> bool,
+) -> Vec<SettingCoverage> {
+    let mut rows: BTreeMap<String, SettingCoverage> = rows.into_iter().map(|row| (row.setting.clone(), row)).collect();
     let names = policy.setting_names();
-    rows.into_iter().filter(|row| names.contains(&row.setting)).collect()
+    let found = names.into_iter().filter_map(|setting| {
+        let lost = effective.overridden.iter().find(|lost| lost.policy == policy.name && lost.setting == setting);
+        match lost {
+            Some(lost) => asked_over(&setting).is_none_or(&has).then(|| SettingCoverage {
+                setting,
+                state: State::Overridden,
+                channel: None,
+                why: Some(format!("overridden by {}", lost.by)),
+                since: None,
+                verified: None,
+            }),
+            None => rows.remove(&setting),
+        }
+    });
+    found.collect()
+}
+
+/// The channel that a raw part is for.
+fn asked_over(setting: &str) -> Option<Channel> {
+    match setting.split_once('.') {
+        Some(("apple", _)) => Some(Channel::Apple),
+        Some(("windows", _)) => Some(Channel::Omadm),
+        Some(("activesync", _)) => Some(Channel::Activesync),
+        _ => None,
+    }
+}
+
+/// When all of these that can be seen to hold were last seen to: the earliest of them.
+pub fn verified(rows: &[SettingCoverage]) -> Option<OffsetDateTime> {
+    rows.iter().filter(|row| row.state.holds()).filter_map(|row| row.verified).min()
 }
 
 /// Pending while anything is, else enforced where everything is. Nothing asked is enforced.
@@ -197,46 +256,74 @@ fn typed_row(
     let passcode_required = effective.settings.passcode_required.is_some();
     let known = Known { encrypted: subject.encrypted, passcode_required };
     let supported = value.known(view.support(&subject.target, value), &known);
-    let (state, why) = match supported {
-        Support::Always(why) => (State::Enforced, Some(why.to_owned())),
-        Support::InPart(why) => (State::Limited, Some(why.to_owned())),
-        Support::No(why) => (State::Unsupported, Some(why.to_owned())),
-        Support::Lacks(gap) => (State::Unsupported, Some(gap.to_string())),
+    let stands = match supported {
+        Support::Always(why) => Stands::of(State::Enforced, why.to_owned()),
+        Support::InPart(why) => Stands::of(State::Limited, why.to_owned()),
+        Support::No(why) => Stands::of(State::Unsupported, why.to_owned()),
+        Support::Lacks(gap) => Stands::of(State::Unsupported, gap.to_string()),
         _ => match parts.values().find(|part| part.settings.iter().any(|setting| setting == name)) {
             // The channel knows a way that the table does not, and has not taken it.
-            None => (State::Pending, None),
-            Some(part) => limit(answered(view, part), supported),
+            None => Stands::PENDING,
+            Some(part) => {
+                let stands = answered(view, part);
+                let (state, why) = limit((stands.state, stands.why.clone()), supported);
+                Stands { state, why, ..stands }
+            }
         },
     };
-    SettingCoverage { setting: name.to_owned(), state, channel: Some(view.channel), why }
+    stands.row(name.to_owned(), view.channel)
 }
 
 fn raw_rows(view: &ChannelView<'_>, parts: &BTreeMap<PartId, Part>) -> Vec<SettingCoverage> {
     let rows = parts.values().flat_map(|part| {
         let raw = part.settings.iter().filter(|setting| Setting::from_name(setting).is_none());
-        raw.map(|setting| {
-            let (state, why) = answered(view, part);
-            SettingCoverage { setting: setting.clone(), state, channel: Some(view.channel), why }
-        })
+        raw.map(|setting| answered(view, part).row(setting.clone(), view.channel))
     });
     rows.collect()
 }
 
-/// What the device made of the part as it is wanted now.
-fn answered(view: &ChannelView<'_>, part: &Part) -> (State, Option<String>) {
-    let Some(applied) = view.applied.get(&part.id).filter(|applied| applied.hash == part.hash) else {
-        return (State::Pending, None);
-    };
-    match &applied.outcome {
-        Outcome::Enforced if view.channel == Channel::Activesync => {
-            (State::Acknowledged, Some(ACKNOWLEDGED.to_owned()))
-        }
-        Outcome::Enforced => (State::Enforced, None),
-        Outcome::Partly(text) => (State::Partly, Some(format!("the device did not do all of it: {text}"))),
-        Outcome::Failed(text) => (State::Failed, Some(format!("the device refused it: {text}"))),
-        Outcome::Unsupported(text) => (State::Unsupported, Some(format!("the device has no such setting: {text}"))),
-        Outcome::Stuck(_) => (State::Pending, None),
+/// How a part stands.
+struct Stands {
+    state: State,
+    why: Option<String>,
+    since: Option<OffsetDateTime>,
+    verified: Option<OffsetDateTime>,
+}
+
+impl Stands {
+    const PENDING: Stands = Stands { state: State::Pending, why: None, since: None, verified: None };
+
+    fn of(state: State, why: String) -> Stands {
+        Stands { state, why: Some(why), ..Stands::PENDING }
     }
+
+    fn row(self, setting: String, channel: Channel) -> SettingCoverage {
+        let Stands { state, why, since, verified } = self;
+        let since = since.filter(|_| state.holds());
+        SettingCoverage { setting, state, channel: Some(channel), why, since, verified }
+    }
+}
+
+/// What the device made of the part as it is wanted now.
+fn answered(view: &ChannelView<'_>, part: &Part) -> Stands {
+    let Some(applied) = view.applied.get(&part.id).filter(|applied| applied.hash == part.hash) else {
+        return Stands::PENDING;
+    };
+    let mail = view.channel == Channel::Activesync;
+    let stands = match &applied.outcome {
+        Outcome::Enforced | Outcome::Taken if mail => Stands::of(State::Acknowledged, ACKNOWLEDGED.to_owned()),
+        Outcome::Enforced => Stands { state: State::Enforced, ..Stands::PENDING },
+        Outcome::Taken => {
+            Stands::of(State::Enforced, "the device took it, and does not let it be read back".to_owned())
+        }
+        Outcome::Unread(text) => Stands::of(State::Partly, format!("set, but it could not be read back: {text}")),
+        Outcome::Partly(text) => Stands::of(State::Partly, format!("the device did not do all of it: {text}")),
+        Outcome::Failed(text) => Stands::of(State::Failed, format!("the device refused it: {text}")),
+        Outcome::Unsupported(text) => Stands::of(State::Unsupported, format!("the device has no such setting: {text}")),
+        Outcome::Lost => Stands::of(State::Pending, "the device has lost it, and it is set again".to_owned()),
+        Outcome::Stuck(_) | Outcome::Sent | Outcome::Leaving => Stands::PENDING,
+    };
+    Stands { since: applied.since, verified: applied.verified, ..stands }
 }
 
 /// A platform's limits, put on what the device answered.

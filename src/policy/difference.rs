@@ -1,79 +1,14 @@
-//! What a device has, as far as it answered, against what it must have: the parts to send and to take away.
+//! What a device has, as far as it answered, against what it must have: the parts to send, to take away and to read back.
+//!
+//! It goes by what is set, not by who asked for it: two parts may say the same thing of one place on the device (a typed setting and a raw
+//! node). Then the one that is wanted takes over what the other set, and nothing is taken away.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-use time::OffsetDateTime;
-
+use super::applied::{Applied, Outcome};
 use super::part::{Part, PartId};
-use crate::ids::hexed;
-
-/// What became of a part that was sent. Kept in the device's record, so short.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Applied {
-    /// The hash of the part as it was sent.
-    #[serde(with = "hexed")]
-    pub hash: String,
-    /// The device's answer.
-    pub outcome: Outcome,
-    /// When it answered, to the second.
-    #[serde(with = "time::serde::timestamp")]
-    pub at: OffsetDateTime,
-}
-
-/// A device's answer to a part. Texts are cut to [`Outcome::MAX_TEXT`] characters by the constructors.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    /// Done, as far as the device says. On ActiveSync: acknowledged with status 1, which proves no single setting.
-    Enforced,
-    /// Done in part (ActiveSync: status 2).
-    Partly(String),
-    /// Refused.
-    Failed(String),
-    /// The device has no such thing.
-    Unsupported(String),
-    /// It was to be taken away, and the device refused that.
-    Stuck(String),
-}
-
-impl Outcome {
-    /// Characters of a device's text that are kept.
-    pub const MAX_TEXT: usize = 200;
-
-    /// [`Outcome::Partly`] with the text cut.
-    pub fn partly(text: &str) -> Outcome {
-        Outcome::Partly(cut(text))
-    }
-
-    /// [`Outcome::Failed`] with the text cut.
-    pub fn failed(text: &str) -> Outcome {
-        Outcome::Failed(cut(text))
-    }
-
-    /// [`Outcome::Unsupported`] with the text cut.
-    pub fn unsupported(text: &str) -> Outcome {
-        Outcome::Unsupported(cut(text))
-    }
-
-    /// [`Outcome::Stuck`] with the text cut.
-    pub fn stuck(text: &str) -> Outcome {
-        Outcome::Stuck(cut(text))
-    }
-}
-
-fn cut(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(Outcome::MAX_TEXT).collect()
-}
-
-/// Whether parts that a device refused are sent again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Retry {
-    /// Only when their content has changed: asking again at each check-in would never end.
-    OnChange,
-    /// An administrator asked for it (`devices sync`), or the device was upgraded.
-    Now,
-}
+use crate::clock::Steady;
 
 /// What is to be done. Send what is to be installed first, in this order: taking away first would leave a gap.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -82,49 +17,113 @@ pub struct Difference {
     pub install: Vec<PartId>,
     /// Parts to take away. Drop their record when the device has answered that they are gone, or were never there.
     pub remove: Vec<PartId>,
-    /// Records of parts that the device never took and that are no longer wanted: drop them, nothing is sent.
+    /// Records of parts that are not there, or whose place another part has taken over: drop them, nothing is sent.
     pub forget: Vec<PartId>,
+    /// Parts that other policies ask for than did when they were sent: the record is to say so, nothing is sent.
+    pub adopt: Vec<PartId>,
+    /// Parts to read back.
+    pub look: Vec<PartId>,
+    /// When the next of them becomes due, where that is a matter of time.
+    pub next: Option<Steady>,
 }
 
 impl Difference {
-    /// Whether there is nothing to send (records to drop can wait for the next write).
+    /// Whether there is nothing to send (records to change can wait for the next write).
     pub fn is_empty(&self) -> bool {
-        self.install.is_empty() && self.remove.is_empty()
+        self.install.is_empty() && self.remove.is_empty() && self.look.is_empty()
     }
 }
 
-/// Compares. A part that failed may still be there in its former content, so it is taken away like any other.
-pub fn difference(desired: &BTreeMap<PartId, Part>, applied: &BTreeMap<PartId, Applied>, retry: Retry) -> Difference {
-    let mut found = Difference::default();
+/// Compares, at a time. What holds is read back every `verify`.
+pub fn difference(
+    desired: &BTreeMap<PartId, Part>,
+    applied: &BTreeMap<PartId, Applied>,
+    now: Steady,
+    verify: Duration,
+) -> Difference {
+    let mut found = Found { due: Difference::default(), now, verify };
     for (id, part) in desired {
-        if applied.get(id).is_none_or(|applied| must_send(part, applied, retry)) {
-            found.install.push(id.clone());
+        match applied.get(id) {
+            Some(kept) => found.wanted(part, kept),
+            None => found.due.install.push(id.clone()),
         }
     }
-    for (id, applied) in applied.iter().filter(|(id, _)| !desired.contains_key(id)) {
-        match &applied.outcome {
-            Outcome::Unsupported(_) => found.forget.push(id.clone()),
-            Outcome::Stuck(_) if retry == Retry::OnChange => {}
-            _ => found.remove.push(id.clone()),
+    // A part that took over but was never sent does not answer for the place yet.
+    let taken: BTreeSet<_> = desired.keys().filter(|id| applied.contains_key(id)).map(PartId::place).collect();
+    let coming: BTreeSet<_> = desired.keys().map(PartId::place).collect();
+    for (id, kept) in applied.iter().filter(|(id, _)| !desired.contains_key(id)) {
+        let place = id.place();
+        if taken.contains(&place) {
+            found.due.forget.push(id.clone());
+        } else if !coming.contains(&place) {
+            found.unwanted(id, kept);
         }
     }
-    found
+    found.due
 }
 
-fn must_send(part: &Part, applied: &Applied, retry: Retry) -> bool {
-    if applied.hash != part.hash {
-        return true;
+struct Found {
+    due: Difference,
+    now: Steady,
+    verify: Duration,
+}
+
+impl Found {
+    fn wanted(&mut self, part: &Part, kept: &Applied) {
+        let id = &part.id;
+        if kept.of != part.of && kept.hash == part.hash && kept.outcome.holds() {
+            self.due.adopt.push(id.clone());
+        }
+        if kept.hash != part.hash {
+            self.due.install.push(id.clone());
+            return;
+        }
+        match &kept.outcome {
+            Outcome::Enforced | Outcome::Unread(_) | Outcome::Taken => self.look(id, kept),
+            Outcome::Partly(_) | Outcome::Failed(_) | Outcome::Unsupported(_) => {
+                if self.is_past(kept.again) {
+                    self.due.install.push(id.clone());
+                }
+            }
+            // Whether it is still whole, nobody knows; or somebody does.
+            Outcome::Stuck(_) | Outcome::Sent | Outcome::Leaving | Outcome::Lost => self.due.install.push(id.clone()),
+        }
     }
-    match applied.outcome {
-        Outcome::Enforced => false,
-        Outcome::Partly(_) | Outcome::Failed(_) | Outcome::Unsupported(_) => retry == Retry::Now,
-        // It is wanted again; whether it is still whole, nobody knows.
-        Outcome::Stuck(_) => true,
+
+    fn unwanted(&mut self, id: &PartId, kept: &Applied) {
+        match &kept.outcome {
+            Outcome::Unsupported(_) if !kept.may_be_there() => self.due.forget.push(id.clone()),
+            outcome => {
+                // A removal has pauses of its own.
+                let stuck = matches!(outcome, Outcome::Stuck(_));
+                if !stuck || self.is_past(kept.again) {
+                    self.due.remove.push(id.clone());
+                } else {
+                    self.look(id, kept);
+                }
+            }
+        }
+    }
+
+    fn look(&mut self, id: &PartId, kept: &Applied) {
+        if self.is_past(kept.looked.map(|at| at.plus(self.verify))) {
+            self.due.look.push(id.clone());
+        }
+    }
+
+    /// Whether a time has come. One that has not is waited for.
+    fn is_past(&mut self, at: Option<Steady>) -> bool {
+        let Some(at) = at.filter(|at| *at > self.now) else { return true };
+        self.due.next = Some(self.due.next.map_or(at, |next| next.min(at)));
+        false
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use time::OffsetDateTime;
+
+    use super::super::applied::Origins;
     use super::super::effective::effective;
     use super::super::file::PolicyFile;
     use super::super::parts::desired;
@@ -132,61 +131,148 @@ mod tests {
     use super::super::target::{Channel, Platform, Target};
     use super::*;
 
-    fn parts() -> BTreeMap<PartId, Part> {
-        let policy = PolicyFile::parse("name: a\nassign: all\npasscode: {min_length: 8}\n").unwrap();
-        desired(&effective([&policy]), Channel::Omadm, &Target::of(Platform::Windows))
+    const NOW: Steady = Steady(1_000_000);
+    const VERIFY: Duration = Duration::from_secs(500);
+    const LENGTH: &str = "./Device/Vendor/MSFT/Policy/Config/DeviceLock/MinDevicePasswordLength";
+
+    fn parts(texts: &[&str]) -> BTreeMap<PartId, Part> {
+        let policies: Vec<PolicyFile> = texts.iter().map(|text| PolicyFile::parse(text).unwrap()).collect();
+        desired(&effective(&policies), Channel::Omadm, &Target::of(Platform::Windows))
+    }
+
+    fn typed() -> BTreeMap<PartId, Part> {
+        parts(&["name: a\nassign: all\npasscode: {min_length: 8}\n"])
+    }
+
+    fn raw() -> String {
+        format!("name: raw\nassign: all\nwindows: {{csp: [{{path: {LENGTH}, data: 8}}]}}\n")
+    }
+
+    fn kept(hash: &str, outcome: Outcome) -> Applied {
+        Applied { held: true, looked: Some(NOW), ..Applied::new(hash, outcome, OffsetDateTime::UNIX_EPOCH) }
+    }
+
+    fn all_kept(parts: &BTreeMap<PartId, Part>) -> BTreeMap<PartId, Applied> {
+        let of = |part: &Part| Applied { of: part.of.clone(), ..kept(&part.hash, Outcome::Enforced) };
+        parts.iter().map(|(id, part)| (id.clone(), of(part))).collect()
+    }
+
+    fn compare(desired: &BTreeMap<PartId, Part>, applied: &BTreeMap<PartId, Applied>) -> Difference {
+        difference(desired, applied, NOW, VERIFY)
     }
 
     #[test]
     fn each_answer_has_its_consequence() {
         let length = PartId::Setting(Setting::PasscodeMinLength);
-        let hash = parts()[&length].hash.clone();
+        let hash = typed()[&length].hash.clone();
         let text = || "no".to_owned();
-        for (row, hash, outcome, retry, sent) in [
-            ("done", hash.as_str(), Outcome::Enforced, Retry::Now, false),
-            ("changed", "other", Outcome::Enforced, Retry::OnChange, true),
-            ("failed", &hash, Outcome::Failed(text()), Retry::OnChange, false),
-            ("failed, again", &hash, Outcome::Failed(text()), Retry::Now, true),
-            ("failed, changed", "other", Outcome::Failed(text()), Retry::OnChange, true),
-            ("unsupported", &hash, Outcome::Unsupported(text()), Retry::OnChange, false),
-            ("unsupported, again", &hash, Outcome::Unsupported(text()), Retry::Now, true),
-            ("partly", &hash, Outcome::Partly(text()), Retry::OnChange, false),
-            ("stuck, wanted again", &hash, Outcome::Stuck(text()), Retry::OnChange, true),
+        let (later, past) = (Some(NOW.plus(VERIFY)), Some(NOW));
+        for (row, hash, outcome, again, sent) in [
+            ("done", hash.as_str(), Outcome::Enforced, None, false),
+            ("changed", "other", Outcome::Enforced, None, true),
+            ("failed", &hash, Outcome::Failed(text()), later, false),
+            ("failed, again", &hash, Outcome::Failed(text()), past, true),
+            ("failed, somebody asks", &hash, Outcome::Failed(text()), None, true),
+            ("failed, changed", "other", Outcome::Failed(text()), later, true),
+            ("unsupported", &hash, Outcome::Unsupported(text()), later, false),
+            ("unsupported, again", &hash, Outcome::Unsupported(text()), past, true),
+            ("partly", &hash, Outcome::Partly(text()), later, false),
+            ("partly, again", &hash, Outcome::Partly(text()), past, true),
+            ("stuck, wanted again", &hash, Outcome::Stuck(text()), later, true),
+            ("on its way out, wanted again", &hash, Outcome::Leaving, None, true),
+            ("sent, never answered", &hash, Outcome::Sent, None, true),
+            ("lost", &hash, Outcome::Lost, None, true),
+            ("cannot be read back", &hash, Outcome::Unread(text()), None, false),
+            ("need not be readable", &hash, Outcome::Taken, None, false),
         ] {
-            let record = Applied { hash: hash.to_owned(), outcome, at: OffsetDateTime::UNIX_EPOCH };
-            let found = difference(&parts(), &BTreeMap::from([(length.clone(), record)]), retry);
+            let record = Applied { again, ..kept(hash, outcome) };
+            let found = compare(&typed(), &BTreeMap::from([(length.clone(), record)]));
             assert_eq!(found.install.contains(&length), sent, "{row}");
             assert!(found.install.contains(&PartId::Setting(Setting::PasscodeRequired)), "{row}");
-            assert!(found.remove.is_empty() && found.forget.is_empty(), "{row}");
+            assert!(found.remove.is_empty() && found.forget.is_empty() && found.look.is_empty(), "{row}");
+            assert_eq!(found.next.is_some(), !sent, "{row}: what waits says until when");
         }
     }
 
     #[test]
     fn what_is_no_longer_wanted_goes() {
-        for (row, outcome, retry, want) in [
-            ("enforced", Outcome::Enforced, Retry::OnChange, (1, 0)),
-            ("failed", Outcome::failed("x"), Retry::OnChange, (1, 0)),
-            ("never there", Outcome::unsupported("x"), Retry::OnChange, (0, 1)),
-            ("stuck", Outcome::stuck("x"), Retry::OnChange, (0, 0)),
-            ("stuck, again", Outcome::stuck("x"), Retry::Now, (1, 0)),
+        let later = Some(NOW.plus(VERIFY));
+        for (row, outcome, held, again, want) in [
+            ("enforced", Outcome::Enforced, true, None, (1, 0)),
+            ("failed", Outcome::failed("x"), false, later, (1, 0)),
+            ("never there", Outcome::unsupported("x"), false, later, (0, 1)),
+            ("there in its former content", Outcome::unsupported("x"), true, later, (1, 0)),
+            ("stuck", Outcome::stuck("x"), true, later, (0, 0)),
+            ("stuck, again", Outcome::stuck("x"), true, Some(NOW), (1, 0)),
+            ("sent, never answered", Outcome::Sent, false, None, (1, 0)),
+            ("on its way out", Outcome::Leaving, true, None, (1, 0)),
+            ("lost", Outcome::Lost, true, None, (1, 0)),
         ] {
-            let record = Applied { hash: String::new(), outcome, at: OffsetDateTime::UNIX_EPOCH };
-            let found = difference(&BTreeMap::new(), &BTreeMap::from([(PartId::Document, record)]), retry);
+            let record = Applied { held, again, ..kept("", outcome) };
+            let found = compare(&BTreeMap::new(), &BTreeMap::from([(PartId::Document, record)]));
             assert_eq!((found.remove.len(), found.forget.len()), want, "{row}");
         }
     }
 
     #[test]
-    fn records_keep_their_form() {
-        let at = OffsetDateTime::UNIX_EPOCH;
-        let record = |outcome| Applied { hash: "ab".into(), outcome, at };
-        for (record, json) in [
-            (record(Outcome::Enforced), r#"{"hash":"ab","outcome":"enforced","at":0}"#),
-            (record(Outcome::failed("a\nb")), r#"{"hash":"ab","outcome":{"failed":"a b"},"at":0}"#),
+    fn what_holds_is_read_back_when_it_is_time() {
+        let parts = typed();
+        for (row, looked, want) in [
+            ("just now", Some(NOW), (0, Some(NOW.plus(VERIFY)))),
+            ("a while ago", Some(NOW.minus(VERIFY)), (2, None)),
+            ("never, or somebody asks", None, (2, None)),
         ] {
-            assert_eq!(serde_json::to_string(&record).unwrap(), json);
-            assert_eq!(serde_json::from_str::<Applied>(json).unwrap(), record);
+            let mut applied = all_kept(&parts);
+            applied.values_mut().for_each(|kept| kept.looked = looked);
+            let found = compare(&parts, &applied);
+            assert_eq!((found.look.len(), found.next), want, "{row}");
+            assert!(found.install.is_empty() && found.remove.is_empty(), "{row}");
         }
-        assert_eq!(Outcome::failed(&"é".repeat(500)), Outcome::Failed("é".repeat(Outcome::MAX_TEXT)));
+        let later = Some(NOW.plus(VERIFY));
+        let stuck = Applied { again: later, looked: None, ..kept("", Outcome::stuck("x")) };
+        let found = compare(&BTreeMap::new(), &BTreeMap::from([(PartId::Settings, stuck)]));
+        assert_eq!((found.look.len(), found.remove.len()), (1, 0), "it may have gone after all");
+    }
+
+    #[test]
+    fn a_setting_moved_between_typed_and_raw_is_never_taken_away() {
+        let raw = raw();
+        let (typed, raw) = (typed(), parts(&[&raw]));
+        let (length, node) = (PartId::Setting(Setting::PasscodeMinLength), PartId::Csp(LENGTH.into()));
+        for (row, before, after, gone, new) in
+            [("to raw", &typed, &raw, &length, &node), ("to typed", &raw, &typed, &node, &length)]
+        {
+            let mut applied = all_kept(before);
+            let found = compare(after, &applied);
+            assert!(found.install.contains(new), "{row}");
+            assert!(!found.remove.contains(gone) && !found.forget.contains(gone), "{row}: its record stays so long");
+            applied.insert(new.clone(), kept(&after[new].hash, Outcome::Sent));
+            let found = compare(after, &applied);
+            assert_eq!((found.forget.contains(gone), found.remove.contains(gone)), (true, false), "{row}");
+        }
+    }
+
+    #[test]
+    fn what_two_policies_want_stays_when_one_of_them_goes() {
+        let raw = raw();
+        let typed = "name: typed\nassign: all\npasscode: {min_length: 8}\n";
+        let also = "name: also\nassign: all\npasscode: {min_length: 8}\n";
+        for (row, both, one) in [
+            ("both typed", vec![typed, also], vec![also]),
+            ("raw and typed, raw goes", vec![&raw, typed], vec![typed]),
+            ("raw and typed, typed goes", vec![&raw, typed], vec![&raw]),
+        ] {
+            let (before, after) = (parts(&both), parts(&one));
+            let found = compare(&after, &all_kept(&before));
+            let place = PartId::Csp(LENGTH.into()).place().into_owned();
+            assert!(found.remove.iter().all(|id| id.place() != place.as_str()), "{row}: {found:?}");
+            assert!(after.keys().any(|id| id.place() == place.as_str()), "{row}");
+        }
+        let found = compare(&parts(&[also]), &all_kept(&parts(&[typed, also])));
+        assert_eq!((found.adopt.len(), found.is_empty()), (2, true), "whose it is now is noted, and nothing is sent");
+        assert_eq!(
+            parts(&[also])[&PartId::Setting(Setting::PasscodeMinLength)].of,
+            Origins::from([("also".into(), vec![])])
+        );
     }
 }

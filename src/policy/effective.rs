@@ -1,6 +1,6 @@
 //! The policies of one device merged to the strictest. Order and repetition change nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::bounds::{typed_element, typed_node};
 use super::file::PolicyFile;
@@ -22,6 +22,21 @@ pub struct Effective {
     pub activesync: BTreeMap<String, Raw<String>>,
     /// What an administrator should know: raw parts that gave way to another policy's, or to a typed setting.
     pub notes: Vec<String>,
+    /// By the setting's name the policies that ask for it just as it is.
+    pub sources: BTreeMap<String, BTreeSet<String>>,
+    /// What policies ask for otherwise than it is, and so do not get.
+    pub overridden: Vec<Overridden>,
+}
+
+/// A setting of one policy that gave way to another's.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Overridden {
+    /// Whose setting it is.
+    pub policy: String,
+    /// Which, as coverage names it.
+    pub setting: String,
+    /// The policy that holds.
+    pub by: String,
 }
 
 /// A raw part and the policy it comes from.
@@ -55,11 +70,61 @@ pub fn effective<'a>(policies: impl IntoIterator<Item = &'a PolicyFile>) -> Effe
     sorted.sort_by(|a, b| a.name.cmp(&b.name).then_with(|| format!("{a:?}").cmp(&format!("{b:?}"))));
     sorted.dedup();
     let mut merged = Effective::default();
-    for policy in sorted {
+    for policy in &sorted {
         add(&mut merged, policy);
     }
     overrule(&mut merged);
+    let holders = holders(&merged, &sorted);
+    for policy in sorted {
+        judge(&mut merged, policy, &holders);
+    }
     merged
+}
+
+/// Which policy each typed setting has its value from.
+fn holders(merged: &Effective, sorted: &[&PolicyFile]) -> BTreeMap<Setting, String> {
+    let holder = |value: Value| {
+        let policy = sorted.iter().find(|policy| policy.values().contains(&value))?;
+        Some((value.setting(), policy.name.clone()))
+    };
+    merged.values().into_iter().filter_map(holder).collect()
+}
+
+/// What of a policy is in force, and what gave way to whom.
+fn judge(merged: &mut Effective, policy: &PolicyFile, holders: &BTreeMap<Setting, String>) {
+    let in_force = merged.values();
+    let mut found: Vec<(String, Option<&String>)> = Vec::new();
+    for value in policy.values() {
+        let other = holders.get(&value.setting()).filter(|_| !in_force.contains(&value));
+        found.push((value.setting().name().to_owned(), other));
+    }
+    for profile in &policy.apple_profiles {
+        let known = merged.apple_profiles.get(&profile.identifier).filter(|known| known.content != *profile);
+        found.push((format!("apple.profiles[{}]", profile.identifier), known.map(|known| &known.policy)));
+    }
+    for node in &policy.windows_csp {
+        let typed = || typed_node(&node.path).and_then(|setting| holders.get(&setting));
+        let other = match merged.windows_csp.get(&node.path) {
+            Some(known) => Some(&known.policy).filter(|_| known.content != *node),
+            None => typed(),
+        };
+        found.push((format!("windows.csp[{}]", node.path), other));
+    }
+    for (element, value) in &policy.activesync {
+        let typed = || typed_element(element).and_then(|setting| holders.get(&setting));
+        let other = match merged.activesync.get(element) {
+            Some(known) => Some(&known.policy).filter(|_| known.content != *value),
+            None => typed(),
+        };
+        found.push((format!("activesync.{element}"), other));
+    }
+    let found: Vec<(String, Option<String>)> = found.into_iter().map(|(name, by)| (name, by.cloned())).collect();
+    for (setting, by) in found {
+        match by {
+            Some(by) => merged.overridden.push(Overridden { policy: policy.name.clone(), setting, by }),
+            None => drop(merged.sources.entry(setting).or_default().insert(policy.name.clone())),
+        }
+    }
 }
 
 fn add(merged: &mut Effective, policy: &PolicyFile) {
@@ -145,6 +210,26 @@ mod tests {
         let both = effective([&a, &b]);
         assert_eq!(both.activesync["AllowBluetooth"], Raw { policy: "b".into(), content: "2".into() });
         assert_eq!(both.notes, ["activesync AllowBluetooth: b holds over a, as the later name"]);
+    }
+
+    #[test]
+    fn who_gave_way_to_whom_is_known() {
+        let node = "./Device/Vendor/MSFT/Policy/Config/DeviceLock/MinDevicePasswordLength";
+        let a =
+            policy("name: a\nassign: all\ncamera: allowed\npasscode: {min_length: 8}\nactivesync: {AllowWiFi: 0}\n");
+        let b = policy(&format!(
+            "name: b\nassign: all\ncamera: blocked\nactivesync: {{AllowWiFi: 1}}\nwindows: {{csp: [{{path: {node}, data: 9}}]}}\n"
+        ));
+        let c = policy("name: c\nassign: all\ncamera: blocked\nactivesync: {AllowWiFi: 0}\n");
+        let all = effective([&a, &b, &c]);
+        let lost: Vec<_> =
+            all.overridden.iter().map(|lost| (lost.policy.as_str(), lost.setting.as_str(), lost.by.as_str())).collect();
+        let raw = format!("windows.csp[{node}]");
+        assert_eq!(lost, [("a", "camera", "b"), ("b", &raw, "a"), ("b", "activesync.AllowWiFi", "c")]);
+        let whose = |setting: &str| all.sources[setting].iter().map(String::as_str).collect::<Vec<_>>();
+        assert_eq!(whose("camera"), ["b", "c"]);
+        assert_eq!(whose("activesync.AllowWiFi"), ["a", "c"], "what agrees with the holder holds too");
+        assert_eq!(effective([&b]).overridden, []);
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! A part of what a device must have: what it is called, what it holds, and by which hash it is known.
 
+use super::applied::Origins;
 use super::raw::CspFormat;
 use super::settings::{Setting, Value};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
@@ -35,6 +37,32 @@ pub struct Part {
     pub settings: Vec<String>,
     /// What to send.
     pub content: PartContent,
+    /// The policies that ask for it. Another one changes nothing about the part.
+    pub of: Origins,
+}
+
+impl PartId {
+    /// Where it is set on the device. What two parts have in common there is there once: a typed setting of Windows and a raw node.
+    pub fn place(&self) -> Cow<'_, str> {
+        match self {
+            PartId::Setting(setting) => match setting.nodes().first() {
+                Some(node) => Cow::Borrowed(node),
+                None => Cow::Owned(self.to_string()),
+            },
+            PartId::Csp(path) => Cow::Borrowed(path),
+            PartId::Settings | PartId::Profile(_) | PartId::Document => Cow::Owned(self.to_string()),
+        }
+    }
+
+    /// The one setting that it carries, as coverage names it; none where it may carry several.
+    pub fn setting_name(&self) -> Option<String> {
+        match self {
+            PartId::Setting(setting) => Some(setting.name().to_owned()),
+            PartId::Profile(identifier) => Some(format!("apple.profiles[{identifier}]")),
+            PartId::Csp(path) => Some(format!("windows.csp[{path}]")),
+            PartId::Settings | PartId::Document => None,
+        }
+    }
 }
 
 /// What a part holds.

@@ -3,6 +3,7 @@
 //! Apple: one part of all typed settings, one for each raw profile. Windows: one for each setting and each raw node.
 //! ActiveSync: one document. How a part looks on the wire is the channel's to know.
 
+use super::applied::Origins;
 use super::effective::Effective;
 use super::part::{Part, PartContent, PartId};
 use super::settings::Value;
@@ -19,7 +20,21 @@ pub fn desired(effective: &Effective, channel: Channel, target: &Target) -> BTre
         Channel::Omadm => windows(effective, values),
         Channel::Activesync => activesync(effective, values),
     };
-    parts.into_iter().map(|part| (part.id.clone(), part)).collect()
+    let of = |part: Part| Part { of: origins(effective, &part), ..part };
+    parts.into_iter().map(|part| (part.id.clone(), of(part))).collect()
+}
+
+/// Which policies ask for a part, and where its id does not say it, for which settings.
+fn origins(effective: &Effective, part: &Part) -> Origins {
+    let mut found = Origins::new();
+    let named = part.id.setting_name().is_some();
+    for setting in &part.settings {
+        for policy in effective.sources.get(setting).into_iter().flatten() {
+            let settings = found.entry(policy.clone()).or_default();
+            settings.extend((!named).then(|| setting.clone()));
+        }
+    }
+    found
 }
 
 fn apple(effective: &Effective, values: Vec<Value>) -> Vec<Part> {
@@ -67,7 +82,7 @@ fn names(values: &[Value]) -> Vec<String> {
 }
 
 fn part(id: PartId, settings: Vec<String>, content: PartContent) -> Part {
-    Part { id, hash: content.hash(), settings, content }
+    Part { id, hash: content.hash(), settings, content, of: Origins::new() }
 }
 
 #[cfg(test)]

@@ -1,12 +1,14 @@
 //! What holds of the way from policies to parts, for any policies.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use proptest::prelude::*;
 use time::OffsetDateTime;
 
 use super::bounds::{self, test_profile};
 use super::*;
+use crate::clock::Steady;
 
 /// Any value of some settings; a rule of the passcode brings `required`, as in a file.
 fn any_settings() -> impl Strategy<Value = Settings> {
@@ -70,10 +72,19 @@ fn any_target() -> impl Strategy<Value = (Channel, Target)> {
 }
 
 fn answered(parts: &BTreeMap<PartId, Part>, outcome: &Outcome) -> BTreeMap<PartId, Applied> {
-    let record =
-        |part: &Part| Applied { hash: part.hash.clone(), outcome: outcome.clone(), at: OffsetDateTime::UNIX_EPOCH };
+    // Just answered: what was refused is tried again later.
+    let record = |part: &Part| Applied {
+        of: part.of.clone(),
+        held: outcome.holds(),
+        again: outcome.is_refused().then_some(LATER),
+        looked: Some(Steady(0)),
+        ..Applied::new(&part.hash, outcome.clone(), OffsetDateTime::UNIX_EPOCH)
+    };
     parts.iter().map(|(id, part)| (id.clone(), record(part))).collect()
 }
+
+const DAY: Duration = Duration::from_secs(86_400);
+const LATER: Steady = Steady(86_400_000);
 
 fn no_looser(strict: Value, asked: Value) -> bool {
     let from_the_laxest = asked.setting().all_values();
@@ -105,8 +116,9 @@ proptest! {
     fn nothing_is_due_once_all_is_answered(policies in any_policies(), (channel, target) in any_target()) {
         let parts = desired(&effective(&policies), channel, &target);
         for outcome in [Outcome::Enforced, Outcome::failed("x"), Outcome::unsupported("x")] {
-            let found = difference(&parts, &answered(&parts, &outcome), Retry::OnChange);
-            prop_assert_eq!(found, Difference::default());
+            let found = difference(&parts, &answered(&parts, &outcome), Steady(0), DAY);
+            let next = (!parts.is_empty()).then_some(LATER);
+            prop_assert_eq!(found, Difference { next, ..Difference::default() });
         }
     }
 
@@ -116,15 +128,22 @@ proptest! {
     ) {
         let (old, new) = (desired(&effective(&before), channel, &target), desired(&effective(&after), channel, &target));
         let mut applied = answered(&old, &Outcome::Enforced);
-        let found = difference(&new, &applied, Retry::OnChange);
+        let found = difference(&new, &applied, Steady(0), DAY);
         for id in &found.remove {
             prop_assert!(applied.remove(id).is_some());
+            prop_assert!(new.keys().all(|wanted| wanted.place() != id.place()), "{} hits what is wanted", id);
         }
         for id in &found.install {
             prop_assert_ne!(applied.get(id).map(|a| &a.hash), Some(&new[id].hash), "sent without need");
         }
         let sent: BTreeMap<_, _> = found.install.iter().map(|id| (id.clone(), new[id].clone())).collect();
         applied.extend(answered(&sent, &Outcome::Enforced));
+        let then = difference(&new, &applied, Steady(0), DAY);
+        prop_assert!(then.is_empty(), "{:?}", then);
+        applied.retain(|id, _| !then.forget.contains(id));
+        for id in &then.adopt {
+            applied.get_mut(id).unwrap().of = new[id].of.clone();
+        }
         prop_assert_eq!(applied, answered(&new, &Outcome::Enforced));
     }
 

@@ -4,7 +4,7 @@ import base64
 import unittest
 import xml.etree.ElementTree as ET
 
-from harness import ServedTest, eventually, handshake_refusal, openssl, revoked_serials, self_made, serial_of
+from harness import ServedTest, VerbFailed, eventually, handshake_refusal, openssl, revoked_serials, self_made, serial_of
 from windows_device import SoapFault, WindowsDevice, child, text
 
 POLICY = """
@@ -17,6 +17,7 @@ passcode:
   max_idle_minutes: 10
 """
 LOCK = "Vendor/MSFT/Policy/Config/DeviceLock/"
+CAMERA = "Vendor/MSFT/Policy/Config/Camera/AllowCamera"
 
 
 class Windows(ServedTest):
@@ -118,6 +119,129 @@ class Windows(ServedTest):
         self.assertEqual(self.device(computer)["compliance"], "compliant")
         again = [verb for verb, path, _ in computer.connect() if verb in ("Add", "Replace") and "DeviceLock" in (path or "")]
         self.assertEqual(again, [], "what is confirmed is not sent again")
+
+    # Settings are kept
+
+    def ruled(self, group, *texts, refused=()):
+        """A PC in a group of its own with these policies in force."""
+        computer = self.enrolled()
+        computer.refused.update(refused)
+        computer.connect()
+        self.server.verb("group", "create", group)
+        self.server.verb("group", "add", group, self.device(computer)["id"])
+        for policy in texts:
+            self.server.policy(policy.replace("GROUP", group))
+            computer.connect()
+        return computer
+
+    def rows(self, computer, policy):
+        """The settings of a policy on the PC, by name."""
+        device = self.device(computer)["id"]
+        rows = [row for row in self.server.verb("policy", "coverage", policy) if row["device"] == device]
+        return {row["setting"]: row for row in (rows[0]["settings"] if rows else [])}
+
+    def sync(self, computer):
+        self.server.verb("devices", "sync", self.device(computer)["id"])
+        return computer.connect()
+
+    def test_what_a_pc_lost_is_found_and_set_again(self):
+        computer = self.ruled("losers", "name: lost\nassign: [GROUP]\ncamera: blocked\nbluetooth: blocked\n")
+        before = self.rows(computer, "lost")["camera"]
+        self.assertEqual(before["state"], "enforced")
+        self.assertIsNotNone(before["verified"])
+        del computer.tree[CAMERA]
+        self.assertEqual(computer.connect(), [], "it is not asked again before it is time")
+        came = [(verb, path.rsplit("/")[-1]) for verb, path, _ in self.sync(computer) if path and "/Policy/" in path]
+        self.assertEqual(computer.tree.get(CAMERA), "0")
+        self.assertEqual([row for row in came if row[0] != "Get"], [("Replace", "AllowCamera")], "what it has is not sent again")
+        self.assertEqual(self.rows(computer, "lost")["camera"]["state"], "enforced")
+
+    def test_a_node_that_cannot_be_read_back_is_not_sent_again(self):
+        silent = {("Get", "AllowCamera"): 404}
+        computer = self.ruled("silent", "name: silent\nassign: [GROUP]\ncamera: blocked\n", refused=silent)
+        row = self.rows(computer, "silent")["camera"]
+        self.assertEqual((row["state"], row["verified"]), ("partly", None))
+        self.assertIn("could not be read back", row["why"])
+        for _ in range(3):
+            came = self.sync(computer)
+            self.assertIn("Get", [verb for verb, path, _ in came if "AllowCamera" in (path or "")])
+            self.assertNotIn("Replace", [verb for verb, path, _ in came if "AllowCamera" in (path or "")])
+
+    def test_a_setting_moved_between_typed_and_raw_is_never_deleted(self):
+        typed = "name: moved\nassign: [GROUP]\npasscode: {required: true, min_length: 8}\n"
+        nodes = "".join(f"    - {{path: ./Device/{LOCK}{name}, data: {data}}}\n"
+                        for name, data in (("DevicePasswordEnabled", 0), ("MinDevicePasswordLength", 8)))
+        raw = f"name: moved\nassign: [GROUP]\nwindows:\n  csp:\n{nodes}"
+        computer = self.ruled("movers", typed)
+        computer.commands.clear()
+        for policy in (raw, typed, raw):
+            self.server.policy(policy.replace("GROUP", "movers"))
+            computer.connect()
+            computer.connect()
+            values = [computer.tree.get(LOCK + name) for name in ("DevicePasswordEnabled", "MinDevicePasswordLength")]
+            self.assertEqual(values, ["0", "8"])
+            self.assertEqual({row["state"] for row in self.rows(computer, "moved").values()}, {"enforced"})
+        # A second policy wants the same, typed; then the first goes.
+        self.server.policy(typed.replace("moved", "also").replace("GROUP", "movers"))
+        computer.connect()
+        self.server.verb("policy", "delete", "moved", "--yes")
+        computer.connect()
+        self.assertEqual(computer.tree.get(LOCK + "DevicePasswordEnabled"), "0")
+        self.assertNotIn("Delete", [verb for verb, _, _ in computer.commands])
+        self.server.verb("policy", "delete", "also", "--yes")
+        computer.connect()
+        self.assertNotIn(LOCK + "DevicePasswordEnabled", computer.tree, "what nobody wants goes")
+
+    def test_of_two_policies_that_disagree_the_loser_says_so(self):
+        computer = self.ruled("rivals", "name: a-lax\nassign: [GROUP]\ncamera: allowed\n")
+        file = self.server.folder / "strict.yaml"
+        file.write_text("name: b-strict\nassign: [rivals]\ncamera: blocked\n")
+        shown = self.server.verb("policy", "apply", file)["diff"]
+        self.assertIn("! camera of a-lax: overridden by b-strict on 1 device", shown)
+        self.server.verb("policy", "apply", file, "--yes")
+        computer.connect()
+        row = self.rows(computer, "a-lax")["camera"]
+        self.assertEqual((row["state"], row["why"]), ("overridden", "overridden by b-strict"))
+        self.assertEqual(self.rows(computer, "b-strict")["camera"]["state"], "enforced")
+        self.assertEqual(computer.tree[CAMERA], "0")
+
+    def test_what_is_refused_is_tried_again_and_told_until_it_is_over(self):
+        stubborn = {("Replace", "AllowCamera"): 500}
+        computer = self.ruled("refusers", "name: refused\nassign: [GROUP]\ncamera: blocked\n", refused=stubborn)
+        self.assertEqual(self.rows(computer, "refused")["camera"]["state"], "failed")
+        self.assertEqual([problem["code"] for problem in self.device(computer)["problems"]], ["setting_refused"])
+        computer.refused.clear()
+        self.sync(computer)
+        self.assertEqual(self.rows(computer, "refused")["camera"]["state"], "enforced")
+        self.assertEqual(self.device(computer)["problems"], [])
+
+        computer.refused[("Delete", "AllowCamera")] = 500
+        self.server.verb("policy", "delete", "refused", "--yes")
+        self.assertEqual(self.rows(computer, "refused")["camera"]["state"], "pending", "it is still there")
+        computer.connect()
+        row = self.rows(computer, "refused")["camera"]
+        self.assertEqual(row["state"], "left_behind")
+        self.assertIn("500", row["why"])
+        [problem] = self.device(computer)["problems"]
+        self.assertEqual(problem["code"], "removal_refused")
+        self.assertIn("camera", problem["text"])
+        computer.refused.clear()
+        self.sync(computer)
+        self.assertNotIn(CAMERA, computer.tree)
+        self.assertEqual(self.device(computer)["problems"], [])
+        with self.assertRaises(VerbFailed):
+            self.server.verb("policy", "coverage", "refused")
+
+    def test_a_session_for_a_user_gets_nothing_of_the_devices(self):
+        computer = self.ruled("scoped")
+        computer.sync_type = "user"
+        self.server.policy("name: scoped\nassign: [scoped]\ncamera: blocked\n")
+        self.assertEqual(computer.connect(), [])
+        self.assertEqual(self.sync(computer), [])
+        self.assertEqual(self.rows(computer, "scoped")["camera"]["state"], "pending", "it has not failed")
+        computer.sync_type = "device"
+        computer.connect()
+        self.assertEqual(self.rows(computer, "scoped")["camera"]["state"], "enforced")
 
     def test_wipes_reach_the_devices_named_and_no_other(self):
         retired, wiped, bystander = (self.enrolled(name) for name in ("RETIRED", "WIPED", "BYSTANDER"))

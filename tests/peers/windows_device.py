@@ -104,6 +104,9 @@ class WindowsDevice:
         self.session = 0
         self.commands = []
         self.wiped = self.unenrolled = False
+        # What it refuses: (verb, part of a LocURI) and the status; and whose nodes its sessions are for (user, device), where it says so.
+        self.refused = {}
+        self.sync_type = None
         # Servers that answer in turn, message by message, as behind a balancer; none: the one that the account names.
         self.nodes = []
         self.tree = {
@@ -274,7 +277,15 @@ class WindowsDevice:
         return (
             "<Alert><CmdID>2</CmdID><Data>1201</Data></Alert>"
             '<Alert><CmdID>3</CmdID><Data>1224</Data><Item><Meta><Type xmlns="syncml:metinf">com.microsoft/MDM/LoginStatus</Type>'
-            f"</Meta><Data>user</Data></Item></Alert>{alert if unenrolling else ''}<Replace><CmdID>5</CmdID>{info}</Replace>"
+            f"</Meta><Data>user</Data></Item></Alert>{self.scope()}{alert if unenrolling else ''}<Replace><CmdID>5</CmdID>{info}</Replace>"
+        )
+
+    def scope(self):
+        if not self.sync_type:
+            return ""
+        return (
+            "<Alert><CmdID>6</CmdID><Data>1224</Data><Item><Type>com.microsoft.mdm.SyncType</Type>"
+            f"<Data>{self.sync_type}</Data></Item></Alert>"
         )
 
     def orders(self, reply):
@@ -347,7 +358,12 @@ class WindowsDevice:
 
     def carry_out(self, verb, path, data):
         """(status, value read); (None, None) where the device breaks off instead of answering."""
+        if self.sync_type and path.startswith("./User/") != (self.sync_type == "user"):
+            return 405, None
         node = re.sub(r"^\./((Device|User)/)?", "", path)
+        for refused, code in self.refused.items():
+            if refused[0] == verb and refused[1] in path:
+                return code, None
         if verb == "Exec" and node.startswith("Vendor/MSFT/RemoteWipe/"):
             self.wiped = True
             return 200, None

@@ -21,7 +21,7 @@ mod validate;
 
 pub use answer::{Accepts, Answer, Turn};
 pub use op::{Due, Format, Op, OpItem};
-pub use output::{ClientEvent, LoginStatus, Lost, NotSent, Output};
+pub use output::{ClientEvent, LoginStatus, Lost, NotSent, Output, SyncType};
 
 use serde::{Deserialize, Serialize};
 
@@ -62,6 +62,9 @@ pub struct Session {
     /// Answers to a package whose end has not come.
     held: Vec<HeldStatus>,
     last: Option<Answer>,
+    /// Whose nodes it is for.
+    #[serde(default)]
+    sync: SyncType,
 }
 
 impl Session {

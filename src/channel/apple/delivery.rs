@@ -6,7 +6,7 @@ use crate::{
     error::{Error, Result},
     fleet::{
         keeper,
-        life::{Act, Action, Command, Device, Event, Managed, Ownership, Platform, Scope},
+        life::{Act, Action, Command, Device, Event, Leaving, Managed, Ownership, Platform, Scope},
         policies,
         queue::{self, Support},
     },
@@ -18,7 +18,7 @@ use lanyard_apple::{
     Secret,
     command::{
         ClearPasscode, Command as Wire, CommandKind, DeviceInformationQuery, DeviceLock, EraseDevice, InstallProfile,
-        Pin, RemoveProfile, RestartDevice, Settings,
+        Pin, ProfileList, RemoveProfile, RestartDevice, Settings,
     },
     profile::ProfileMeta,
     support::{self, AccessRights, OsVersion, Target},
@@ -97,8 +97,29 @@ pub(in crate::channel) fn support(device: &Device, action: Action, scope: Option
 pub(super) fn steps(command: &Command) -> u32 {
     match &command.act {
         Act::Refresh => 2,
+        Act::Policy { .. } if is_look(command) => 2,
         Act::Policy { parts } => u32::try_from(parts.len()).unwrap_or(u32::MAX),
         _ => 1,
+    }
+}
+
+/// Whether a command reads back what is set: it asks for the profiles, then how the device is protected.
+pub(super) fn is_look(command: &Command) -> bool {
+    let mut parts = parts(command).peekable();
+    parts.peek().is_some() && parts.all(|part| part.next == Next::ReadBack)
+}
+
+/// The parts that a command is about.
+pub(super) fn parts(command: &Command) -> impl Iterator<Item = OnTheWay> {
+    command.act.parts().iter().filter_map(|text| text.parse().ok())
+}
+
+/// The PayloadIdentifier of the profile that carries a part.
+pub(super) fn identifier(part: &PartId) -> Option<&str> {
+    match part {
+        PartId::Settings => Some(SETTINGS_PROFILE),
+        PartId::Profile(identifier) => Some(identifier),
+        PartId::Setting(_) | PartId::Csp(_) | PartId::Document => None,
     }
 }
 
@@ -126,6 +147,8 @@ pub(super) fn prepare(tx: &mut Tx<'_>, device: &mut Managed, command: &Command) 
         (Act::Refresh, 0) => plain(Wire::DeviceInformation(DeviceInformationQuery::all())),
         (Act::Refresh, _) => plain(Wire::SecurityInfo),
         (Act::Rename { name }, _) => plain(Wire::Settings(Settings::DeviceName(name.clone()))),
+        (Act::Policy { .. }, 0) if is_look(command) => plain(Wire::ProfileList(ProfileList::default())),
+        (Act::Policy { .. }, _) if is_look(command) => plain(Wire::SecurityInfo),
         (Act::Policy { .. }, _) => return prepare_part(tx, device, command),
     };
     Ok(Prepared::Go(Delivery { uuid: uuid(command), what }))
@@ -143,38 +166,48 @@ fn uuid(command: &Command) -> String {
 fn prepare_part(tx: &mut Tx<'_>, device: &mut Managed, command: &Command) -> Result<Prepared> {
     let Some(OnTheWay { next, id, .. }) = part(command) else { return Ok(Prepared::Skip) };
     let go = |what| Ok(Prepared::Go(Delivery { uuid: uuid(command), what }));
+    let (wanted, _) = policies::due(tx, device, command.enrolment)?;
     if next == Next::Remove {
+        // Wanted again since: never taken away.
+        if wanted.contains_key(&id) {
+            return Ok(Prepared::Skip);
+        }
         // As for what is sent: a record may be older than a rule, and no removal ends the enrolment.
         if let Err(refused) = bounds::check_remove(&id) {
             return Ok(Prepared::Unsupported(refused.to_string()));
         }
-        let identifier = match &id {
-            PartId::Settings => SETTINGS_PROFILE.to_string(),
-            PartId::Profile(identifier) => identifier.clone(),
-            _ => return Ok(Prepared::Skip),
-        };
+        let Some(identifier) = identifier(&id).map(str::to_owned) else { return Ok(Prepared::Skip) };
+        leave(tx, device, command, Leaving::Away(id))?;
         return go(plain(Wire::RemoveProfile(RemoveProfile { identifier })));
     }
-    let (wanted, _) = policies::due(tx, device, command.enrolment)?;
     let Some(now_wanted) = wanted.get(&id) else { return Ok(Prepared::Skip) };
     // The hash of what is really sent is what the answer will be about.
     let mut parts = command.act.parts().to_vec();
     if let Some(text) = parts.get_mut(command.step as usize) {
-        *text = OnTheWay { next, id, hash: now_wanted.hash.clone() }.to_string();
+        *text = OnTheWay { next, id: id.clone(), hash: now_wanted.hash.clone() }.to_string();
     }
     keeper::happen(tx, device, Event::OnTheWay { command: command.id, parts })?;
     // Checked when it was applied, and again now: nothing that acts leaves as a setting.
     if let Err(refused) = policies::may_be_sent(now_wanted) {
         return Ok(Prepared::Unsupported(refused.to_string()));
     }
-    match &now_wanted.content {
+    let bytes = match &now_wanted.content {
         PartContent::Settings(values) => match settings_profile(values, device.platform)? {
-            Some(bytes) => go(What::Profile(bytes)),
-            None => Ok(Prepared::Unsupported("this platform has none of these settings".into())),
+            Some(bytes) => bytes,
+            None => return Ok(Prepared::Unsupported("this platform has none of these settings".into())),
         },
-        PartContent::AppleProfile { bytes, .. } => go(What::Profile(bytes.clone())),
-        _ => Ok(Prepared::Skip),
-    }
+        PartContent::AppleProfile { bytes, .. } => bytes.clone(),
+        _ => return Ok(Prepared::Skip),
+    };
+    let (hash, of) = (now_wanted.hash.clone(), now_wanted.of.clone());
+    leave(tx, device, command, Leaving::Set { part: id, hash, of })?;
+    go(What::Profile(bytes))
+}
+
+/// From now on nobody knows how the part stands, until the device says.
+fn leave(tx: &mut Tx<'_>, device: &mut Managed, command: &Command, part: Leaving) -> Result<()> {
+    let (enrolment, parts) = (command.enrolment, vec![part]);
+    keeper::happen(tx, device, Event::PartsLeave { enrolment, parts }).map(drop)
 }
 
 fn settings_profile(values: &[Value], platform: Platform) -> Result<Option<Vec<u8>>> {

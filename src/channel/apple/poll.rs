@@ -17,7 +17,7 @@ use crate::{
         terms::{EvidenceKind, FailureCode},
     },
     ids::CommandId,
-    policy::{Next, OnTheWay, Outcome as Part},
+    policy::{Next, OnTheWay, Outcome as Part, PartId},
     server::Server,
     store::Tx,
 };
@@ -125,7 +125,8 @@ fn remember(
         return Ok(false);
     }
     let asked = device.asked.map_or(tx.now(), |at| tx.wall_of(at.plus(FACTS)));
-    let until = asked.min(credential.certificate.not_after);
+    let Some(due) = policies::quiet_until(tx, device, enrolment.id)? else { return Ok(false) };
+    let until = asked.min(credential.certificate.not_after).min(due);
     let idle =
         Idle::new(shown.certificate, device.id, enrolment.id, Channel::Apple, &enrolment.identity, until, tx.now());
     let signs = signature_counts(tx, credential)?;
@@ -147,17 +148,22 @@ fn ask_what_is_due(tx: &mut Tx<'_>, device: &mut Managed, credential: &Credentia
     if is_open(Action::Policy) {
         return Ok(false);
     }
-    let (_, todo) = policies::due(tx, device, enrolment)?;
-    if todo.is_empty() {
-        return Ok(false);
-    }
-    keeper::happen(tx, device, Event::PartsForgotten { enrolment, parts: todo.forget })?;
+    let (wanted, todo) = policies::due(tx, device, enrolment)?;
+    policies::keep_books(tx, device, enrolment, &wanted, &todo)?;
     let install = todo.install.into_iter().map(|id| OnTheWay::new(Next::Install, id));
-    let parts = install.chain(todo.remove.into_iter().map(|id| OnTheWay::new(Next::Remove, id)));
-    let parts: Vec<String> = parts.map(|part| part.to_string()).collect();
+    let sent = install.chain(todo.remove.into_iter().map(|id| OnTheWay::new(Next::Remove, id)));
+    let mut parts: Vec<OnTheWay> = sent.collect();
+    if parts.is_empty() {
+        // One list of profiles tells of all parts: that is a command of its own.
+        let hash = |id: &PartId| wanted.get(id).map(|part| part.hash.clone()).unwrap_or_default();
+        let read = todo.look.into_iter().map(|id| OnTheWay { hash: hash(&id), ..OnTheWay::new(Next::ReadBack, id) });
+        parts = read.collect();
+    }
     if parts.is_empty() {
         return Ok(false);
     }
+    policies::ask_for(tx, device, enrolment, &parts)?;
+    let parts = parts.iter().map(ToString::to_string).collect();
     queue::ask_by_system(tx, device, enrolment, Act::Policy { parts })?;
     Ok(true)
 }
@@ -201,6 +207,7 @@ fn acknowledged(
 ) -> Result<()> {
     match command.action() {
         Action::Refresh => learn(tx, device, report)?,
+        Action::Policy if delivery::is_look(command) => look(tx, device, command, report)?,
         Action::Policy => applied(tx, device, command, Part::Enforced)?,
         _ => {
             if let Act::Rename { name } = &command.act {
@@ -241,6 +248,8 @@ fn failed(
     let outcome = match command.action() {
         // Facts that a device does not tell are no failure, and one refused part does not keep the others back.
         Action::Refresh => return step(tx, device, credential, command),
+        // What it does not tell is not lost.
+        Action::Policy if delivery::is_look(command) => return step(tx, device, credential, command),
         Action::Policy => {
             applied(tx, device, command, Part::failed(&text))?;
             return step(tx, device, credential, command);
@@ -287,6 +296,31 @@ fn applied(tx: &mut Tx<'_>, device: &mut Managed, command: &Command, outcome: Pa
         (_, outcome) => Fate::Sent { hash, outcome },
     };
     keeper::happen(tx, device, Event::Part { enrolment: command.enrolment, part: id, fate })?;
+    Ok(())
+}
+
+/// What the device tells of what it has: which profiles, and how it is protected.
+fn look(tx: &mut Tx<'_>, device: &mut Managed, command: &Command, report: &Report) -> Result<()> {
+    let Some(installed) = report.profile_list().filter(|_| command.step == 0) else {
+        return learn(tx, device, report);
+    };
+    let (wanted, _) = policies::due(tx, device, command.enrolment)?;
+    for part in delivery::parts(command) {
+        let Some(identifier) = delivery::identifier(&part.id) else { continue };
+        let enrolment = command.enrolment;
+        let Some(kept) = device.enrolment(enrolment).and_then(|mine| mine.applied.get(&part.id)) else { continue };
+        let is_there = installed.iter().any(|profile| profile.identifier == identifier);
+        // What was sent or changed since it was asked for is not what the list tells of.
+        let same = kept.hash == part.hash && !kept.out;
+        let fate = match wanted.get(&part.id) {
+            Some(_) if !same => continue,
+            Some(_) if is_there => Fate::Seen,
+            Some(_) => Fate::Lost,
+            None if matches!(kept.outcome, Part::Stuck(_)) && !is_there => Fate::Gone,
+            None => continue,
+        };
+        keeper::happen(tx, device, Event::Part { enrolment, part: part.id, fate })?;
+    }
     Ok(())
 }
 

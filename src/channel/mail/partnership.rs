@@ -36,13 +36,16 @@ pub(super) struct Kept {
     /// The wipe whose acknowledgement came without a login, as it stands in the audit log. Once is enough.
     #[serde(default)]
     pub(super) unproved: Option<CommandId>,
+    /// How often the client was asked to acknowledge anew what it holds.
+    #[serde(default)]
+    pub(super) round: u64,
 }
 
 impl Kept {
     fn of(enrolment: &Enrolment) -> Result<Self> {
         match enrolment.channel_state.get(PROVISIONING) {
             Some(text) => serde_json::from_str(text).map_err(|e| Error::Internal(format!("{PROVISIONING}: {e}"))),
-            None => Ok(Self { state: State::NotProvisioned, offered: None, told: None, unproved: None }),
+            None => Ok(Self { state: State::NotProvisioned, offered: None, told: None, unproved: None, round: 0 }),
         }
     }
 }
@@ -83,9 +86,9 @@ impl Partnership {
         let enrolment =
             who.device.enrolment(who.enrolment).ok_or_else(|| Error::not_found("enrolment", who.enrolment))?;
         let before = Kept::of(enrolment)?;
-        let kept = now(before.clone(), enrolment.state, directive.as_ref());
+        let mut kept = now(before.clone(), enrolment.state, directive.as_ref());
         let door = door(&who.device, enrolment, directive.is_some());
-        let due = due(tx, &who.device, who.enrolment)?;
+        let due = due(tx, &who.device, who.enrolment, &mut kept, proved)?;
         Ok(Self { who, kept, before, directive, due, door })
     }
 
@@ -189,11 +192,28 @@ fn door(device: &Managed, enrolment: &Enrolment, hears_of_wipe: bool) -> Door {
     if device.command(shut).is_some_and(waits) { Door::Later } else { Door::As(Access::Blocked) }
 }
 
-fn due(tx: &mut Tx<'_>, device: &Device, enrolment: EnrolmentId) -> Result<Option<(Due, Option<Part>)>> {
+/// The policy that is due. A client cannot be asked what it has: when that is to be known, what it holds counts for nothing any more, and
+/// it must acknowledge anew.
+fn due(
+    tx: &mut Tx<'_>,
+    device: &Device,
+    enrolment: EnrolmentId,
+    kept: &mut Kept,
+    proved: bool,
+) -> Result<Option<(Due, Option<Part>)>> {
     let (mut wanted, todo) = policies::due(tx, device, enrolment)?;
     let due = |revision| Due { revision: Revision(revision), demand: Demand::default() };
     Ok(match wanted.remove(&PartId::Document) {
-        Some(part) => Some((due(edition(&part.hash)), Some(part))),
+        Some(part) => {
+            let edition = |round| edition(&part.hash).wrapping_add(round).max(1);
+            let asked = todo.look.contains(&PartId::Document) || todo.install.contains(&PartId::Document);
+            let holds =
+                |held: State| matches!(held, State::Held { revision, .. } if revision == Revision(edition(kept.round)));
+            if proved && asked && holds(kept.state) {
+                kept.round = kept.round.wrapping_add(1);
+            }
+            Some((due(edition(kept.round)), Some(part)))
+        }
         None if todo.remove.contains(&PartId::Document) => Some((due(0), None)),
         None => None,
     })

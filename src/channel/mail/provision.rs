@@ -9,11 +9,11 @@ use crate::{
     fleet::{
         audit::{self, By, Unasked},
         keeper,
-        life::{Channel, Claim, Command, Contact, Event, Fate, Outcome},
+        life::{Channel, Claim, Command, Contact, Event, Fate, Leaving, Outcome},
         queue,
         terms::EvidenceKind,
     },
-    policy::{Outcome as Part, PartId},
+    policy::{Outcome as Answered, Part, PartId},
     store::Tx,
 };
 use lanyard_activesync::{
@@ -77,7 +77,16 @@ fn fresh(tx: &mut Tx<'_>) -> Result<PolicyKey> {
 fn before_reply(tx: &mut Tx<'_>, partnership: &mut Partnership, reply: Reply, proved: bool) -> Result<()> {
     match reply {
         Reply::Policy(_) => {
-            partnership.kept.offered = partnership.due.as_ref().and_then(|(_, part)| Some(part.as_ref()?.hash.clone()));
+            let part = partnership.due.as_ref().and_then(|(_, part)| part.as_ref());
+            partnership.kept.offered = part.map(|part| part.hash.clone());
+            let leaving = match part {
+                Some(Part { id, hash, of, .. }) => {
+                    Leaving::Set { part: id.clone(), hash: hash.clone(), of: of.clone() }
+                }
+                None => Leaving::Away(PartId::Document),
+            };
+            let (enrolment, parts) = (partnership.who.enrolment, vec![leaving]);
+            keeper::happen(tx, &mut partnership.who.device, Event::PartsLeave { enrolment, parts })?;
         }
         Reply::Wipe(_) => {
             let enrolment = partnership.who.enrolment;
@@ -101,19 +110,30 @@ fn applied(
     said: PolicyOutcome,
 ) -> Result<()> {
     let outcome = match (held, said) {
-        (Some(PolicyOutcome::Applied), _) => Part::Enforced,
-        (Some(_), _) => Part::partly("the client acknowledged it in part (status 2)"),
-        (None, PolicyOutcome::ManagedElsewhere) => Part::failed("the client is managed by somebody else (status 4)"),
-        (None, _) => Part::failed("the client did not apply it (status 3)"),
+        (Some(PolicyOutcome::Applied), _) => Answered::Enforced,
+        (Some(_), _) => Answered::partly("the client acknowledged it in part (status 2)"),
+        (None, PolicyOutcome::ManagedElsewhere) => {
+            Answered::failed("the client is managed by somebody else (status 4)")
+        }
+        (None, _) => Answered::failed("the client did not apply it (status 3)"),
     };
     let fate = match &partnership.kept.offered {
         Some(hash) => Fate::Sent { hash: hash.clone(), outcome },
         // The document that restricts nothing took a former one's place.
         None if held.is_some() => Fate::Gone,
-        None => return Ok(()),
+        None => match outcome {
+            Answered::Failed(text) => Fate::Stuck(text),
+            _ => return Ok(()),
+        },
     };
-    let enrolment = partnership.who.enrolment;
-    keeper::happen(tx, &mut partnership.who.device, Event::Part { enrolment, part: PartId::Document, fate })?;
+    let (enrolment, part) = (partnership.who.enrolment, PartId::Document);
+    let device = &mut partnership.who.device;
+    keeper::happen(tx, device, Event::Part { enrolment, part: part.clone(), fate })?;
+    // What it holds now is this document and no more a former one.
+    let offered = partnership.due.as_ref().and_then(|(_, due)| due.as_ref());
+    let of = offered.filter(|due| held.is_some() && partnership.kept.offered.as_ref() == Some(&due.hash));
+    let parts = of.map(|due| (part, due.of.clone())).into_iter().collect();
+    keeper::happen(tx, device, Event::PartsAdopted { enrolment, parts })?;
     Ok(())
 }
 

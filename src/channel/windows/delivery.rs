@@ -19,7 +19,7 @@ use crate::{
 };
 use lanyard_omadm::{
     csp,
-    session::{Due, Op},
+    session::{Accepts, Due, Op},
 };
 use std::collections::BTreeMap;
 
@@ -52,7 +52,7 @@ pub(in crate::channel) fn support(device: &Device, action: Action) -> Support {
 }
 
 /// Turns a command, as far as it has come, into operations.
-pub(super) fn prepare(tx: &mut Tx<'_>, device: &mut Managed, command: &Command) -> Result<Prepared> {
+pub(super) fn prepare(tx: &mut Tx<'_>, device: &mut Managed, command: &Command, accepts: Accepts) -> Result<Prepared> {
     let one = |op: Op| Prepared::Go(vec![op.into()]);
     let name = op(command.id, 0);
     Ok(match &command.act {
@@ -71,7 +71,7 @@ pub(super) fn prepare(tx: &mut Tx<'_>, device: &mut Managed, command: &Command) 
             }
             Prepared::Go(due)
         }
-        Act::Policy { .. } => match policy::prepare(tx, device, command)? {
+        Act::Policy { .. } => match policy::prepare(tx, device, command, accepts)? {
             due if due.is_empty() => Prepared::Finished,
             due => Prepared::Go(due),
         },

@@ -8,16 +8,16 @@ use crate::{
     error::Result,
     fleet::{
         keeper,
-        life::{Command, Event, Fate, Managed},
+        life::{Command, Event, Fate, Leaving, Managed},
         policies,
     },
     ids::EnrolmentId,
-    policy::{CspFormat, Next, OnTheWay, Outcome, Part, PartContent, PartId, Value, bounds},
+    policy::{Applied, CspFormat, Difference, Next, OnTheWay, Outcome, Part, PartContent, PartId, Value, bounds},
     store::Tx,
 };
 use lanyard_omadm::{
     csp,
-    session::{Due, Format, Op},
+    session::{Accepts, Due, Format, Op},
 };
 use std::collections::BTreeMap;
 
@@ -37,7 +37,10 @@ fn save(tx: &mut Tx<'_>, device: &mut Managed, command: &Command, parts: &[OnThe
 }
 
 /// The parts of a new command: as many of what is due as one message holds. The rest follows with the next command.
-pub(super) fn begin(wanted: &BTreeMap<PartId, Part>, install: &[PartId], remove: &[PartId]) -> Vec<String> {
+pub(super) fn begin(wanted: &BTreeMap<PartId, Part>, todo: &Difference, accepts: Accepts) -> Vec<OnTheWay> {
+    // One for a user who is not there would keep all that comes after it waiting.
+    let [install, remove, look] = [&todo.install, &todo.remove, &todo.look]
+        .map(|ids| ids.iter().filter(|id| is_taken(id, accepts)).collect::<Vec<_>>());
     let mut room = ROOM;
     let fits = |id: &&PartId| {
         let length = wanted.get(*id).map_or(0, |part| length(&part.content));
@@ -46,9 +49,23 @@ pub(super) fn begin(wanted: &BTreeMap<PartId, Part>, install: &[PartId], remove:
         room = if fits { room.saturating_sub(length) } else { 0 };
         fits
     };
-    let install = install.iter().take(MOST).take_while(fits).map(|id| (Next::Install, id));
-    let parts = install.chain(remove.iter().map(|id| (Next::Remove, id))).take(MOST);
-    parts.map(|(next, id)| OnTheWay::new(next, id.clone()).to_string()).collect()
+    let install = install.into_iter().take(MOST).take_while(fits).map(|id| (Next::Install, id));
+    let hash = |id: &PartId| wanted.get(id).map(|part| part.hash.clone()).unwrap_or_default();
+    let sent = install.chain(remove.into_iter().map(|id| (Next::Remove, id)));
+    let sent = sent.map(|(next, id)| OnTheWay::new(next, id.clone()));
+    let read = look.into_iter().map(|id| OnTheWay { hash: hash(id), ..OnTheWay::new(Next::ReadBack, id.clone()) });
+    sent.chain(read).take(MOST).collect()
+}
+
+/// Whether a session takes a part: those of the user need the user there, and a session for the user takes no other.
+fn is_taken(id: &PartId, accepts: Accepts) -> bool {
+    let of_user = id.place().starts_with("./User/");
+    match accepts {
+        Accepts::Nothing => false,
+        Accepts::Device => !of_user,
+        Accepts::User => of_user,
+        Accepts::DeviceAndUser => true,
+    }
 }
 
 fn length(content: &PartContent) -> usize {
@@ -117,31 +134,61 @@ fn node_of(id: &PartId) -> Option<String> {
 }
 
 /// The operations that are next. What cannot be sent, or is no longer wanted, is done with here.
-pub(super) fn prepare(tx: &mut Tx<'_>, device: &mut Managed, command: &Command) -> Result<Vec<Due>> {
+pub(super) fn prepare(tx: &mut Tx<'_>, device: &mut Managed, command: &Command, accepts: Accepts) -> Result<Vec<Due>> {
     let (wanted, _) = policies::due(tx, device, command.enrolment)?;
-    let (mut parts, mut due) = (all(command), Vec::new());
+    let (mut parts, mut due, mut leaving) = (all(command), Vec::new(), Vec::new());
     for (index, part) in parts.iter_mut().enumerate() {
-        match prepare_part(&wanted, part, op(command.id, index)) {
-            Ok(Some(op)) => due.push(op.into()),
-            Ok(None) => {}
+        let op = match kept(device, command.enrolment, &part.id) {
+            // Unanswered, and forgotten meanwhile: another part has its place.
+            None if part.next == Next::Remove => Ok(None),
+            // It comes with another command, in another session.
+            _ if !is_taken(&part.id, accepts) => Ok(None),
+            kept => prepare_part(&wanted, part, kept, op(command.id, index)),
+        };
+        match op {
+            Ok(Some(op)) => {
+                leaving.extend(leaves(part, &wanted));
+                due.push(op.into());
+            }
+            Ok(None) => part.next = Next::Nothing,
             Err(why) => {
                 record(tx, device, command.enrolment, part, Outcome::unsupported(&why))?;
                 part.next = Next::Nothing;
             }
         }
     }
+    keeper::happen(tx, device, Event::PartsLeave { enrolment: command.enrolment, parts: leaving })?;
     save(tx, device, command, &parts)?;
     Ok(due)
+}
+
+fn kept<'d>(device: &'d Managed, enrolment: EnrolmentId, part: &PartId) -> Option<&'d Applied> {
+    device.enrolment(enrolment)?.applied.get(part)
+}
+
+/// What changes at the device by sending this.
+fn leaves(part: &OnTheWay, wanted: &BTreeMap<PartId, Part>) -> Option<Leaving> {
+    match part.next {
+        Next::Install | Next::Add => {
+            let of = wanted.get(&part.id).map(|wanted| wanted.of.clone()).unwrap_or_default();
+            Some(Leaving::Set { part: part.id.clone(), hash: part.hash.clone(), of })
+        }
+        Next::Remove => Some(Leaving::Away(part.id.clone())),
+        Next::ReadBack | Next::Nothing => None,
+    }
 }
 
 fn prepare_part(
     wanted: &BTreeMap<PartId, Part>,
     part: &mut OnTheWay,
+    kept: Option<&Applied>,
     name: String,
 ) -> std::result::Result<Option<Op>, String> {
     let still_wanted = wanted.get(&part.id).and_then(|wanted| Some((wanted, node(wanted)?)));
-    let op = match (part.next, still_wanted) {
-        (Next::Nothing, _) => return Ok(None),
+    Ok(match (part.next, still_wanted) {
+        (Next::Nothing, _) => None,
+        // Wanted again since, by whatever policy and in whatever form: never taken away.
+        (Next::Remove, _) if wanted.keys().any(|other| other.place() == part.id.place()) => None,
         (Next::Remove, _) => {
             bounds::check_remove(&part.id).map_err(|refused| refused.to_string())?;
             node_of(&part.id).map(|path| Op::delete(name, path))
@@ -159,13 +206,13 @@ fn prepare_part(
         (Next::ReadBack, Some((wanted, node))) if wanted.hash == part.hash => {
             Some(Op::get(name, csp::result_node(&node.path)))
         }
+        // What the device refused to let go may have gone since.
+        (Next::ReadBack, None) if kept.is_some_and(|kept| matches!(kept.outcome, Outcome::Stuck(_))) => {
+            node_of(&part.id).map(|path| Op::get(name, path))
+        }
         // The policy changed meanwhile: the next command brings what is wanted now.
         (Next::Install | Next::Add | Next::ReadBack, _) => None,
-    };
-    if op.is_none() {
-        part.next = Next::Nothing;
-    }
-    Ok(op)
+    })
 }
 
 /// What the answers say of the parts.
@@ -180,9 +227,11 @@ pub(super) fn file(
     for (index, answer) in answers {
         let Some(part) = parts.get_mut(*index) else { continue };
         let node = wanted.get(&part.id).filter(|wanted| wanted.hash == part.hash).and_then(|w| Some((w, node(w)?)));
-        let (next, outcome) = answered(part, answer, node.as_ref().map(|(part, node)| (*part, node)));
-        if let Some(outcome) = outcome {
-            record(tx, device, command.enrolment, part, outcome)?;
+        let kept = kept(device, command.enrolment, &part.id);
+        let (next, fate) = answered(part, answer, node.as_ref().map(|(part, node)| (*part, node)), kept);
+        if let Some(fate) = fate {
+            let (enrolment, part) = (command.enrolment, part.id.clone());
+            keeper::happen(tx, device, Event::Part { enrolment, part, fate })?;
         }
         part.next = next;
     }
@@ -191,11 +240,21 @@ pub(super) fn file(
 }
 
 /// What is next for a part after this answer, and what became of it where that is known now.
-fn answered(part: &OnTheWay, answer: &Answer, node: Option<(&Part, &Node)>) -> (Next, Option<Outcome>) {
+fn answered(
+    part: &OnTheWay,
+    answer: &Answer,
+    node: Option<(&Part, &Node)>,
+    kept: Option<&Applied>,
+) -> (Next, Option<Fate>) {
+    let sent = |outcome| Some(Fate::Sent { hash: part.hash.clone(), outcome });
     let Some(code) = answer.code else {
         // Asked again in the next session, unless the device broke off over a value that it would not give.
         return match (part.next, answer.lost) {
-            (Next::ReadBack, Some(Loss::Refused)) => (Next::Nothing, Some(unread("the device broke the session off"))),
+            (Next::ReadBack, Some(Loss::Refused)) => {
+                let just_set = kept.is_none_or(|kept| kept.out);
+                let unread = || sent(Outcome::unread("the device broke the session off"));
+                (Next::Nothing, just_set.then(unread).flatten())
+            }
             _ => (part.next, None),
         };
     };
@@ -205,35 +264,75 @@ fn answered(part: &OnTheWay, answer: &Answer, node: Option<(&Part, &Node)>) -> (
         Next::Install | Next::Add => {
             let text = format!("Status {code}");
             let missing = matches!(code, 404 | 406);
-            (Next::Nothing, Some(if missing { Outcome::unsupported(&text) } else { Outcome::failed(&text) }))
+            (Next::Nothing, sent(if missing { Outcome::unsupported(&text) } else { Outcome::failed(&text) }))
         }
-        Next::Remove if answer.is_good() || code == 404 => (Next::Nothing, Some(Outcome::Enforced)),
-        Next::Remove => (Next::Nothing, Some(Outcome::stuck(&format!("Status {code}")))),
+        Next::Remove if answer.is_good() || code == 404 => (Next::Nothing, Some(Fate::Gone)),
+        Next::Remove => (Next::Nothing, Some(Fate::Stuck(format!("Status {code}")))),
         Next::ReadBack => {
-            (Next::Nothing, node.map(|(part, node)| in_force(part, node, code, answer.values.first().map(|(_, v)| v))))
+            let read = node.map(|(part, node)| read(part, node, code, answer.values.first().map(|(_, v)| v)));
+            let fate = match (read, kept) {
+                (Some(read), Some(kept)) if !kept.out => looked_at(read, code, kept),
+                (Some(read), _) => sent(just_set(read)),
+                // Asked for no more.
+                (None, Some(_)) if code == 404 => Some(Fate::Gone),
+                (None, _) => None,
+            };
+            (Next::Nothing, fate)
         }
         Next::Nothing => (Next::Nothing, None),
     }
 }
 
-fn unread(why: &str) -> Outcome {
-    Outcome::partly(&format!("set, but it could not be read back: {why}"))
+/// What a node tells when it is read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Read {
+    /// What was wanted, or stricter.
+    Met,
+    /// Something else.
+    Other(String),
+    /// Nothing, though such a node tells what is in force. In words.
+    Silent(String),
+    /// Nothing, and such a node may be there to be set alone.
+    WriteOnly,
 }
 
-/// Whether what was read back is what was wanted, or stricter.
-fn in_force(part: &Part, node: &Node, code: u16, value: Option<&String>) -> Outcome {
+fn read(part: &Part, node: &Node, code: u16, value: Option<&String>) -> Read {
     let is_policy = csp::result_node(&node.path) != node.path;
     let is_number = matches!(node.format, Format::Int | Format::Bool);
     let Some(value) = value.map(|value| value.trim()) else {
-        // Other nodes than those of policies may be there to be set alone; the device's Status has said that it was.
         let typed = matches!(part.content, PartContent::Settings(_));
-        return if is_policy || typed { unread(&format!("Status {code}")) } else { Outcome::Enforced };
+        return if is_policy || typed { Read::Silent(format!("Status {code}")) } else { Read::WriteOnly };
     };
     let met = match &part.content {
         PartContent::Settings(values) => values.first().and_then(setting).is_some_and(|wanted| wanted.is_met_by(value)),
         _ => value == node.data.trim() || !is_policy && !is_number,
     };
-    if met { Outcome::Enforced } else { Outcome::partly(&format!("in force is {value}")) }
+    if met { Read::Met } else { Read::Other(value.to_owned()) }
+}
+
+/// What was set just now, by what it reads.
+fn just_set(read: Read) -> Outcome {
+    match read {
+        Read::Met => Outcome::Enforced,
+        Read::Other(value) => Outcome::partly(&format!("in force is {value}")),
+        Read::Silent(why) => Outcome::unread(&why),
+        // The device's Status has said that it was.
+        Read::WriteOnly => Outcome::Taken,
+    }
+}
+
+/// What was in force, by what it reads now. What never told anything has not lost anything by saying nothing: it is not sent again, so
+/// that a node that cannot be read is no endless task.
+fn looked_at(read: Read, code: u16, kept: &Applied) -> Option<Fate> {
+    let told = kept.outcome == Outcome::Enforced;
+    match read {
+        Read::Met => Some(Fate::Seen),
+        Read::Other(_) => Some(Fate::Lost),
+        Read::Silent(_) if told && code == 404 => Some(Fate::Lost),
+        // One of an older version may have been taken at its word.
+        Read::WriteOnly if told && code == 404 && kept.verified.is_some() => Some(Fate::Lost),
+        Read::Silent(_) | Read::WriteOnly => None,
+    }
 }
 
 /// Notes what became of a part.
@@ -305,26 +404,52 @@ mod tests {
         }
     }
 
+    const ALL: Accepts = Accepts::DeviceAndUser;
+
+    #[test]
+    fn a_session_takes_the_parts_that_it_is_for() {
+        let [device, user]: [PartId; 2] = ["setting:camera", "csp:./User/Vendor/MSFT/X"].map(|id| id.parse().unwrap());
+        let todo = Difference { remove: vec![device.clone(), user.clone()], ..Difference::default() };
+        for (accepts, want) in [
+            (Accepts::Nothing, vec![]),
+            (Accepts::Device, vec![&device]),
+            (Accepts::User, vec![&user]),
+            (Accepts::DeviceAndUser, vec![&device, &user]),
+        ] {
+            let parts = begin(&BTreeMap::new(), &todo, accepts);
+            assert_eq!(parts.iter().map(|part| &part.id).collect::<Vec<_>>(), want, "{accepts:?}");
+        }
+    }
+
     #[test]
     fn a_command_takes_as_much_as_a_message_holds() {
         let wanted = wanted();
         let ids: Vec<PartId> = wanted.keys().cloned().collect();
-        let parts = begin(&wanted, &ids, &["csp:./gone".parse().unwrap()]);
+        let due = |install: &[PartId], remove: &[PartId], look: &[PartId]| Difference {
+            install: install.to_vec(),
+            remove: remove.to_vec(),
+            look: look.to_vec(),
+            ..Difference::default()
+        };
+        let parts = begin(&wanted, &due(&ids[..3], &["csp:./gone".parse().unwrap()], &ids[3..]), ALL);
+        let text: Vec<String> = parts.iter().map(ToString::to_string).collect();
         assert_eq!(parts.len(), 5);
-        assert!(parts[0].starts_with("+setting:passcode.required ") && parts[4].starts_with("-csp:./gone "));
+        assert!(text[0].starts_with("+setting:passcode.required ") && text[3].starts_with("-csp:./gone "), "{text:?}");
+        assert_eq!(text[4], format!("={} {}", ids[3], wanted[&ids[3]].hash));
         let many: Vec<PartId> = (0..100).map(|n| format!("csp:./{n}").parse().unwrap()).collect();
-        assert_eq!(begin(&BTreeMap::new(), &many, &many).len(), MOST);
+        assert_eq!(begin(&BTreeMap::new(), &due(&many, &many, &many), ALL).len(), MOST);
         let id = PartId::Csp(WIFI.into());
         let mut large = wanted[&id].clone();
         large.content = PartContent::WindowsCsp { path: WIFI.into(), format: CspFormat::Chr, data: "x".repeat(ROOM) };
         let wanted = BTreeMap::from([(id.clone(), large.clone()), (ids[0].clone(), large)]);
         let both = [id, ids[0].clone()];
-        assert_eq!(begin(&wanted, &both, &[]).len(), 1, "alone, the largest fits");
+        assert_eq!(begin(&wanted, &due(&both, &[], &[]), ALL).len(), 1, "alone, the largest fits");
     }
 
     #[test]
     fn each_answer_has_its_consequence() {
         let (raw, typed) = (format!("csp:{WIFI}"), "setting:camera");
+        let sent = |outcome| Some(Fate::Sent { hash: "ab".into(), outcome });
         for (row, part, answer, want) in [
             ("set", on_its_way(Next::Install, typed), answer(200, None), (Next::ReadBack, None)),
             ("no node yet", on_its_way(Next::Install, &raw), answer(404, None), (Next::Add, None)),
@@ -334,30 +459,75 @@ mod tests {
                 "no such thing",
                 on_its_way(Next::Install, typed),
                 answer(404, None),
-                (Next::Nothing, Some(Outcome::unsupported("Status 404"))),
+                (Next::Nothing, sent(Outcome::unsupported("Status 404"))),
             ),
             (
                 "refused",
                 on_its_way(Next::Add, &raw),
                 answer(500, None),
-                (Next::Nothing, Some(Outcome::failed("Status 500"))),
+                (Next::Nothing, sent(Outcome::failed("Status 500"))),
             ),
-            ("gone", on_its_way(Next::Remove, typed), answer(404, None), (Next::Nothing, Some(Outcome::Enforced))),
+            ("gone", on_its_way(Next::Remove, typed), answer(404, None), (Next::Nothing, Some(Fate::Gone))),
             (
                 "stuck",
                 on_its_way(Next::Remove, typed),
                 answer(405, None),
-                (Next::Nothing, Some(Outcome::stuck("Status 405"))),
+                (Next::Nothing, Some(Fate::Stuck("Status 405".into()))),
             ),
             ("nothing said", on_its_way(Next::Install, typed), Answer::default(), (Next::Install, None)),
             (
                 "broken off over its value",
                 on_its_way(Next::ReadBack, typed),
                 Answer { lost: Some(Loss::Refused), ..Answer::default() },
-                (Next::Nothing, Some(unread("the device broke the session off"))),
+                (Next::Nothing, sent(Outcome::unread("the device broke the session off"))),
             ),
         ] {
-            assert_eq!(answered(&part, &answer, None), want, "{row}");
+            assert_eq!(answered(&part, &answer, None, None), want, "{row}");
+        }
+    }
+
+    #[test]
+    fn what_is_read_back_is_seen_or_lost_and_what_never_told_is_neither() {
+        let wanted = wanted();
+        let (typed, raw, other) = ("setting:passcode.min_length", format!("csp:{LOCK}"), format!("csp:{WIFI}"));
+        let (enforced, taken) = (Outcome::Enforced, Outcome::Taken);
+        for (row, id, before, told, want) in [
+            ("as it was", typed, &enforced, answer(200, Some("8")), Some(Fate::Seen)),
+            ("laxer", typed, &enforced, answer(200, Some("4")), Some(Fate::Lost)),
+            ("gone", typed, &enforced, answer(404, None), Some(Fate::Lost)),
+            ("not to be had now", typed, &enforced, answer(500, None), None),
+            ("never told", typed, &Outcome::unread("Status 404"), answer(404, None), None),
+            ("tells now", typed, &Outcome::unread("Status 404"), answer(200, Some("8")), Some(Fate::Seen)),
+            ("a raw policy, gone", &raw, &enforced, answer(404, None), Some(Fate::Lost)),
+            ("a network, gone", &other, &enforced, answer(404, None), Some(Fate::Lost)),
+            ("write-only", &other, &taken, answer(404, None), None),
+            ("broken off", typed, &enforced, Answer { lost: Some(Loss::Refused), ..Answer::default() }, None),
+        ] {
+            let part = &wanted[&id.parse().unwrap()];
+            let node = node(part).unwrap();
+            let at = time::OffsetDateTime::UNIX_EPOCH;
+            let verified = (*before == enforced).then_some(at);
+            let kept = Applied { verified, held: true, ..Applied::new(&part.hash, before.clone(), at) };
+            let way = OnTheWay { hash: part.hash.clone(), ..on_its_way(Next::ReadBack, id) };
+            assert_eq!(answered(&way, &told, Some((part, &node)), Some(&kept)), (Next::Nothing, want), "{row}");
+        }
+        let kept = Applied::new("ab", Outcome::stuck("500"), time::OffsetDateTime::UNIX_EPOCH);
+        let way = on_its_way(Next::ReadBack, typed);
+        for (code, want) in [(404, Some(Fate::Gone)), (200, None)] {
+            assert_eq!(answered(&way, &answer(code, None), None, Some(&kept)).1, want, "asked for no more, {code}");
+        }
+    }
+
+    #[test]
+    fn what_is_wanted_in_any_form_is_never_taken_away() {
+        let node = "./Device/Vendor/MSFT/Policy/Config/DeviceLock/MinDevicePasswordLength";
+        let wanted = wanted();
+        for (id, goes) in
+            [(format!("csp:{node}"), false), (format!("csp:{LOCK}"), false), ("setting:camera".into(), true)]
+        {
+            let mut part = on_its_way(Next::Remove, &id);
+            let op = prepare_part(&wanted, &mut part, None, "x".into()).unwrap();
+            assert_eq!(op.is_some(), goes, "{id}");
         }
     }
 
@@ -379,24 +549,20 @@ mod tests {
         let wanted = wanted();
         let of = |id: &str, value: Option<&str>| {
             let part = &wanted[&id.parse().unwrap()];
-            in_force(
-                part,
-                &node(part).unwrap(),
-                if value.is_some() { 200 } else { 404 },
-                value.map(str::to_owned).as_ref(),
-            )
+            let code = if value.is_some() { 200 } else { 404 };
+            just_set(read(part, &node(part).unwrap(), code, value.map(str::to_owned).as_ref()))
         };
         let (raw, other) = (format!("csp:{LOCK}"), format!("csp:{WIFI}"));
         for (id, value, want) in [
             ("setting:passcode.min_length", Some("8"), Outcome::Enforced),
             ("setting:passcode.min_length", Some("12"), Outcome::Enforced),
             ("setting:passcode.min_length", Some("4"), Outcome::partly("in force is 4")),
-            ("setting:passcode.min_length", None, unread("Status 404")),
+            ("setting:passcode.min_length", None, Outcome::unread("Status 404")),
             (&raw, Some(" 0 "), Outcome::Enforced),
             (&raw, Some("1"), Outcome::partly("in force is 1")),
-            (&raw, None, unread("Status 404")),
+            (&raw, None, Outcome::unread("Status 404")),
             (&other, Some("<a />"), Outcome::Enforced),
-            (&other, None, Outcome::Enforced),
+            (&other, None, Outcome::Taken),
         ] {
             assert_eq!(of(id, value), want, "{id} {value:?}");
         }

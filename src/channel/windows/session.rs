@@ -120,13 +120,15 @@ fn exchange(tx: &mut Tx<'_>, said: &Said) -> Judged<Answer, Standing> {
             other => answers.note(other),
         }
     }
-    let mut visit = Visit { tx, device, credential: &credential, shown: &said.shown, fresh: is_fresh(&told, said) };
+    let (fresh, accepts) = (is_fresh(&told, said), turn.accepts());
+    let mut visit = Visit { tx, device, credential: &credential, shown: &said.shown, fresh, accepts };
     let (mut due, mut nothing_due) = (Vec::new(), false);
     if turn.accepts() != Accepts::Nothing {
         let spent = visit.file(std::mem::take(&mut answers))?;
         if let Some(done) = spent {
             due = visit.next(&done)?;
-            nothing_due = due.is_empty();
+            // What is the device's may be due, and is not for a session of the user's.
+            nothing_due = due.is_empty() && turn.accepts() != Accepts::User;
         }
     }
     let (session, answer, after) = turn.answer(&due, &said.our_uri);
@@ -198,6 +200,7 @@ struct Visit<'t, 's> {
     credential: &'t Credential,
     shown: &'t Fingerprint,
     fresh: bool,
+    accepts: Accepts,
 }
 
 impl Visit<'_, '_> {
@@ -232,7 +235,7 @@ impl Visit<'_, '_> {
         let contact = if self.fresh { Contact::Fresh } else { Contact::Continued };
         // Each round ends a command or hands one out; a policy has a bounded number of parts.
         for _ in 0..64 {
-            if !complete {
+            if !complete || !self.takes_what_is_next()? {
                 break;
             }
             let taken = match queue::take_next(self.tx, &mut self.device, enrolment, contact)? {
@@ -241,7 +244,7 @@ impl Visit<'_, '_> {
                 None => None,
             };
             let Some(command) = taken.filter(|command| !done.contains(&command.id)) else { break };
-            let outcome = match delivery::prepare(self.tx, &mut self.device, &command)? {
+            let outcome = match delivery::prepare(self.tx, &mut self.device, &command, self.accepts)? {
                 Prepared::Go(due) => {
                     self.note_repeat(&command)?;
                     return Ok(due);
@@ -254,6 +257,17 @@ impl Visit<'_, '_> {
             queue::settle(self.tx, &mut self.device, enrolment, command.id, outcome)?;
         }
         Ok(Vec::new())
+    }
+
+    /// Whether the session is for what comes next. One for a user alone takes what a policy asks for the user: all else concerns the device
+    /// and stays in the queue, unsent.
+    fn takes_what_is_next(&mut self) -> Result<bool> {
+        if self.accepts != Accepts::User {
+            return Ok(true);
+        }
+        let (stopped, now) = (stop::is_on(self.tx)?, self.tx.steady());
+        let next = self.device.next(self.credential.enrolment, Contact::Fresh, stopped, now);
+        Ok(next.is_none_or(|command| command.action() == Action::Policy))
     }
 
     /// An act that was handed out in an earlier session and never answered may be done twice: that is on record.
@@ -277,7 +291,7 @@ impl Visit<'_, '_> {
         let told = enrolment.channel_state.get(provision::POLL).and_then(|minutes| minutes.parse().ok());
         let now = self.tx.steady();
         let stale = self.device.asked.is_none_or(|at| at.plus(FACTS) <= now) || told != Some(provision::poll(self.tx)?);
-        if stale && !is_open(Action::Refresh) {
+        if stale && !is_open(Action::Refresh) && self.accepts != Accepts::User {
             queue::ask_by_system(self.tx, &mut self.device, enrolment.id, Act::Refresh)?;
             return Ok(true);
         }
@@ -285,12 +299,13 @@ impl Visit<'_, '_> {
             return Ok(false);
         }
         let (wanted, todo) = policies::due(self.tx, &self.device, enrolment.id)?;
-        let forgotten = Event::PartsForgotten { enrolment: enrolment.id, parts: todo.forget };
-        keeper::happen(self.tx, &mut self.device, forgotten)?;
-        let parts = policy::begin(&wanted, &todo.install, &todo.remove);
+        policies::keep_books(self.tx, &mut self.device, enrolment.id, &wanted, &todo)?;
+        let parts = policy::begin(&wanted, &todo, self.accepts);
         if parts.is_empty() {
             return Ok(false);
         }
+        policies::ask_for(self.tx, &mut self.device, enrolment.id, &parts)?;
+        let parts = parts.iter().map(ToString::to_string).collect();
         queue::ask_by_system(self.tx, &mut self.device, enrolment.id, Act::Policy { parts })?;
         Ok(true)
     }
@@ -317,16 +332,10 @@ impl Visit<'_, '_> {
         }
         let asked = self.device.asked.map_or(self.tx.now(), |at| self.tx.wall_of(at.plus(FACTS)));
         let ends = self.credential.certificate.not_after;
-        let identity = &enrolment.identity;
-        let idle = Idle::new(
-            *self.shown,
-            self.device.id,
-            enrolment.id,
-            Channel::Omadm,
-            identity,
-            asked.min(ends),
-            self.tx.now(),
-        );
+        let Some(due) = policies::quiet_until(self.tx, &self.device, enrolment.id)? else { return Ok(false) };
+        let (identity, until) = (&enrolment.identity, asked.min(ends).min(due));
+        let now = self.tx.now();
+        let idle = Idle::new(*self.shown, self.device.id, enrolment.id, Channel::Omadm, identity, until, now);
         self.tx.remember(Box::new(idle));
         Ok(true)
     }

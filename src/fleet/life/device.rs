@@ -458,10 +458,11 @@ mod tests {
         for at in 0..64 {
             mac.note_user(&format!("U{at}"), Some(format!("u{at}")), push("first"), Timestamp(at));
         }
-        mac.users.get_mut("U0").unwrap().applied.insert(
-            PartId::Settings,
-            Applied { hash: "ab".into(), outcome: crate::policy::Outcome::Enforced, at: Timestamp(0).to_datetime() },
-        );
+        mac.users
+            .get_mut("U0")
+            .unwrap()
+            .applied
+            .insert(PartId::Settings, Applied::new("ab", crate::policy::Outcome::Enforced, Timestamp(0).to_datetime()));
         mac.note_user("U0", None, push("second"), Timestamp(100));
         let first = &mac.users["U0"];
         assert_eq!((first.name.as_deref(), first.applied.len()), (Some("u0"), 1), "what is not said anew stays");

@@ -13,7 +13,7 @@ use crate::{
         terms::{EvidenceKind, FailureCode},
     },
     ids::{ApprovalId, CommandId, EnrolmentId, Fingerprint},
-    policy::{self, PartId},
+    policy::{self, Origins, PartId},
 };
 
 use std::time::Duration;
@@ -150,6 +150,13 @@ pub enum Event {
         /// What became of it.
         fate: Fate,
     },
+    /// Parts leave for the device, to be set or to be taken away. From then on nobody knows how they stand, until they are answered.
+    PartsLeave {
+        /// Over which enrolment.
+        enrolment: EnrolmentId,
+        /// Which, and what for.
+        parts: Vec<Leaving>,
+    },
     /// What is in place of these parts concerns nobody any more.
     PartsForgotten {
         /// Over which enrolment.
@@ -157,6 +164,22 @@ pub enum Event {
         /// Which.
         parts: Vec<PartId>,
     },
+    /// These parts are other policies' from now on.
+    PartsAdopted {
+        /// Over which enrolment.
+        enrolment: EnrolmentId,
+        /// Which, and whose.
+        parts: Vec<(PartId, Origins)>,
+    },
+    /// The device is asked whether it still has these parts. It is not asked again before it is time, whatever it says.
+    PartsAsked {
+        /// Over which enrolment.
+        enrolment: EnrolmentId,
+        /// Which.
+        parts: Vec<PartId>,
+    },
+    /// Somebody wants to know how the device stands: what was refused is tried again, and all that is set is read back.
+    LookAgain,
     /// The device answered what it is and how it stands: that is asked again after a while.
     FactsTold,
     /// The device said something of itself.
@@ -354,6 +377,22 @@ pub enum Outcome {
     Step,
 }
 
+/// A part on its way to the device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Leaving {
+    /// To be set.
+    Set {
+        /// Which.
+        part: PartId,
+        /// Its hash.
+        hash: String,
+        /// Whose it is.
+        of: Origins,
+    },
+    /// To be taken away.
+    Away(PartId),
+}
+
 /// What became of a part of the policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fate {
@@ -368,6 +407,10 @@ pub enum Fate {
     Gone,
     /// It was to go, and the device refused that; in its words.
     Stuck(String),
+    /// It was read back, and holds.
+    Seen,
+    /// It was read back, and does not.
+    Lost,
 }
 
 /// What a device says of itself.

@@ -1,14 +1,13 @@
 //! What a device says of itself, and what its channel keeps about it.
 
 use super::{
-    Claim, Effect, Fate, Managed,
+    Claim, Effect, Managed,
     device::{Enrolment, EnrolmentState, Platform, Push},
     effect::Named,
 };
 use crate::{
     fleet::audit::{self, By},
     ids::EnrolmentId,
-    policy::{self, Applied, PartId},
     store::Time,
 };
 
@@ -61,7 +60,7 @@ impl Managed {
         }
     }
 
-    fn with(&mut self, enrolment: EnrolmentId, how: impl FnOnce(&mut Enrolment)) {
+    pub(super) fn with(&mut self, enrolment: EnrolmentId, how: impl FnOnce(&mut Enrolment)) {
         if self.enrolment(enrolment).is_some()
             && let Some(mine) = self.write().enrolment_mut(enrolment)
         {
@@ -124,25 +123,6 @@ impl Managed {
             Some(value) => drop(mine.channel_state.insert(name.into(), value)),
             None => drop(mine.channel_state.remove(name)),
         });
-    }
-
-    pub(super) fn part(&mut self, enrolment: EnrolmentId, part: PartId, fate: Fate, time: Time) {
-        let at = time.now.to_datetime();
-        self.with(enrolment, |mine| match fate {
-            Fate::Sent { hash, outcome } => drop(mine.applied.insert(part, Applied { hash, outcome, at })),
-            Fate::Gone => drop(mine.applied.remove(&part)),
-            Fate::Stuck(text) => {
-                if let Some(kept) = mine.applied.get_mut(&part) {
-                    kept.outcome = policy::Outcome::Stuck(text);
-                }
-            }
-        });
-    }
-
-    pub(super) fn parts_forgotten(&mut self, enrolment: EnrolmentId, parts: &[PartId]) {
-        if !parts.is_empty() {
-            self.with(enrolment, |mine| mine.applied.retain(|id, _| !parts.contains(id)));
-        }
     }
 
     pub(super) fn grouped(&mut self, group: String, inside: bool) {

@@ -16,7 +16,7 @@ fn all_answered(
     platform: Platform,
     outcome: &Outcome,
 ) -> BTreeMap<PartId, Applied> {
-    let record = |part: Part| Applied { hash: part.hash, outcome: outcome.clone(), at: OffsetDateTime::UNIX_EPOCH };
+    let record = |part: Part| Applied::new(&part.hash, outcome.clone(), OffsetDateTime::UNIX_EPOCH);
     desired(merged, channel, &Target::of(platform)).into_iter().map(|(id, part)| (id, record(part))).collect()
 }
 
@@ -41,7 +41,7 @@ fn one_setting_on_each_channel() {
             "always",
         ),
         ("without passcode", "encryption: required", Channel::Apple, Platform::Ios, None, "partly", "no passcode"),
-        ("a Mac", "encryption: required", Channel::Apple, Platform::Macos, None, "unsupported", "FileVault"),
+        ("a Mac", "encryption: required", Channel::Apple, Platform::Macos, None, "cannot", "FileVault"),
         (
             "BitLocker",
             "encryption: required",
@@ -57,7 +57,7 @@ fn one_setting_on_each_channel() {
             Channel::Omadm,
             Platform::Windows,
             Some(Outcome::unsupported("404")),
-            "unsupported",
+            "cannot",
             "404",
         ),
         (
@@ -162,10 +162,51 @@ fn raw_parts_are_asked_of_their_channel_alone_and_policies_can_be_told_apart() {
     let applied = all_answered(&merged, Channel::Omadm, Platform::Windows, &Outcome::Enforced);
     let rows = coverage(&merged, &subject(Platform::Windows, vec![ChannelView::new(Channel::Omadm, &applied)]));
     assert_eq!(rows.len(), 2);
-    let of_a = of_policy(rows, &a);
+    let of_a = of_policy(rows, &a, &merged, |channel| channel == Channel::Omadm);
     assert_eq!(of_a.len(), 1);
     assert_eq!(device_state(&of_a), DeviceState::Enforced);
     assert_eq!(device_state(&[]), DeviceState::Enforced, "nothing asked");
+}
+
+#[test]
+fn of_two_policies_that_disagree_the_loser_says_to_whom() {
+    let a = PolicyFile::parse("name: a\nassign: all\ncamera: allowed\nactivesync: {AllowWiFi: 1}\n").unwrap();
+    let b = PolicyFile::parse("name: b\nassign: all\ncamera: blocked\nactivesync: {AllowWiFi: 0}\n").unwrap();
+    let merged = effective([&a, &b]);
+    let applied = all_answered(&merged, Channel::Omadm, Platform::Windows, &Outcome::Enforced);
+    let subject = subject(Platform::Windows, vec![ChannelView::new(Channel::Omadm, &applied)]);
+    let of = |policy: &PolicyFile| {
+        of_policy(coverage(&merged, &subject), policy, &merged, |channel| channel == Channel::Omadm)
+    };
+    let rows = of(&a);
+    assert_eq!(rows.len(), 1, "what is for mail is not asked of a PC");
+    assert_eq!((rows[0].state, rows[0].why.as_deref()), (State::Overridden, Some("overridden by b")));
+    assert_eq!(device_state(&rows), DeviceState::Partly);
+    assert_eq!(of(&b)[0].state, State::Enforced);
+    assert_eq!(compliance(&coverage(&merged, &subject)), Compliance::Compliant, "the device does what is in force");
+}
+
+#[test]
+fn coverage_says_since_when_it_holds_and_when_that_was_seen() {
+    let merged = merged("camera: blocked\nbluetooth: blocked\n");
+    let at = |seconds| Some(OffsetDateTime::from_unix_timestamp(seconds).unwrap());
+    let mut applied = all_answered(&merged, Channel::Omadm, Platform::Windows, &Outcome::Enforced);
+    for (turn, kept) in applied.values_mut().enumerate() {
+        (kept.since, kept.verified) = (at(1), at(50 + i64::try_from(turn).unwrap()));
+    }
+    let of = |applied: &BTreeMap<PartId, Applied>| {
+        coverage(&merged, &subject(Platform::Windows, vec![ChannelView::new(Channel::Omadm, applied)]))
+    };
+    let rows = of(&applied);
+    assert_eq!((rows[0].since, rows[0].verified, rows[1].verified), (at(1), at(50), at(51)));
+    assert_eq!(verified(&rows), at(50), "all of it");
+    applied.values_mut().next().unwrap().outcome = Outcome::Lost;
+    let rows = of(&applied);
+    assert_eq!((rows[0].state, rows[0].since, rows[0].verified), (State::Pending, None, at(50)));
+    assert_eq!(verified(&rows), at(51));
+    applied.values_mut().for_each(|kept| *kept = Applied::new(&kept.hash, Outcome::Taken, kept.at));
+    let rows = of(&applied);
+    assert_eq!((rows[0].state, verified(&rows)), (State::Enforced, None), "nobody has seen it");
 }
 
 #[test]

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::in_flight::{InFlight, Node};
 use super::{
-    Due, HeldStatus, LoginStatus, Lost, MAX_ANSWER_BYTES, MAX_NODES_IN_FLIGHT, NotSent, Output, Session, validate,
+    Due, HeldStatus, LoginStatus, Lost, MAX_ANSWER_BYTES, MAX_NODES_IN_FLIGHT, NotSent, Output, Session, SyncType,
+    validate,
 };
 use crate::syncml::{Alert, Command, ContentType, Group, Location, Message, Meta, SyncHdr};
 
@@ -26,8 +27,10 @@ pub struct Answer {
 pub enum Accepts {
     /// None: take nothing from the queue.
     Nothing,
-    /// Those on nodes of the device; no user is logged in.
+    /// Those on nodes of the device; no user is logged in, or the session is not for one.
     Device,
+    /// Those on nodes of the user alone.
+    User,
     /// Those on nodes of the user as well.
     DeviceAndUser,
 }
@@ -94,10 +97,14 @@ impl Turn {
 
     /// What may be handed to [`Turn::answer`]. Whatever else is handed in comes back as [`Output::OpNotSent`].
     pub fn accepts(&self) -> Accepts {
-        match (self.next, self.session.login) {
-            (Next::Commands, LoginStatus::User) => Accepts::DeviceAndUser,
-            (Next::Commands, _) => Accepts::Device,
-            _ => Accepts::Nothing,
+        if self.next != Next::Commands {
+            return Accepts::Nothing;
+        }
+        match (self.session.sync, self.session.login) {
+            (SyncType::User, LoginStatus::User) => Accepts::User,
+            (SyncType::User, _) => Accepts::Nothing,
+            (SyncType::Mixed, LoginStatus::User) => Accepts::DeviceAndUser,
+            (SyncType::Mixed | SyncType::Device, _) => Accepts::Device,
         }
     }
 
@@ -175,7 +182,7 @@ impl Turn {
         };
         let mut nodes: usize = 0;
         for due in due {
-            let sent = validate::check(due, self.session.login).and_then(|()| {
+            let sent = validate::check(due, self.session.login, self.session.sync).and_then(|()| {
                 let (command, flight, last_id) = writer.command(due, self.session.said);
                 let length = length(&command)?;
                 let more: usize = flight.iter().map(|op| op.nodes.len()).sum();

@@ -85,6 +85,9 @@ pub enum NotSent {
     /// It concerns a user, and no user is logged in: hand it out again later.
     #[error("no user is logged in")]
     NoUser,
+    /// It concerns the device, and the session is for a user alone: hand it out again in another.
+    #[error("the session is for a user alone")]
+    NoDevice,
     /// The message is full: hand it out again for the next one.
     #[error("the message is full")]
     NoRoom,
@@ -108,7 +111,7 @@ pub enum NotSent {
 impl NotSent {
     /// Whether handing it out again later can succeed.
     pub fn is_temporary(self) -> bool {
-        matches!(self, NotSent::NotNow | NotSent::NoUser | NotSent::NoRoom)
+        matches!(self, NotSent::NotNow | NotSent::NoUser | NotSent::NoDevice | NotSent::NoRoom)
     }
 }
 
@@ -125,6 +128,31 @@ pub enum LoginStatus {
     Others,
     /// Nobody is.
     None,
+}
+
+/// Whose nodes a session is for. What is not among them is answered 405, which refuses nothing: it belongs into another session.
+/// [MS-MDM] 3.2.5.1.5.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SyncType {
+    /// The device's and the user's; also where nothing is said.
+    #[default]
+    Mixed,
+    /// The user's alone.
+    User,
+    /// The device's alone.
+    Device,
+}
+
+impl SyncType {
+    pub(super) fn named(text: &str) -> Option<SyncType> {
+        match text.trim().to_ascii_lowercase().as_str() {
+            "user" => Some(SyncType::User),
+            "device" => Some(SyncType::Device),
+            "mixed" => Some(SyncType::Mixed),
+            _ => None,
+        }
+    }
 }
 
 impl LoginStatus {

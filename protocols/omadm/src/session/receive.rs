@@ -5,10 +5,15 @@ use std::hash::{Hash, Hasher};
 
 use super::answer::{Next, Turn};
 use super::chunk::{Chunk, Refused, Whole};
-use super::{Answer, ClientEvent, Due, HeldStatus, LoginStatus, Lost, MAX_HELD, MAX_MESSAGES, Output, Session};
+use super::{
+    Answer, ClientEvent, Due, HeldStatus, LoginStatus, Lost, MAX_HELD, MAX_MESSAGES, Output, Session, SyncType,
+};
 use crate::syncml::{Alert, Command, ContentType, Item, Message, Request, Results, Status, Verb};
 
 const LOGIN_STATUS: &str = "com.microsoft/MDM/LoginStatus";
+const SYNC_TYPE: &str = "com.microsoft.mdm.synctype";
+/// Before the types of alerts of Windows' own, sometimes.
+const REVERSED: &str = "Reversed-Domain-Name:";
 const UNENROLMENT: &str = "com.microsoft:mdm.unenrollment.userrequest";
 
 impl Session {
@@ -201,7 +206,11 @@ impl Reading<'_> {
 
     fn event(&mut self, alert: &Alert, item: &Item) {
         let kind = item.meta.kind.as_deref().unwrap_or_default();
-        if kind.eq_ignore_ascii_case(LOGIN_STATUS) {
+        let plain = kind.get(..REVERSED.len()).filter(|head| head.eq_ignore_ascii_case(REVERSED));
+        let plain = plain.and_then(|head| kind.get(head.len()..)).unwrap_or(kind);
+        if plain.eq_ignore_ascii_case(SYNC_TYPE) {
+            self.session.sync = item.data.as_deref().and_then(SyncType::named).unwrap_or_default();
+        } else if kind.eq_ignore_ascii_case(LOGIN_STATUS) {
             self.session.login = item.data.as_deref().and_then(LoginStatus::named).unwrap_or_default();
             self.outputs.push(Output::Login(self.session.login));
         } else if kind.eq_ignore_ascii_case(UNENROLMENT) && alert.code == Alert::GENERIC {

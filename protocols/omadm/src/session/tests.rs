@@ -264,6 +264,58 @@ fn user_nodes_wait_for_the_user() {
 }
 
 #[test]
+fn a_session_gets_what_it_is_for_and_the_rest_waits() {
+    let [device, user] =
+        ["./Device/Vendor/MSFT/Policy/Config/Camera/AllowCamera", "./User/Vendor/MSFT/Policy/Config/X/Y"]
+            .map(|uri| Due::from(Op::get("x", uri)));
+    let login = "<Alert><CmdID>2</CmdID><Data>1224</Data><Item><Meta><Type>com.microsoft/MDM/LoginStatus</Type></Meta>\
+                 <Data>user</Data></Item></Alert>";
+    let alert = |item: &str| format!("{login}<Alert><CmdID>3</CmdID><Data>1224</Data><Item>{item}</Item></Alert>");
+    let (in_meta, in_item) =
+        ("<Meta><Type>com.microsoft.mdm.SyncType</Type></Meta>", "<Type>com.microsoft.mdm.synctype</Type>");
+    let (both, none) = (Accepts::DeviceAndUser, Ok(()));
+    let (no_device, no_user) = (Err(NotSent::NoDevice), Err(NotSent::NoUser));
+    for (row, item, accepts, of_device, of_user) in [
+        ("user", format!("{in_meta}<Data>user</Data>"), Accepts::User, no_device, none),
+        ("user, in the item", format!("{in_item}<Data>User</Data>"), Accepts::User, no_device, none),
+        (
+            "with its prefix",
+            in_meta.replace("com.", "Reversed-Domain-Name:com.") + "<Data>user</Data>",
+            Accepts::User,
+            no_device,
+            none,
+        ),
+        ("device", format!("{in_meta}<Data>device</Data>"), Accepts::Device, none, no_user),
+        ("mixed", format!("{in_meta}<Data>mixed</Data>"), both, none, none),
+        ("unheard of", format!("{in_meta}<Data>x</Data>"), both, none, none),
+    ] {
+        for (due, want) in [(&device, of_device), (&user, of_user)] {
+            let message = says(1, &alert(&item), true);
+            let (turn, told) = Session::new().receive(&message, ContentType::DmXml);
+            assert_eq!(turn.accepts(), accepts, "{row}");
+            assert_eq!(told, [Output::Login(LoginStatus::User)], "{row}: no event for anybody");
+            let (_, _, outputs) = turn.answer(std::slice::from_ref(due), URL);
+            let got = outputs.iter().find_map(|output| match output {
+                Output::OpNotSent { why, .. } => Some(Err(*why)),
+                _ => None,
+            });
+            assert_eq!(got.unwrap_or(Ok(())), want, "{row}");
+            assert!(want.is_ok() || want.is_err_and(NotSent::is_temporary), "{row}: it waits");
+        }
+    }
+    let (turn, _) = Session::new().receive(
+        &says(
+            1,
+            &alert(&format!("{in_meta}<Data>user</Data>"))
+                .replace(">user</Data></Item></Alert><A", ">none</Data></Item></Alert><A"),
+            true,
+        ),
+        ContentType::DmXml,
+    );
+    assert_eq!(turn.accepts(), Accepts::Nothing, "a user's session without the user");
+}
+
+#[test]
 fn what_a_device_would_refuse_never_goes_out() {
     let group = |ops: Vec<Op>| Due::Group { id: "g".into(), kind: GroupKind::Atomic, ops };
     let mixed = Op::get_all("m", ["./User/A", "./Device/B"]).into();

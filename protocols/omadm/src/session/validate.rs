@@ -1,7 +1,7 @@
 //! Whether an operation can go out at all, before anything of it is written.
 
 use super::op::is_user_uri;
-use super::{Due, LoginStatus, NotSent};
+use super::{Due, LoginStatus, NotSent, SyncType};
 use crate::syncml::{GroupKind, Verb};
 
 /// Longest LocURI that we send, in bytes; the session keeps it.
@@ -9,7 +9,7 @@ const MAX_URI: usize = 2_048;
 /// Longest id of an operation, in bytes.
 const MAX_ID: usize = 128;
 
-pub(super) fn check(due: &Due, login: LoginStatus) -> Result<(), NotSent> {
+pub(super) fn check(due: &Due, login: LoginStatus, sync: SyncType) -> Result<(), NotSent> {
     let ids = due.id().len() > MAX_ID || due.ops().iter().any(|op| op.id.len() > MAX_ID);
     if ids || due.ops().is_empty() || due.ops().iter().any(|op| op.items.is_empty()) {
         return Err(NotSent::BadUri);
@@ -22,9 +22,11 @@ pub(super) fn check(due: &Due, login: LoginStatus) -> Result<(), NotSent> {
             return Err(NotSent::MixedScope);
         }
         // Windows answers 500 or 507 otherwise.
-        if login != LoginStatus::User {
+        if login != LoginStatus::User || sync == SyncType::Device {
             return Err(NotSent::NoUser);
         }
+    } else if sync == SyncType::User {
+        return Err(NotSent::NoDevice);
     }
     match due {
         Due::Group { kind: GroupKind::Atomic, .. } => atomic(due),

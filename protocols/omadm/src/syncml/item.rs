@@ -31,10 +31,13 @@ impl Item {
 
     fn from_tree(element: &Element<'_>) -> Result<Item, Error> {
         let location = |name| element.child(name).map(Location::from_tree).transpose();
+        let mut meta = Meta::of(element)?;
+        // Of its alert on the type of a session Windows says the type here, not in Meta ([MS-MDM] 3.2.5.1.5).
+        meta.kind = meta.kind.or_else(|| element.child_text("Type").map(str::to_owned));
         Ok(Item {
             target: location("Target")?,
             source: location("Source")?,
-            meta: Meta::of(element)?,
+            meta,
             data: element.child("Data").map(data).transpose()?,
             more_data: element.child("MoreData").is_some(),
         })

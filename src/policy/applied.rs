@@ -1,0 +1,345 @@
+//! What is kept of a part that went to a device: how it stands there, when it was last seen to hold, when it is tried again. A value:
+//! what happens to a part comes in, the time with it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use crate::clock::Steady;
+use crate::ids::hexed;
+
+/// Which policies a part comes from, and which settings each asks for in it; none are named where the part's id says which.
+pub type Origins = BTreeMap<String, Vec<String>>;
+
+/// What was refused is tried again so long after.
+const PAUSES: [Duration; 5] = [
+    Duration::from_secs(60),
+    Duration::from_secs(600),
+    Duration::from_secs(3600),
+    Duration::from_secs(6 * 3600),
+    Duration::from_secs(86_400),
+];
+/// What a device has no such thing for is tried no sooner: only another system would have it.
+const ABSENT: u16 = 5;
+
+/// What became of a part that was sent. Kept in the device's record, so short.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Applied {
+    /// The hash of the part as it was sent.
+    #[serde(with = "hexed")]
+    pub hash: String,
+    /// The device's answer.
+    pub outcome: Outcome,
+    /// When it answered, to the second.
+    #[serde(with = "time::serde::timestamp")]
+    pub at: OffsetDateTime,
+    /// It was taken by the device once, in this content or a former one, and was not taken away since.
+    #[serde(default)]
+    pub held: bool,
+    /// It was sent, to be set or to be taken away, and that is not answered: it may be there.
+    #[serde(default)]
+    pub out: bool,
+    /// Whose it is.
+    #[serde(default)]
+    pub of: Origins,
+    /// How often it was refused on end.
+    #[serde(default)]
+    pub tries: u16,
+    /// What was refused is not tried before.
+    #[serde(default)]
+    pub again: Option<Steady>,
+    /// When it was last set or read back; none: it is to be read back at once.
+    #[serde(default)]
+    pub looked: Option<Steady>,
+    /// Since when it holds, or is refused.
+    #[serde(default, with = "time::serde::timestamp::option")]
+    pub since: Option<OffsetDateTime>,
+    /// When the device was last seen to hold this content.
+    #[serde(default, with = "time::serde::timestamp::option")]
+    pub verified: Option<OffsetDateTime>,
+}
+
+/// A device's answer to a part. Texts are cut to [`Outcome::MAX_TEXT`] characters by the constructors.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Done, as far as the device says. On ActiveSync: acknowledged with status 1, which proves no single setting.
+    Enforced,
+    /// Done in part (ActiveSync: status 2).
+    Partly(String),
+    /// Refused.
+    Failed(String),
+    /// The device has no such thing.
+    Unsupported(String),
+    /// It was to be taken away, and the device refused that.
+    Stuck(String),
+    /// Sent, and not answered yet.
+    Sent,
+    /// Its removal was sent, and is not answered yet.
+    Leaving,
+    /// The device had it, and has it no more.
+    Lost,
+    /// The device took it and does not let it be read back, as it should: in doubt, but that is no reason to send it again.
+    Unread(String),
+    /// The device took it, and such a thing may be there to be set alone.
+    Taken,
+}
+
+impl Outcome {
+    /// Characters of a device's text that are kept.
+    pub const MAX_TEXT: usize = 200;
+
+    /// [`Outcome::Partly`] with the text cut.
+    pub fn partly(text: &str) -> Outcome {
+        Outcome::Partly(cut(text))
+    }
+
+    /// [`Outcome::Failed`] with the text cut.
+    pub fn failed(text: &str) -> Outcome {
+        Outcome::Failed(cut(text))
+    }
+
+    /// [`Outcome::Unsupported`] with the text cut.
+    pub fn unsupported(text: &str) -> Outcome {
+        Outcome::Unsupported(cut(text))
+    }
+
+    /// [`Outcome::Stuck`] with the text cut.
+    pub fn stuck(text: &str) -> Outcome {
+        Outcome::Stuck(cut(text))
+    }
+
+    /// [`Outcome::Unread`] with the text cut.
+    pub fn unread(text: &str) -> Outcome {
+        Outcome::Unread(cut(text))
+    }
+
+    /// Whether the device took it, and has it as far as is known.
+    pub fn holds(&self) -> bool {
+        matches!(self, Outcome::Enforced | Outcome::Unread(_) | Outcome::Taken)
+    }
+
+    /// Whether it was refused, wholly or in part: it is tried again after a pause.
+    pub fn is_refused(&self) -> bool {
+        matches!(self, Outcome::Partly(_) | Outcome::Failed(_) | Outcome::Unsupported(_))
+    }
+}
+
+fn cut(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(Outcome::MAX_TEXT).collect()
+}
+
+/// What happens to a part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// By the calendar.
+    pub at: OffsetDateTime,
+    /// By the time that counts for waits.
+    pub now: Steady,
+}
+
+impl Applied {
+    /// One that was answered so, and of which nothing more is known.
+    pub fn new(hash: &str, outcome: Outcome, at: OffsetDateTime) -> Applied {
+        Applied {
+            hash: hash.to_owned(),
+            outcome,
+            at,
+            held: false,
+            out: false,
+            of: Origins::new(),
+            tries: 0,
+            again: None,
+            looked: None,
+            since: None,
+            verified: None,
+        }
+    }
+
+    /// Whether something of it may be at the device.
+    pub fn may_be_there(&self) -> bool {
+        self.held || self.out
+    }
+
+    /// It leaves for the device, to be set. A repeat of what was refused stays refused until it is answered.
+    pub fn sent(before: Option<Applied>, hash: &str, of: Origins, when: Moment) -> Applied {
+        let mut part = before.unwrap_or_else(|| Applied::new(hash, Outcome::Sent, when.at));
+        let same = part.hash == hash && (part.outcome.is_refused() || part.outcome == Outcome::Lost);
+        if part.hash != hash {
+            part.verified = None;
+        }
+        if !same {
+            (part.outcome, part.tries, part.again, part.since) = (Outcome::Sent, 0, None, None);
+        }
+        part.hash = hash.to_owned();
+        part.out = true;
+        // What it held before may be there still: until it is known to hold this, it is both.
+        for (policy, settings) in of {
+            let known = part.of.entry(policy).or_default();
+            let new: Vec<String> = settings.into_iter().filter(|setting| !known.contains(setting)).collect();
+            known.extend(new);
+        }
+        part
+    }
+
+    /// Its removal leaves for the device. From now on nobody knows that it is whole.
+    pub fn leaves(&mut self) {
+        self.out = true;
+        if !matches!(self.outcome, Outcome::Stuck(_)) {
+            (self.outcome, self.tries, self.again, self.since) = (Outcome::Leaving, 0, None, None);
+        }
+    }
+
+    /// The device answered what was sent to be set.
+    pub fn answered(before: Option<Applied>, hash: &str, outcome: Outcome, when: Moment) -> Applied {
+        let mut part = before.unwrap_or_else(|| Applied::new(hash, Outcome::Sent, when.at));
+        let again = part.hash == hash && part.outcome.is_refused();
+        if part.hash != hash {
+            part.verified = None;
+            part.hash = hash.to_owned();
+        }
+        part.held |= outcome.holds() || matches!(outcome, Outcome::Partly(_));
+        if outcome.is_refused() {
+            part.refused(again, matches!(outcome, Outcome::Unsupported(_)), when);
+        } else {
+            part.since = part.since.filter(|_| part.outcome.holds()).or(Some(when.at));
+            (part.tries, part.again, part.looked) = (0, None, Some(when.now));
+        }
+        if outcome == Outcome::Enforced {
+            part.verified = Some(when.at);
+        }
+        (part.outcome, part.at, part.out) = (outcome, when.at, false);
+        part
+    }
+
+    /// The device refused to let it go. It is looked for at once: it may not be there at all.
+    pub fn stuck(&mut self, text: &str, when: Moment) {
+        let again = matches!(self.outcome, Outcome::Stuck(_));
+        self.refused(again, false, when);
+        (self.outcome, self.at, self.out) = (Outcome::stuck(text), when.at, false);
+        if !again {
+            self.looked = None;
+        }
+    }
+
+    fn refused(&mut self, again: bool, absent: bool, when: Moment) {
+        self.tries = if again { self.tries.saturating_add(1) } else { 1 };
+        self.since = self.since.filter(|_| again).or(Some(when.at));
+        let step = if absent { self.tries.max(ABSENT) } else { self.tries };
+        let pause = PAUSES.get(usize::from(step.saturating_sub(1))).or(PAUSES.last()).copied().unwrap_or_default();
+        self.again = Some(when.now.plus(pause));
+    }
+
+    /// It was read back, and holds.
+    pub fn seen(&mut self, when: Moment) {
+        if !self.outcome.holds() {
+            self.since = Some(when.at);
+        }
+        (self.outcome, self.held) = (Outcome::Enforced, true);
+        (self.verified, self.looked) = (Some(when.at), Some(when.now));
+    }
+
+    /// It was read back, and is not there.
+    pub fn lost(&mut self, when: Moment) {
+        (self.outcome, self.at, self.since) = (Outcome::Lost, when.at, None);
+        (self.tries, self.again) = (0, None);
+    }
+
+    /// Somebody wants to know now: pauses are over, and it is read back.
+    pub fn look_again(&mut self) {
+        (self.again, self.looked) = (None, None);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn when(seconds: i64) -> Moment {
+        let at = OffsetDateTime::from_unix_timestamp(seconds).unwrap();
+        Moment { at, now: Steady(seconds * 1000) }
+    }
+
+    fn pause(part: &Applied, from: i64) -> Option<u64> {
+        part.again.map(|again| again.since(when(from).now).as_secs())
+    }
+
+    #[test]
+    fn what_is_refused_is_tried_again_ever_more_rarely() {
+        let mut part = None;
+        for (turn, want) in [60, 600, 3600, 21_600, 86_400, 86_400].into_iter().enumerate() {
+            let at = i64::try_from(turn).unwrap();
+            part = Some(Applied::sent(part, "ab", Origins::new(), when(at)));
+            part = Some(Applied::answered(part, "ab", Outcome::failed("500"), when(at)));
+            let kept = part.as_ref().unwrap();
+            assert_eq!((pause(kept, at), kept.since), (Some(want), Some(when(0).at)), "turn {turn}");
+            assert!(!kept.may_be_there());
+        }
+        let mut part = part.unwrap();
+        part.look_again();
+        assert_eq!((part.again, part.tries), (None, 6), "somebody asked: now, and after that as before");
+        let part = Applied::answered(Some(part), "cd", Outcome::failed("500"), when(9));
+        assert_eq!((pause(&part, 9), part.since), (Some(60), Some(when(9).at)), "another content begins anew");
+        let part = Applied::answered(Some(part), "cd", Outcome::Enforced, when(10));
+        assert_eq!((part.again, part.tries, part.verified), (None, 0, Some(when(10).at)));
+        let absent = Applied::answered(None, "ab", Outcome::unsupported("404"), when(0));
+        assert_eq!(pause(&absent, 0), Some(86_400));
+    }
+
+    #[test]
+    fn a_refused_removal_is_counted_apart_and_looked_for_once() {
+        let mut part = Applied::answered(None, "ab", Outcome::Enforced, when(0));
+        part.leaves();
+        assert_eq!((&part.outcome, part.out), (&Outcome::Leaving, true));
+        part.stuck("500", when(5));
+        assert_eq!((pause(&part, 5), part.since, part.looked), (Some(60), Some(when(5).at), None));
+        part.looked = Some(when(6).now);
+        part.leaves();
+        assert_eq!(part.outcome, Outcome::stuck("500"), "it is left behind while it is tried again");
+        part.stuck("405", when(70));
+        assert_eq!((pause(&part, 70), part.since), (Some(600), Some(when(5).at)));
+        assert_eq!((&part.outcome, part.looked), (&Outcome::stuck("405"), Some(when(6).now)));
+    }
+
+    #[test]
+    fn what_was_sent_and_never_answered_may_be_there() {
+        let part = Applied::sent(None, "ab", Origins::new(), when(0));
+        assert!(part.may_be_there() && !part.held);
+        let refused = Applied::answered(Some(part), "ab", Outcome::failed("500"), when(1));
+        assert!(!refused.may_be_there());
+        let held = Applied::answered(None, "ab", Outcome::Enforced, when(1));
+        let changed = Applied::sent(Some(held), "cd", Origins::new(), when(2));
+        assert_eq!((&changed.outcome, changed.verified), (&Outcome::Sent, None));
+        let refused = Applied::answered(Some(changed), "cd", Outcome::unsupported("404"), when(3));
+        assert!(refused.may_be_there(), "in its former content");
+    }
+
+    #[test]
+    fn what_holds_says_since_when_and_when_it_was_seen() {
+        let mut part = Applied::answered(None, "ab", Outcome::Enforced, when(1));
+        part.seen(when(50));
+        assert_eq!((part.since, part.verified), (Some(when(1).at), Some(when(50).at)));
+        part.lost(when(60));
+        assert_eq!((part.since, part.verified), (None, Some(when(50).at)), "when it was last seen to hold");
+        let part = Applied::sent(Some(part), "ab", Origins::new(), when(61));
+        let part = Applied::answered(Some(part), "ab", Outcome::Enforced, when(62));
+        assert_eq!((part.since, part.verified), (Some(when(62).at), Some(when(62).at)));
+    }
+
+    #[test]
+    fn records_keep_their_form() {
+        let at = OffsetDateTime::UNIX_EPOCH;
+        for (record, json) in [
+            (Applied::new("ab", Outcome::Enforced, at), r#"{"hash":"ab","outcome":"enforced","at":0}"#),
+            (Applied::new("ab", Outcome::failed("a\nb"), at), r#"{"hash":"ab","outcome":{"failed":"a b"},"at":0}"#),
+        ] {
+            assert_eq!(serde_json::from_str::<Applied>(json).unwrap(), record, "as version 0.1.0 wrote it");
+            let text = serde_json::to_string(&record).unwrap();
+            assert!(text.starts_with(json.trim_end_matches('}')), "{text}");
+            assert_eq!(serde_json::from_str::<Applied>(&text).unwrap(), record);
+        }
+        assert_eq!(Outcome::failed(&"é".repeat(500)), Outcome::Failed("é".repeat(Outcome::MAX_TEXT)));
+    }
+}
