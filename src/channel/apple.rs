@@ -20,7 +20,8 @@ use super::{
 use crate::{
     error::{Denial, Error, Judged, Result},
     fleet::{
-        life::{Channel, Device, EnrolmentState},
+        keeper,
+        life::{Channel, Device, EnrolmentState, Managed},
         registry::{Credential, Standing, presence::Idle},
         terms::Ground,
     },
@@ -235,6 +236,15 @@ pub(super) fn admit(tx: &mut Tx<'_>, shown: &Shown, name: &str) -> Judged<(Crede
         return Err(Denial::Refused(standing));
     }
     Ok((credential, device))
+}
+
+/// Whose message this is, which is heard by it: whatever it says, the device is there.
+pub(super) fn heard(tx: &mut Tx<'_>, shown: &Shown, name: &str) -> Judged<(Credential, Option<Managed>), Standing> {
+    let (credential, device) = admit(tx, shown, name)?;
+    let Some(device) = device else { return Ok((credential, None)) };
+    let mut device = keeper::load(tx, device)?;
+    keeper::contact(tx, &mut device, credential.enrolment)?;
+    Ok((credential, Some(device)))
 }
 
 /// Whether a large body is read of who asks, before it says in which device's name. What a signature names is not proved by then: nothing

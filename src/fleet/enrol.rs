@@ -91,6 +91,7 @@ pub fn renew(tx: &mut Tx<'_>, old: &Fingerprint, certificate: Certificate, der: 
     let too_many = || Error::forbidden("too_many_renewals", "the certificate was renewed too often within the hour");
     tries.ok_or_else(too_many)?.count(tx)?;
     let enrolment = device.enrolment(before.enrolment).ok_or_else(unknown)?.id;
+    keeper::contact(tx, &mut device, enrolment)?;
     let credential = Credential { certificate: certificate.clone(), der, revoked: None, ..before };
     tx.put(&credential)?;
     keeper::happen(tx, &mut device, Event::Renewed { enrolment, certificate: Box::new(certificate) })?;

@@ -173,6 +173,7 @@ pub fn bind(tx: &mut Tx<'_>, shown: &Fingerprint, claim: &Claim) -> Result<Devic
 pub fn complete(tx: &mut Tx<'_>, shown: &Fingerprint) -> Result<DeviceId> {
     let (credential, mut device) = admitted(tx, shown)?;
     let device = device.as_mut().ok_or_else(|| Error::forbidden("unbound", "nobody knows it"))?;
+    keeper::contact(tx, device, credential.enrolment)?;
     if device.enrolment(credential.enrolment).is_some_and(|e| e.state == EnrolmentState::Pending) {
         enrol::complete(tx, device, credential.enrolment, shown)?;
     }

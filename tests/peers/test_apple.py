@@ -1,7 +1,9 @@
 """An iPhone's life, over real TLS: invitation, profile, SCEP, check-in, policy, both wipes; and who is refused."""
 
 import plistlib
+import time
 import unittest
+import uuid
 
 from apple_device import MDM, PASSCODE, SCEP, AppleDevice, payloads, scep
 from harness import (
@@ -19,6 +21,12 @@ passcode:
   max_failed: 9
 """
 
+
+
+class Mac(AppleDevice):
+    def authenticate(self):
+        return self.check_in("Authenticate", DeviceName=self.name, Model="Mac14,2", ModelName="MacBook Air", ProductName="Mac14,2",
+                             OSVersion="15.1", BuildVersion="24B83", SerialNumber=self.serial)
 
 class Apple(ServedTest):
     def invite(self, *words, user="ann@example.org"):
@@ -241,6 +249,25 @@ class Apple(ServedTest):
         self.wait_for_end(command, "acknowledged")
         phone.poll()
         self.assertNotIn("DeviceLock", [kind for kind, _ in phone.commands])
+
+    def test_any_message_of_a_mac_whose_erasing_was_presumed_contradicts_it(self):
+        self.server.verb("settings", "set", "wipe.grace", "1s")
+        mac = Mac(self.server, self.folder(), "Mac").enrol(self.invite())
+        mac.poll()
+        wipe = self.wipe(mac, "full")
+        order = plistlib.loads(mac.report("Idle").body)
+        self.assertEqual(order["Command"]["RequestType"], "EraseDevice")
+        chain = [{"ErrorCode": 12021, "ErrorDomain": "MCMDMErrorDomain", "LocalizedDescription": "no"}]
+        mac.report("Error", CommandUUID=order["CommandUUID"], ErrorChain=chain)
+        self.wait_for_end(wipe, "presumed")
+        time.sleep(1.2)
+        # No poll yet: the push token alone is another one.
+        mac.token = uuid.uuid4().bytes * 2
+        self.assertEqual(mac.token_update().status, 200)
+        again = self.wait_for_end(wipe, "queued")
+        self.assertIn("contact", [entry["kind"] for entry in again["evidence"]])
+        order = plistlib.loads(mac.report("Idle").body)
+        self.assertEqual(order["Command"]["RequestType"], "EraseDevice")
 
     def test_a_personal_phone_cannot_be_erased(self):
         phone = self.enrolled("own", "--ownership", "personal")

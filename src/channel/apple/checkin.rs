@@ -1,6 +1,6 @@
 //! Check-ins: how an enrolment begins, is completed, and ends by the device's own word.
 
-use super::{Answer, Refusal, Shown, admit};
+use super::{Answer, Refusal, Shown, admit, heard};
 use crate::{
     error::{Denial, Judged, Result},
     fleet::{
@@ -175,8 +175,8 @@ async fn get_bootstrap_token(server: &Server, shown: Shown, name: String) -> Ans
 
 /// A good certificate together with the device that it is bound to.
 fn bound(tx: &mut Tx<'_>, shown: &Shown, name: &str) -> Judged<(Credential, Managed), Standing> {
-    match admit(tx, shown, name)? {
-        (credential, Some(device)) => Ok((credential, keeper::load(tx, device)?)),
+    match heard(tx, shown, name)? {
+        (credential, Some(device)) => Ok((credential, device)),
         (_, None) => Err(Denial::Refused(Standing::Unknown)),
     }
 }

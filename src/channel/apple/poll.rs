@@ -1,9 +1,9 @@
 //! The command channel: a device reports on its last command and asks for the next.
 
 use super::{
-    Answer, Shown, admit,
+    Answer, Shown,
     delivery::{self, Delivery},
-    is_complete, signature_counts,
+    heard, is_complete, signature_counts,
 };
 use crate::{
     channel::span,
@@ -59,13 +59,11 @@ fn command(body: Vec<u8>) -> Response {
 
 /// Files the report and takes what is next, in one call on the store.
 fn exchange(tx: &mut Tx<'_>, shown: &Shown, report: &Report) -> Judged<Option<Delivery>, Standing> {
-    let (credential, device) = admit(tx, shown, report.channel.device_name())?;
-    let Some(device) = device else { return Err(Denial::Refused(Standing::Unknown)) };
+    let (credential, device) = heard(tx, shown, report.channel.device_name())?;
+    let Some(mut device) = device else { return Err(Denial::Refused(Standing::Unknown)) };
     if report.channel.user.is_some() {
         return Ok(None);
     }
-    let mut device = keeper::load(tx, device)?;
-    keeper::contact(tx, &mut device, credential.enrolment)?;
     if let Some(uuid) = &report.command_uuid {
         file(tx, &mut device, &credential, report, uuid)?;
     }

@@ -1,6 +1,6 @@
 //! A Mac's users, each with a channel of their own: they are heard and not managed yet. How to wake them is kept.
 
-use super::{Answer, Shown, admit, checkin};
+use super::{Answer, Shown, checkin, heard};
 use crate::{
     fleet::{keeper, life::Event},
     server::Server,
@@ -21,18 +21,17 @@ pub(super) async fn take(server: &Server, shown: Shown, message: CheckIn) -> Ans
         return token_update(server, shown, said).await;
     }
     let name = message.channel().device_name().to_string();
-    server.store.judge(move |tx| admit(tx, &shown, &name)).await?;
+    server.store.judge(move |tx| heard(tx, &shown, &name).map(drop)).await?;
     let gone = matches!(message, CheckIn::UserAuthenticate(_));
     Ok(if gone { StatusCode::GONE.into_response() } else { StatusCode::OK.into_response() })
 }
 
 async fn token_update(server: &Server, shown: Shown, said: TokenUpdate) -> Answer {
     let keep = move |tx: &mut Tx<'_>| {
-        let (credential, device) = admit(tx, &shown, said.channel.device_name())?;
-        if let (Some(device), Some(user)) = (device, &said.channel.user) {
+        let (credential, device) = heard(tx, &shown, said.channel.device_name())?;
+        if let (Some(mut device), Some(user)) = (device, &said.channel.user) {
             let (UserName::Mac(id) | UserName::Enrollment(id) | UserName::SharedIpad(id)) = user;
             let (enrolment, push, name) = (credential.enrolment, checkin::push(&said), called(&said));
-            let mut device = keeper::load(tx, device)?;
             keeper::happen(tx, &mut device, Event::UserTold { enrolment, id: id.clone(), name, push })?;
         }
         Ok(())
