@@ -235,3 +235,29 @@ pub async fn mail_clients_are_let_in_by_what_they_call_themselves(fixture: Fixtu
         "{refused:?}"
     );
 }
+
+pub async fn who_leaves_unasked_is_told_of_and_who_was_retired_is_not(fixture: Fixture) {
+    let hook = |tx: &mut Tx<'_>| {
+        let local = admins::authenticate(tx, SECRET, true)?.unwrap();
+        settings::set(tx, &local, "notify.webhook", "https://example.org/hook").map(drop)
+    };
+    fixture.store.run(hook).await.unwrap();
+    let leaves = async |id: DeviceId| {
+        let leave = move |tx: &mut Tx<'_>| {
+            let mut device = keeper::by_id(tx, id)?;
+            let enrolment = device.enrolments[0].id;
+            left(tx, &mut device, enrolment)
+        };
+        fixture.store.run(leave).await.unwrap();
+        let take = |tx: &mut Tx<'_>| Ok(notices::take(tx, 100)?.map(|(_, notices)| notices).unwrap_or_default());
+        let told: Vec<Notice> = fixture.store.run(take).await.unwrap();
+        told.into_iter().filter(|notice| notice.event == "device.left").map(|notice| notice.subject).collect::<Vec<_>>()
+    };
+    let user = fixture.device("user", &[Channel::Apple]).await.id;
+    assert_eq!(leaves(user).await, [user.to_string()]);
+    assert!(leaves(user).await.is_empty(), "a repeat tells nothing new");
+    let (local, retired) = (fixture.local().await, fixture.device("retired", &[Channel::Apple]).await.id);
+    fixture.wipe(&local, retired, Scope::Selective).await.unwrap();
+    take(&fixture, retired, Contact::Fresh).await.unwrap();
+    assert!(leaves(retired).await.is_empty(), "its CheckOut answers the retire");
+}
