@@ -29,7 +29,7 @@ use crate::{
         policies::Assigned,
         queue::{self},
         registry::lookup,
-        wipe,
+        wipe::{self, Screen},
     },
     ids::EnrolmentId,
     store::Tx,
@@ -177,8 +177,21 @@ fn lock(tx: &mut Tx<'_>, call: &Call, body: LockBody) -> Result<CommandView> {
     let device = lookup::device(tx, call.named("id")?)?;
     let pin = pin(tx, call, &device, body.pin)?;
     let reason = reason(body.reason)?;
-    let command = wipe::ask_lock(tx, &call.actor, &device.id.to_string(), &reason, pin, &channel::support)?;
+    let (message, phone) = (shown("message", body.message, 500)?, shown("phone", body.phone, 64)?);
+    let screen = Screen { pin, message, phone };
+    let command = wipe::ask_lock(tx, &call.actor, &device.id.to_string(), &reason, screen, &channel::support)?;
     CommandView::of(tx, call, &command)
+}
+
+/// A line for a locked screen.
+fn shown(field: &'static str, given: Option<String>, most: usize) -> Result<Option<String>> {
+    let line = given.map(|text| text.trim().to_string()).filter(|text| !text.is_empty());
+    match line {
+        Some(text) if text.len() > most || text.chars().any(|c| c.is_control() && c != '\n') => {
+            Err(Error::invalid(field, format!("at most {most} bytes and no control characters")))
+        }
+        line => Ok(line),
+    }
 }
 
 fn clear_passcode(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<CommandView> {

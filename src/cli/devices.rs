@@ -165,6 +165,12 @@ pub struct Lock {
     /// Why.
     #[arg(long)]
     reason: Option<String>,
+    /// What an Apple device's locked screen says to who finds it.
+    #[arg(long)]
+    message: Option<String>,
+    /// The number that it shows them.
+    #[arg(long)]
+    phone: Option<String>,
 }
 
 impl Devices {
@@ -263,7 +269,7 @@ impl Set {
 impl Lock {
     async fn run(self, client: &Client) -> Done {
         let path = format!("devices/{}/lock", encode(&self.device));
-        let body = LockBody { pin: self.pin, reason: self.reason };
+        let body = LockBody { pin: self.pin, reason: self.reason, message: self.message, phone: self.phone };
         let command = client.ask::<CommandView>(&path, &body).await?;
         eprintln!("lanyard: {}", standing(client, &command.said).await);
         Ok(Outcome::record(command.document))

@@ -103,6 +103,10 @@ pub(crate) struct LockBody {
     pub(crate) pin: Option<String>,
     /// Why.
     pub(crate) reason: Option<String>,
+    /// What an Apple device's locked screen says to who finds it, in 500 bytes at most; shown where it has a passcode.
+    pub(crate) message: Option<String>,
+    /// The number that it shows them.
+    pub(crate) phone: Option<String>,
 }
 
 /// What a device is renamed with.

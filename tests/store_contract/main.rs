@@ -84,6 +84,8 @@ macro_rules! store_contract {
         what_is_asked_of_an_ownership_lapses_when_that_is_said_anew,
         a_device_that_somebody_was_invited_for_is_given_to_nobody_else,
         who_leaves_unasked_is_told_of_and_who_was_retired_is_not,
+        a_users_own_device_keeps_its_passcode,
+        a_locked_screen_says_what_it_was_asked_to_where_that_is_shown,
         mail_clients_are_let_in_by_what_they_call_themselves,
         a_certificate_of_ours_that_the_store_does_not_know_is_named_once,
         a_revoked_certificate_is_listed,

@@ -261,3 +261,28 @@ pub async fn who_leaves_unasked_is_told_of_and_who_was_retired_is_not(fixture: F
     take(&fixture, retired, Contact::Fresh).await.unwrap();
     assert!(leaves(retired).await.is_empty(), "its CheckOut answers the retire");
 }
+
+pub async fn a_users_own_device_keeps_its_passcode(fixture: Fixture) {
+    let local = fixture.local().await;
+    let id = fixture.device("phone", &[Channel::Apple]).await.id;
+    fixture.store.run(sets(&local, id, Ownership::Personal)).await.unwrap();
+    let clear = move |tx: &mut Tx<'_>| wipe::ask_clear_passcode(tx, &local, &id.to_string(), &able);
+    assert_eq!(code(fixture.store.run(clear).await), "personal");
+}
+
+pub async fn a_locked_screen_says_what_it_was_asked_to_where_that_is_shown(fixture: Fixture) {
+    let screen =
+        || wipe::Screen { message: Some("Call us".into()), phone: Some("+44 20".into()), ..Default::default() };
+    let lock = async |id: DeviceId, screen: wipe::Screen| {
+        let local = fixture.local().await;
+        let asked = move |tx: &mut Tx<'_>| wipe::ask_lock(tx, &local, &id.to_string(), "lost", screen, &able);
+        fixture.store.run(asked).await
+    };
+    let phone = fixture.device("phone", &[Channel::Apple]).await.id;
+    let command = lock(phone, screen()).await.unwrap().id;
+    let kept = Act::Lock { pin: None, message: Some("Call us".into()), phone: Some("+44 20".into()) };
+    assert_eq!(fixture.command(command).await.act, kept, "as it lies in the store");
+    let pc = fixture.device("pc", &[Channel::Omadm]).await.id;
+    assert_eq!(code(lock(pc, screen()).await), "unsupported");
+    assert!(lock(pc, wipe::Screen::default()).await.is_ok());
+}
