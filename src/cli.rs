@@ -102,15 +102,22 @@ pub struct Outcome {
     document: Value,
     /// Columns of a list, in order; empty: all that a record has.
     columns: &'static [&'static str],
+    /// What people are shown of a list beside its own fields, row by row.
+    beside: Vec<Value>,
     good: bool,
 }
 
 impl Outcome {
     fn record(document: Value) -> Self {
-        Self { document, columns: &[], good: true }
+        Self { document, columns: &[], beside: Vec::new(), good: true }
     }
     fn list(items: Vec<Value>, columns: &'static [&'static str]) -> Self {
-        Self { document: Value::Array(items), columns, good: true }
+        Self { document: Value::Array(items), columns, beside: Vec::new(), good: true }
+    }
+    /// A list whose rows are shown with more than their fields.
+    fn beside(mut self, beside: Vec<Value>) -> Self {
+        self.beside = beside;
+        self
     }
     fn good_if(mut self, good: bool) -> Self {
         self.good = good;
@@ -129,7 +136,7 @@ pub async fn run(verb: Verb, json: bool) -> ExitCode {
     };
     let code = match done {
         Ok(outcome) => {
-            print::show(&outcome.document, outcome.columns, json);
+            print::show(&outcome.document, outcome.columns, &outcome.beside, json);
             if outcome.good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         Err(Failure::Failed(text) | Failure::Away(text)) => {

@@ -11,13 +11,17 @@ use crate::{
         Empty, Page,
         breaker::ApprovalView,
         commands::CommandView,
-        devices::{DeviceView, LockBody, RenameBody, SetAnswer, SetBody, WhichBody, WipeBody},
+        devices::{
+            ConcernedView, DeviceView, Door, LockBody, Platform, RefusedView, RenameBody, SetAnswer, SetBody,
+            WhereBody, WhichBody, WipeBody,
+        },
     },
     error::{Error, Result},
     fleet::{
         enrol::{
             self,
             access::{self},
+            many::{self, Which},
         },
         keeper,
         life::{Access, Act, Command, Device, Scope},
@@ -25,20 +29,29 @@ use crate::{
         policies::{self, Assigned},
         queue::{self},
         registry::lookup,
-        wipe,
+        wipe::{self, Screen},
     },
     ids::EnrolmentId,
     store::Tx,
 };
+use serde::Deserialize as _;
 use std::time::Duration;
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
         get("/api/v1/devices", "All devices", list)
             .paged()
-            .query(&[("expiring", "only those with a certificate that ends within this, such as 60d")])
+            .query(&[
+                ("expiring", "only those with a certificate that ends within this, such as 60d"),
+                ("state", "only those in this state"),
+                ("user", "only those of this user"),
+                ("platform", "only those of this platform"),
+            ])
             .beside(),
         get("/api/v1/devices/{id}", "A device, by id or by any name that fits one alone", show),
+        post("/api/v1/devices/where", "Let the mail of many in, or shut it out; only shown unless applied", many)
+            .ok()
+            .query(&[("after", "`next` of the page before"), ("limit", "how many devices are looked at, 1 to 1000")]),
         patch("/api/v1/devices/{id}", "Say whose it is, or give a shared one to a person", set),
         delete("/api/v1/devices/{id}", "Remove the record of one that has ended; it is back once it is heard", remove),
         post("/api/v1/devices/{id}/wipe", "Ask for a wipe; over a limit it is held for a second person", wipe),
@@ -64,9 +77,39 @@ fn list(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<Page<DeviceView>> {
     let devices = tx.scan::<Device>("", after, limit)?;
     let next = devices.last().filter(|_| devices.len() == limit).map(|d| d.id.to_string());
     let assigned = Assigned::load(tx)?;
-    let shown = devices.into_iter().filter(|device| device.removed.is_none());
+    let platform = call.query.get("platform").map(|text| platform(text)).transpose()?;
+    let (state, user) = (call.query.get("state"), call.query.get("user").map(|user| user.trim().to_lowercase()));
+    let shown = devices.into_iter().filter(|device| {
+        device.removed.is_none()
+            && platform.is_none_or(|platform| device.platform == platform)
+            && state.is_none_or(|state| device.state() == state)
+            && user.as_ref().is_none_or(|user| device.user.to_lowercase() == *user)
+    });
     let wanted = shown.filter(|device| within.is_none_or(|within| ends_within(tx, device, within)));
     Ok(Page { items: DeviceView::all(tx, &wanted.collect::<Vec<_>>(), &assigned)?, next })
+}
+
+fn platform(text: &str) -> Result<Platform> {
+    let read = Platform::deserialize(serde_json::Value::from(text));
+    read.map_err(|_| Error::invalid("platform", format!("{text:?} is no platform, such as ios, macos or windows")))
+}
+
+/// Lets mail clients in or shuts them out by what they call themselves, a page of devices at a time.
+fn many(tx: &mut Tx<'_>, call: &Call, body: WhereBody) -> Result<ConcernedView> {
+    let (which, reason) = (Which::parse(&body.which)?, reason(body.reason)?);
+    let access = match body.access {
+        Door::Allow => Access::Allow,
+        Door::Block => Access::Block,
+    };
+    let page = many::page(tx, &call.actor, &which, body.apply.then_some((access, reason.as_str())), call.page()?)?;
+    let refused = page.refused.into_iter().map(|(id, error)| {
+        let code =
+            if let Error::Refused { code, .. } | Error::Forbidden { code, .. } = error { code } else { "invalid" };
+        RefusedView { id: id.to_string(), code: code.into(), text: error.to_string() }
+    });
+    let refused = refused.collect();
+    let assigned = Assigned::load(tx)?;
+    Ok(ConcernedView { items: DeviceView::all(tx, &page.devices, &assigned)?, refused, next: page.next })
 }
 
 /// Whether a certificate that still binds ends soon, or has ended.
@@ -138,8 +181,21 @@ fn lock(tx: &mut Tx<'_>, call: &Call, body: LockBody) -> Result<CommandView> {
     let device = lookup::device(tx, call.named("id")?)?;
     let pin = pin(tx, call, &device, body.pin)?;
     let reason = reason(body.reason)?;
-    let command = wipe::ask_lock(tx, &call.actor, &device.id.to_string(), &reason, pin, &channel::support)?;
+    let (message, phone) = (shown("message", body.message, 500)?, shown("phone", body.phone, 64)?);
+    let screen = Screen { pin, message, phone };
+    let command = wipe::ask_lock(tx, &call.actor, &device.id.to_string(), &reason, screen, &channel::support)?;
     CommandView::of(tx, call, &command)
+}
+
+/// A line for a locked screen.
+fn shown(field: &'static str, given: Option<String>, most: usize) -> Result<Option<String>> {
+    let line = given.map(|text| text.trim().to_string()).filter(|text| !text.is_empty());
+    match line {
+        Some(text) if text.len() > most || text.chars().any(|c| c.is_control() && c != '\n') => {
+            Err(Error::invalid(field, format!("at most {most} bytes and no control characters")))
+        }
+        line => Ok(line),
+    }
 }
 
 fn clear_passcode(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<CommandView> {

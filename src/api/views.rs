@@ -11,7 +11,10 @@ use crate::{
     },
     error::{Error, Result},
     fleet::{
-        life::{Action, Channel, Command, Device, Enrolment, State, command::Hold, device::Certificate},
+        life::{
+            Action, Channel, Command, Device, Enrolment, MAIL_AGENT, MAIL_TYPE, State, command::Hold,
+            device::Certificate,
+        },
         policies::Assigned,
         queue::{self},
         registry::sights::{last_seen, seen},
@@ -49,6 +52,8 @@ impl EnrolmentView {
             channel: enrolment.channel,
             state: enrolment.state_within(device.life).into(),
             identity: enrolment.identity.clone(),
+            kind: enrolment.channel_state.get(MAIL_TYPE).cloned(),
+            agent: enrolment.channel_state.get(MAIL_AGENT).cloned(),
             certificate: enrolment.certificate.as_ref().map(CertificateView::of),
             last_seen: seen.max(enrolment.last_seen).map(At),
         }

@@ -11,13 +11,34 @@ use crate::{
     documents::{
         Empty,
         commands::CommandView,
-        devices::{DeviceView, LockBody, RenameBody, SetBody, WhichBody},
+        devices::{ConcernedView, DeviceView, Door, LockBody, RefusedView, RenameBody, SetBody, WhereBody, WhichBody},
         fields,
     },
 };
+use serde_json::{Value, json};
 use std::time::Duration;
 
-const COLUMNS: &[&str] = fields!(DeviceView: id, user, channel, platform, name, serial, state, compliance, last_seen);
+/// `device_id` is what a mail client calls itself: it has no serial number.
+const COLUMNS: &[&str] =
+    &["id", "user", "channel", "platform", "name", "model", "serial", "device_id", "state", "compliance", "last_seen"];
+
+/// All but that one are the document's own.
+const _: &[&str] = fields!(DeviceView: id, user, channel, platform, name, model, serial, state, compliance, last_seen);
+
+/// Devices as a list, with the DeviceIds of their mail clients.
+fn listed(devices: Vec<Value>) -> Outcome {
+    let device_id = |device: &Value| {
+        let of = |enrolment: &Value| {
+            let mail = enrolment.get("channel").and_then(Value::as_str) == Some("activesync");
+            mail.then(|| enrolment.get("identity").cloned()).flatten()
+        };
+        let ids: Vec<Value> =
+            device.get("enrolments").and_then(Value::as_array).into_iter().flatten().filter_map(of).collect();
+        json!({"device_id": ids})
+    };
+    let beside = devices.iter().map(device_id).collect();
+    Outcome::list(devices, COLUMNS).beside(beside)
+}
 
 /// Devices.
 #[derive(clap::Subcommand)]
@@ -27,6 +48,15 @@ pub enum Devices {
         /// Only those with a certificate that ends within this, such as 60d.
         #[arg(long, value_parser = parse_duration)]
         expiring: Option<Duration>,
+        /// Only those in this state: enrolled, retired, wiped, blocked, quarantined …
+        #[arg(long)]
+        state: Option<String>,
+        /// Only those of this user.
+        #[arg(long)]
+        user: Option<String>,
+        /// Only those of this platform: ios, ipados, macos, windows, android …
+        #[arg(long)]
+        platform: Option<String>,
     },
     /// One of them.
     Show(One),
@@ -38,10 +68,10 @@ pub enum Devices {
     Set(Set),
     /// Remove the record of one that has ended; it is back once it is heard.
     Remove(One),
-    /// Let its mail in; frees one that was blocked, retired or wiped.
-    Allow(Which),
-    /// Shut its mail out.
-    Block(Which),
+    /// Let its mail in, or that of many; frees one that was blocked, retired or wiped.
+    Allow(Whose),
+    /// Shut its mail out, or that of many.
+    Block(Whose),
     /// Let its mail wait.
     Quarantine(Which),
     /// End its certificates and nothing else: it must enrol anew.
@@ -74,6 +104,27 @@ pub struct Which {
     /// One enrolment of it.
     #[arg(long)]
     enrolment: Option<String>,
+    /// Why.
+    #[arg(long)]
+    reason: Option<String>,
+}
+
+/// A device, or many by what their mail clients call themselves.
+#[derive(clap::Args)]
+pub struct Whose {
+    /// Its id, or any name that fits it alone.
+    #[arg(required_unless_present = "which", conflicts_with = "which")]
+    device: Option<String>,
+    /// One enrolment of it.
+    #[arg(long, conflicts_with = "which")]
+    enrolment: Option<String>,
+    /// Many at once, FIELD=VALUE: user, type, model, os, agent or state. Given several times all must hold; a `*` at the end of the value
+    /// stands for any end. Only shown without --yes.
+    #[arg(id = "which", long = "where", value_name = "FIELD=VALUE", num_args = 1..)]
+    which: Vec<String>,
+    /// Carry it out for all whom it concerns.
+    #[arg(long, requires = "which")]
+    yes: bool,
     /// Why.
     #[arg(long)]
     reason: Option<String>,
@@ -114,22 +165,32 @@ pub struct Lock {
     /// Why.
     #[arg(long)]
     reason: Option<String>,
+    /// What an Apple device's locked screen says to who finds it.
+    #[arg(long)]
+    message: Option<String>,
+    /// The number that it shows them.
+    #[arg(long)]
+    phone: Option<String>,
 }
 
 impl Devices {
     pub(super) async fn run(self, client: &Client) -> Done {
         match self {
-            Self::List { expiring } => {
-                let query = expiring.map(|within| format!("?expiring={}", print_duration(within))).unwrap_or_default();
-                Ok(Outcome::list(client.list(&format!("devices{query}")).await?, COLUMNS))
+            Self::List { expiring, state, user, platform } => {
+                let expiring = expiring.map(print_duration);
+                let wanted = [("expiring", expiring), ("state", state), ("user", user), ("platform", platform)];
+                let wanted = wanted.into_iter().filter_map(|(name, value)| Some(format!("{name}={}", encode(&value?))));
+                let query = wanted.collect::<Vec<_>>().join("&");
+                let path = if query.is_empty() { "devices".into() } else { format!("devices?{query}") };
+                Ok(listed(client.list(&path).await?))
             }
             Self::Show(one) => Ok(Outcome::record(client.get(&one.path("")).await?)),
             Self::Sync(one) => one.run(client, "sync").await,
             Self::Rename(rename) => rename.run(client).await,
             Self::Set(set) => set.run(client).await,
             Self::Remove(one) => Ok(Outcome::record(client.delete(&one.path("")).await?)),
-            Self::Allow(which) => which.run(client, "allow").await,
-            Self::Block(which) => which.run(client, "block").await,
+            Self::Allow(whose) => whose.run(client, "allow", Door::Allow).await,
+            Self::Block(whose) => whose.run(client, "block", Door::Block).await,
             Self::Quarantine(which) => which.run(client, "quarantine").await,
             Self::Revoke(which) => which.run(client, "revoke").await,
         }
@@ -164,6 +225,33 @@ impl Which {
     }
 }
 
+impl Whose {
+    async fn run(self, client: &Client, act: &str, access: Door) -> Done {
+        let Self { device, enrolment, which, yes, reason } = self;
+        if let Some(device) = device {
+            return Which { device, enrolment, reason }.run(client, act).await;
+        }
+        let body = WhereBody { access, which, apply: yes, reason };
+        let (mut concerned, mut refused, mut after) = (Vec::new(), 0, String::new());
+        loop {
+            let page = client.ask::<ConcernedView>(&format!("devices/where?limit=500{after}"), &body).await?;
+            concerned.extend(page.document.get("items").and_then(Value::as_array).cloned().unwrap_or_default());
+            for RefusedView { id, code, text } in &page.said.refused {
+                eprintln!("lanyard: {id}: {text} ({code})");
+                refused += 1;
+            }
+            match page.said.next {
+                Some(next) => after = format!("&after={}", encode(&next)),
+                None => break,
+            }
+        }
+        if !yes {
+            eprintln!("lanyard: nothing was changed; it would concern {}: say so with --yes", concerned.len());
+        }
+        Ok(listed(concerned).good_if(refused == 0))
+    }
+}
+
 impl Rename {
     async fn run(self, client: &Client) -> Done {
         let path = format!("devices/{}/rename", encode(&self.device));
@@ -181,7 +269,7 @@ impl Set {
 impl Lock {
     async fn run(self, client: &Client) -> Done {
         let path = format!("devices/{}/lock", encode(&self.device));
-        let body = LockBody { pin: self.pin, reason: self.reason };
+        let body = LockBody { pin: self.pin, reason: self.reason, message: self.message, phone: self.phone };
         let command = client.ask::<CommandView>(&path, &body).await?;
         eprintln!("lanyard: {}", standing(client, &command.said).await);
         Ok(Outcome::record(command.document))

@@ -4,7 +4,9 @@ use serde_json::Value;
 use std::io::{BufWriter, Write as _};
 
 /// Prints to stdout. A reader who has gone is no fault.
-pub(super) fn show(document: &Value, columns: &[&str], json: bool) {
+///
+/// `beside`: fields that a table shows and the document does not hold, a record for each row.
+pub(super) fn show(document: &Value, columns: &[&str], beside: &[Value], json: bool) {
     let mut out = BufWriter::with_capacity(64 * 1024, std::io::stdout().lock());
     if json {
         drop(serde_json::to_writer_pretty(&mut out, document));
@@ -13,7 +15,7 @@ pub(super) fn show(document: &Value, columns: &[&str], json: bool) {
     }
     let text = match document {
         Value::Null => return,
-        Value::Array(rows) => table(rows, columns),
+        Value::Array(rows) => table(rows, columns, beside),
         Value::Object(_) => {
             let mut text = String::new();
             record(&mut text, document, 0);
@@ -24,9 +26,13 @@ pub(super) fn show(document: &Value, columns: &[&str], json: bool) {
     drop(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
 }
 
-fn table(rows: &[Value], columns: &[&str]) -> String {
+fn table(rows: &[Value], columns: &[&str], beside: &[Value]) -> String {
     let head: Vec<String> = columns.iter().map(|c| c.to_uppercase().replace('_', " ")).collect();
-    let cells = rows.iter().map(|row| columns.iter().map(|c| row.get(*c).map(word).unwrap_or_default()).collect());
+    let beside = beside.iter().map(Some).chain(std::iter::repeat(None));
+    let cells = rows.iter().zip(beside).map(|(row, beside)| {
+        let value = |c: &str| row.get(c).or_else(|| beside?.get(c)).map(word).unwrap_or_default();
+        columns.iter().map(|c| value(c)).collect()
+    });
     let lines: Vec<Vec<String>> = std::iter::once(head).chain(cells).collect();
     let width = |at: usize| lines.iter().filter_map(|line| line.get(at)).map(|c| c.chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..columns.len()).map(width).collect();
@@ -88,7 +94,9 @@ mod tests {
     #[test]
     fn lists_are_tables_and_records_are_lines() {
         let rows = [json!({"id": "1", "name": null}), json!({"id": "22", "name": "x\u{1b}[31m"})];
-        assert_eq!(table(&rows, &["id", "name"]), "ID  NAME\n1   -\n22  x [31m\n", "no escape reaches a terminal");
+        assert_eq!(table(&rows, &["id", "name"], &[]), "ID  NAME\n1   -\n22  x [31m\n", "no escape reaches a terminal");
+        let beside = [json!({"more": "y"}), Value::Null];
+        assert_eq!(table(&rows, &["id", "more"], &beside), "ID  MORE\n1   y\n22\n");
         let mut out = String::new();
         record(&mut out, &json!({"a": 1, "b": null, "c": [], "d": [{"e_f": "x"}], "g": ["y", "z"]}), 0);
         assert_eq!(out, "a: 1\nd:\n  e f: x\ng: y, z\n");

@@ -24,7 +24,7 @@ impl Status {
             return Ok(Outcome::list(list, columns));
         }
         loop {
-            print::show(&Value::Array(list.clone()), columns, json);
+            print::show(&Value::Array(list.clone()), columns, &[], json);
             list = another(client, &list).await?;
         }
     }

@@ -70,6 +70,11 @@ pub(crate) struct EnrolmentView {
     pub(crate) state: Cow<'static, str>,
     /// The device's own name in the protocol, as it was sent.
     pub(crate) identity: String,
+    /// A mail client's DeviceType.
+    #[serde(rename = "type")]
+    pub(crate) kind: Option<String>,
+    /// A mail client's User-Agent.
+    pub(crate) agent: Option<String>,
     /// Null for mail by password.
     pub(crate) certificate: Option<CertificateView>,
     pub(crate) last_seen: Option<At>,
@@ -111,6 +116,10 @@ pub(crate) struct LockBody {
     pub(crate) pin: Option<String>,
     /// Why.
     pub(crate) reason: Option<String>,
+    /// What an Apple device's locked screen says to who finds it, in 500 bytes at most; shown where it has a passcode.
+    pub(crate) message: Option<String>,
+    /// The number that it shows them.
+    pub(crate) phone: Option<String>,
 }
 
 /// What a device is renamed with.
@@ -120,6 +129,51 @@ pub(crate) struct LockBody {
 pub(crate) struct RenameBody {
     /// 1 to 63 characters and no control characters; blanks at its ends are left out.
     pub(crate) name: String,
+}
+
+/// Which mail clients are let in or shut out, many at once.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Where")]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WhereBody {
+    /// allow or block.
+    pub(crate) access: Door,
+    /// FIELD=VALUE each, and all of them must hold: user, type, model, os, agent, state. Without case; a `*` at the end stands for any end.
+    #[serde(rename = "where")]
+    pub(crate) which: Vec<String>,
+    /// Carry it out; else it is only shown whom it would concern.
+    #[serde(default)]
+    pub(crate) apply: bool,
+    /// Why; kept in the audit log.
+    pub(crate) reason: Option<String>,
+}
+
+/// What becomes of the door.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Door {
+    Allow,
+    Block,
+}
+
+/// A page of those whom it concerns.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Concerned")]
+pub(crate) struct ConcernedView {
+    pub(crate) items: Vec<DeviceView>,
+    /// Those of them for which it was refused, and why; such are as they were.
+    pub(crate) refused: Vec<RefusedView>,
+    /// Give it as `after`; null is the end.
+    pub(crate) next: Option<String>,
+}
+
+/// A device for which an act on many was refused.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "RefusedDevice")]
+pub(crate) struct RefusedView {
+    pub(crate) id: String,
+    pub(crate) code: String,
+    pub(crate) text: String,
 }
 
 /// What is set of a device; what is absent stays.

@@ -5,6 +5,7 @@
 
 pub mod access;
 pub mod invitation;
+pub mod many;
 
 use invitation::{Invitation, Spent};
 

@@ -59,6 +59,7 @@ pub fn happen(tx: &mut Tx<'_>, managed: &mut Managed, event: Event) -> Result<bo
             Effect::WipeEnded(command, end) => notices::tell(tx, News::WipeEnded(command, end))?,
             Effect::WipeContradicted(command) => notices::tell(tx, News::WipeContradicted(command))?,
             Effect::HeardAfterWipe(command) => notices::tell(tx, News::HeardAfterWipe(command))?,
+            Effect::DeviceLeft => notices::tell(tx, News::DeviceLeft(id))?,
             Effect::Revoke(certificate, pause) => credential::revoke_after(tx, &certificate, pause)?,
             Effect::Name(named, name) => lookup::claim(tx, kind(named), &name, id)?,
             Effect::Wake => wake = true,

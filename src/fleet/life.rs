@@ -26,7 +26,7 @@ pub use act::{Act, Action, Scope};
 pub use command::{Command, Evidence, State};
 pub use device::{Channel, Device, Enrolment, EnrolmentState, Life, MacUser, Ownership, Platform};
 pub use effect::Effect;
-pub use enrolled::PROVISIONING;
+pub use enrolled::{MAIL_AGENT, MAIL_TYPE, PROVISIONING};
 pub use event::{Access, Asker, Claim, Event, Fate, Leaving, Order, Outcome, Terms, Withdrawal};
 pub use next::Contact;
 pub use owner::Stays;

@@ -8,7 +8,7 @@ use crate::{
         settings,
         terms::{Jump, State},
     },
-    ids::{ApprovalId, CommandId},
+    ids::{ApprovalId, CommandId, DeviceId},
     store::{Kind, Record, Tx},
 };
 use serde::{Deserialize, Serialize};
@@ -31,6 +31,8 @@ pub enum News {
     WipeEnded(CommandId, State),
     /// A device whose wipe was presumed is heard: it is sent again.
     WipeContradicted(CommandId),
+    /// A device ended its management by itself, without being asked to.
+    DeviceLeft(DeviceId),
     /// A device that was erased is heard; it stays refused.
     HeardAfterWipe(CommandId),
     /// Something ends soon: its name or a device's id, and in words what and when.
@@ -47,6 +49,9 @@ impl News {
             Self::WipeEnded(command, end) => ("wipe.ended", command.to_string(), end.as_str().into()),
             Self::WipeContradicted(command) => {
                 ("wipe.contradicted", command.to_string(), "the device is heard: the wipe is sent again".into())
+            }
+            Self::DeviceLeft(device) => {
+                ("device.left", device.to_string(), "its management was ended on the device itself".into())
             }
             Self::HeardAfterWipe(command) => {
                 ("device.heard_after_wipe", command.to_string(), "the device was erased, and is heard".into())
@@ -137,7 +142,7 @@ pub fn done(tx: &mut Tx<'_>, notice: &Notice) -> Result<()> {
 mod tests {
     use super::*;
 
-    fn all() -> [(News, &'static str, &'static str, &'static str); 6] {
+    fn all() -> [(News, &'static str, &'static str, &'static str); 7] {
         let (id, text) = (Uuid::from_u128(0xa), "00000000-0000-0000-0000-00000000000a");
         let moved = "the clock shows 7200 s more than before; waits count what has passed, not this";
         [
@@ -149,6 +154,7 @@ mod tests {
                 text,
                 "the device is heard: the wipe is sent again",
             ),
+            (News::DeviceLeft(DeviceId(id)), "device.left", text, "its management was ended on the device itself"),
             (
                 News::HeardAfterWipe(CommandId(id)),
                 "device.heard_after_wipe",

@@ -20,8 +20,8 @@ use crate::{
         audit::Cancelled,
         keeper,
         life::{
-            Act, Action, Asker, Command, Event, Life, Managed, Order, Ownership, Platform, Scope, State, Terms,
-            Withdrawal, command::Hold,
+            Act, Action, Asker, Channel, Command, Event, Life, Managed, Order, Ownership, Platform, Scope, State,
+            Terms, Withdrawal, command::Hold,
         },
         queue::{self, Ask},
         settings,
@@ -108,18 +108,36 @@ fn check_times(delay: Duration, expires: Option<Duration>) -> Result<()> {
     Ok(())
 }
 
+/// What a locked screen shows, and what opens it.
+#[derive(Debug, Clone, Default)]
+pub struct Screen {
+    /// Six digits for a Mac; already sealed by the caller.
+    pub pin: Option<String>,
+    /// For who finds it.
+    pub message: Option<String>,
+    /// The number that they may call.
+    pub phone: Option<String>,
+}
+
 /// Asks for a lock of the screen: guarded like a retire.
 pub fn ask_lock(
     tx: &mut Tx<'_>,
     actor: &Actor,
     device: &str,
     reason: &str,
-    pin: Option<String>,
+    screen: Screen,
     support: Ask<'_>,
 ) -> Result<Command> {
     let mut device = keeper::find(tx, device)?;
     let carrier = queue::able(&device, Action::Lock, None, support)?.clone();
-    let order = queue::order(tx, &carrier, Act::Lock { pin }, person(actor));
+    let Screen { pin, message, phone } = screen;
+    if carrier.channel != Channel::Apple && (message.is_some() || phone.is_some()) {
+        return Err(Error::refused(
+            "unsupported",
+            "only an Apple device shows a message or a number when it is locked",
+        ));
+    }
+    let order = queue::order(tx, &carrier, Act::Lock { pin, message, phone }, person(actor));
     let order = Order { reason: reason.trim().to_string(), ..order };
     guarded(tx, actor, &mut device, order, Kind::Other)
 }
@@ -127,6 +145,12 @@ pub fn ask_lock(
 /// Asks for the removal of a passcode: guarded like a lock, since who holds the phone is in then.
 pub fn ask_clear_passcode(tx: &mut Tx<'_>, actor: &Actor, device: &str, support: Ask<'_>) -> Result<Command> {
     let mut device = keeper::find(tx, device)?;
+    if device.ownership == Ownership::Personal {
+        return Err(Error::refused(
+            "personal",
+            "the device is its user's own, and so is its passcode: only they remove it",
+        ));
+    }
     let carrier = queue::able(&device, Action::ClearPasscode, None, support)?.clone();
     let order = queue::order(tx, &carrier, Act::ClearPasscode, person(actor));
     guarded(tx, actor, &mut device, order, Kind::Other)

@@ -51,6 +51,9 @@ async fn routes(house: &mut House) {
                 "after" | "limit" => continue,
                 "device" => [ids.as_slice(), &[NOBODY.into()]].concat(),
                 "expiring" => ["1d", "4000d", "soon"].map(String::from).to_vec(),
+                "state" => ["retired", "blocked", "none"].map(String::from).to_vec(),
+                "user" => ["ANN@example.org", "nobody"].map(String::from).to_vec(),
+                "platform" => ["ios", "windows", "toaster"].map(String::from).to_vec(),
                 "head" => vec![head(house, path).await, "0".repeat(64)],
                 other => panic!("the day knows no value of the query {other} of {path}"),
             };
@@ -96,6 +99,7 @@ fn escaped(text: &str) -> String {
 async fn verbs(house: &mut House) {
     let devices = house.read(&["devices", "list"]).await;
     house.read(&["devices", "list", "--expiring", "4000d"]).await;
+    house.read(&["devices", "list", "--platform", "macos", "--state", "enrolled"]).await;
     for id in ids(&devices) {
         house.read(&["devices", "show", &id]).await;
         house.read(&["commands", "list", "--device", &id]).await;

@@ -319,6 +319,8 @@ async fn access(house: &mut House, cast: &mut Cast) {
         check_mail(house, "android 1", &mut cast.android).await;
     }
     house.verb(&["devices", "block", cast.id("mac")]).await;
+    house.verb(&["devices", "block", "--where", "type=no such client", "--yes"]).await;
+    house.verb(&["devices", "allow", "--where", "agent=*"]).await;
     house.run_plainly(&["devices", "revoke", cast.id("second pc"), "--reason", "lent"]).await;
     sync(house, "pc 2", &mut cast.second_pc).await;
     house.verb(&["devices", "show", cast.id("second pc")]).await;

@@ -127,7 +127,7 @@ impl World {
         self.tell(format!("something else is asked of {name}"));
         self.by(&secret, false, None, move |tx, actor| {
             if lock {
-                return wipe::ask_lock(tx, actor, &record.to_string(), "", None, &able);
+                return wipe::ask_lock(tx, actor, &record.to_string(), "", wipe::Screen::default(), &able);
             }
             if act == Act::ClearPasscode {
                 return wipe::ask_clear_passcode(tx, actor, &record.to_string(), &able);

@@ -253,7 +253,6 @@ class Apple(ServedTest):
     def test_any_message_of_a_mac_whose_erasing_was_presumed_contradicts_it(self):
         self.server.verb("settings", "set", "wipe.grace", "1s")
         mac = Mac(self.server, self.folder(), "Mac").enrol(self.invite())
-        mac.poll()
         wipe = self.wipe(mac, "full")
         order = plistlib.loads(mac.report("Idle").body)
         self.assertEqual(order["Command"]["RequestType"], "EraseDevice")

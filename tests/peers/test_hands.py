@@ -88,6 +88,18 @@ class Hands(ServedTest):
         with self.assertRaisesRegex(VerbFailed, "not_shared"):
             self.server.verb("devices", "set", ident, "--user", "eve@example.org")
 
+    def test_a_lost_phone_says_whom_to_call_and_a_users_own_keeps_its_passcode(self):
+        phone = self.enrolled()
+        ident = self.server.device_of(phone.udid)["id"]
+        command = self.server.verb("lock", ident, "--message", "Found? Please call.", "--phone", "+44 20 7946 0000")
+        phone.poll()
+        [order] = [asked for kind, asked in phone.commands if kind == "DeviceLock"]
+        self.assertEqual((order["Message"], order["PhoneNumber"]), ("Found? Please call.", "+44 20 7946 0000"))
+        self.assertEqual(self.server.command(command["id"])["state"], "acknowledged")
+        own = self.enrolled("--ownership", "personal")
+        with self.assertRaisesRegex(VerbFailed, "personal"):
+            self.server.verb("clear-passcode", self.server.device_of(own.udid)["id"])
+
 
 if __name__ == "__main__":
     unittest.main()

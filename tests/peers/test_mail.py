@@ -247,6 +247,23 @@ class WithAPolicy(Gateway):
         self.assert_status(client.folder_sync(), "129")
         self.assertEqual(len(self.mail.commands(client.ident)), 1)
 
+    def test_many_are_let_in_by_what_they_call_themselves(self):
+        clients = [self.stranger(), self.stranger()]
+        for client in clients:
+            client.folder_sync()
+        [enrolment] = self.device(clients[0])["enrolments"]
+        self.assertTrue(enrolment["type"], "its DeviceType is shown")
+        where = ["--where", f"type={enrolment['type'].upper()}", "state=quarantined"]
+        concerned = {device["id"] for device in self.server.verb("devices", "allow", *where)}
+        self.assertLessEqual({self.device(client)["id"] for client in clients}, concerned)
+        self.assertEqual(self.device(clients[0])["state"], "quarantined", "without --yes it is only shown")
+        self.server.verb("devices", "allow", *where, "--yes", "--reason", "known")
+        self.assertEqual([self.device(client)["state"] for client in clients], ["enrolled", "enrolled"])
+        self.assertEqual(self.server.verb("devices", "allow", *where), [])
+        for state, fits in (("enrolled", True), ("blocked", False)):
+            listed = {device["id"] for device in self.server.verb("devices", "list", "--state", state)}
+            self.assertEqual(self.device(clients[0])["id"] in listed, fits, state)
+
     def test_a_wrong_password_leaves_no_trace(self):
         client = self.stranger(password="wrong")
         reply = client.folder_sync()

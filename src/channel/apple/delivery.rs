@@ -44,6 +44,8 @@ enum What {
     },
     Lock {
         pin: Option<String>,
+        message: Option<String>,
+        phone: Option<String>,
     },
     Clear {
         token: String,
@@ -135,7 +137,9 @@ pub(super) fn prepare(tx: &mut Tx<'_>, device: &mut Managed, command: &Command) 
         (Act::Wipe { scope: Scope::Selective, .. }, _) => {
             plain(Wire::RemoveProfile(RemoveProfile { identifier: ENROLMENT_PROFILE.into() }))
         }
-        (Act::Lock { pin }, _) => What::Lock { pin: pin.clone() },
+        (Act::Lock { pin, message, phone }, _) => {
+            What::Lock { pin: pin.clone(), message: message.clone(), phone: phone.clone() }
+        }
         (Act::ClearPasscode, _) => {
             let token = device.enrolment(command.enrolment).and_then(|e| e.channel_state.get(UNLOCK_TOKEN));
             match token {
@@ -239,7 +243,9 @@ pub(super) fn encode(server: &Server, delivery: Delivery) -> Result<Vec<u8>> {
             })
         }
         What::Erase { pin: sealed } => Wire::EraseDevice(EraseDevice { pin: pin(sealed)?, ..EraseDevice::default() }),
-        What::Lock { pin: sealed } => Wire::DeviceLock(DeviceLock { pin: pin(sealed)?, ..DeviceLock::default() }),
+        What::Lock { pin: sealed, message, phone } => {
+            Wire::DeviceLock(DeviceLock { message, phone_number: phone, pin: pin(sealed)? })
+        }
         What::Clear { token } => {
             Wire::ClearPasscode(ClearPasscode { unlock_token: Secret::new(server.unseal(UNLOCK_TOKEN, &token)?) })
         }

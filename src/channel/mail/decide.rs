@@ -11,7 +11,11 @@ use super::{
 };
 use crate::{
     error::{Denial, Judged, Result},
-    fleet::{keeper, registry::presence::Presence},
+    fleet::{
+        keeper,
+        life::{Event, MAIL_AGENT, MAIL_TYPE},
+        registry::presence::Presence,
+    },
     ids::{DeviceId, EnrolmentId},
     store::Tx,
 };
@@ -27,11 +31,16 @@ use lanyard_activesync::{
 use std::sync::Arc;
 use tokio::sync::futures::OwnedNotified;
 
+/// Bytes of what a client calls itself that are kept; a longer name is none.
+const LONGEST_NAME: usize = 256;
+
 /// What a handler needs of a request besides its body.
 pub(super) struct Asked {
     pub(super) head: Arc<Head>,
     pub(super) asker: Asker,
     pub(super) login: Option<Login>,
+    /// As the client names itself.
+    pub(super) agent: Option<String>,
 }
 
 /// The body, as far as it is read here.
@@ -81,7 +90,8 @@ impl Gateway {
     /// Decides on a request, in one call on the store.
     pub(super) async fn decide(&self, asked: &Asked, content: Content) -> std::result::Result<Decision, Refusal> {
         let (head, asker, presence) = (asked.head.clone(), asked.asker.clone(), self.server.presence.clone());
-        Ok(self.server.store.judge(move |tx| decide(tx, &presence, &asker, &head, &content)).await?)
+        let agent = asked.agent.clone();
+        Ok(self.server.store.judge(move |tx| decide(tx, &presence, &asker, agent, &head, &content)).await?)
     }
 }
 
@@ -89,12 +99,14 @@ fn decide(
     tx: &mut Tx<'_>,
     presence: &Presence,
     asker: &Asker,
+    agent: Option<String>,
     head: &Head,
     content: &Content,
 ) -> Judged<Decision, Refusal> {
     let mut who = who::find(tx, asker, head)?;
     if asker.proved {
         keeper::back(tx, &mut who.device)?;
+        note_client(tx, &mut who, head, agent)?;
     }
     let (enrolment, news) = (who.enrolment, presence.watch(who.device.id).notified_owned());
     let place = Place::of(&who);
@@ -108,6 +120,18 @@ fn decide(
     let answer = answer(tx, &mut partnership, head, content, asker.proved)?;
     partnership.save(tx)?;
     Ok(Decision { answer, place, news })
+}
+
+/// What the client calls itself: people tell clients apart by it, and let them in or not. Said as before it writes nothing.
+fn note_client(tx: &mut Tx<'_>, who: &mut Who, head: &Head, agent: Option<String>) -> Result<()> {
+    let said = [(MAIL_TYPE, Some(head.device_type.clone())), (MAIL_AGENT, agent)];
+    for (name, value) in said {
+        if let Some(value) = value.filter(|value| !value.is_empty() && value.len() <= LONGEST_NAME) {
+            let (enrolment, value) = (who.enrolment, Some(value));
+            keeper::happen(tx, &mut who.device, Event::Noted { enrolment, name, value })?;
+        }
+    }
+    Ok(())
 }
 
 /// Our own answer, where there is one.

@@ -63,7 +63,8 @@ async fn serve(gateway: &Arc<Gateway>, peer: &Peer, request: Request) -> std::re
         Ok(content) => content,
         Err(error) => return Err(kept_out.unwrap_or_else(|| told(refusal(head.version, head.command, error.status())))),
     };
-    let asked = Arc::new(Asked { head: Arc::new(head), asker, login });
+    let agent = parts.headers.get(http::header::USER_AGENT).and_then(|value| value.to_str().ok()).map(str::to_string);
+    let asked = Arc::new(Asked { head: Arc::new(head), asker, login, agent });
     let decision = match (gateway.decide(&asked, content).await, kept_out) {
         (Err(_), Some(refused)) => return Err(refused),
         (decided, _) => decided?,

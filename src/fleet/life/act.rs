@@ -33,6 +33,12 @@ pub enum Act {
         /// A Mac's six digits, sealed.
         #[serde(with = "hexed::option")]
         pin: Option<String>,
+        /// What its screen says to who finds it.
+        #[serde(default)]
+        message: Option<String>,
+        /// The number that it shows them.
+        #[serde(default)]
+        phone: Option<String>,
     },
     /// See [`Action::ClearPasscode`].
     ClearPasscode,
@@ -78,7 +84,7 @@ impl Act {
     /// The digits that go with it, sealed.
     pub fn pin(&self) -> Option<&String> {
         match self {
-            Self::Wipe { pin, .. } | Self::Lock { pin } => pin.as_ref(),
+            Self::Wipe { pin, .. } | Self::Lock { pin, .. } => pin.as_ref(),
             _ => None,
         }
     }

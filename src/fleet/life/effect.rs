@@ -18,6 +18,8 @@ pub enum Effect {
     WipeContradicted(CommandId),
     /// A device that was erased is heard: likewise.
     HeardAfterWipe(CommandId),
+    /// The device ended its management by itself, without being asked to: likewise.
+    DeviceLeft,
     /// A certificate counts for nothing after so long.
     Revoke(Fingerprint, Duration),
     /// The device goes by this name from now on.

@@ -269,6 +269,10 @@ impl Managed {
             self.answered(enrolment, id, outcome, time, effects);
         }
         if let Some(gone) = self.write().enrolment_mut(enrolment) {
+            // One that was retired is over by now, and one that was never whole is missed by nobody.
+            if gone.is_live() && gone.state != EnrolmentState::Pending {
+                effects.push(Effect::DeviceLeft);
+            }
             if gone.is_live() || gone.owed.is_some() {
                 gone.end(EnrolmentState::Retired);
             }

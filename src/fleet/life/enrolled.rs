@@ -18,6 +18,10 @@ use crate::{
 
 /// Under this name a mail enrolment keeps how far its Provision has come.
 pub const PROVISIONING: &str = "provisioning";
+/// Under this one the DeviceType that its client gives itself.
+pub const MAIL_TYPE: &str = "device type";
+/// Under this one the client's User-Agent.
+pub const MAIL_AGENT: &str = "user agent";
 
 impl Managed {
     /// A wipe that is open is owed to what was there when it was asked for. What joins now gets it once, and does not make the device its

@@ -49,7 +49,8 @@ async fn a_day(fixture: &Fixture, day: u32, devices: &[DeviceId]) {
         }
     }
     let (actor, id) = (local.clone(), devices[0]);
-    let lock = move |tx: &mut Tx<'_>| wipe::ask_lock(tx, &actor, &id.to_string(), "daily", None, &able);
+    let lock =
+        move |tx: &mut Tx<'_>| wipe::ask_lock(tx, &actor, &id.to_string(), "daily", wipe::Screen::default(), &able);
     let lock = fixture.store.run(lock).await.unwrap();
     take(fixture, id, Contact::Fresh).await.unwrap();
     settle(fixture, id, lock.id, done()).await;

@@ -3,7 +3,8 @@
 use super::*;
 use crate::fixture::{left, reads_and_approves};
 use lanyard::fleet::{
-    life::Event as Happens,
+    enrol::many::{self, Which},
+    life::{Access, Event as Happens, MAIL_AGENT, MAIL_TYPE},
     owners::{self, Set},
 };
 
@@ -177,4 +178,111 @@ pub async fn a_device_that_somebody_was_invited_for_is_given_to_nobody_else(fixt
         crate::fixture::happen(tx, &mut device, Happens::Back)
     };
     fixture.store.run(happens).await.expect("what was not removed is not brought back");
+}
+
+pub async fn mail_clients_are_let_in_by_what_they_call_themselves(fixture: Fixture) {
+    let (local, mut clients) = (fixture.local().await, Vec::new());
+    for (name, kind, agent) in [
+        ("one", "iPhone", "Apple-iPhone15C2/2107.98"),
+        ("two", "iPhone", "Outlook-iOS/2.0"),
+        ("three", "Android", "Android-Mail/2026"),
+        ("four", "iPhone", "Apple-iPhone12C1/2001.1"),
+    ] {
+        let id = fixture.device(name, &[Channel::Activesync]).await.id;
+        let notes = move |tx: &mut Tx<'_>| {
+            let mut device = keeper::by_id(tx, id)?;
+            let enrolment = device.enrolments[0].id;
+            for (name, value) in [(MAIL_TYPE, kind), (MAIL_AGENT, agent)] {
+                let value = Some(value.to_string());
+                crate::fixture::happen(tx, &mut device, Happens::Noted { enrolment, name, value })?;
+            }
+            Ok(())
+        };
+        fixture.store.run(notes).await.unwrap();
+        clients.push(id);
+    }
+    // A phone that another channel manages: only its mail is meant, and it has none.
+    fixture.device("managed", &[Channel::Apple]).await;
+    let page = async |conditions: &[&str], access: Option<Access>, after: Option<DeviceId>, limit| {
+        let conditions: Vec<String> = conditions.iter().map(ToString::to_string).collect();
+        let (local, after) = (local.clone(), after.map(|id| id.to_string()));
+        let asked = move |tx: &mut Tx<'_>| {
+            let which = Which::parse(&conditions)?;
+            many::page(tx, &local, &which, access.map(|access| (access, "bulk")), (after.as_deref(), limit))
+        };
+        fixture.store.run(asked).await.unwrap()
+    };
+    let ids = |page: &many::Page| page.devices.iter().map(|device| device.id).collect::<Vec<_>>();
+    let apple = ["type=iphone", "agent=apple-iphone*"];
+    let shown = page(&apple, None, None, 100).await;
+    assert_eq!((ids(&shown), shown.next.is_none()), (vec![clients[0], clients[3]], true));
+    assert_eq!(fixture.again(clients[0]).await.state(), "enrolled", "without a word nothing is changed");
+    // One that is under a wipe keeps its door; the others are shut out all the same.
+    fixture.wipe(&local, clients[3], Scope::Selective).await.unwrap();
+    let first = page(&apple, Some(Access::Block), None, 2).await;
+    assert_eq!((ids(&first), first.refused.len()), (vec![clients[0]], 0));
+    let next: DeviceId = first.next.unwrap().parse().unwrap();
+    let second = page(&apple, Some(Access::Block), Some(next), 100).await;
+    assert_eq!(ids(&second), [clients[3]]);
+    assert_eq!(fixture.again(clients[0]).await.state(), "blocked");
+    assert_eq!(fixture.again(clients[1]).await.state(), "enrolled", "another agent");
+    let allowed = page(&["state=blocked"], Some(Access::Allow), None, 100).await;
+    assert_eq!(ids(&allowed)[0], clients[0]);
+    assert_eq!(fixture.again(clients[0]).await.state(), "enrolled");
+    let refused = page(&apple, Some(Access::Allow), None, 100).await.refused;
+    assert!(
+        matches!(&refused[..], [(id, Error::Refused { code: "under_wipe", .. })] if *id == clients[3]),
+        "{refused:?}"
+    );
+}
+
+pub async fn who_leaves_unasked_is_told_of_and_who_was_retired_is_not(fixture: Fixture) {
+    let hook = |tx: &mut Tx<'_>| {
+        let local = admins::authenticate(tx, SECRET, true)?.unwrap();
+        settings::set(tx, &local, "notify.webhook", "https://example.org/hook").map(drop)
+    };
+    fixture.store.run(hook).await.unwrap();
+    let leaves = async |id: DeviceId| {
+        let leave = move |tx: &mut Tx<'_>| {
+            let mut device = keeper::by_id(tx, id)?;
+            let enrolment = device.enrolments[0].id;
+            left(tx, &mut device, enrolment)
+        };
+        fixture.store.run(leave).await.unwrap();
+        let take = |tx: &mut Tx<'_>| Ok(notices::take(tx, 100)?.map(|(_, notices)| notices).unwrap_or_default());
+        let told: Vec<Notice> = fixture.store.run(take).await.unwrap();
+        told.into_iter().filter(|notice| notice.event == "device.left").map(|notice| notice.subject).collect::<Vec<_>>()
+    };
+    let user = fixture.device("user", &[Channel::Apple]).await.id;
+    assert_eq!(leaves(user).await, [user.to_string()]);
+    assert!(leaves(user).await.is_empty(), "a repeat tells nothing new");
+    let (local, retired) = (fixture.local().await, fixture.device("retired", &[Channel::Apple]).await.id);
+    fixture.wipe(&local, retired, Scope::Selective).await.unwrap();
+    take(&fixture, retired, Contact::Fresh).await.unwrap();
+    assert!(leaves(retired).await.is_empty(), "its CheckOut answers the retire");
+}
+
+pub async fn a_users_own_device_keeps_its_passcode(fixture: Fixture) {
+    let local = fixture.local().await;
+    let id = fixture.device("phone", &[Channel::Apple]).await.id;
+    fixture.store.run(sets(&local, id, Ownership::Personal)).await.unwrap();
+    let clear = move |tx: &mut Tx<'_>| wipe::ask_clear_passcode(tx, &local, &id.to_string(), &able);
+    assert_eq!(code(fixture.store.run(clear).await), "personal");
+}
+
+pub async fn a_locked_screen_says_what_it_was_asked_to_where_that_is_shown(fixture: Fixture) {
+    let screen =
+        || wipe::Screen { message: Some("Call us".into()), phone: Some("+44 20".into()), ..Default::default() };
+    let lock = async |id: DeviceId, screen: wipe::Screen| {
+        let local = fixture.local().await;
+        let asked = move |tx: &mut Tx<'_>| wipe::ask_lock(tx, &local, &id.to_string(), "lost", screen, &able);
+        fixture.store.run(asked).await
+    };
+    let phone = fixture.device("phone", &[Channel::Apple]).await.id;
+    let command = lock(phone, screen()).await.unwrap().id;
+    let kept = Act::Lock { pin: None, message: Some("Call us".into()), phone: Some("+44 20".into()) };
+    assert_eq!(fixture.command(command).await.act, kept, "as it lies in the store");
+    let pc = fixture.device("pc", &[Channel::Omadm]).await.id;
+    assert_eq!(code(lock(pc, screen()).await), "unsupported");
+    assert!(lock(pc, wipe::Screen::default()).await.is_ok());
 }

@@ -78,7 +78,7 @@ fn calls() -> Vec<(&'static str, Call)> {
         ("whose token", call(|tx, local, text| admins::create_token(tx, local, Some(text)).map(drop))),
         ("an administrator's name", call(|tx, _, text| admins::name_of(tx, text).map(drop))),
         ("a wipe", call(|tx, local, text| wipe::ask(tx, local, text, request(Scope::Full), &able).map(drop))),
-        ("a lock", call(|tx, local, text| wipe::ask_lock(tx, local, text, text, Some(text.into()), &able).map(drop))),
+        ("a lock", call(|tx, local, text| wipe::ask_lock(tx, local, text, text, screen(text), &able).map(drop))),
     ]
 }
 
@@ -122,4 +122,9 @@ pub async fn a_device_is_enrolled_and_found_whatever_it_calls_itself(fixture: Fi
             _ => assert_eq!(code(by_name), "device", "{shown:?}: no name of any device is as long"),
         }
     }
+}
+
+/// A locked screen, all of it of this text.
+fn screen(text: &str) -> wipe::Screen {
+    wipe::Screen { pin: Some(text.into()), message: Some(text.into()), phone: Some(text.into()) }
 }

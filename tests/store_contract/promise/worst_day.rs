@@ -335,7 +335,7 @@ pub async fn a_wiped_pcs_old_certificate_is_heard_for_its_wipe_alone(fixture: Fi
 
 pub async fn nothing_guarded_passes_the_breaker_by(fixture: Fixture) {
     let (device, local) = (fixture.device("u1", &[Channel::Apple]).await, fixture.local().await);
-    for act in [Act::Wipe { scope: Scope::Selective, pin: None }, Act::Lock { pin: None }] {
+    for act in [Act::Wipe { scope: Scope::Selective, pin: None }, Act::Lock { pin: None, message: None, phone: None }] {
         let (id, local, action) = (device.id, local.clone(), act.action());
         let ask = move |tx: &mut Tx<'_>| {
             let mut device = keeper::by_id(tx, id)?;
