@@ -19,6 +19,7 @@ mod next;
 #[cfg(test)]
 mod table;
 mod told;
+mod unanswered;
 
 pub use act::{Act, Action, Scope};
 pub use command::{Command, Evidence, State};
@@ -145,6 +146,7 @@ impl Managed {
             Event::HeardAfterEnd(enrolment) => self.heard_after_end(enrolment, time, effects),
             Event::WokenAgain(command) => self.woken_again(command, time),
             Event::Due(command) => self.due(command, time, effects),
+            Event::Unanswered { enrolment, give_up } => self.unanswered(enrolment, give_up, time, effects),
             Event::HandedOut { enrolment, command } => self.handed_out(enrolment, command, time, effects),
             Event::Answered { enrolment, command, outcome } => {
                 self.answered(enrolment, command, outcome, time, effects)

@@ -9,7 +9,7 @@ use crate::{
         actor::Actor,
         audit::{self, Event},
         groups::Group,
-        life::{Device, Enrolment, device::Census},
+        life::{Device, Enrolment, Managed, device::Census},
     },
     ids::{DeviceId, EnrolmentId},
     policy::{
@@ -311,6 +311,19 @@ pub fn due(tx: &mut Tx<'_>, device: &Device, enrolment: EnrolmentId) -> Result<(
     let Some(enrolment) = device.enrolment(enrolment) else { return Ok(Default::default()) };
     let (wanted, todo) = Assigned::load(tx)?.due(device, enrolment);
     Ok((Rc::unwrap_or_clone(wanted), todo))
+}
+
+/// The same without what is with the device already: a part that it does not answer keeps no other back, and is not asked for twice.
+pub fn to_ask(
+    tx: &mut Tx<'_>,
+    device: &Managed,
+    enrolment: EnrolmentId,
+) -> Result<(BTreeMap<PartId, Part>, Difference)> {
+    let (wanted, mut todo) = due(tx, device, enrolment)?;
+    let with_it = device.parts_on_the_way(enrolment);
+    todo.install.retain(|part| !with_it.contains(part));
+    todo.remove.retain(|part| !with_it.contains(part));
+    Ok((wanted, todo))
 }
 
 /// How well one policy holds on a device.

@@ -14,10 +14,12 @@ use crate::{
             Act, Action, Asker, Command, Contact, Device, Enrolment, EnrolmentState, Event, Managed, Order, Outcome,
             Scope, command::SYSTEM,
         },
+        settings,
     },
     ids::{CommandId, EnrolmentId},
     store::Tx,
 };
+use std::collections::BTreeSet;
 
 /// Sealed under this label: the six digits for a Mac.
 pub const PIN: &str = "command pin";
@@ -121,11 +123,32 @@ pub fn take_next(
     enrolment: EnrolmentId,
     contact: Contact,
 ) -> Result<Option<Command>> {
+    take_next_but(tx, device, enrolment, contact, &BTreeSet::new())
+}
+
+/// The same without those that have had their turn in this session. A wipe that had keeps the others back.
+pub fn take_next_but(
+    tx: &mut Tx<'_>,
+    device: &mut Managed,
+    enrolment: EnrolmentId,
+    contact: Contact,
+    done: &BTreeSet<CommandId>,
+) -> Result<Option<Command>> {
+    give_up(tx, device, enrolment)?;
     let stopped = stop::is_on(tx)?;
-    let next = device.next(enrolment, contact, stopped, tx.steady());
+    let next = device.next_but(enrolment, contact, stopped, tx.steady(), done);
     let Some(command) = next.map(|command| command.id) else { return Ok(None) };
     keeper::happen(tx, device, Event::HandedOut { enrolment, command })?;
     Ok(device.command(command).cloned())
+}
+
+/// Ends what this enrolment has not answered for as long as `queue.give_up` says. Where nothing is left unanswered nothing is read.
+fn give_up(tx: &mut Tx<'_>, device: &mut Managed, enrolment: EnrolmentId) -> Result<()> {
+    if device.open().any(|command| command.enrolment == enrolment && command.may_be_given_up()) {
+        let give_up = settings::span(tx, "queue.give_up")?;
+        keeper::happen(tx, device, Event::Unanswered { enrolment, give_up })?;
+    }
+    Ok(())
 }
 
 /// Whether the server asked for it by itself.

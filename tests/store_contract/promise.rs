@@ -11,11 +11,12 @@ mod registry;
 mod status;
 mod store;
 mod texts;
+mod unanswered;
 mod worst_day;
 
 pub use self::{
     breaker::*, commands::*, history::*, loss::*, newcomers::*, proof::*, registry::*, status::*, store::*, texts::*,
-    worst_day::*,
+    unanswered::*, worst_day::*,
 };
 
 use crate::fixture::{Fixture, SECRET, able, counts, device, request};

@@ -143,10 +143,10 @@ fn ask_what_is_due(tx: &mut Tx<'_>, device: &mut Managed, credential: &Credentia
         queue::ask_by_system(tx, device, enrolment, Act::Refresh)?;
         return Ok(true);
     }
-    if is_open(Action::Policy) {
+    if device.waits_for(Channel::Apple, Action::Policy) {
         return Ok(false);
     }
-    let (_, todo) = policies::due(tx, device, enrolment)?;
+    let todo = policies::to_ask(tx, device, enrolment)?.1;
     if todo.is_empty() {
         return Ok(false);
     }

@@ -231,12 +231,14 @@ impl Visit<'_, '_> {
             if !complete {
                 break;
             }
-            let taken = match queue::take_next(self.tx, &mut self.device, enrolment, contact)? {
+            let taken = match queue::take_next_but(self.tx, &mut self.device, enrolment, contact, done)? {
                 Some(command) => Some(command),
-                None if self.ask_what_is_due()? => queue::take_next(self.tx, &mut self.device, enrolment, contact)?,
+                None if self.ask_what_is_due()? => {
+                    queue::take_next_but(self.tx, &mut self.device, enrolment, contact, done)?
+                }
                 None => None,
             };
-            let Some(command) = taken.filter(|command| !done.contains(&command.id)) else { break };
+            let Some(command) = taken else { break };
             let outcome = match delivery::prepare(self.tx, &mut self.device, &command)? {
                 Prepared::Go(due) => {
                     self.note_repeat(&command)?;
@@ -277,10 +279,10 @@ impl Visit<'_, '_> {
             queue::ask_by_system(self.tx, &mut self.device, enrolment.id, Act::Refresh)?;
             return Ok(true);
         }
-        if is_open(Action::Policy) {
+        if self.device.waits_for(Channel::Omadm, Action::Policy) {
             return Ok(false);
         }
-        let (wanted, todo) = policies::due(self.tx, &self.device, enrolment.id)?;
+        let (wanted, todo) = policies::to_ask(self.tx, &self.device, enrolment.id)?;
         let forgotten = Event::PartsForgotten { enrolment: enrolment.id, parts: todo.forget };
         keeper::happen(self.tx, &mut self.device, forgotten)?;
         let parts = policy::begin(&wanted, &todo.install, &todo.remove);

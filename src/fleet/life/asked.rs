@@ -209,7 +209,9 @@ impl Managed {
 fn wakes(command: &mut CommandFields, steady: Steady) -> bool {
     let due = command.wake_at.is_some_and(|at| at <= steady);
     if due {
-        command.wake_at = (!command.state.is_final()).then(|| steady.plus(pause(command.wakes)));
+        // A device that is woken in a pause would find nothing.
+        let next = || steady.plus(pause(command.wakes)).max(command.not_before.unwrap_or(steady));
+        command.wake_at = (!command.state.is_final()).then(next);
         command.wakes = command.wakes.saturating_add(1);
     }
     due
@@ -257,5 +259,8 @@ fn new(order: Order, device: crate::ids::DeviceId, time: Time) -> CommandFields 
         contradicted: 0,
         not_before: None,
         heard: None,
+        silent: 0,
+        given: None,
+        heard_for: 0,
     }
 }

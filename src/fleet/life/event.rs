@@ -118,6 +118,13 @@ pub enum Event {
     WokenAgain(CommandId),
     /// A time that a command waits for has come.
     Due(CommandId),
+    /// The device asks what is due, and has not answered what it was given: what it was heard for so long without answering ends.
+    Unanswered {
+        /// Which enrolment asks.
+        enrolment: EnrolmentId,
+        /// The setting `queue.give_up`.
+        give_up: Duration,
+    },
     /// A command is handed out.
     HandedOut {
         /// To which enrolment.
