@@ -144,7 +144,7 @@ impl Managed {
             Event::Suspended { command, approval } => self.suspended(command, approval),
             Event::Contact { enrolment, grace, seen } => self.contact(enrolment, grace, &seen, time, effects),
             Event::HeardAfterEnd(enrolment) => self.heard_after_end(enrolment, time, effects),
-            Event::WokenAgain(command) => self.woken_again(command, time),
+            Event::WokenAgain { command, also } => self.woken_again(command, also, time),
             Event::Due(command) => self.due(command, time, effects),
             Event::Unanswered { enrolment, give_up } => self.unanswered(enrolment, give_up, time, effects),
             Event::HandedOut { enrolment, command } => self.handed_out(enrolment, command, time, effects),

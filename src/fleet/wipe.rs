@@ -20,8 +20,8 @@ use crate::{
         audit::Cancelled,
         keeper,
         life::{
-            Act, Action, Asker, Command, Event, Life, Managed, Order, Ownership, Platform, Scope, State, Terms,
-            Withdrawal, command::Hold,
+            Act, Action, Asker, Command, Enrolment, Event, Life, Managed, Order, Ownership, Platform, Scope, State,
+            Terms, Withdrawal, command::Hold,
         },
         queue::{self, Ask},
         settings,
@@ -119,7 +119,11 @@ pub fn ask_lock(
 ) -> Result<Command> {
     let mut device = keeper::find(tx, device)?;
     let carrier = queue::able(&device, Action::Lock, None, support)?.clone();
-    let order = queue::order(tx, &carrier, Act::Lock { pin }, person(actor));
+    let act = Act::Lock { pin };
+    if let Some(first) = answered_by_first(tx, actor, &mut device, &carrier, &act)? {
+        return Ok(first);
+    }
+    let order = queue::order(tx, &carrier, act, person(actor));
     let order = Order { reason: reason.trim().to_string(), ..order };
     guarded(tx, actor, &mut device, order, Kind::Other)
 }
@@ -128,6 +132,9 @@ pub fn ask_lock(
 pub fn ask_clear_passcode(tx: &mut Tx<'_>, actor: &Actor, device: &str, support: Ask<'_>) -> Result<Command> {
     let mut device = keeper::find(tx, device)?;
     let carrier = queue::able(&device, Action::ClearPasscode, None, support)?.clone();
+    if let Some(first) = answered_by_first(tx, actor, &mut device, &carrier, &Act::ClearPasscode)? {
+        return Ok(first);
+    }
     let order = queue::order(tx, &carrier, Act::ClearPasscode, person(actor));
     guarded(tx, actor, &mut device, order, Kind::Other)
 }
@@ -207,8 +214,21 @@ fn asked_before(tx: &mut Tx<'_>, actor: &Actor, device: &mut Managed, request: &
 }
 
 fn woken_again(tx: &mut Tx<'_>, device: &mut Managed, id: CommandId) -> Result<Command> {
-    keeper::happen(tx, device, Event::WokenAgain(id))?;
-    queue::find(tx, id)
+    queue::again(tx, device, id, None)
+}
+
+/// The first command, where the same act is asked for again. The PIN of it is for those alone whose word would count for a new one: a
+/// newcomer must not unlock what another locked.
+fn answered_by_first(
+    tx: &mut Tx<'_>,
+    actor: &Actor,
+    device: &mut Managed,
+    carrier: &Enrolment,
+    act: &Act,
+) -> Result<Option<Command>> {
+    let Some(first) = queue::asked_before(carrier, device, act) else { return Ok(None) };
+    let counts = hindrance(tx, actor, Kind::Other)?.is_none();
+    queue::again(tx, device, first, counts.then(|| actor.id.clone())).map(Some)
 }
 
 /// A held wipe goes its way when somebody asks for it whom nothing hinders: who asked first, once the hour has room, or another.

@@ -197,9 +197,15 @@ impl Managed {
 }
 
 impl Managed {
-    /// A wipe that was asked for again: its device is woken again.
-    pub(super) fn woken_again(&mut self, id: CommandId, time: Time) {
+    /// It was asked for again: its device is woken again. Who asks again waits for no pause of what was never answered.
+    pub(super) fn woken_again(&mut self, id: CommandId, also: Option<String>, time: Time) {
         self.change(id, |command| {
+            if command.action() != Action::Wipe {
+                command.not_before = None;
+            }
+            if let Some(also) = also.filter(|also| !command.was_asked_by(also)) {
+                command.also_asked.push(also);
+            }
             (command.wakes, command.wake_at) = (0, command.not_before.max(Some(time.steady)));
         });
     }
@@ -262,5 +268,6 @@ fn new(order: Order, device: crate::ids::DeviceId, time: Time) -> CommandFields 
         silent: 0,
         given: None,
         heard_for: 0,
+        also_asked: Vec::new(),
     }
 }

@@ -121,6 +121,9 @@ pub struct CommandFields {
     /// For how long, in milliseconds, the device was heard between them.
     #[serde(default)]
     pub heard_for: u64,
+    /// Who asked for the same while it was open, and whose word counts: they see its PIN.
+    #[serde(default)]
+    pub also_asked: Vec<String>,
 }
 
 /// What enrolled while a wipe was open gets it once. What it answers proves nothing of the certificates that the wipe is owed to.
@@ -224,6 +227,11 @@ impl CommandFields {
     /// The digits that go with it, sealed.
     pub fn pin(&self) -> Option<&String> {
         self.act.pin()
+    }
+
+    /// Whether this administrator asked for it, first or again.
+    pub fn was_asked_by(&self, admin: &str) -> bool {
+        self.asked_by == admin || self.also_asked.iter().any(|also| also == admin)
     }
 
     /// What leads to it from its device.
