@@ -66,6 +66,9 @@ fn exchange(tx: &mut Tx<'_>, shown: &Shown, report: &Report) -> Judged<Option<De
     }
     let mut device = keeper::load(tx, device)?;
     keeper::contact(tx, &mut device, credential.enrolment)?;
+    if let Some(error) = &report.spoilt {
+        tracing::warn!(device = %device.id, %error, "apple: a value of a report cannot be read; the rest counts");
+    }
     if let Some(uuid) = &report.command_uuid {
         sights::note_seen(tx, credential.enrolment)?;
         file(tx, &mut device, &credential, report, uuid)?;
