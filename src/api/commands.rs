@@ -27,7 +27,7 @@ pub(super) fn routes() -> Vec<Route> {
             .query(&[("device", "only those of this device, by id or name")])
             .beside(),
         get("/api/v1/commands/{id}", "A command", show),
-        post("/api/v1/commands/{id}/cancel", "Take it back; refused where it was sent already", cancel).ok(),
+        post("/api/v1/commands/{id}/cancel", "Take it back; refused for a wipe that was sent already", cancel).ok(),
     ]
 }
 

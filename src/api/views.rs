@@ -111,7 +111,7 @@ impl DeviceView {
 
 impl CommandView {
     pub(super) fn of(tx: &mut Tx<'_>, call: &Call, command: &Command) -> Result<Self> {
-        let shown = call.actor.id == crate::fleet::admins::LOCAL || call.actor.id == command.asked_by;
+        let shown = call.actor.id == crate::fleet::admins::LOCAL || command.was_asked_by(&call.actor.id);
         let pin = match command.pin().filter(|_| shown) {
             Some(sealed) => {
                 let plain = call.server.unseal(queue::PIN, sealed)?;

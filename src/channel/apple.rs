@@ -53,6 +53,8 @@ const MDM_SIGNATURE: &str = "mdm-signature";
 pub(super) enum Refusal {
     /// The body or the signature cannot be read, or no certificate was shown where one was asked for.
     Unreadable(&'static str),
+    /// A device of ours sent what cannot be read.
+    Garbled(&'static str),
     /// Nobody is asked for a certificate under this name.
     WrongName,
     /// The certificate does not stand for an enrolment that is served.
@@ -83,7 +85,9 @@ impl From<Denial<Standing>> for Refusal {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         match self {
-            Self::Unreadable(what) => (StatusCode::BAD_REQUEST, format!("{what}\n")).into_response(),
+            Self::Unreadable(what) | Self::Garbled(what) => {
+                (StatusCode::BAD_REQUEST, format!("{what}\n")).into_response()
+            }
             Self::WrongName => {
                 (StatusCode::MISDIRECTED_REQUEST, "ask under the server's public name\n").into_response()
             }
@@ -133,7 +137,15 @@ async fn message(
         if shown.by == Proof::Signature {
             verify(&server, &shown, &head.headers, &body)?;
         }
-        match Body::parse(&body).map_err(|_| Refusal::Unreadable("this is no message of Apple MDM"))? {
+        let read = match Body::parse(&body) {
+            Ok(read) => read,
+            Err(error) => {
+                let what = "this is no message of Apple MDM";
+                let known = identity::garbled(&server, shown.certificate, error.to_string()).await?;
+                return Err(if known { Refusal::Garbled(what) } else { Refusal::Unreadable(what) });
+            }
+        };
+        match read {
             Body::CheckIn(message) if message.channel().user.is_some() => user::take(&server, shown, message).await,
             Body::CheckIn(message) => checkin::take(&server, shown, message).await,
             Body::Report(report) => poll::take(&server, shown, report).await,

@@ -1,5 +1,6 @@
 //! Who asks: decided at each request, on kept and resumed connections too, from the certificate that the connection showed.
 
+use super::span;
 use crate::{
     clock::Steady,
     error::{Denial, Error, Judged, Result},
@@ -55,6 +56,19 @@ pub fn admit_much(tx: &mut Tx<'_>, shown: &Fingerprint, channel: Channel) -> Jud
             Err(Denial::Refused(other))
         }
     }
+}
+
+/// Who showed this certificate sent what cannot be read: of a device of ours the log says why. True where it is one: it is no stranger for
+/// what it sends.
+pub async fn garbled(server: &Server, shown: Fingerprint, error: String) -> Result<bool> {
+    let known = server.store.run(move |tx| Ok(tx.get::<Credential>(shown)?)).await?;
+    let Some(credential) = known else {
+        tracing::debug!(error, "a message cannot be read");
+        return Ok(false);
+    };
+    span::whose(credential.enrolment, credential.device);
+    tracing::warn!(enrolment = %credential.enrolment, error, "a message cannot be read");
+    Ok(true)
 }
 
 /// The last refusal of an enrolment.

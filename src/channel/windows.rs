@@ -59,6 +59,8 @@ pub const PROVIDER_ID: &str = "Lanyard";
 enum Refusal {
     /// The body cannot be read, or no certificate was shown where one was asked for.
     Unreadable(&'static str),
+    /// A device of ours sent what cannot be read.
+    Garbled(&'static str),
     /// Not SyncML by its own account.
     MediaType,
     /// Nobody is asked for a certificate under this name.
@@ -90,7 +92,9 @@ impl From<Denial<Standing>> for Refusal {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         match self {
-            Self::Unreadable(what) => (StatusCode::BAD_REQUEST, format!("{what}\n")).into_response(),
+            Self::Unreadable(what) | Self::Garbled(what) => {
+                (StatusCode::BAD_REQUEST, format!("{what}\n")).into_response()
+            }
             Self::MediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "SyncML is taken here\n").into_response(),
             Self::WrongName => {
                 (StatusCode::MISDIRECTED_REQUEST, "ask under the server's public name\n").into_response()
@@ -139,10 +143,14 @@ async fn message(
         if let Some(answer) = repeat::answer(&server, &shown, form, &body) {
             return Ok(reply(form, answer)); // most idle sessions end here
         }
-        let message = Message::parse(&body, form).map_err(|error| {
-            tracing::debug!(%error, "omadm: unreadable");
-            Refusal::Unreadable("this is no SyncML message")
-        })?;
+        let message = match Message::parse(&body, form) {
+            Ok(message) => message,
+            Err(error) => {
+                let what = "this is no SyncML message";
+                let known = identity::garbled(&server, shown, error.to_string()).await?;
+                return Err(if known { Refusal::Garbled(what) } else { Refusal::Unreadable(what) });
+            }
+        };
         let answer = session::take(&server, shown, message, form, &body).await?;
         Ok(reply(answer.content_type, answer.body))
     };

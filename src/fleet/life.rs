@@ -21,6 +21,7 @@ mod parts;
 #[cfg(test)]
 mod table;
 mod told;
+mod unanswered;
 
 pub use act::{Act, Action, Scope};
 pub use command::{Command, Evidence, State};
@@ -148,8 +149,9 @@ impl Managed {
             Event::Suspended { command, approval } => self.suspended(command, approval),
             Event::Contact { enrolment, grace, seen } => self.contact(enrolment, grace, &seen, time, effects),
             Event::HeardAfterEnd(enrolment) => self.heard_after_end(enrolment, time, effects),
-            Event::WokenAgain(command) => self.woken_again(command, time),
+            Event::WokenAgain { command, also } => self.woken_again(command, also, time),
             Event::Due(command) => self.due(command, time, effects),
+            Event::Unanswered { enrolment, give_up } => self.unanswered(enrolment, give_up, time, effects),
             Event::HandedOut { enrolment, command } => self.handed_out(enrolment, command, time, effects),
             Event::Answered { enrolment, command, outcome } => {
                 self.answered(enrolment, command, outcome, time, effects)

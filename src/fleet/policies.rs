@@ -375,6 +375,20 @@ pub fn due(tx: &mut Tx<'_>, device: &Device, enrolment: EnrolmentId) -> Result<(
     Ok((Rc::unwrap_or_clone(wanted), todo))
 }
 
+/// The same without what is with the device already: a part that it does not answer keeps no other back, and is not asked for twice.
+pub fn to_ask(
+    tx: &mut Tx<'_>,
+    device: &Managed,
+    enrolment: EnrolmentId,
+) -> Result<(BTreeMap<PartId, Part>, Difference)> {
+    let (wanted, mut todo) = due(tx, device, enrolment)?;
+    let with_it = device.parts_on_the_way(enrolment);
+    todo.install.retain(|part| !with_it.contains(part));
+    todo.remove.retain(|part| !with_it.contains(part));
+    todo.look.retain(|part| !with_it.contains(part));
+    Ok((wanted, todo))
+}
+
 /// How well one policy holds on a device.
 pub struct Covered {
     /// Which.

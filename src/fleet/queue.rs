@@ -12,12 +12,14 @@ use crate::{
         keeper,
         life::{
             Act, Action, Asker, Command, Contact, Device, Enrolment, EnrolmentState, Event, Managed, Order, Outcome,
-            Scope, command::SYSTEM,
+            Scope, State, command::SYSTEM,
         },
+        settings,
     },
     ids::{CommandId, EnrolmentId},
     store::Tx,
 };
+use std::collections::BTreeSet;
 
 /// Sealed under this label: the six digits for a Mac.
 pub const PIN: &str = "command pin";
@@ -39,16 +41,38 @@ pub fn find(tx: &mut Tx<'_>, id: CommandId) -> Result<Command> {
     tx.get::<Command>(id)?.ok_or_else(|| Error::not_found("command", id))
 }
 
-/// Queues something that needs no guard. What does is asked for through the breaker (`wipe::ask`, `wipe::ask_lock`, `wipe::ask_clear_passcode`).
+/// Queues something that needs no guard; what is asked for again while it is open answers the first command. What does is asked for through the breaker (`wipe::ask`, `wipe::ask_lock`, `wipe::ask_clear_passcode`).
 pub fn ask(tx: &mut Tx<'_>, actor: &Actor, device: &mut Managed, act: Act, support: Ask<'_>) -> Result<Command> {
     let action = act.action();
     if action.is_guarded() {
         return Err(Error::Internal(format!("{} was asked for past the breaker", action.as_str())));
     }
     let carrier = able(device, act.action(), None, support)?;
+    if let Some(first) = asked_before(carrier, device, &act) {
+        return again(tx, device, first, None);
+    }
     let by = Asker::Person { id: actor.id.clone(), name: actor.name.clone() };
     let order = order(tx, carrier, act, by);
     place(tx, device, order)
+}
+
+/// The open command that answers an act which is asked for again: to do it twice has no use. What is held answers nobody, since it has
+/// no effect yet.
+pub(in crate::fleet) fn asked_before(carrier: &Enrolment, device: &Managed, act: &Act) -> Option<CommandId> {
+    let once = matches!(act.action(), Action::Refresh | Action::Lock | Action::Restart | Action::ClearPasscode);
+    let same = |c: &&Command| c.action() == act.action() && c.enrolment == carrier.id && c.state != State::Held;
+    device.open().filter(|_| once).find(same).map(|command| command.id)
+}
+
+/// The first command, woken again. `also`: who asks sees its PIN too.
+pub(in crate::fleet) fn again(
+    tx: &mut Tx<'_>,
+    device: &mut Managed,
+    command: CommandId,
+    also: Option<String>,
+) -> Result<Command> {
+    keeper::happen(tx, device, Event::WokenAgain { command, also })?;
+    find(tx, command)
 }
 
 /// The enrolment that carries an act; refused where it cannot.
@@ -121,11 +145,32 @@ pub fn take_next(
     enrolment: EnrolmentId,
     contact: Contact,
 ) -> Result<Option<Command>> {
+    take_next_but(tx, device, enrolment, contact, &BTreeSet::new())
+}
+
+/// The same without those that have had their turn in this session. A wipe that had keeps the others back.
+pub fn take_next_but(
+    tx: &mut Tx<'_>,
+    device: &mut Managed,
+    enrolment: EnrolmentId,
+    contact: Contact,
+    done: &BTreeSet<CommandId>,
+) -> Result<Option<Command>> {
+    give_up(tx, device, enrolment)?;
     let stopped = stop::is_on(tx)?;
-    let next = device.next(enrolment, contact, stopped, tx.steady());
+    let next = device.next_but(enrolment, contact, stopped, tx.steady(), done);
     let Some(command) = next.map(|command| command.id) else { return Ok(None) };
     keeper::happen(tx, device, Event::HandedOut { enrolment, command })?;
     Ok(device.command(command).cloned())
+}
+
+/// Ends what this enrolment has not answered for as long as `queue.give_up` says. Where nothing is left unanswered nothing is read.
+fn give_up(tx: &mut Tx<'_>, device: &mut Managed, enrolment: EnrolmentId) -> Result<()> {
+    if device.open().any(|command| command.enrolment == enrolment && command.may_be_given_up()) {
+        let give_up = settings::span(tx, "queue.give_up")?;
+        keeper::happen(tx, device, Event::Unanswered { enrolment, give_up })?;
+    }
+    Ok(())
 }
 
 /// Whether the server asked for it by itself.

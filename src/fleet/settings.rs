@@ -45,7 +45,7 @@ struct Spec {
 
 const NONE: &str = "none";
 
-const SPECS: [Spec; 21] = [
+const SPECS: [Spec; 22] = [
     Spec { key: "wipe.full.per_admin", default: "10", kind: Kind::Count(0), guard: Guard::MoreIsLooser },
     Spec { key: "wipe.full.per_tenant", default: "20", kind: Kind::Count(0), guard: Guard::MoreIsLooser },
     Spec { key: "wipe.other.per_admin", default: "100", kind: Kind::Count(0), guard: Guard::MoreIsLooser },
@@ -82,6 +82,7 @@ const SPECS: [Spec; 21] = [
     Spec { key: "net.trusted_proxies", default: NONE, kind: Kind::Text(any), guard: Guard::AnyChangeIsLooser },
     Spec { key: "limit.connections_per_address", default: "1000", kind: Kind::Count(0), guard: Guard::None },
     Spec { key: "limit.wrong_codes_per_hour", default: "10", kind: Kind::Count(1), guard: Guard::MoreIsLooser },
+    Spec { key: "queue.give_up", default: "7d", kind: Kind::Span("1s", "90d"), guard: Guard::None },
     // Who shortens them wants something forgotten.
     Spec { key: "keep.commands", default: "400d", kind: Kind::Span("7d", "3650d"), guard: Guard::LessIsLooser },
     Spec { key: "keep.system", default: "30d", kind: Kind::Span("7d", "3650d"), guard: Guard::LessIsLooser },

@@ -299,13 +299,22 @@ pub enum FailureCode {
     Unsupported,
     /// It can be said in no message.
     NotSent,
+    /// The device was heard for long enough, and never answered.
+    NoAnswer,
     /// What the device answered, in its protocol's words.
     Protocol(String),
 }
 
 impl FailureCode {
-    const OURS: [Self; 6] =
-        [Self::DeviceLeft, Self::DeviceGone, Self::EnrolledAnew, Self::Personal, Self::Unsupported, Self::NotSent];
+    const OURS: [Self; 7] = [
+        Self::DeviceLeft,
+        Self::DeviceGone,
+        Self::EnrolledAnew,
+        Self::Personal,
+        Self::Unsupported,
+        Self::NotSent,
+        Self::NoAnswer,
+    ];
 
     /// As it is written everywhere.
     pub fn as_str(&self) -> &str {
@@ -316,6 +325,7 @@ impl FailureCode {
             Self::Personal => "personal",
             Self::Unsupported => "unsupported",
             Self::NotSent => "not_sent",
+            Self::NoAnswer => "no_answer",
             Self::Protocol(code) => code,
         }
     }

@@ -20,8 +20,8 @@ use crate::{
         audit::Cancelled,
         keeper,
         life::{
-            Act, Action, Asker, Channel, Command, Event, Life, Managed, Order, Ownership, Platform, Scope, State,
-            Terms, Withdrawal, command::Hold,
+            Act, Action, Asker, Channel, Command, Enrolment, Event, Life, Managed, Order, Ownership, Platform, Scope,
+            State, Terms, Withdrawal, command::Hold,
         },
         queue::{self, Ask},
         settings,
@@ -137,7 +137,11 @@ pub fn ask_lock(
             "only an Apple device shows a message or a number when it is locked",
         ));
     }
-    let order = queue::order(tx, &carrier, Act::Lock { pin, message, phone }, person(actor));
+    let act = Act::Lock { pin, message, phone };
+    if let Some(first) = answered_by_first(tx, actor, &mut device, &carrier, &act)? {
+        return Ok(first);
+    }
+    let order = queue::order(tx, &carrier, act, person(actor));
     let order = Order { reason: reason.trim().to_string(), ..order };
     guarded(tx, actor, &mut device, order, Kind::Other)
 }
@@ -152,6 +156,9 @@ pub fn ask_clear_passcode(tx: &mut Tx<'_>, actor: &Actor, device: &str, support:
         ));
     }
     let carrier = queue::able(&device, Action::ClearPasscode, None, support)?.clone();
+    if let Some(first) = answered_by_first(tx, actor, &mut device, &carrier, &Act::ClearPasscode)? {
+        return Ok(first);
+    }
     let order = queue::order(tx, &carrier, Act::ClearPasscode, person(actor));
     guarded(tx, actor, &mut device, order, Kind::Other)
 }
@@ -231,8 +238,21 @@ fn asked_before(tx: &mut Tx<'_>, actor: &Actor, device: &mut Managed, request: &
 }
 
 fn woken_again(tx: &mut Tx<'_>, device: &mut Managed, id: CommandId) -> Result<Command> {
-    keeper::happen(tx, device, Event::WokenAgain(id))?;
-    queue::find(tx, id)
+    queue::again(tx, device, id, None)
+}
+
+/// The first command, where the same act is asked for again. The PIN of it is for those alone whose word would count for a new one: a
+/// newcomer must not unlock what another locked.
+fn answered_by_first(
+    tx: &mut Tx<'_>,
+    actor: &Actor,
+    device: &mut Managed,
+    carrier: &Enrolment,
+    act: &Act,
+) -> Result<Option<Command>> {
+    let Some(first) = queue::asked_before(carrier, device, act) else { return Ok(None) };
+    let counts = hindrance(tx, actor, Kind::Other)?.is_none();
+    queue::again(tx, device, first, counts.then(|| actor.id.clone())).map(Some)
 }
 
 /// A held wipe goes its way when somebody asks for it whom nothing hinders: who asked first, once the hour has room, or another.

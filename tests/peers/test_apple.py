@@ -343,6 +343,27 @@ class Apple(ServedTest):
         url = self.invite()["url"]
         self.assert_refused(request(url[:-6] + "AAAAAA/profile", ca=self.server.ca), 403, 404, 410)
 
+    def test_one_spoilt_value_does_not_spoil_a_report(self):
+        phone = self.enrolled()
+        phone.poll()
+        url = phone.mdm()["ServerURL"]
+        head, tail = plistlib.dumps({"Status": "Acknowledged", "UDID": phone.udid}).split(b"</dict>")
+        for row, value in (
+            ("NUL", b"<key>QueryResponses</key><dict><key>DeviceName</key><string>a&#0;b</string></dict>"),
+            ("broken UTF-8", b"<key>QueryResponses</key><dict><key>DeviceName</key><string>a\xffb</string></dict>"),
+            ("a key twice", b"<key>A</key><string>a</string><key>A</key><string>b</string>"),
+            ("a fractional date", b"<key>D</key><date>2026-11-25T04:05:06.789Z</date>"),
+        ):
+            with self.subTest(row):
+                asked = self.server.verb("devices", "sync", self.device(phone)["id"])
+                reply = phone.report("Idle")
+                while reply.body:
+                    self.assertEqual(reply.status, 200, reply)
+                    ident = plistlib.loads(reply.body)["CommandUUID"].encode()
+                    body = head + b"<key>CommandUUID</key><string>" + ident + b"</string>" + value + b"</dict>" + tail
+                    reply = phone.put(url, "application/x-apple-aspen-mdm", body, phone.identity)
+                self.assertEqual(self.server.verb("commands", "show", asked["id"])["state"], "acknowledged")
+
     def test_malformed_bodies_get_a_400(self):
         phone = self.enrolled()
         url = phone.mdm()["ServerURL"]

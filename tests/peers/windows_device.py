@@ -313,6 +313,7 @@ class WindowsDevice:
             assert not (verb == "Atomic" and any(local(each) == "Get" for each in inner)), "Windows refuses a Get in an Atomic"
             return [(ident, verb, None, None, 1)] + [row for each in inner for row in self.flatten(each, ident)]
         items = [each for each in command if local(each) == "Item"]
+        assert len(items) == 1, "clients that know Intune alone break on several Items in one command"
         rows = []
         for item in items:
             path = text(child(item, "Target"), "LocURI")

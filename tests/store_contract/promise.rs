@@ -1,6 +1,7 @@
 //! What every store promises, and with it the queue, the breaker and the registry, which are functions over it. What they share
 //! stands here.
 
+mod again;
 mod breaker;
 mod commands;
 mod history;
@@ -12,11 +13,12 @@ mod registry;
 mod status;
 mod store;
 mod texts;
+mod unanswered;
 mod worst_day;
 
 pub use self::{
-    breaker::*, commands::*, history::*, loss::*, newcomers::*, owners::*, proof::*, registry::*, status::*, store::*,
-    texts::*, worst_day::*,
+    again::*, breaker::*, commands::*, history::*, loss::*, newcomers::*, owners::*, proof::*, registry::*, status::*,
+    store::*, texts::*, unanswered::*, worst_day::*,
 };
 
 use crate::fixture::{Fixture, SECRET, able, counts, device, request};

@@ -20,7 +20,10 @@ pub enum Body {
 impl Body {
     /// Reads any body of at most [`plist::MAX_BYTES`], XML or binary.
     pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
-        Self::from_dict(plist::parse_dict(bytes)?)
+        match plist::parse_dict(bytes) {
+            Ok(dict) => Self::from_dict(dict),
+            Err(error) => Report::read_spoilt(bytes, error).map(Self::Report),
+        }
     }
 
     fn from_dict(dict: Dict) -> Result<Self, Error> {

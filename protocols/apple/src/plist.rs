@@ -49,6 +49,19 @@ pub fn parse(bytes: &[u8]) -> Result<Value, Error> {
     if bytes.starts_with(b"bplist") { binary::parse(bytes) } else { xml::parse(bytes) }
 }
 
+/// Reads what a device reports though a value in it is spoilt: text that is not UTF-8 or holds what XML cannot carry, a date or number
+/// that is none (it is kept as text), a key twice (the first counts). XML alone. Never for what is to be checked: readers differ in what
+/// they make of such.
+pub(crate) fn parse_spoilt(bytes: &[u8]) -> Result<Dict, Error> {
+    if bytes.len() > MAX_BYTES {
+        return Err(Error::TooLarge { got: bytes.len(), limit: MAX_BYTES });
+    }
+    match xml::parse_spoilt(bytes)? {
+        Value::Dict(dict) => Ok(dict),
+        _ => Err(Error::NotADictionary),
+    }
+}
+
 /// Reads a property list whose outermost value is a dictionary, as all messages are.
 pub fn parse_dict(bytes: &[u8]) -> Result<Dict, Error> {
     match parse(bytes)? {
@@ -188,6 +201,12 @@ impl Dict {
             Some((_, old)) => *old = value,
             None => self.0.push((key.to_owned(), value)),
         }
+    }
+
+    /// From a parser's pairs, the first of those with one name.
+    fn from_spoilt(pairs: Vec<(String, Value)>) -> Self {
+        let mut seen = std::collections::BTreeSet::new();
+        Self(pairs.into_iter().filter(|(name, _)| seen.insert(name.clone())).collect())
     }
 
     /// From a parser's pairs, none twice.

@@ -43,6 +43,8 @@ pub struct Report {
     pub command_uuid: Option<String>,
     /// Why it failed, the nearest reason first. Empty unless [`Status::Error`], and may be empty then.
     pub errors: Vec<ChainItem>,
+    /// What is wrong with the message, where a value in it is spoilt: the rest counts.
+    pub spoilt: Option<Error>,
     /// The whole message; the accessors read the answers to commands from it.
     pub body: Dict,
 }
@@ -66,7 +68,19 @@ const MAX_CHAIN: usize = 16;
 impl Report {
     /// Reads a body that is known to be a report; [`crate::Body::parse`] finds out what a body is.
     pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
-        Self::read(plist::parse_dict(bytes)?)
+        match plist::parse_dict(bytes) {
+            Ok(body) => Self::read(body),
+            Err(error) => Self::read_spoilt(bytes, error),
+        }
+    }
+
+    /// What a device says of a command is worth more than a name in it that cannot be read; else it says so for ever.
+    pub(crate) fn read_spoilt(bytes: &[u8], error: Error) -> Result<Self, Error> {
+        let body = plist::parse_spoilt(bytes).map_err(|_| error.clone())?;
+        if body.get("MessageType").is_some() {
+            return Err(error);
+        }
+        Ok(Self { spoilt: Some(error), ..Self::read(body)? })
     }
 
     pub(crate) fn read(body: Dict) -> Result<Self, Error> {
@@ -80,13 +94,20 @@ impl Report {
             uuid => uuid.map(str::to_owned),
         };
         let errors = chain(&body);
-        Ok(Self { channel, status, command_uuid, errors, body })
+        Ok(Self { channel, status, command_uuid, errors, spoilt: None, body })
     }
 
     /// A report without an answer to a query, as the device would send it.
     pub fn simple(channel: Channel, status: Status, command_uuid: Option<&str>) -> Self {
         let dict = channel.write(Dict::new().with("Status", status.name())).with_opt("CommandUUID", command_uuid);
-        Self { channel, status, command_uuid: command_uuid.map(str::to_owned), errors: Vec::new(), body: dict }
+        Self {
+            channel,
+            status,
+            command_uuid: command_uuid.map(str::to_owned),
+            errors: Vec::new(),
+            spoilt: None,
+            body: dict,
+        }
     }
 
     /// The same with one more key, such as the answer to a query.

@@ -64,6 +64,9 @@ fn exchange(tx: &mut Tx<'_>, shown: &Shown, report: &Report) -> Judged<Option<De
     if report.channel.user.is_some() {
         return Ok(None);
     }
+    if let Some(error) = &report.spoilt {
+        tracing::warn!(device = %device.id, %error, "apple: a value of a report cannot be read; the rest counts");
+    }
     if let Some(uuid) = &report.command_uuid {
         file(tx, &mut device, &credential, report, uuid)?;
     }
@@ -143,10 +146,10 @@ fn ask_what_is_due(tx: &mut Tx<'_>, device: &mut Managed, credential: &Credentia
         queue::ask_by_system(tx, device, enrolment, Act::Refresh)?;
         return Ok(true);
     }
-    if is_open(Action::Policy) {
+    if device.waits_for(Channel::Apple, Action::Policy) {
         return Ok(false);
     }
-    let (wanted, todo) = policies::due(tx, device, enrolment)?;
+    let (wanted, todo) = policies::to_ask(tx, device, enrolment)?;
     policies::keep_books(tx, device, enrolment, &wanted, &todo)?;
     let install = todo.install.into_iter().map(|id| OnTheWay::new(Next::Install, id));
     let sent = install.chain(todo.remove.into_iter().map(|id| OnTheWay::new(Next::Remove, id)));

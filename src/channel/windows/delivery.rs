@@ -64,7 +64,9 @@ pub(super) fn prepare(tx: &mut Tx<'_>, device: &mut Managed, command: &Command, 
         Act::Rename { .. } => Prepared::Cannot(NO_RENAMING),
         Act::Restart => one(csp::restart(name)),
         Act::Refresh => {
-            let mut due = vec![Op::get_all(op(command.id, FACTS), facts::nodes()).into()];
+            // One Item in each command, as Intune sends: clients that know Intune alone break on several. Their answers count as one.
+            let mut due: Vec<Due> =
+                facts::nodes().into_iter().map(|node| Op::get(op(command.id, FACTS), node).into()).collect();
             let minutes = provision::poll(tx)?;
             if told_schedule(device, command) != Some(minutes) {
                 due.push(csp::endless_poll(op(command.id, SCHEDULE), PROVIDER_ID, minutes).into());

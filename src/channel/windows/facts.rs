@@ -21,7 +21,7 @@ const FACTS: [(&str, &str); 4] = [
     (csp::ENCRYPTION, "encrypted"),
 ];
 
-/// What is asked for, by one Get: what names the device, and the facts.
+/// What is asked for, each by a Get of its own: what names the device, and the facts.
 pub(super) fn nodes() -> Vec<String> {
     let named = [csp::SOFTWARE_VERSION, csp::DEVICE_NAME, csp::SERIAL].into_iter();
     let ours = [csp::exchange_id(PROVIDER_ID), csp::hardware_id(PROVIDER_ID)];

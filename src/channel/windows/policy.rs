@@ -8,8 +8,8 @@ use crate::{
     error::Result,
     fleet::{
         keeper,
-        life::{Command, Event, Fate, Leaving, Managed},
-        policies,
+        life::{self, Command, Event, Fate, Leaving, Managed},
+        policies, queue,
     },
     ids::EnrolmentId,
     policy::{Applied, CspFormat, Difference, Next, OnTheWay, Outcome, Part, PartContent, PartId, Value, bounds},
@@ -223,7 +223,7 @@ pub(super) fn file(
     answers: &BTreeMap<usize, Answer>,
 ) -> Result<()> {
     let (wanted, _) = policies::due(tx, device, command.enrolment)?;
-    let mut parts = all(command);
+    let (before, mut parts) = (all(command), all(command));
     for (index, answer) in answers {
         let Some(part) = parts.get_mut(*index) else { continue };
         let node = wanted.get(&part.id).filter(|wanted| wanted.hash == part.hash).and_then(|w| Some((w, node(w)?)));
@@ -236,7 +236,11 @@ pub(super) fn file(
         part.next = next;
     }
     keeper::happen(tx, device, Event::Heard(command.enrolment))?;
-    save(tx, device, command, &parts)
+    save(tx, device, command, &parts)?;
+    if parts != before {
+        queue::settle(tx, device, command.enrolment, command.id, life::Outcome::Step)?;
+    }
+    Ok(())
 }
 
 /// What is next for a part after this answer, and what became of it where that is known now.

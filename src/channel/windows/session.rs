@@ -238,12 +238,14 @@ impl Visit<'_, '_> {
             if !complete || !self.takes_what_is_next()? {
                 break;
             }
-            let taken = match queue::take_next(self.tx, &mut self.device, enrolment, contact)? {
+            let taken = match queue::take_next_but(self.tx, &mut self.device, enrolment, contact, done)? {
                 Some(command) => Some(command),
-                None if self.ask_what_is_due()? => queue::take_next(self.tx, &mut self.device, enrolment, contact)?,
+                None if self.ask_what_is_due()? => {
+                    queue::take_next_but(self.tx, &mut self.device, enrolment, contact, done)?
+                }
                 None => None,
             };
-            let Some(command) = taken.filter(|command| !done.contains(&command.id)) else { break };
+            let Some(command) = taken else { break };
             let outcome = match delivery::prepare(self.tx, &mut self.device, &command, self.accepts)? {
                 Prepared::Go(due) => {
                     self.note_repeat(&command)?;
@@ -295,10 +297,10 @@ impl Visit<'_, '_> {
             queue::ask_by_system(self.tx, &mut self.device, enrolment.id, Act::Refresh)?;
             return Ok(true);
         }
-        if is_open(Action::Policy) {
+        if self.device.waits_for(Channel::Omadm, Action::Policy) {
             return Ok(false);
         }
-        let (wanted, todo) = policies::due(self.tx, &self.device, enrolment.id)?;
+        let (wanted, todo) = policies::to_ask(self.tx, &self.device, enrolment.id)?;
         policies::keep_books(self.tx, &mut self.device, enrolment.id, &wanted, &todo)?;
         let parts = policy::begin(&wanted, &todo, self.accepts);
         if parts.is_empty() {

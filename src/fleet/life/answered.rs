@@ -33,7 +33,7 @@ impl Managed {
             let event = audit::Event::CommandSent { command: id, device, action, enrolment };
             effects.push(Effect::Note(By::Device, event));
         }
-        let wakes = command.channel == Channel::Apple;
+        let (wakes, wipe) = (command.channel == Channel::Apple, command.action() == Action::Wipe);
         self.change(id, |command| {
             command.attempts = command.attempts.saturating_add(1);
             if later {
@@ -47,6 +47,9 @@ impl Managed {
             if first {
                 command.wakes = 1;
                 command.wake_at = wakes.then(|| time.steady.plus(pause(0)));
+            }
+            if !wipe {
+                command.given_again(time.steady);
             }
         });
         self.owed_was_heard(id, enrolment, time);
@@ -93,10 +96,14 @@ impl Managed {
                 self.ends(id, State::Failed, By::Device, time, effects);
             }
             Outcome::NotNow => self.change(id, |command| {
+                command.was_answered();
                 (command.put_off, command.state) = (Some(time.now), State::NotNow);
                 command.wake_at = Some(time.steady.plus(PUT_OFF));
             }),
-            Outcome::Step => self.change(id, |command| command.step = command.step.saturating_add(1)),
+            Outcome::Step => self.change(id, |command| {
+                command.was_answered();
+                command.step = command.step.saturating_add(1);
+            }),
         }
     }
 

@@ -198,9 +198,15 @@ impl Managed {
 }
 
 impl Managed {
-    /// A wipe that was asked for again: its device is woken again.
-    pub(super) fn woken_again(&mut self, id: CommandId, time: Time) {
+    /// It was asked for again: its device is woken again. Who asks again waits for no pause of what was never answered.
+    pub(super) fn woken_again(&mut self, id: CommandId, also: Option<String>, time: Time) {
         self.change(id, |command| {
+            if command.action() != Action::Wipe {
+                command.not_before = None;
+            }
+            if let Some(also) = also.filter(|also| !command.was_asked_by(also)) {
+                command.also_asked.push(also);
+            }
             (command.wakes, command.wake_at) = (0, command.not_before.max(Some(time.steady)));
         });
     }
@@ -210,7 +216,9 @@ impl Managed {
 fn wakes(command: &mut CommandFields, steady: Steady) -> bool {
     let due = command.wake_at.is_some_and(|at| at <= steady);
     if due {
-        command.wake_at = (!command.state.is_final()).then(|| steady.plus(pause(command.wakes)));
+        // A device that is woken in a pause would find nothing.
+        let next = || steady.plus(pause(command.wakes)).max(command.not_before.unwrap_or(steady));
+        command.wake_at = (!command.state.is_final()).then(next);
         command.wakes = command.wakes.saturating_add(1);
     }
     due
@@ -258,5 +266,9 @@ fn new(order: Order, device: crate::ids::DeviceId, time: Time) -> CommandFields 
         contradicted: 0,
         not_before: None,
         heard: None,
+        silent: 0,
+        given: None,
+        heard_for: 0,
+        also_asked: Vec::new(),
     }
 }

@@ -112,6 +112,18 @@ pub struct CommandFields {
     /// When one of those that it is owed to was last heard, to the hour; kept from when a newer enrolment took such a one's place.
     #[serde(default)]
     pub heard: Option<Steady>,
+    /// Hand-outs since it was last answered. Not of a wipe, which nothing overtakes.
+    #[serde(default)]
+    pub silent: u32,
+    /// The last of them.
+    #[serde(default)]
+    pub given: Option<Steady>,
+    /// For how long, in milliseconds, the device was heard between them.
+    #[serde(default)]
+    pub heard_for: u64,
+    /// Who asked for the same while it was open, and whose word counts: they see its PIN.
+    #[serde(default)]
+    pub also_asked: Vec<String>,
 }
 
 /// What enrolled while a wipe was open gets it once. What it answers proves nothing of the certificates that the wipe is owed to.
@@ -217,6 +229,11 @@ impl CommandFields {
         self.act.pin()
     }
 
+    /// Whether this administrator asked for it, first or again.
+    pub fn was_asked_by(&self, admin: &str) -> bool {
+        self.asked_by == admin || self.also_asked.iter().any(|also| also == admin)
+    }
+
     /// What leads to it from its device.
     pub(crate) fn of_device(&self) -> OfDevice {
         OfDevice { device: self.device, command: self.id }
@@ -259,12 +276,12 @@ impl CommandFields {
         legacy || self.owed_to.iter().any(|enrolment| other.owed_to.contains(enrolment))
     }
 
-    /// Whether somebody may still take it back: what was sent may be done already, unless something proves that it is not, or it went to
-    /// others than those that are heard.
+    /// Whether somebody may still take it back. A wipe that was sent may be done already, unless something proves that it is not, or it
+    /// went to others than those that are heard.
     pub fn may_be_taken_back(&self) -> bool {
         match self.state {
             State::Held | State::Queued | State::NotNow => true,
-            State::Sent => self.contradicted > 0 || !self.later.is_empty(),
+            State::Sent => self.action() != Action::Wipe || self.contradicted > 0 || !self.later.is_empty(),
             _ => false,
         }
     }

@@ -114,10 +114,22 @@ pub enum Event {
     },
     /// A message came under a certificate whose wipe is proved; it was refused.
     HeardAfterEnd(EnrolmentId),
-    /// A wipe was asked for again: its device is to be woken again.
-    WokenAgain(CommandId),
+    /// The same was asked for again while this is open, or of a wipe presumed: its device is to be woken again.
+    WokenAgain {
+        /// Which command.
+        command: CommandId,
+        /// The administrator's id, where they are to see its PIN too.
+        also: Option<String>,
+    },
     /// A time that a command waits for has come.
     Due(CommandId),
+    /// The device asks what is due, and has not answered what it was given: what it was heard for so long without answering ends.
+    Unanswered {
+        /// Which enrolment asks.
+        enrolment: EnrolmentId,
+        /// The setting `queue.give_up`.
+        give_up: Duration,
+    },
     /// A command is handed out.
     HandedOut {
         /// To which enrolment.

@@ -10,6 +10,7 @@ use crate::{
     clock::Steady,
     ids::{CommandId, EnrolmentId},
 };
+use std::collections::BTreeSet;
 
 /// Whether a device begins to talk or goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,9 +23,21 @@ pub enum Contact {
 
 impl Managed {
     /// The command that this enrolment gets now. A wipe goes before all others and alone; what is in flight is repeated until it is
-    /// answered; while the stop is on, nothing guarded leaves. A former enrolment gets the wipe that it is owed and nothing else, and what
+    /// answered, but lets others pass where it is [no wipe](super::unanswered); while the stop is on, nothing guarded leaves. A former enrolment gets the wipe that it is owed and nothing else, and what
     /// enrolled while a wipe was open gets that once.
     pub fn next(&self, enrolment: EnrolmentId, contact: Contact, stopped: bool, now: Steady) -> Option<&Command> {
+        self.next_but(enrolment, contact, stopped, now, &BTreeSet::new())
+    }
+
+    /// The same without those that are `done` for now. A wipe among them is not repeated, and nothing goes before it.
+    pub fn next_but(
+        &self,
+        enrolment: EnrolmentId,
+        contact: Contact,
+        stopped: bool,
+        now: Steady,
+        done: &BTreeSet<CommandId>,
+    ) -> Option<&Command> {
         let mine = self.enrolment(enrolment)?;
         let (under_wipe, former) = (self.is_under_wipe(mine), mine.state == EnrolmentState::Former);
         let ready = |c: &&Command| match c.state {
@@ -38,8 +51,10 @@ impl Managed {
         };
         let found = self.open().filter(ready).filter(due).filter(|c| !(stopped && c.action().is_guarded()));
         let found = found.filter(|c| !(under_wipe || former) || c.action() == Action::Wipe);
+        let found = found.filter(|c| c.action() == Action::Wipe || !done.contains(&c.id));
         // A selective wipe that is in flight goes before the full one that follows it.
-        found.min_by_key(|c| (c.action() != Action::Wipe, c.state != State::Sent, c.id))
+        let next = found.min_by_key(|c| (c.action() != Action::Wipe, c.lets_pass(), c.state != State::Sent, c.id));
+        next.filter(|c| !done.contains(&c.id))
     }
 
     /// Whether a wipe that nothing holds is open and concerns this enrolment: it gets nothing else then.

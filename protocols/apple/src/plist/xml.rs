@@ -23,9 +23,18 @@ const DATA_COLUMNS: usize = 76;
 
 pub(super) fn parse(bytes: &[u8]) -> Result<Value, Error> {
     let text = std::str::from_utf8(bytes).map_err(|e| Error::Xml { at: e.valid_up_to(), what: "not UTF-8" })?;
+    read(text, Care::Strict)
+}
+
+/// See [`super::parse_spoilt`].
+pub(super) fn parse_spoilt(bytes: &[u8]) -> Result<Value, Error> {
+    read(&String::from_utf8_lossy(bytes), Care::Spoilt)
+}
+
+fn read(text: &str, care: Care) -> Result<Value, Error> {
     let mut xml = Reader::from_str(text.strip_prefix('\u{feff}').unwrap_or(text));
     xml.config_mut().expand_empty_elements = true;
-    let reader = XmlReader { xml, open: Vec::new(), root: None, place: Place::Before, budget: Budget::new() };
+    let reader = XmlReader { xml, open: Vec::new(), root: None, place: Place::Before, budget: Budget::new(), care };
     reader.run()
 }
 
@@ -35,7 +44,21 @@ struct XmlReader<'a> {
     root: Option<Value>,
     place: Place,
     budget: Budget,
+    care: Care,
 }
+
+/// What becomes of a value that is spoilt.
+#[derive(Clone, Copy, PartialEq)]
+enum Care {
+    /// It is an error.
+    Strict,
+    /// The rest counts.
+    Spoilt,
+}
+
+/// What says who a message is from and what it is about: two of one, and it says neither.
+const WHO_AND_WHAT: [&str; 7] =
+    ["UDID", "EnrollmentID", "UserID", "EnrollmentUserID", "UserShortName", "Status", "CommandUUID"];
 
 /// A collection whose end has not come yet.
 enum Open {
@@ -130,8 +153,15 @@ impl<'a> XmlReader<'a> {
 
     fn scalar(&mut self, kind: &[u8]) -> Result<Value, Error> {
         let text = self.content()?;
+        match self.value(kind, &text) {
+            Err(Error::Xml { .. }) if self.care == Care::Spoilt => Ok(Value::Text(text)),
+            read => read,
+        }
+    }
+
+    fn value(&self, kind: &[u8], text: &str) -> Result<Value, Error> {
         match kind {
-            b"string" => Ok(Value::Text(text)),
+            b"string" => Ok(Value::Text(text.to_owned())),
             b"true" | b"false" => Ok(Value::Bool(kind == b"true")),
             b"integer" => integer(text.trim()).map(Value::Int).ok_or_else(|| self.fail("not an integer")),
             b"real" => text.trim().parse().map(Value::Real).map_err(|_| self.fail("not a real number")),
@@ -161,8 +191,11 @@ impl<'a> XmlReader<'a> {
     }
 
     fn entity(&self, name: &BytesRef<'_>) -> Result<char, Error> {
-        if let Some(c) = name.resolve_char_ref().map_err(|_| self.fail("not a character"))? {
-            return Ok(c);
+        match name.resolve_char_ref() {
+            Ok(Some(c)) => return Ok(c),
+            Err(_) if self.care == Care::Spoilt => return Ok('\u{fffd}'),
+            Err(_) => return Err(self.fail("not a character")),
+            Ok(None) => {}
         }
         match &**name {
             b"lt" => Ok('<'),
@@ -181,11 +214,20 @@ impl<'a> XmlReader<'a> {
         }
         let value = match self.open.pop() {
             Some(Open::Array(values)) => Value::Array(values),
-            Some(Open::Dict(pairs, None)) => Value::Dict(Dict::from_pairs(pairs)?),
+            Some(Open::Dict(pairs, None)) => Value::Dict(self.dict(pairs)?),
             Some(Open::Dict(_, Some(_))) => return Err(self.fail("a key without a value")),
             None => return Err(self.fail("an end tag without its start")),
         };
         self.put(value)
+    }
+
+    fn dict(&self, pairs: Vec<(String, Value)>) -> Result<Dict, Error> {
+        let twice = |name: &&str| pairs.iter().filter(|(known, _)| known == name).count() > 1;
+        let outermost = self.open.is_empty();
+        if self.care == Care::Strict || outermost && WHO_AND_WHAT.iter().any(twice) {
+            return Dict::from_pairs(pairs);
+        }
+        Ok(Dict::from_spoilt(pairs))
     }
 
     fn put(&mut self, value: Value) -> Result<(), Error> {

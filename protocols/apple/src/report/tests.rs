@@ -133,3 +133,35 @@ proptest! {
         let _ = report.refused_setting();
     }
 }
+
+#[test]
+fn one_spoilt_value_does_not_spoil_a_report() {
+    let report = |rest: &[u8]| {
+        let head = b"<plist version=\"1.0\"><dict><key>UDID</key><string>D1</string><key>Status</key><string>Acknowledged</string><key>CommandUUID</key><string>C1</string>";
+        [&head[..], rest, b"</dict></plist>"].concat()
+    };
+    for (row, rest) in [
+        ("NUL", &b"<key>QueryResponses</key><dict><key>DeviceName</key><string>a&#0;b</string></dict>"[..]),
+        ("broken UTF-8", b"<key>QueryResponses</key><dict><key>DeviceName</key><string>a\xffb</string></dict>"),
+        ("a key twice", b"<key>QueryResponses</key><dict><key>DeviceName</key><string>a\xef\xbf\xbdb</string><key>DeviceName</key><string>c</string></dict>"),
+        ("a fractional date", b"<key>D</key><date>2026-11-25T04:05:06.789Z</date><key>QueryResponses</key><dict><key>DeviceName</key><string>a\xef\xbf\xbdb</string></dict>"),
+    ] {
+        let Ok(crate::Body::Report(read)) = crate::Body::parse(&report(rest)) else { panic!("{row}") };
+        assert_eq!((read.status, read.command_uuid.as_deref()), (Status::Acknowledged, Some("C1")), "{row}");
+        assert_eq!(read.device_information().unwrap().device_name.as_deref(), Some("a\u{fffd}b"), "{row}");
+        assert!(read.spoilt.is_some(), "{row}");
+    }
+    for (row, rest) in [
+        ("two devices", &b"<key>UDID</key><string>D2</string>"[..]),
+        ("two commands", b"<key>CommandUUID</key><string>C2</string>"),
+        ("two ends", b"<key>Status</key><string>Error</string>"),
+        ("a check-in", b"<key>MessageType</key><string>CheckOut</string><key>D</key><date>x</date>"),
+        ("no whole message", b"<key>D</key><dict>"),
+    ] {
+        assert!(crate::Body::parse(&report(rest)).is_err(), "{row}");
+    }
+    assert!(
+        crate::plist::parse(&report(b"<key>D</key><date>x</date>")).is_err(),
+        "what is to be checked is read strictly"
+    );
+}

@@ -1,0 +1,145 @@
+//! What a device was given and does not answer: nobody waits for it for ever.
+//!
+//! A device may be silent on one question for as long as it lives: a phone that never answers a query, a PC that breaks every session off
+//! over a restart. So what is no wipe lets others pass after its second hand-out and comes behind them, after pauses that grow; what the
+//! device was heard for long enough without answering ends as failed. A wipe is neither overtaken nor given up, a lock is not given up.
+
+use super::{
+    Effect, Fate, Managed,
+    act::{Act, Action},
+    command::{CommandFields, State},
+    device::Channel,
+    ended::End,
+};
+use crate::{
+    clock::Steady,
+    fleet::{audit::By, terms::FailureCode},
+    ids::{CommandId, EnrolmentId},
+    policy::{Next, OnTheWay, Outcome, PartId},
+    store::Time,
+};
+use std::{collections::BTreeSet, time::Duration};
+
+/// Hand-outs before others pass: one answer may be lost with its connection.
+const ROUNDS: u32 = 2;
+/// The pauses after these, the last one again and again.
+const PAUSES: [Duration; 5] = [
+    Duration::from_secs(60),
+    Duration::from_secs(600),
+    Duration::from_secs(3600),
+    Duration::from_secs(6 * 3600),
+    Duration::from_secs(86_400),
+];
+/// A lock is urgent for as long as it is open.
+const LOCK_PAUSE: Duration = Duration::from_secs(3600);
+/// Between two hand-outs the device counts as heard for so long at most: what was switched off for a month was not silent for a month.
+const HEARD: Duration = Duration::from_secs(86_400);
+
+const GIVEN_UP: &str = "the device was heard again and again and never answered this";
+
+impl CommandFields {
+    /// Whether others go before it: it was handed out twice without an answer.
+    pub(super) fn lets_pass(&self) -> bool {
+        self.state == State::Sent && self.silent >= ROUNDS
+    }
+
+    /// Whether there is an end to its being asked again.
+    pub(crate) fn may_be_given_up(&self) -> bool {
+        self.lets_pass() && !matches!(self.action(), Action::Wipe | Action::Lock)
+    }
+
+    /// It is handed out, and so was not answered since the last time.
+    pub(super) fn given_again(&mut self, now: Steady) {
+        self.heard_for = millis(self.heard_until(now));
+        self.given = Some(now);
+        self.silent = self.silent.saturating_add(1);
+        if self.silent < ROUNDS {
+            return;
+        }
+        let pause = PAUSES.get((self.silent - ROUNDS) as usize).or(PAUSES.last()).copied().unwrap_or_default();
+        let pause = if self.action() == Action::Lock { pause.min(LOCK_PAUSE) } else { pause };
+        let due = now.plus(pause);
+        self.not_before = Some(due);
+        self.wake_at = self.wake_at.map(|at| at.max(due));
+        self.narrow();
+    }
+
+    /// The device said something of it: the count begins anew.
+    pub(super) fn was_answered(&mut self) {
+        (self.silent, self.given, self.heard_for) = (0, None, 0);
+        if self.action() != Action::Wipe {
+            self.not_before = None;
+        }
+    }
+
+    /// For how long the device was heard without answering.
+    fn heard_until(&self, now: Steady) -> Duration {
+        let since = self.given.map_or(Duration::ZERO, |given| now.since(given)).min(HEARD);
+        Duration::from_millis(self.heard_for).saturating_add(since)
+    }
+
+    /// One part of a policy shall not hold the others back: on a channel that asks for them one by one it is known which one is silent, of
+    /// several in one message the half goes on without the rest. What is left out is due again, with another command.
+    fn narrow(&mut self) {
+        let (step, one_by_one) = (self.step as usize, self.channel == Channel::Apple);
+        let Act::Policy { parts } = &mut self.act else { return };
+        if one_by_one {
+            parts.truncate(step.saturating_add(1));
+            return;
+        }
+        let mut all: Vec<OnTheWay> = parts.iter().filter_map(|part| part.parse().ok()).collect();
+        let open = all.iter().filter(|part| part.next != Next::Nothing).count();
+        let left_out = all.iter_mut().filter(|part| part.next != Next::Nothing).skip(open.div_ceil(2));
+        // They keep their places: an answer names its operation by it.
+        left_out.for_each(|part| part.next = Next::Nothing);
+        *parts = all.iter().map(OnTheWay::to_string).collect();
+    }
+
+    /// The parts of a policy that are with the device.
+    fn parts_open(&self) -> Vec<OnTheWay> {
+        let done = if self.channel == Channel::Apple { self.step as usize } else { 0 };
+        let parts = self.act.parts().iter().skip(done).filter_map(|part| part.parse().ok());
+        parts.filter(|part: &OnTheWay| part.next != Next::Nothing).collect()
+    }
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Managed {
+    /// Ends what this enrolment was heard for so long without answering.
+    pub(super) fn unanswered(&mut self, from: EnrolmentId, give_up: Duration, time: Time, effects: &mut Vec<Effect>) {
+        let over =
+            |c: &&super::Command| c.enrolment == from && c.may_be_given_up() && c.heard_until(time.steady) >= give_up;
+        let over: Vec<CommandId> = self.open().filter(over).map(|command| command.id).collect();
+        for id in over {
+            let Some(command) = self.lift(id) else { continue };
+            for part in command.parts_open() {
+                self.part_refused(from, part, time);
+            }
+            let error = Some((FailureCode::NoAnswer, GIVEN_UP));
+            self.end(command, End { error, by: By::System, ..End::of(State::Failed) }, time, effects);
+        }
+    }
+
+    /// Silence for so long is a refusal.
+    fn part_refused(&mut self, enrolment: EnrolmentId, part: OnTheWay, time: Time) {
+        let fate = match part.next {
+            Next::Remove => Fate::Stuck(GIVEN_UP.into()),
+            _ => Fate::Sent { hash: part.hash, outcome: Outcome::failed(GIVEN_UP) },
+        };
+        self.part(enrolment, part.id, fate, time);
+    }
+
+    /// Whether something of this kind is open that others wait for.
+    pub fn waits_for(&self, channel: Channel, action: Action) -> bool {
+        self.open_on(channel).into_iter().any(|command| command.action() == action && !command.lets_pass())
+    }
+
+    /// The parts of the policy that are with this enrolment, answered or not: they are not asked for beside that.
+    pub fn parts_on_the_way(&self, enrolment: EnrolmentId) -> BTreeSet<PartId> {
+        let mine = self.open().filter(|command| command.enrolment == enrolment);
+        mine.flat_map(|command| command.parts_open()).map(|part| part.id).collect()
+    }
+}
