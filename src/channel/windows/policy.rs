@@ -186,9 +186,8 @@ fn prepare_part(
 ) -> std::result::Result<Option<Op>, String> {
     let still_wanted = wanted.get(&part.id).and_then(|wanted| Some((wanted, node(wanted)?)));
     Ok(match (part.next, still_wanted) {
+        _ if !part.is_due(wanted) => None,
         (Next::Nothing, _) => None,
-        // Wanted again since, by whatever policy and in whatever form: never taken away.
-        (Next::Remove, _) if wanted.keys().any(|other| other.place() == part.id.place()) => None,
         (Next::Remove, _) => {
             bounds::check_remove(&part.id).map_err(|refused| refused.to_string())?;
             node_of(&part.id).map(|path| Op::delete(name, path))
