@@ -127,7 +127,7 @@ fn setting(value: &Value) -> Option<csp::Setting> {
 /// The node of a part that is to go, whatever it held.
 fn node_of(id: &PartId) -> Option<String> {
     match id {
-        PartId::Csp(path) => Some(path.clone()),
+        PartId::Csp(_) => Some(csp::removal_node(&id.place()).to_owned()),
         PartId::Setting(setting) => setting.nodes().first().map(|path| (*path).to_owned()),
         PartId::Settings | PartId::Profile(_) | PartId::Document => None,
     }
@@ -375,7 +375,7 @@ mod tests {
     };
 
     const LOCK: &str = "./Device/Vendor/MSFT/Policy/Config/Wifi/AllowInternetSharing";
-    const WIFI: &str = "./Device/Vendor/MSFT/WiFi/Profile/Office net/WlanXml";
+    const WIFI: &str = "./Device/Vendor/MSFT/WiFi/Profile/Office%20net/WlanXml";
 
     fn wanted() -> BTreeMap<PartId, Part> {
         let text = format!(
