@@ -26,39 +26,93 @@ const ABSENT: u16 = 5;
 
 /// What became of a part that was sent. Kept in the device's record, so short.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Lean", into = "Lean")]
 pub struct Applied {
     /// The hash of the part as it was sent.
-    #[serde(with = "hexed")]
     pub hash: String,
     /// The device's answer.
     pub outcome: Outcome,
     /// When it answered, to the second.
-    #[serde(with = "time::serde::timestamp")]
     pub at: OffsetDateTime,
     /// It was taken by the device once, in this content or a former one, and was not taken away since.
-    #[serde(default)]
     pub held: bool,
     /// It was sent, to be set or to be taken away, and that is not answered: it may be there.
-    #[serde(default)]
     pub out: bool,
     /// Whose it is.
-    #[serde(default)]
     pub of: Origins,
     /// How often it was refused on end.
-    #[serde(default)]
     pub tries: u16,
     /// What was refused is not tried before.
-    #[serde(default)]
     pub again: Option<Steady>,
     /// When it was last set or read back; none: it is to be read back at once.
-    #[serde(default)]
     pub looked: Option<Steady>,
     /// Since when it holds, or is refused.
-    #[serde(default, with = "time::serde::timestamp::option")]
     pub since: Option<OffsetDateTime>,
     /// When the device was last seen to hold this content.
-    #[serde(default, with = "time::serde::timestamp::option")]
     pub verified: Option<OffsetDateTime>,
+}
+
+/// The same as it lies in the store: there are many of these, and most times are that of the answer, or a while after it.
+#[derive(Serialize, Deserialize)]
+struct Lean {
+    #[serde(with = "hexed")]
+    hash: String,
+    outcome: Outcome,
+    #[serde(with = "time::serde::timestamp")]
+    at: OffsetDateTime,
+    /// Tries, and below them two bits: out, held.
+    #[serde(default)]
+    marks: u32,
+    #[serde(default)]
+    of: Origins,
+    /// Seconds after `at`, like all below.
+    #[serde(default)]
+    looked: Option<i64>,
+    #[serde(default)]
+    verified: Option<i64>,
+    /// `again` and `since`, where there is the one, or the other is not `at`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rest: Option<(Option<i64>, Option<i64>)>,
+}
+
+impl From<Applied> for Lean {
+    fn from(part: Applied) -> Lean {
+        let at = part.at.unix_timestamp();
+        let wall = |time: Option<OffsetDateTime>| time.map(|time| time.unix_timestamp().saturating_sub(at));
+        // Upwards: what waits is never due before.
+        let steady =
+            |time: Option<Steady>| time.map(|time| time.0.saturating_add(999).div_euclid(1000).saturating_sub(at));
+        let looked = part.looked.map(|time| time.0.div_euclid(1000).saturating_sub(at));
+        let (again, since) = (steady(part.again), wall(part.since));
+        let rest = (again.is_some() || since != Some(0)).then_some((again, since));
+        let marks = u32::from(part.tries) << 2 | u32::from(part.out) << 1 | u32::from(part.held);
+        let verified = wall(part.verified);
+        Lean { hash: part.hash, outcome: part.outcome, at: part.at, marks, of: part.of, looked, verified, rest }
+    }
+}
+
+impl From<Lean> for Applied {
+    fn from(lean: Lean) -> Applied {
+        let at = lean.at.unix_timestamp();
+        let wall = |after: Option<i64>| {
+            after.and_then(|after| OffsetDateTime::from_unix_timestamp(at.saturating_add(after)).ok())
+        };
+        let steady = |after: Option<i64>| after.map(|after| Steady(at.saturating_add(after).saturating_mul(1000)));
+        let (again, since) = lean.rest.unwrap_or((None, Some(0)));
+        Applied {
+            hash: lean.hash,
+            outcome: lean.outcome,
+            at: lean.at,
+            held: lean.marks & 1 == 1,
+            out: lean.marks >> 1 & 1 == 1,
+            of: lean.of,
+            tries: u16::try_from(lean.marks >> 2).unwrap_or(u16::MAX),
+            again: steady(again),
+            looked: steady(lean.looked),
+            since: wall(since),
+            verified: wall(lean.verified),
+        }
+    }
 }
 
 /// A device's answer to a part. Texts are cut to [`Outcome::MAX_TEXT`] characters by the constructors.
@@ -335,11 +389,26 @@ mod tests {
             (Applied::new("ab", Outcome::Enforced, at), r#"{"hash":"ab","outcome":"enforced","at":0}"#),
             (Applied::new("ab", Outcome::failed("a\nb"), at), r#"{"hash":"ab","outcome":{"failed":"a b"},"at":0}"#),
         ] {
-            assert_eq!(serde_json::from_str::<Applied>(json).unwrap(), record, "as version 0.1.0 wrote it");
+            let old = Applied { since: Some(at), ..record.clone() };
+            assert_eq!(serde_json::from_str::<Applied>(json).unwrap(), old, "as version 0.1.0 wrote it");
             let text = serde_json::to_string(&record).unwrap();
             assert!(text.starts_with(json.trim_end_matches('}')), "{text}");
             assert_eq!(serde_json::from_str::<Applied>(&text).unwrap(), record);
         }
+        let moment = |seconds| Some(when(seconds).at);
+        let full = Applied {
+            held: true,
+            out: true,
+            of: Origins::from([("a".into(), vec!["camera".into()])]),
+            tries: 700,
+            again: Some(Steady(90_001)),
+            looked: Some(Steady(50_000)),
+            since: moment(7),
+            verified: moment(-3),
+            ..Applied::new("ab", Outcome::Lost, when(20).at)
+        };
+        let back: Applied = serde_json::from_str(&serde_json::to_string(&full).unwrap()).unwrap();
+        assert_eq!(back, Applied { again: Some(Steady(91_000)), ..full }, "to the second, and never due before");
         assert_eq!(Outcome::failed(&"é".repeat(500)), Outcome::Failed("é".repeat(Outcome::MAX_TEXT)));
     }
 }

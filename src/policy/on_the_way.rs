@@ -1,9 +1,10 @@
 //! A part on its way to a device, as a policy command carries it. There it is text, and this is the one place that writes and reads it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use super::part::{NoSuchPart, PartId};
+use super::part::{NoSuchPart, Part, PartId};
 
 /// What is next for a part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +43,17 @@ pub struct OnTheWay {
 }
 
 impl OnTheWay {
+    /// Whether it is still to be done, by what is wanted now: policies change while it is on its way. What is wanted again, by whatever
+    /// policy and in whatever form, is never taken away.
+    pub fn is_due(&self, wanted: &BTreeMap<PartId, Part>) -> bool {
+        match self.next {
+            Next::Install | Next::Add => wanted.contains_key(&self.id),
+            Next::Remove => wanted.keys().all(|other| other.place() != self.id.place()),
+            Next::ReadBack => wanted.get(&self.id).is_none_or(|part| part.hash == self.hash),
+            Next::Nothing => false,
+        }
+    }
+
     /// A part of which nothing was sent yet.
     pub fn new(next: Next, id: PartId) -> OnTheWay {
         OnTheWay { next, id, hash: String::new() }

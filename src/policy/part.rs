@@ -3,6 +3,7 @@
 use super::applied::Origins;
 use super::raw::CspFormat;
 use super::settings::{Setting, Value};
+use lanyard_omadm::csp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -24,6 +25,16 @@ pub enum PartId {
     Csp(String),
     /// ActiveSync: the whole policy document.
     Document,
+}
+
+/// A path as it is sent: an older record may name a network as people write it.
+fn spelt(path: &str) -> Cow<'_, str> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-._~/".contains(c);
+    if path.chars().all(plain) {
+        return Cow::Borrowed(path);
+    }
+    let segment = |segment: &str| csp::name(segment).unwrap_or_else(|| segment.to_owned());
+    Cow::Owned(path.split('/').map(segment).collect::<Vec<_>>().join("/"))
 }
 
 /// A part with its content.
@@ -49,7 +60,7 @@ impl PartId {
                 Some(node) => Cow::Borrowed(node),
                 None => Cow::Owned(self.to_string()),
             },
-            PartId::Csp(path) => Cow::Borrowed(path),
+            PartId::Csp(path) => spelt(path),
             PartId::Settings | PartId::Profile(_) | PartId::Document => Cow::Owned(self.to_string()),
         }
     }
@@ -172,6 +183,20 @@ impl<'de> Deserialize<'de> for PartId {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_network_is_one_place_however_it_is_written() {
+        let place = |id: &str| id.parse::<PartId>().unwrap().place().into_owned();
+        let wifi = "./Device/Vendor/MSFT/WiFi/Profile";
+        assert_eq!(place(&format!("csp:{wifi}/Office net/WlanXml")), format!("{wifi}/Office%20net/WlanXml"));
+        assert_eq!(place(&format!("csp:{wifi}/Office%20net/WlanXml")), format!("{wifi}/Office%20net/WlanXml"));
+        assert_ne!(
+            place(&format!("csp:{wifi}/office/WlanXml")),
+            place(&format!("csp:{wifi}/Office/WlanXml")),
+            "case counts"
+        );
+        assert_eq!(place("setting:camera"), "./Device/Vendor/MSFT/Policy/Config/Camera/AllowCamera");
+    }
 
     #[test]
     fn ids_go_through_text_and_json() {

@@ -16,6 +16,7 @@ mod calls;
 mod dice;
 mod indexes;
 mod machine;
+mod settings;
 mod stage;
 mod truth;
 mod world;

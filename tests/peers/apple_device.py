@@ -48,6 +48,8 @@ class AppleDevice:
         self.installed = {}
         self.commands = []
         self.enrolled = self.erased = self.supervised = False
+        # Requests that it answers with an Error.
+        self.refused = set()
 
     # Enrolment
 
@@ -135,6 +137,9 @@ class AppleDevice:
         act = getattr(self, f"do_{kind.lower()}", None)
         if act is None:
             chain = [{"ErrorCode": 12021, "ErrorDomain": "MCMDMErrorDomain", "LocalizedDescription": f"Unknown: {kind}"}]
+            return self.report("Error", CommandUUID=ident, ErrorChain=chain)
+        if kind in self.refused:
+            chain = [{"ErrorCode": 12024, "ErrorDomain": "MCMDMErrorDomain", "LocalizedDescription": "Not now, not ever"}]
             return self.report("Error", CommandUUID=ident, ErrorChain=chain)
         result = act(command)
         reply = self.report("Acknowledged", CommandUUID=ident, **result)

@@ -21,6 +21,8 @@ passcode:
   max_failed: 9
 """
 
+SETTINGS = "org.lanyard.settings"
+
 
 
 class Mac(AppleDevice):
@@ -130,6 +132,52 @@ class Apple(ServedTest):
         self.assertTrue(all(setting["state"] == "enforced" for setting in row["settings"]), row)
         self.assertEqual(self.device(phone)["compliance"], "compliant")
         self.assertNotIn("InstallProfile", phone.poll(), "what is confirmed is not sent again")
+
+    def ruled(self, group, policy):
+        """A phone in a group of its own with a policy in force."""
+        phone = self.enrolled()
+        phone.poll()
+        self.server.verb("group", "create", group)
+        self.server.verb("group", "add", group, self.device(phone)["id"])
+        self.server.policy(policy)
+        phone.poll()
+        self.assertIn(SETTINGS, phone.installed)
+        return phone
+
+    def rows(self, phone, policy):
+        device = self.device(phone)["id"]
+        rows = [row for row in self.server.verb("policy", "coverage", policy) if row["device"] == device]
+        return {row["setting"]: row for row in (rows[0]["settings"] if rows else [])}
+
+    def sync(self, phone):
+        self.server.verb("devices", "sync", self.device(phone)["id"])
+        return phone.poll()
+
+    def test_a_profile_that_a_phone_lost_is_found_and_installed_again(self):
+        phone = self.ruled("losing-phones", "name: kept\nassign: [losing-phones]\ncamera: blocked\n")
+        self.assertIsNotNone(self.rows(phone, "kept")["camera"]["verified"])
+        del phone.installed[SETTINGS]
+        self.assertEqual(phone.poll(), [], "it is not asked again before it is time")
+        came = self.sync(phone)
+        self.assertIn("ProfileList", came)
+        self.assertIn(SETTINGS, phone.installed)
+        self.assertEqual(came.count("InstallProfile"), 1)
+        self.assertEqual(self.rows(phone, "kept")["camera"]["state"], "enforced")
+        self.assertNotIn("InstallProfile", self.sync(phone), "what it has is not sent again")
+
+    def test_a_refused_removal_is_told_until_it_is_gone(self):
+        phone = self.ruled("stuck-phones", "name: stuck\nassign: [stuck-phones]\ncamera: blocked\n")
+        phone.refused.add("RemoveProfile")
+        self.server.verb("policy", "delete", "stuck", "--yes")
+        phone.poll()
+        self.assertEqual(self.rows(phone, "stuck")["camera"]["state"], "left_behind")
+        [problem] = self.device(phone)["problems"]
+        self.assertEqual(problem["code"], "removal_refused")
+        # Its user takes the profile away: the list of profiles says so, whatever it answers to a removal.
+        del phone.installed[SETTINGS]
+        self.sync(phone)
+        self.sync(phone)
+        self.assertEqual(self.device(phone)["problems"], [])
 
     def settings_that_reach(self, phone):
         """The passcode payload that the device has installed, once it has."""

@@ -133,6 +133,25 @@ class WithAPolicy(Gateway):
                 self.assert_status(client.folder_sync(key=key), "142", "144")
         self.assert_nothing_came_through(client)
 
+    def test_a_client_is_asked_to_acknowledge_anew_what_it_holds(self):
+        client = self.invited()
+        client.provisioned()
+        self.assert_mail(client.folder_sync())
+        device = self.device(client)["id"]
+
+        def verified():
+            [row] = [row for row in self.server.verb("policy", "coverage", "mail") if row["device"] == device]
+            return row["verified"]
+
+        self.assertIsNotNone(verified())
+        self.server.verb("devices", "sync", device)
+        self.assert_status(client.folder_sync(), "143")
+        self.assert_status(client.folder_sync(), "143")
+        client.provisioned()
+        self.assert_mail(client.folder_sync())
+        self.assert_mail(client.folder_sync())
+        self.assertIsNotNone(verified())
+
     def test_older_versions_are_refused_by_http(self):
         client = self.invited("12.1")
         self.assert_refused(client.folder_sync(), 449)

@@ -147,10 +147,91 @@ pub fn result_node(node: &str) -> String {
     }
 }
 
+/// A name within a LocURI, as it is sent: names are parts of a URI, UTF-8 and `%XX` for all but letters, digits and `-._~`. What is escaped
+/// already stays so. None for what could be read as a separator, a query or a step upwards.
+pub fn name(given: &str) -> Option<String> {
+    let name = String::from_utf8(unescaped(given)).ok()?;
+    let bad = |c: char| c.is_control() || matches!(c, '/' | '\\' | '?');
+    if name.is_empty() || name.starts_with('.') || name.chars().any(bad) {
+        return None;
+    }
+    let mut out = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(char::from(byte)),
+            other => out.push_str(&format!("%{other:02X}")),
+        }
+    }
+    Some(out)
+}
+
+/// A percent sign that escapes nothing stands for itself.
+fn unescaped(given: &str) -> Vec<u8> {
+    let (mut out, mut rest) = (Vec::with_capacity(given.len()), given.as_bytes());
+    while let [first, tail @ ..] = rest {
+        let digits = tail.get(..2).filter(|_| *first == b'%').and_then(|two| std::str::from_utf8(two).ok());
+        let digits = digits.filter(|two| two.bytes().all(|digit| digit.is_ascii_hexdigit()));
+        match digits.and_then(|two| u8::from_str_radix(two, 16).ok()) {
+            Some(byte) => {
+                out.push(byte);
+                rest = tail.get(2..).unwrap_or_default();
+            }
+            None => {
+                out.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    out
+}
+
+/// The node that is removed for one that was set. A trusted certificate is a folder by its SHA-1, which alone takes Delete.
+pub fn removal_node(node: &str) -> &str {
+    let certificate = |folder: &&str| folder.to_ascii_lowercase().contains("/rootcatrustedcertificates/");
+    node.strip_suffix("/EncodedCertificate").filter(certificate).unwrap_or(node)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::syncml::Verb;
+
+    #[test]
+    fn names_are_escaped_once() {
+        for (given, want) in [
+            ("Office net", Some("Office%20net")),
+            ("Office%20net", Some("Office%20net")),
+            ("plain-Name_1.2~", Some("plain-Name_1.2~")),
+            ("{7F0A}", Some("%7B7F0A%7D")),
+            ("B\u{fc}ro", Some("B%C3%BCro")),
+            ("Tom's & Co+", Some("Tom%27s%20%26%20Co%2B")),
+            ("100%", Some("100%25")),
+            ("100%25", Some("100%25")),
+            ("%2a", Some("%2A")),
+            ("a/b", None),
+            ("a%2Fb", None),
+            ("a%5cb", None),
+            ("..", None),
+            ("%2e%2e", None),
+            ("a%00", None),
+            ("a?b", None),
+            ("%FF", None),
+            ("", None),
+        ] {
+            assert_eq!(name(given).as_deref(), want, "{given}");
+            if let Some(sent) = want {
+                assert_eq!(name(sent).as_deref(), Some(sent), "{given}: once");
+            }
+        }
+    }
+
+    #[test]
+    fn a_certificate_is_removed_with_its_folder() {
+        let root = "./Device/Vendor/MSFT/RootCATrustedCertificates/Root/00AA";
+        let wifi = "./Device/Vendor/MSFT/WiFi/Profile/a/WlanXml";
+        assert_eq!(removal_node(&format!("{root}/EncodedCertificate")), root);
+        assert_eq!((removal_node(wifi), removal_node("./X/EncodedCertificate")), (wifi, "./X/EncodedCertificate"));
+    }
 
     #[test]
     fn settings_have_their_nodes_and_values() {

@@ -168,14 +168,14 @@ fn uuid(command: &Command) -> String {
 }
 
 fn prepare_part(tx: &mut Tx<'_>, device: &mut Managed, command: &Command) -> Result<Prepared> {
-    let Some(OnTheWay { next, id, .. }) = part(command) else { return Ok(Prepared::Skip) };
+    let Some(way) = part(command) else { return Ok(Prepared::Skip) };
     let go = |what| Ok(Prepared::Go(Delivery { uuid: uuid(command), what }));
     let (wanted, _) = policies::due(tx, device, command.enrolment)?;
+    if !way.is_due(&wanted) {
+        return Ok(Prepared::Skip);
+    }
+    let OnTheWay { next, id, .. } = way;
     if next == Next::Remove {
-        // Wanted again since: never taken away.
-        if wanted.contains_key(&id) {
-            return Ok(Prepared::Skip);
-        }
         // As for what is sent: a record may be older than a rule, and no removal ends the enrolment.
         if let Err(refused) = bounds::check_remove(&id) {
             return Ok(Prepared::Unsupported(refused.to_string()));

@@ -36,8 +36,9 @@ use axum::{
 };
 use lanyard_certs::{ca::When, csr, wstep};
 use lanyard_omadm::enrolment::{
-    AuthPolicy, Body, CONTENT_TYPE, Credentials, DeviceContext, Discover, DiscoverResponse, Fault, FaultKind,
-    GetPoliciesResponse, Identity, Request, SecurityTokenRequest, SecurityTokenResponse, TokenRequestKind, message_id,
+    AuthPolicy, Body, CONTENT_TYPE, Credentials, DeviceContext, Discover, DiscoverResponse, EnrolmentType, Fault,
+    FaultKind, GetPoliciesResponse, Identity, Request, SecurityTokenRequest, SecurityTokenResponse, TokenRequestKind,
+    message_id,
 };
 use std::{sync::Arc, time::Duration};
 
@@ -245,11 +246,13 @@ async fn first(
         }
     };
     let device_name = claim.name.clone().unwrap_or_default();
+    let kind = context.enrolment_type;
     let spend = move |tx: &mut Tx<'_>| {
         let credential = enrol::spend(tx, invitation.id, &key, certificate, der)?;
         let (mut device, enrolment) = enrol::bind(tx, &credential.certificate.sha256, &claim)?;
         let told = Event::Noted { enrolment, name: provision::POLL, value: Some(poll.to_string()) };
         keeper::happen(tx, &mut device, told)?;
+        keeper::happen(tx, &mut device, provision::store_told(enrolment, kind))?;
         users::note(tx, Channel::Omadm, &credential.user, typed.trim())?;
         Ok(credential)
     };
@@ -303,11 +306,13 @@ async fn renew(server: &Server, asker: &Asker<'_>, request: &[u8], context: &Dev
         return Err(Refusal::Fault(FaultKind::NotEligibleToRenew));
     }
     let (old, name) = (Fingerprint(shown.sha256), context.device_id.clone());
-    let before = server.store.judge(move |tx| present(tx, &old, name.as_deref())).await?;
+    let (before, kept) = server.store.judge(move |tx| present(tx, &old, name.as_deref())).await?;
     let (certificate, der) = issue(server, &asked.csr.public_key_der, before.enrolment)?;
     let der = hex(&der);
     let credential = server.store.run(move |tx| enrol::renew(tx, &old, certificate, der)).await?;
-    Ok(provision::renewed(context.enrolment_type, &stored(&credential)?))
+    // Windows says nothing of the store when it renews; an enrolment older than what is kept may say it all the same.
+    let kind = if kept == EnrolmentType::Device { kept } else { context.enrolment_type };
+    Ok(provision::renewed(kind, &stored(&credential)?))
 }
 
 fn is_due(now: Timestamp, end: Timestamp) -> bool {
@@ -315,7 +320,7 @@ fn is_due(now: Timestamp, end: Timestamp) -> bool {
 }
 
 /// The credential being renewed, where it is good, of this channel, and the device's own by the name it gives.
-fn present(tx: &mut Tx<'_>, old: &Fingerprint, name: Option<&str>) -> Judged<Credential, Refusal> {
+fn present(tx: &mut Tx<'_>, old: &Fingerprint, name: Option<&str>) -> Judged<(Credential, EnrolmentType), Refusal> {
     let (standing, credential, device) = identity::judge(tx, old)?;
     let refused = || Err(Denial::Refused(Refusal::Fault(FaultKind::NotEligibleToRenew)));
     let Some(credential) = credential else { return refused() };
@@ -325,11 +330,12 @@ fn present(tx: &mut Tx<'_>, old: &Fingerprint, name: Option<&str>) -> Judged<Cre
         identity::note_refusal(tx, &credential, standing.into())?;
         return refused();
     }
-    if !bound.is_some_and(|e| e.channel == Channel::Omadm && own(&e.identity)) {
+    let Some(bound) = bound.filter(|e| e.channel == Channel::Omadm && own(&e.identity)) else {
         identity::note_refusal(tx, &credential, Ground::SpeaksForAnother)?;
         return refused();
-    }
-    Ok(credential)
+    };
+    let kind = provision::store_of(bound);
+    Ok((credential, kind))
 }
 
 fn stored(credential: &Credential) -> Result<Vec<u8>> {

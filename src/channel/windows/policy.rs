@@ -127,7 +127,7 @@ fn setting(value: &Value) -> Option<csp::Setting> {
 /// The node of a part that is to go, whatever it held.
 fn node_of(id: &PartId) -> Option<String> {
     match id {
-        PartId::Csp(path) => Some(path.clone()),
+        PartId::Csp(_) => Some(csp::removal_node(&id.place()).to_owned()),
         PartId::Setting(setting) => setting.nodes().first().map(|path| (*path).to_owned()),
         PartId::Settings | PartId::Profile(_) | PartId::Document => None,
     }
@@ -186,9 +186,8 @@ fn prepare_part(
 ) -> std::result::Result<Option<Op>, String> {
     let still_wanted = wanted.get(&part.id).and_then(|wanted| Some((wanted, node(wanted)?)));
     Ok(match (part.next, still_wanted) {
+        _ if !part.is_due(wanted) => None,
         (Next::Nothing, _) => None,
-        // Wanted again since, by whatever policy and in whatever form: never taken away.
-        (Next::Remove, _) if wanted.keys().any(|other| other.place() == part.id.place()) => None,
         (Next::Remove, _) => {
             bounds::check_remove(&part.id).map_err(|refused| refused.to_string())?;
             node_of(&part.id).map(|path| Op::delete(name, path))
@@ -380,7 +379,7 @@ mod tests {
     };
 
     const LOCK: &str = "./Device/Vendor/MSFT/Policy/Config/Wifi/AllowInternetSharing";
-    const WIFI: &str = "./Device/Vendor/MSFT/WiFi/Profile/Office net/WlanXml";
+    const WIFI: &str = "./Device/Vendor/MSFT/WiFi/Profile/Office%20net/WlanXml";
 
     fn wanted() -> BTreeMap<PartId, Part> {
         let text = format!(

@@ -4,7 +4,10 @@ use super::{DM_PATH, ENROLMENT_PATH, PROVIDER_ID};
 use crate::{
     channel::certificates::fault,
     error::Result,
-    fleet::settings,
+    fleet::{
+        life::{Enrolment, Event},
+        settings,
+    },
     ids::{EnrolmentId, hex},
     server::Server,
     store::Tx,
@@ -21,6 +24,23 @@ const RENEWAL_DAYS: u32 = 42;
 const RETRY_DAYS: u32 = 7;
 /// Under this name an enrolment keeps the schedule that its device was last told, in minutes.
 pub(super) const POLL: &str = "poll";
+/// Under this name, to which store its certificates go: a renewal does not say it.
+const STORE: &str = "certificate_store";
+const OF_DEVICE: &str = "device";
+
+/// What an enrolment keeps of its certificate store.
+pub(super) fn store_told(enrolment: EnrolmentId, kind: EnrolmentType) -> Event {
+    let value = (kind == EnrolmentType::Device).then(|| OF_DEVICE.to_string());
+    Event::Noted { enrolment, name: STORE, value }
+}
+
+/// The store that an enrolment's certificates are in.
+pub(super) fn store_of(enrolment: &Enrolment) -> EnrolmentType {
+    match enrolment.channel_state.get(STORE).map(String::as_str) {
+        Some(OF_DEVICE) => EnrolmentType::Device,
+        _ => EnrolmentType::Full,
+    }
+}
 /// The longest schedule that makes sense to Windows: a week.
 const LONGEST: u64 = 7 * 24 * 60;
 
@@ -87,4 +107,29 @@ fn random<const N: usize>() -> Result<[u8; N]> {
     let mut bytes = [0; N];
     openssl::rand::rand_bytes(&mut bytes).map_err(|e| crate::error::Error::Internal(e.to_string()))?;
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        clock::{Steady, Timestamp},
+        fleet::life::{Channel, EnrolmentState, Managed, Ownership, Platform},
+        ids::DeviceId,
+        store::Time,
+    };
+    use uuid::Uuid;
+
+    #[test]
+    fn an_enrolment_keeps_the_store_of_its_certificates() {
+        let (id, enrolment) = (DeviceId(Uuid::from_u128(1)), EnrolmentId(Uuid::from_u128(2)));
+        let time = Time { now: Timestamp(0), steady: Steady(0), doubted: false };
+        for kind in [EnrolmentType::Full, EnrolmentType::Device] {
+            let mut device = Managed::new(id, "ann@example.org", Ownership::Corporate, Platform::Windows, time);
+            let new = Enrolment::new(enrolment, Channel::Omadm, "PC", EnrolmentState::Pending, time.now);
+            device.happen(Event::Begun { enrolment: Box::new(new), personal: false }, time);
+            device.happen(store_told(enrolment, kind), time);
+            assert_eq!(store_of(device.enrolment(enrolment).unwrap()), kind);
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use lanyard_omadm::csp;
 
 use super::super::nearest::nearest;
 use super::super::raw::{CspFormat, WindowsCsp};
@@ -28,6 +29,9 @@ static FAMILIES: &[(&str, CspFormat, &str)] = &[
     ("./Device/Vendor/MSFT/RootCATrustedCertificates/TrustedPublisher/*/EncodedCertificate", CspFormat::B64, ""),
     ("./Device/Vendor/MSFT/WiFi/Profile/*/WlanXml", CspFormat::Chr, ""),
 ];
+
+/// Bytes of a path.
+const MAX_PATH: usize = 512;
 
 /// What policies could set once (0.1.0): it may be taken away still.
 const ONCE: [&str; 3] = [
@@ -65,14 +69,10 @@ struct Node {
 
 /// Finds the node of a path, in whatever case it is written.
 fn node(path: &str) -> Result<Node, Refused> {
-    if path.len() > 512 || !path.chars().all(|c| c.is_ascii_graphic() || c == ' ') {
-        return Refused::because("a path is at most 512 ASCII characters");
+    if path.len() > MAX_PATH || path.chars().any(char::is_control) {
+        return Refused::because("a path is at most 512 characters, and none that controls");
     }
-    if let Some(name) = path.split('/').find(|s| REFUSED_NAMES.contains(&s.trim().to_ascii_lowercase().as_str())) {
-        return Refused::because(format!(
-            "{name} acts rather than sets: wipes, locks and restarts go through their commands"
-        ));
-    }
+    check_names(path)?;
     let full = match path.get(..9) {
         Some(root) if root.eq_ignore_ascii_case("./Vendor/") => {
             format!("./Device{}", path.get(1..).unwrap_or_default())
@@ -83,11 +83,27 @@ fn node(path: &str) -> Result<Node, Refused> {
         let path = canonical(pattern, &full)?;
         Some(Node { path, format, allowed })
     });
+    if let Some(found) = &found {
+        // What was escaped may be the name of what acts, or too long.
+        check_names(&found.path)?;
+        if found.path.len() > MAX_PATH {
+            return Refused::because("a path is at most 512 characters, escaped");
+        }
+    }
     found.ok_or_else(|| {
         let patterns = known().map(|(pattern, ..)| pattern);
         let nearest = nearest(&full, patterns).unwrap_or_default();
         Refused(format!("no node that a policy may set; the nearest is {nearest}"))
     })
+}
+
+fn check_names(path: &str) -> Result<(), Refused> {
+    match path.split('/').find(|s| REFUSED_NAMES.contains(&s.trim().to_ascii_lowercase().as_str())) {
+        Some(name) => Refused::because(format!(
+            "{name} acts rather than sets: wipes, locks and restarts go through their commands"
+        )),
+        None => Ok(()),
+    }
 }
 
 /// All that may be set: path, format, allowed numbers.
@@ -96,30 +112,19 @@ fn known() -> impl Iterator<Item = (&'static str, CspFormat, &'static str)> {
     nodes.chain(FAMILIES.iter().copied())
 }
 
-/// The path in the pattern's spelling; what stands for a name is kept as it is.
+/// The path in the pattern's spelling; what stands for a name is escaped.
 fn canonical(pattern: &str, path: &str) -> Option<String> {
     let mut segments = Vec::new();
     let mut given = path.split('/');
     for known in pattern.split('/') {
         let segment = given.next()?;
         match known {
-            "*" | "{TenantId}" => segments.push(name_segment(segment)?),
-            _ if known.eq_ignore_ascii_case(segment) => segments.push(known),
+            "*" | "{TenantId}" => segments.push(csp::name(segment)?),
+            _ if known.eq_ignore_ascii_case(segment) => segments.push(known.to_owned()),
             _ => return None,
         }
     }
     given.next().is_none().then(|| segments.join("/"))
-}
-
-/// A name within a path: nothing that could be read as a separator, a query or a step upwards.
-fn name_segment(segment: &str) -> Option<&str> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || " -_.%{}".contains(c);
-    let fine = !segment.is_empty()
-        && segment.chars().all(plain)
-        && !segment.starts_with('.')
-        && !segment.to_ascii_lowercase().contains("%2f")
-        && !segment.to_ascii_lowercase().contains("%5c");
-    fine.then_some(segment)
 }
 
 fn check_data(node: &Node, data: &str) -> Result<String, Refused> {
@@ -194,6 +199,17 @@ mod tests {
                 "<WLANProfile/>",
                 Ok("./Device/Vendor/MSFT/WiFi/Profile/Office%20net/WlanXml"),
             ),
+            (
+                "./Device/Vendor/MSFT/WiFi/Profile/Office net/WlanXml",
+                "<WLANProfile/>",
+                Ok("./Device/Vendor/MSFT/WiFi/Profile/Office%20net/WlanXml"),
+            ),
+            (
+                "./Device/Vendor/MSFT/WiFi/Profile/B\u{fc}ro/WlanXml",
+                "x",
+                Ok("./Device/Vendor/MSFT/WiFi/Profile/B%C3%BCro/WlanXml"),
+            ),
+            ("./Device/Vendor/MSFT/WiFi/Profile/%52emoteWipe/WlanXml", "x", Err("RemoteWipe acts")),
             ("./Device/Vendor/MSFT/WiFi/Profile/a%2Fb/WlanXml", "x", Err("no node")),
             ("./Device/Vendor/MSFT/WiFi/Profile/../WlanXml", "x", Err("no node")),
             ("./Device/Vendor/MSFT/WiFi/Profile/a/WlanXml?prop=Type", "x", Err("no node")),

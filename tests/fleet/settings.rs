@@ -1,0 +1,403 @@
+//! Settings by seeds: PCs and phones that lose settings, refuse some once or for ever, let some not be read, are offline for months, break
+//! off, while policies come, change, disagree and go. At the end every wanted setting that a device can hold is there, nothing else is
+//! unless it was refused, and coverage says the truth of each, held against the device's own tree.
+
+use crate::{
+    calls,
+    dice::Dice,
+    number,
+    stage::Stage,
+    truth::{Verdict, must},
+    world::SECRET,
+};
+use lanyard::{
+    fleet::{
+        admins, keeper,
+        life::{Channel, Claim, Event, Fate, Leaving, Ownership, Platform},
+        policies::{self, Source},
+    },
+    ids::{DeviceId, EnrolmentId},
+    policy::{Next, OnTheWay, Outcome, Part, PartId, State},
+    store::Tx,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+/// What is planted on purpose, to see that it is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    /// What a device refuses is taken as done.
+    RefusedIsDropped,
+    /// A removal goes out though its place is wanted.
+    DeleteHitsWanted,
+}
+
+const NAMES: [&str; 4] = ["a", "b", "c", "d"];
+const LENGTH: &str = "./Device/Vendor/MSFT/Policy/Config/DeviceLock/MinDevicePasswordLength";
+const CAMERA: &str = "./Device/Vendor/MSFT/Policy/Config/Camera/AllowCamera";
+const HOUR: Duration = Duration::from_secs(3600);
+const EVENTS: usize = 120;
+
+/// How a device answers at one place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mood {
+    RefusesOnce,
+    Refuses,
+    RefusesToLetGo,
+    Silent,
+}
+
+struct Machine {
+    name: String,
+    record: DeviceId,
+    enrolment: EnrolmentId,
+    channel: Channel,
+    on: bool,
+    /// What is set where, by the hash of the part that set it.
+    tree: BTreeMap<String, String>,
+    moods: BTreeMap<String, Mood>,
+    /// A command that was handed out and not answered.
+    way: Vec<OnTheWay>,
+}
+
+struct World {
+    dice: Dice,
+    stage: Stage,
+    fault: Option<Fault>,
+    machines: Vec<Machine>,
+    script: Vec<String>,
+}
+
+fn text(name: &str, which: usize) -> String {
+    let what = [
+        "camera: blocked\n".to_string(),
+        "camera: allowed\n".to_string(),
+        "passcode: {required: true, min_length: 8}\n".to_string(),
+        "passcode: {required: true, min_length: 6}\nbluetooth: blocked\n".to_string(),
+        format!("windows: {{csp: [{{path: {LENGTH}, data: 8}}]}}\n"),
+        format!("windows: {{csp: [{{path: {LENGTH}, data: 9}}, {{path: {CAMERA}, data: 0}}]}}\n"),
+    ];
+    format!("name: {name}\nassign: all\n{}", what[which % what.len()])
+}
+
+fn play(seed: u64, fault: Option<Fault>) -> Result<(), String> {
+    let (dice, stage) = (Dice::new(seed), Stage::new(seed));
+    let mut world = World { dice, stage, fault, machines: Vec::new(), script: Vec::new() };
+    world.plays().map_err(|what| {
+        let from = world.script.len().saturating_sub(40);
+        format!("{}\n{what}", world.script[from..].join("\n"))
+    })
+}
+
+impl World {
+    fn plays(&mut self) -> Verdict {
+        self.stage.sure(|tx| admins::ensure_local(tx, SECRET).map(drop))?;
+        for number in 0..4 {
+            self.enrols(number)?;
+        }
+        for _ in 0..EVENTS {
+            match self.dice.below(100) {
+                0..12 => self.a_policy_comes()?,
+                12..18 => self.a_policy_goes()?,
+                18..40 => {
+                    let pause = [HOUR / 60, HOUR, 5 * HOUR, 25 * HOUR, 60 * 24 * HOUR][self.dice.below(5)];
+                    self.stage.pass(pause);
+                }
+                40..48 => self.something_is_lost(),
+                48..53 => self.somebody_is_switched(),
+                53..57 => self.somebody_asks()?,
+                _ => {
+                    let at = self.dice.below(self.machines.len());
+                    self.session(at, true)?;
+                }
+            }
+        }
+        self.ends()
+    }
+
+    fn enrols(&mut self, number: usize) -> Verdict {
+        let (channel, platform) = match number % 2 {
+            0 => (Channel::Omadm, Platform::Windows),
+            _ => (Channel::Apple, Platform::Ios),
+        };
+        let (os_version, facts) = match platform {
+            Platform::Ios => (Some("18.6".to_owned()), vec![("supervised", "true".to_owned())]),
+            _ => (None, Vec::new()),
+        };
+        let identity = format!("ID-{number}");
+        let claim = Claim { identity, platform: Some(platform), os_version, facts, ..Claim::default() };
+        let enrol = move |tx: &mut Tx<'_>| {
+            let invitation = calls::invite(tx, SECRET, channel, "ann@example.org", Ownership::Corporate)?;
+            let (shown, enrolment) = calls::spend(tx, invitation, &claim.identity)?;
+            calls::bind(tx, &shown, &claim)?;
+            Ok((calls::complete(tx, &shown)?, enrolment))
+        };
+        let (record, enrolment) = self.stage.sure(enrol)?;
+        let mut moods = BTreeMap::new();
+        let places = [LENGTH, CAMERA, "settings", "./Device/Vendor/MSFT/Policy/Config/Connectivity/AllowBluetooth"];
+        for place in places {
+            if !self.dice.in_hundred(45) {
+                continue;
+            }
+            let mood = [Mood::RefusesOnce, Mood::Refuses, Mood::RefusesToLetGo, Mood::Silent][self.dice.below(4)];
+            // A profile list names what is there.
+            if !(channel == Channel::Apple && mood == Mood::Silent) {
+                moods.insert(place.to_owned(), mood);
+            }
+        }
+        let (name, tree, way) = (format!("machine-{number}"), BTreeMap::new(), Vec::new());
+        self.script.push(format!("{name}: {moods:?}"));
+        self.machines.push(Machine { name, record, enrolment, channel, on: true, tree, moods, way });
+        Ok(())
+    }
+
+    fn a_policy_comes(&mut self) -> Verdict {
+        let (name, which) = (NAMES[self.dice.below(NAMES.len())], self.dice.below(6));
+        self.script.push(format!("policy {name} comes: {}", text(name, which).lines().last().unwrap()));
+        self.stage.sure(move |tx| {
+            let (actor, source) = (calls::actor(tx, SECRET)?, Source::try_from(text(name, which)).unwrap());
+            let seen = policies::look(tx, &source)?;
+            policies::apply(tx, &actor, &source, seen).map(drop)
+        })
+    }
+
+    fn a_policy_goes(&mut self) -> Verdict {
+        let name = NAMES[self.dice.below(NAMES.len())];
+        self.script.push(format!("policy {name} goes"));
+        let gone = self.stage.call(move |tx| {
+            let (actor, seen) = (calls::actor(tx, SECRET)?, policies::look_at_end(tx, name)?);
+            policies::delete(tx, &actor, name, seen).map(drop)
+        })?;
+        drop(gone); // There may be none of that name.
+        Ok(())
+    }
+
+    fn something_is_lost(&mut self) {
+        let at = self.dice.below(self.machines.len());
+        let places: Vec<String> = self.machines[at].tree.keys().cloned().collect();
+        if let Some(place) = self.dice.pick(&places) {
+            self.script.push(format!("{} loses {place}", self.machines[at].name));
+            self.machines[at].tree.remove(&place);
+        }
+    }
+
+    fn somebody_is_switched(&mut self) {
+        let at = self.dice.below(self.machines.len());
+        self.machines[at].on = !self.machines[at].on;
+    }
+
+    fn somebody_asks(&mut self) -> Verdict {
+        let record = self.machines[self.dice.below(self.machines.len())].record;
+        self.stage.sure(move |tx| {
+            let mut device = keeper::by_id(tx, record)?;
+            policies::look_again(tx, &mut device)
+        })
+    }
+
+    fn wanted(&self, at: usize) -> Result<BTreeMap<PartId, Part>, String> {
+        let (record, enrolment) = (self.machines[at].record, self.machines[at].enrolment);
+        self.stage.sure(move |tx| {
+            let device = keeper::by_id(tx, record)?;
+            Ok(policies::due(tx, &device, enrolment)?.0)
+        })
+    }
+
+    /// A device talks until nothing is due. On a bad day messages get lost, before the deed or after it.
+    fn session(&mut self, at: usize, bad_day: bool) -> Verdict {
+        if !self.machines[at].on {
+            return Ok(());
+        }
+        let (record, enrolment, fault) = (self.machines[at].record, self.machines[at].enrolment, self.fault);
+        for _ in 0..8 {
+            if self.machines[at].way.is_empty() {
+                self.machines[at].way = self.stage.sure(move |tx| {
+                    let mut device = keeper::by_id(tx, record)?;
+                    let (wanted, mut todo) = policies::due(tx, &device, enrolment)?;
+                    if fault == Some(Fault::DeleteHitsWanted) {
+                        // As version 0.1.0 did: by who asked for it, and not by what is set.
+                        todo.remove.append(&mut todo.forget);
+                    }
+                    policies::keep_books(tx, &mut device, enrolment, &wanted, &todo)?;
+                    let hash = |id: &PartId| wanted.get(id).map(|part| part.hash.clone()).unwrap_or_default();
+                    let way = |next, ids: Vec<PartId>| {
+                        ids.into_iter().map(move |id| OnTheWay { next, hash: String::new(), id }).collect::<Vec<_>>()
+                    };
+                    let mut parts = way(Next::Install, todo.install);
+                    parts.extend(way(Next::Remove, todo.remove));
+                    parts.extend(way(Next::ReadBack, todo.look));
+                    parts.iter_mut().for_each(|part| part.hash = hash(&part.id));
+                    policies::ask_for(tx, &mut device, enrolment, &parts)?;
+                    Ok(parts)
+                })?;
+            }
+            if self.machines[at].way.is_empty() {
+                return Ok(());
+            }
+            if bad_day && self.dice.in_hundred(15) {
+                return Ok(()); // It was handed out, and stays on its way.
+            }
+            let parts = std::mem::take(&mut self.machines[at].way);
+            for part in &parts {
+                let lost = bad_day && self.dice.in_hundred(10);
+                self.part(at, part, lost)?;
+                if lost {
+                    if self.dice.in_hundred(50) {
+                        self.machines[at].way = parts;
+                    }
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// One part to its answer.
+    fn part(&mut self, at: usize, part: &OnTheWay, lost: bool) -> Verdict {
+        let wanted = self.wanted(at)?;
+        if self.fault != Some(Fault::DeleteHitsWanted) && !part.is_due(&wanted) {
+            return Ok(());
+        }
+        let (record, enrolment) = (self.machines[at].record, self.machines[at].enrolment);
+        let place = part.id.place().into_owned();
+        let leaving = match (part.next, wanted.get(&part.id)) {
+            (Next::Install, Some(Part { hash, of, .. })) => {
+                Some(Leaving::Set { part: part.id.clone(), hash: hash.clone(), of: of.clone() })
+            }
+            (Next::Install, None) => return Ok(()),
+            (Next::Remove, _) => Some(Leaving::Away(part.id.clone())),
+            _ => None,
+        };
+        self.stage.sure(move |tx| {
+            let parts = leaving.into_iter().collect();
+            let mut device = keeper::by_id(tx, record)?;
+            keeper::happen(tx, &mut device, Event::PartsLeave { enrolment, parts }).map(drop)
+        })?;
+        let hash = wanted.get(&part.id).map(|part| part.hash.clone()).unwrap_or_default();
+        let taken = wanted.keys().any(|other| other.place() == place);
+        must!(
+            part.next != Next::Remove || !taken,
+            "{} is told to delete {place}, which is wanted",
+            self.machines[at].name
+        );
+        let fate = self.does(at, part.next, &place, &hash);
+        let Some(fate) = fate.filter(|_| !lost) else { return Ok(()) };
+        self.script.push(format!("{} {:?} {}: {fate:?}", self.machines[at].name, part.next, part.id));
+        let part = part.id.clone();
+        self.stage.sure(move |tx| {
+            let mut device = keeper::by_id(tx, record)?;
+            keeper::happen(tx, &mut device, Event::Part { enrolment, part, fate }).map(drop)
+        })
+    }
+
+    /// The deed, and what a channel makes of its answer.
+    fn does(&mut self, at: usize, next: Next, place: &str, hash: &str) -> Option<Fate> {
+        let dropped = self.fault == Some(Fault::RefusedIsDropped);
+        let machine = &mut self.machines[at];
+        let mood = machine.moods.get(place).copied();
+        if mood == Some(Mood::RefusesOnce) && next != Next::ReadBack {
+            machine.moods.remove(place);
+        }
+        let sent = |outcome| Some(Fate::Sent { hash: hash.to_owned(), outcome });
+        match (next, mood) {
+            (Next::Install, Some(Mood::RefusesOnce | Mood::Refuses)) => {
+                sent(if dropped { Outcome::Enforced } else { Outcome::failed("Status 500") })
+            }
+            (Next::Install, _) => {
+                machine.tree.insert(place.to_owned(), hash.to_owned());
+                sent(if mood == Some(Mood::Silent) { Outcome::unread("Status 404") } else { Outcome::Enforced })
+            }
+            (Next::Remove, Some(Mood::RefusesOnce | Mood::RefusesToLetGo)) if machine.tree.contains_key(place) => {
+                Some(if dropped { Fate::Gone } else { Fate::Stuck("Status 500".into()) })
+            }
+            (Next::Remove, _) => {
+                machine.tree.remove(place);
+                Some(Fate::Gone)
+            }
+            (Next::ReadBack, Some(Mood::Silent)) => None,
+            (Next::ReadBack, _) if hash.is_empty() => (!machine.tree.contains_key(place)).then_some(Fate::Gone),
+            (Next::ReadBack, _) if machine.tree.get(place).is_some_and(|set| set == hash) => Some(Fate::Seen),
+            (Next::ReadBack, _) => Some(Fate::Lost),
+            _ => None,
+        }
+    }
+
+    /// All are on and nothing gets lost any more.
+    fn ends(&mut self) -> Verdict {
+        self.script.push("the end begins".into());
+        self.machines.iter_mut().for_each(|machine| machine.on = true);
+        for _ in 0..4 {
+            self.stage.pass(25 * HOUR);
+            (0..self.machines.len()).try_for_each(|at| self.session(at, false))?;
+        }
+        (0..self.machines.len()).try_for_each(|at| self.is_true(at))
+    }
+
+    /// What the device has, what it should have, and what coverage says.
+    fn is_true(&self, at: usize) -> Verdict {
+        let (machine, wanted) = (&self.machines[at], self.wanted(at)?);
+        let (name, tree) = (&machine.name, &machine.tree);
+        let mood = |place: &str| machine.moods.get(place).copied();
+        for part in wanted.values() {
+            let (place, there) = (part.id.place(), tree.get(&*part.id.place()) == Some(&part.hash));
+            let cannot = matches!(mood(&place), Some(Mood::Refuses | Mood::Silent));
+            must!(there || cannot, "{name} lacks {place}, which is wanted");
+        }
+        let places: BTreeSet<String> = wanted.keys().map(|id| id.place().into_owned()).collect();
+        let left: Vec<&String> = tree.keys().filter(|place| !places.contains(*place)).collect();
+        for place in &left {
+            must!(mood(place) == Some(Mood::RefusesToLetGo), "{name} has {place}, which nobody wants");
+        }
+        let mut told_left = 0;
+        for policy in NAMES {
+            let Ok((covered, _)) = self.stage.call(move |tx| policies::coverage_page(tx, policy, None, 1000))? else {
+                continue;
+            };
+            for row in covered.into_iter().filter(|row| row.device == machine.record).flat_map(|row| row.settings) {
+                let part = wanted.values().find(|part| part.settings.contains(&row.setting));
+                let there = part.is_some_and(|part| tree.get(&*part.id.place()) == Some(&part.hash));
+                let place = part.map(|part| part.id.place().into_owned()).unwrap_or_default();
+                let what = || format!("{name}: {} of {policy} is {:?} ({:?})", row.setting, row.state, row.why);
+                match row.state {
+                    State::Enforced => must!(there, "{}, and it is not there", what()),
+                    State::Failed => must!(mood(&place) == Some(Mood::Refuses), "{}, and is not refused", what()),
+                    State::Partly => must!(mood(&place) == Some(Mood::Silent), "{}, and can be read", what()),
+                    State::LeftBehind => told_left += 1,
+                    State::Pending => must!(part.is_none() && !left.is_empty(), "{}, at the end", what()),
+                    _ => {}
+                }
+            }
+        }
+        let refused = machine.channel == Channel::Apple && mood("settings") == Some(Mood::Refuses);
+        must!(
+            refused || (told_left > 0) != left.is_empty(),
+            "{name}: left are {left:?}, and coverage tells {told_left}"
+        );
+        Ok(())
+    }
+}
+
+fn first_failure(seeds: u64, fault: Option<Fault>) -> Option<(u64, String)> {
+    (0..seeds).find_map(|seed| play(seed, fault).err().map(|what| (seed, what)))
+}
+
+#[test]
+fn every_setting_that_a_device_can_hold_is_there_and_coverage_says_the_truth() {
+    if let Some(seed) = number("LANYARD_SEED") {
+        play(seed, None).unwrap_or_else(|what| panic!("seed {seed}\n{what}"));
+        return;
+    }
+    if let Some((seed, what)) = first_failure(number("LANYARD_SEEDS").unwrap_or(100), None) {
+        panic!("{what}\nplay it again with LANYARD_SEED={seed}");
+    }
+}
+
+#[test]
+fn faults_with_settings_are_found_within_a_hundred_seeds() {
+    for fault in [Fault::RefusedIsDropped, Fault::DeleteHitsWanted] {
+        let found = first_failure(100, Some(fault));
+        let (seed, what) = found.unwrap_or_else(|| panic!("{fault:?} was not found"));
+        println!("{fault:?} is found by seed {seed}: {}", what.lines().last().unwrap_or_default());
+    }
+}
