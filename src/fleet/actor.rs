@@ -39,6 +39,16 @@ impl Actor {
     }
 }
 
+/// Whether a name holds what a reader cannot see: control characters, and marks that turn the direction of the text around them or have
+/// no width. Two people must not look alike who are not the same.
+pub fn has_hidden(name: &str) -> bool {
+    let hidden = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    };
+    name.chars().any(hidden)
+}
+
 /// As the audit log names the person.
 impl From<&Actor> for By {
     fn from(actor: &Actor) -> Self {

@@ -216,8 +216,11 @@ fn makers_of_newcomer(tx: &mut Tx<'_>, admin: &Admin) -> Result<Vec<String>> {
 /// Makes an administrator, who counts after the newcomers' wait.
 pub fn add(tx: &mut Tx<'_>, actor: &Actor, name: &str) -> Result<AdminView> {
     let name = name.trim();
-    if name.is_empty() || name.len() > 200 || name.chars().any(char::is_control) {
-        return Err(Error::invalid("name", "1 to 200 characters, no control characters"));
+    if name.is_empty() || name.len() > 200 || actor::has_hidden(name) {
+        return Err(Error::invalid(
+            "name",
+            "1 to 200 characters, none that cannot be seen (control characters, marks of direction)",
+        ));
     }
     if let Some(same) = all(tx)?.into_iter().find(|a| a.name == name) {
         return Err(Error::refused("admin_exists", format!("there is an administrator {name:?} (id {})", same.id)));

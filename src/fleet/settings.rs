@@ -44,6 +44,7 @@ struct Spec {
 }
 
 const NONE: &str = "none";
+const CONNECTIONS: &str = "limit.connections_per_address";
 
 const SPECS: [Spec; 22] = [
     Spec { key: "wipe.full.per_admin", default: "10", kind: Kind::Count(0), guard: Guard::MoreIsLooser },
@@ -80,7 +81,7 @@ const SPECS: [Spec; 22] = [
     },
     // Whoever may name a proxy may speak for every device.
     Spec { key: "net.trusted_proxies", default: NONE, kind: Kind::Text(any), guard: Guard::AnyChangeIsLooser },
-    Spec { key: "limit.connections_per_address", default: "1000", kind: Kind::Count(0), guard: Guard::None },
+    Spec { key: CONNECTIONS, default: "1000", kind: Kind::Count(0), guard: Guard::None },
     Spec { key: "limit.wrong_codes_per_hour", default: "10", kind: Kind::Count(1), guard: Guard::MoreIsLooser },
     Spec { key: "queue.give_up", default: "7d", kind: Kind::Span("1s", "90d"), guard: Guard::None },
     // Who shortens them wants something forgotten.
@@ -215,6 +216,13 @@ pub fn set(tx: &mut Tx<'_>, actor: &Actor, key: &str, value: &str) -> Result<Set
     let spec = spec(key)?;
     check(spec, value)?;
     let now = current(tx, spec)?;
+    // Who is new holds nothing back: neither devices that come, nor what somebody else wants to count soon.
+    if now.pending.is_some() {
+        actor.must_count("change what waits to count")?;
+    }
+    if spec.key == CONNECTIONS && is_fewer(&now.value, value) {
+        actor.must_count("have fewer connections served")?;
+    }
     // What a newcomer tightened is set back at once by anybody who counts: they hold nobody back.
     let before = tx.get::<Stored>(key)?.and_then(|stored| stored.before_newcomer);
     let counts = actor.newcomer_until.is_none();
@@ -248,6 +256,12 @@ fn check(spec: &Spec, value: &str) -> Result<()> {
         Some(text) => Err(Error::invalid("value", format!("{}: {text}", spec.key))),
         None => Ok(()),
     }
+}
+
+/// Whether a limit lets fewer through: 0 is none.
+fn is_fewer(now: &str, value: &str) -> bool {
+    let limit = |text: &str| text.parse().ok().filter(|limit| *limit > 0).unwrap_or(u32::MAX);
+    limit(value) < limit(now)
 }
 
 fn count_wrong(value: &str, least: u32) -> Option<String> {

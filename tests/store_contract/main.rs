@@ -144,6 +144,8 @@ macro_rules! store_contract {
         a_newcomer_cancels_and_rejects_their_own_alone,
         a_newcomers_stop_is_lifted_by_one_who_counts,
         what_a_newcomer_tightened_is_set_back_at_once,
+        a_newcomer_has_no_fewer_connections_served_and_changes_nothing_that_waits,
+        nobody_has_a_name_that_cannot_be_seen,
         a_newcomers_invitation_joins_no_device,
         a_passcode_is_cleared_under_the_same_guard_as_a_lock,
         a_newcomer_sets_no_other_push_certificate,

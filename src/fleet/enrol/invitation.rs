@@ -136,8 +136,11 @@ fn way(kind: &str, secret: &str) -> String {
 /// A user's name as it is kept: no blanks around it, and not empty. Case is kept, and ignored when comparing.
 pub fn user_name(user: &str) -> Result<String> {
     let user = user.trim();
-    if user.is_empty() || user.len() > 320 || user.chars().any(char::is_control) {
-        return Err(Error::invalid("user", "1 to 320 characters, no control characters"));
+    if user.is_empty() || user.len() > 320 || crate::fleet::actor::has_hidden(user) {
+        return Err(Error::invalid(
+            "user",
+            "1 to 320 characters, none that cannot be seen (control characters, marks of direction)",
+        ));
     }
     Ok(user.to_string())
 }

@@ -5,7 +5,9 @@ use lanyard::{clock::Timestamp, fleet::actor::Actor};
 
 async fn lock(fixture: &Fixture, by: &Actor, id: DeviceId, pin: &str) -> Command {
     let (by, pin) = (by.clone(), pin.to_string());
-    let ask = move |tx: &mut Tx<'_>| wipe::ask_lock(tx, &by, &id.to_string(), "", Some(pin), &able);
+    let ask = move |tx: &mut Tx<'_>| {
+        wipe::ask_lock(tx, &by, &id.to_string(), "", wipe::Screen { pin: Some(pin), ..wipe::Screen::default() }, &able)
+    };
     fixture.store.run(ask).await.unwrap()
 }
 

@@ -179,3 +179,41 @@ pub async fn a_newcomer_sets_no_other_push_certificate(fixture: Fixture) {
     set(&ann).await.unwrap();
     assert!(fixture.store.run(|tx| admins::authenticate(tx, SECRET, true)).await.unwrap().is_some());
 }
+
+pub async fn a_newcomer_has_no_fewer_connections_served_and_changes_nothing_that_waits(fixture: Fixture) {
+    let [ann, _, eve] = people(&fixture).await;
+    let set = async |who: &Actor, key: &'static str, value: &'static str| {
+        let who = who.clone();
+        fixture.store.run(move |tx| settings::set(tx, &who, key, value)).await
+    };
+    let connections = "limit.connections_per_address";
+    for fewer in ["1", "999"] {
+        assert_eq!(code(set(&eve, connections, fewer).await), "newcomer", "{fewer}");
+    }
+    set(&eve, connections, "2000").await.unwrap();
+    set(&eve, connections, "0").await.unwrap();
+    assert_eq!(code(set(&eve, connections, "5000").await), "newcomer", "0 is no limit");
+    set(&ann, connections, "500").await.unwrap();
+    let waits = set(&ann, "wipe.grace", "1h").await.unwrap();
+    for value in ["1h", "15m", "2h"] {
+        assert_eq!(code(set(&eve, "wipe.grace", value).await), "newcomer", "{value}");
+    }
+    let now = fixture.store.run(|tx| settings::show(tx, "wipe.grace")).await.unwrap();
+    assert_eq!((now.pending.as_deref(), waits.pending.as_deref()), (Some("1h"), Some("1h")));
+}
+
+pub async fn nobody_has_a_name_that_cannot_be_seen(fixture: Fixture) {
+    let local = fixture.local().await;
+    for name in ["\u{202e}ecilA", "Ali\u{200b}ce", "Al\u{ad}ice", "Ali\nce", "\u{feff}Alice\u{2066}"] {
+        let (who, name) = (local.clone(), name.to_string());
+        let made = fixture.store.run(move |tx| {
+            assert!(invitation::user_name(&name).is_err(), "{name:?}");
+            admins::add(tx, &who, &name)
+        });
+        assert_eq!(code(made.await), "name");
+    }
+    for name in ["Zoë", "王芳", "محمد", "O’Brien-Smith"] {
+        let (who, name) = (local.clone(), name.to_string());
+        fixture.store.run(move |tx| admins::add(tx, &who, &name)).await.unwrap();
+    }
+}

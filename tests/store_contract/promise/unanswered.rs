@@ -7,7 +7,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 
 async fn lock(fixture: &Fixture, id: DeviceId) -> Command {
     let local = fixture.local().await;
-    let ask = move |tx: &mut Tx<'_>| wipe::ask_lock(tx, &local, &id.to_string(), "", None, &able);
+    let ask = move |tx: &mut Tx<'_>| wipe::ask_lock(tx, &local, &id.to_string(), "", wipe::Screen::default(), &able);
     fixture.store.run(ask).await.unwrap()
 }
 
