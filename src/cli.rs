@@ -29,6 +29,9 @@ pub enum Verb {
     Status(status::Status),
     /// Invite a user to enrol a device.
     Invite(invitations::Invite),
+    /// Invitations that were made.
+    #[command(subcommand)]
+    Invitations(invitations::Invitations),
     /// Look at devices; let their mail in or shut it out; end their certificates.
     #[command(subcommand)]
     Devices(devices::Devices),
@@ -158,6 +161,7 @@ async fn carry_out(verb: Verb, client: &Client, json: bool) -> Done {
     match verb {
         Verb::Status(status) => status.run(client, json).await,
         Verb::Invite(invite) => invite.run(client).await,
+        Verb::Invitations(invitations) => invitations.run(client).await,
         Verb::Devices(devices) => devices.run(client).await,
         Verb::Commands(commands) => commands.run(client).await,
         Verb::Wipe(wipe) => wipe.run(client).await,

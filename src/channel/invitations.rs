@@ -82,6 +82,9 @@ async fn open(server: &Server, key: &str) -> Result<(Invitation, (String, bool))
     let key = key.to_string();
     let look = move |tx: &mut crate::store::Tx<'_>| {
         let found = invitation::by_url(tx, &key)?.ok_or_else(|| Error::not_found("invitation", ""))?;
+        if found.revoked {
+            return Err(Error::forbidden("invitation_revoked", "This invitation was revoked. Ask for a new one."));
+        }
         if found.expires <= tx.now() {
             return Err(Error::forbidden("invitation_expired", "This invitation has expired. Ask for a new one."));
         }

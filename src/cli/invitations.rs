@@ -1,9 +1,15 @@
-//! `lanyard invite`.
+//! `lanyard invite` and `invitations`.
 
-use super::{Done, Outcome, client::Client};
+use super::{
+    Done, Outcome,
+    client::{Client, encode},
+};
 use crate::{
     clock::{parse_duration, print_duration},
-    documents::invitations::{self, InviteBody},
+    documents::{
+        Empty, fields,
+        invitations::{self, InvitationView, InviteBody},
+    },
 };
 use std::time::Duration;
 
@@ -57,5 +63,31 @@ impl Invite {
         let expires = self.expires.map(print_duration);
         let body = InviteBody { channel: channel.into(), user: self.user, ownership: Some(ownership), expires };
         Ok(Outcome::record(client.post("invitations", &body).await?))
+    }
+}
+
+/// Invitations that were made.
+#[derive(clap::Subcommand)]
+pub enum Invitations {
+    /// All of them, without their secrets.
+    List,
+    /// Take one back: nobody enrols by it any more. What has enrolled stays.
+    Revoke {
+        /// Its id.
+        id: String,
+    },
+}
+
+impl Invitations {
+    pub(super) async fn run(self, client: &Client) -> Done {
+        Ok(match self {
+            Self::List => {
+                let columns = fields!(InvitationView: id, channel, user, uses, used, revoked, expires);
+                Outcome::list(client.list("invitations").await?, columns)
+            }
+            Self::Revoke { id } => {
+                Outcome::record(client.post(&format!("invitations/{}/revoke", encode(&id)), &Empty {}).await?)
+            }
+        })
     }
 }

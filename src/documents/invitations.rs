@@ -25,12 +25,19 @@ pub(crate) struct InviteBody {
 #[schemars(rename = "Invitation")]
 pub(crate) struct InvitationView {
     pub(crate) id: String,
-    /// What the person opens.
-    pub(crate) url: String,
-    /// What the person types.
-    pub(crate) code: String,
+    /// What the person opens; shown once, when it is made.
+    pub(crate) url: Option<String>,
+    /// What the person types; likewise.
+    pub(crate) code: Option<String>,
     pub(crate) channel: Channel,
-    pub(crate) user: String,
+    pub(crate) user: Option<String>,
+    /// What enrols by it comes into this group.
+    pub(crate) group: Option<String>,
     pub(crate) ownership: Ownership,
+    /// How many devices may enrol by it.
+    pub(crate) uses: u32,
+    /// How many have.
+    pub(crate) used: u32,
+    pub(crate) revoked: bool,
     pub(crate) expires: At,
 }

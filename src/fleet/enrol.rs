@@ -38,6 +38,9 @@ pub fn spend(
     der: String,
 ) -> Result<Credential> {
     let mut invitation = tx.get::<Invitation>(id)?.ok_or_else(|| Error::not_found("invitation", id))?;
+    if invitation.revoked {
+        return Err(Error::forbidden("invitation_revoked", "the invitation was revoked"));
+    }
     if let Some(before) = issued_to(tx, &invitation, key)? {
         return Ok(before);
     }

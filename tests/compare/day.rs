@@ -104,6 +104,9 @@ async fn morning(house: &mut House) -> String {
     house.verb_of(Some(text(&bob, "token")), &["devices", "list"]).await;
     house.verb(&["token", "revoke", text(&bob, "id")]).await;
     house.verb(&["invite", "--channel", "apple", "--user", "nobody@example.org", "--expires", "1h"]).await;
+    let leaked = house.verb(&["invite", "--channel", "apple", "--user", "leaked@example.org"]).await;
+    house.verb(&["invitations", "revoke", text(&leaked, "id")]).await;
+    house.verb(&["invitations", "list"]).await;
     text(&alice, "token").to_owned()
 }
 

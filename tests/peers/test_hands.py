@@ -3,7 +3,7 @@
 import unittest
 
 from apple_device import AppleDevice
-from harness import Api, ServedTest, VerbFailed, eventually
+from harness import Api, ServedTest, VerbFailed, eventually, request
 
 
 class Hands(ServedTest):
@@ -27,6 +27,20 @@ class Hands(ServedTest):
         command = self.server.verb("wipe", ident, "--scope", "selective", "--reason", "changes hands", "--yes")
         phone.poll()
         eventually(lambda: self.server.command(command["id"])["state"] == "confirmed", "the retire is proved")
+
+    def test_an_invitation_that_leaked_is_taken_back(self):
+        made = self.server.verb("invite", "--channel", "apple", "--user", "leak@example.org")
+        self.assertEqual(request(made["url"] + "/profile", ca=self.server.ca).status, 200)
+        listed = {one["id"]: one for one in self.server.verb("invitations", "list")}[made["id"]]
+        self.assertEqual((listed["url"], listed["code"], listed["uses"], listed["used"], listed["revoked"]), (None, None, 1, 0, False))
+        self.assertEqual(listed["user"], "leak@example.org")
+        phone = AppleDevice(self.server, self.folder(), "Late")
+        phone.fetch(made)
+        self.assertTrue(self.server.verb("invitations", "revoke", made["id"])["revoked"])
+        self.assertIn(request(made["url"] + "/profile", ca=self.server.ca).status, (403, 410))
+        with self.assertRaises(AssertionError):
+            phone.certificate()
+        self.assertTrue({one["id"]: one for one in self.server.verb("invitations", "list")}[made["id"]]["revoked"])
 
     def test_what_has_ended_is_removed_and_is_back_when_it_is_heard(self):
         phone = self.enrolled()

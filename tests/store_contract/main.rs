@@ -146,6 +146,7 @@ macro_rules! store_contract {
         what_a_newcomer_tightened_is_set_back_at_once,
         a_newcomer_has_no_fewer_connections_served_and_changes_nothing_that_waits,
         nobody_has_a_name_that_cannot_be_seen,
+        a_revoked_invitation_enrols_nobody,
         a_newcomers_invitation_joins_no_device,
         a_passcode_is_cleared_under_the_same_guard_as_a_lock,
         a_newcomer_sets_no_other_push_certificate,

@@ -90,6 +90,10 @@ fn open(tx: &mut Tx<'_>, key: &str, code: &str, address: Option<&str>) -> Judged
 
 /// Not expired, and its certificate, where there is one, not used yet.
 fn usable(tx: &mut Tx<'_>, invitation: Invitation) -> Result<Invitation> {
+    if invitation.revoked {
+        let text = "This invitation was revoked. Ask for a new one.";
+        return Err(Error::forbidden("invitation_revoked", text));
+    }
     if let Some(spent) = &invitation.spent
         && tx.get::<Credential>(spent.sha256)?.is_none_or(|c| c.device.is_some())
     {

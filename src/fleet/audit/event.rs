@@ -209,6 +209,9 @@ pub enum Event {
     PolicyDeleted {
         policy: String,
     },
+    InvitationRevoked {
+        invitation: InvitationId,
+    },
     InvitationMade {
         invitation: InvitationId,
         user: String,

@@ -10,7 +10,7 @@ use crate::{
         actor::Actor,
         audit::{self, Event},
         life::device::{Channel, Ownership},
-        registry::tries,
+        registry::{Credential, credential, tries},
         settings,
     },
     ids::{EnrolmentId, Fingerprint, InvitationId, digest, hex, hexed},
@@ -44,6 +44,9 @@ pub struct Invitation {
     /// Whether a profile that it gave asks Apple devices to sign their messages. None: not known, it was made before that was kept.
     #[serde(default)]
     pub signs: Option<bool>,
+    /// Taken back by an administrator, who made it expire by that.
+    #[serde(default)]
+    pub revoked: bool,
 }
 
 /// What an invitation was spent on.
@@ -174,6 +177,7 @@ pub fn create(
         spent: None,
         apart: actor.newcomer_until.is_some(),
         signs: Some(false),
+        revoked: false,
     };
     for digest in [way("code", &normal(&code)), way("challenge", &challenge(&key))] {
         tx.put(&Way { digest, invitation: invitation.id })?;
@@ -182,6 +186,26 @@ pub fn create(
     let event = Event::InvitationMade { invitation: invitation.id, user: invitation.user.clone() };
     audit::note(tx, actor, event)?;
     Ok(Made { invitation, key, code })
+}
+
+/// Takes an invitation back: from now on nobody enrols by it. A certificate that it gave and that nobody has enrolled with yet is revoked;
+/// what has enrolled stays. Not for newcomers, who hold nobody back. Done twice it changes nothing.
+pub fn revoke(tx: &mut Tx<'_>, actor: &Actor, id: InvitationId) -> Result<Invitation> {
+    let found = tx.get::<Invitation>(id)?.ok_or_else(|| Error::not_found("invitation", id))?;
+    if found.revoked {
+        return Ok(found);
+    }
+    actor.must_count("revoke an invitation")?;
+    if let Some(spent) = &found.spent
+        && tx.get::<Credential>(spent.sha256)?.is_some_and(|c| c.device.is_none() && c.revoked.is_none())
+    {
+        credential::revoke(tx, &spent.sha256)?;
+    }
+    let expires = found.expires.min(tx.now());
+    let found = Invitation { expires, revoked: true, ..found };
+    tx.put(&found)?;
+    audit::note(tx, actor, Event::InvitationRevoked { invitation: id })?;
+    Ok(found)
 }
 
 /// Notes that a profile was made which asks for signatures. Which of several the device took is not known: one that asks is enough.
@@ -230,7 +254,7 @@ pub fn by_code(
 ) -> Judged<Invitation, WrongCode> {
     let found = by(tx, "code", &normal(code))?
         .filter(|i| i.channel == channel && user.is_none_or(|u| u.trim().to_lowercase() == i.user.to_lowercase()));
-    match found.filter(|i| i.spent.is_some() || i.expires > tx.now()) {
+    match found.filter(|i| !i.revoked && (i.spent.is_some() || i.expires > tx.now())) {
         Some(invitation) => Ok(invitation),
         None => Err(Denial::Refused(count_wrong(tx, user, address)?)),
     }

@@ -10,9 +10,12 @@ use lanyard::{
     fleet::{
         actor::Actor,
         admins::{self},
+        audit::Entry,
         enrol::{self, invitation},
         life::{Channel, Contact, Ownership, Scope, State},
-        queue, settings,
+        queue,
+        registry::Credential,
+        settings,
         wipe::{self, approvals, stop},
     },
     store::Tx,
@@ -216,4 +219,47 @@ pub async fn nobody_has_a_name_that_cannot_be_seen(fixture: Fixture) {
         let (who, name) = (local.clone(), name.to_string());
         fixture.store.run(move |tx| admins::add(tx, &who, &name)).await.unwrap();
     }
+}
+
+pub async fn a_revoked_invitation_enrols_nobody(fixture: Fixture) {
+    let [ann, _, eve] = people(&fixture).await;
+    let (local, who) = (fixture.local().await, ann);
+    let make = move |tx: &mut Tx<'_>| {
+        let mut made = Vec::new();
+        for _ in ["open", "spent, and not enrolled with", "enrolled with"] {
+            made.push(invitation::create(tx, &local, Channel::Apple, ANN, Ownership::Corporate, None)?);
+        }
+        let spend = |tx: &mut Tx<'_>, at: usize| {
+            let certificate = certificate(tx);
+            enrol::spend(tx, made[at].invitation.id, "key", certificate, String::new())
+        };
+        let (unused, used) = (spend(tx, 1)?, spend(tx, 2)?);
+        let (mut device, enrolment) = enrol::bind(tx, &used.certificate.sha256, &claim("UDID-7"))?;
+        enrol::complete(tx, &mut device, enrolment, &used.certificate.sha256)?;
+        Ok((made, unused.certificate.sha256, used.certificate.sha256))
+    };
+    let (made, unused, used) = fixture.store.run(make).await.unwrap();
+    let ids: Vec<_> = made.iter().map(|made| made.invitation.id).collect();
+    let id = ids[0];
+    assert_eq!(code(fixture.store.run(move |tx| invitation::revoke(tx, &eve, id)).await), "newcomer");
+    for id in ids.iter().copied().chain([ids[0]]) {
+        let who = who.clone();
+        let revoked = fixture.store.run(move |tx| invitation::revoke(tx, &who, id)).await.unwrap();
+        assert!(revoked.revoked, "twice is once");
+    }
+    let again = move |tx: &mut Tx<'_>| {
+        for id in ids {
+            let certificate = certificate(tx);
+            let refused = enrol::spend(tx, id, "key", certificate, String::new());
+            assert_eq!(code(refused), "invitation_revoked", "by the same key too");
+        }
+        let typed = made.iter().map(|made| invitation::by_code(tx, &made.code, Channel::Apple, Some(ANN), None));
+        assert!(typed.map(|found| found.is_err()).all(|refused| refused));
+        let of = |tx: &mut Tx<'_>, sha256| tx.get::<Credential>(sha256).map(|c| c.unwrap().revoked.is_some());
+        assert_eq!((of(tx, unused)?, of(tx, used)?), (true, false), "what has enrolled stays");
+        Ok(())
+    };
+    fixture.store.run(again).await.unwrap();
+    let entries = fixture.store.run(|tx| Ok(tx.all::<Entry>("")?)).await.unwrap();
+    assert_eq!(entries.iter().filter(|entry| entry.action == "invitation.revoked").count(), 3);
 }

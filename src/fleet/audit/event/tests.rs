@@ -160,6 +160,7 @@ fn of_people() -> Vec<Row> {
         (Event::GroupRemoved { group: group(), device }, "group.removed", D, "ok", "sales", "d"),
         (applied, "policy.applied", "base", "ok", "camera: blocked", ""),
         (Event::PolicyDeleted { policy: "base".into() }, "policy.deleted", "base", "ok", "", ""),
+        (Event::InvitationRevoked { invitation: INVITATION }, "invitation.revoked", invitation, "ok", "", ""),
         (
             Event::InvitationMade { invitation: INVITATION, user: name() },
             "invitation.made",

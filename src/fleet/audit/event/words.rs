@@ -139,6 +139,7 @@ impl Event {
             Self::GroupRemoved { group, device } => of("group.removed", &device).on(device).detail(group),
             Self::PolicyApplied { policy, diff } => of("policy.applied", &policy).detail(diff),
             Self::PolicyDeleted { policy } => of("policy.deleted", &policy),
+            Self::InvitationRevoked { invitation } => of("invitation.revoked", &invitation),
             Self::InvitationMade { invitation, user } => of("invitation.made", &invitation).detail(user),
             Self::AdminMade { admin, name } => of("admin.made", &admin).detail(name),
             Self::AdminRemoved { admin, name } => of("admin.removed", &admin).detail(name),
