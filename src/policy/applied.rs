@@ -9,6 +9,7 @@ use time::OffsetDateTime;
 
 use crate::clock::Steady;
 use crate::ids::hexed;
+use crate::policy::part::HASHED;
 
 /// Which policies a part comes from, and which settings each asks for in it; none are named where the part's id says which.
 pub type Origins = BTreeMap<String, Vec<String>>;
@@ -100,7 +101,8 @@ impl From<Lean> for Applied {
         let steady = |after: Option<i64>| after.map(|after| Steady(at.saturating_add(after).saturating_mul(1000)));
         let (again, since) = lean.rest.unwrap_or((None, Some(0)));
         Applied {
-            hash: lean.hash,
+            // Older records have all of it.
+            hash: lean.hash.chars().take(2 * HASHED).collect(),
             outcome: lean.outcome,
             at: lean.at,
             held: lean.marks & 1 == 1,

@@ -42,7 +42,7 @@ fn spelt(path: &str) -> Cow<'_, str> {
 pub struct Part {
     /// Which one.
     pub id: PartId,
-    /// SHA-256 of the content in hex: equal for equal content, whatever policies it came from.
+    /// The first half of the content's SHA-256 in hex: equal for equal content, whatever policies it came from.
     pub hash: String,
     /// The settings it carries, as the policy file and coverage name them.
     pub settings: Vec<String>,
@@ -99,8 +99,11 @@ pub enum PartContent {
     },
 }
 
+/// Bytes of a part's hash.
+pub(super) const HASHED: usize = 16;
+
 impl PartContent {
-    /// SHA-256 in hexadecimal.
+    /// The first half of SHA-256 in hexadecimal: kept of each part of each device, so short, and nobody finds another content of the same.
     pub(super) fn hash(&self) -> String {
         let mut framed = Framed(Vec::new());
         match self {
@@ -114,7 +117,7 @@ impl PartContent {
                 elements.iter().fold(framed, |framed, (name, value)| framed.field(name).field(value))
             }
         };
-        openssl::sha::sha256(&framed.0).iter().map(|byte| format!("{byte:02x}")).collect()
+        openssl::sha::sha256(&framed.0).iter().take(HASHED).map(|byte| format!("{byte:02x}")).collect()
     }
 }
 

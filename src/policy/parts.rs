@@ -173,7 +173,7 @@ mod tests {
         };
         let hash = |text: &str| parts(text)[&PartId::Document].hash.clone();
         let first = hash("name: a\nassign: all\npasscode: {min_length: 8}\n");
-        assert_eq!(first.len(), 64);
+        assert_eq!(first.len(), 32);
         assert_eq!(first, hash("name: b\nassign: [x]\npasscode: {required: true, min_length: 8}\n"));
         assert_ne!(first, hash("name: a\nassign: all\npasscode: {min_length: 9}\n"));
         assert_ne!(first, hash("name: a\nassign: all\npasscode: {min_length: 8}\nactivesync: {AllowWiFi: 1}\n"));

@@ -54,6 +54,7 @@ impl Managed {
         (fields.state, fields.hold) = (end.state, None);
         (fields.finished, fields.ended) = (Some(time.now), Some(time.steady));
         fields.wake_at = None;
+        (fields.silent, fields.given, fields.heard_for) = (0, None, 0);
         if let Some((code, text)) = end.error {
             fields.error = Some(Failure { code, text: text.into() });
         }
