@@ -24,7 +24,7 @@ use crate::{
             many::{self, Which},
         },
         keeper,
-        life::{Access, Act, Command, Device, Scope},
+        life::{Access, Act, Command, Device, Erasing, Obliteration, Scope},
         owners::{self, Set},
         policies::{self, Assigned},
         queue::{self},
@@ -155,9 +155,19 @@ fn wipe(tx: &mut Tx<'_>, call: &Call, body: WipeBody) -> Result<CommandView> {
     };
     let delay = body.delay.map(|text| span("delay", &text)).transpose()?;
     let expires = body.expires.map(|text| span("expires", &text)).transpose()?;
-    let request = wipe::Request { scope: body.scope, reason: body.reason, pin, delay, expires };
+    let how = Erasing {
+        preserve_data_plan: body.preserve_data_plan,
+        return_to_service: body.return_to_service,
+        obliteration: body.obliteration.map(|text| obliteration(&text)).transpose()?,
+    };
+    let request = wipe::Request { scope: body.scope, reason: body.reason, pin, how, delay, expires };
     let command = wipe::ask(tx, &call.actor, &device.id.to_string(), request, &channel::support)?;
     CommandView::of(tx, call, &command)
+}
+
+fn obliteration(text: &str) -> Result<Obliteration> {
+    let unknown = || Error::invalid("obliteration", format!("{text:?} is none of {}", Obliteration::names()));
+    Obliteration::parse(text).ok_or_else(unknown)
 }
 
 /// A Mac's six digits, sealed.

@@ -11,7 +11,7 @@ use crate::{
     documents::{
         At,
         commands::{self, CommandView, State},
-        devices::{DeviceView, Ownership, WipeBody},
+        devices::{DeviceView, Obliteration, Ownership, WipeBody},
     },
 };
 use std::time::Duration;
@@ -42,6 +42,15 @@ pub struct Wipe {
     /// After so long without being sent it comes to nothing.
     #[arg(long, value_parser = parse_duration)]
     expires: Option<Duration>,
+    /// A full wipe of an iPhone or iPad: it keeps its eSIM.
+    #[arg(long)]
+    preserve_data_plan: bool,
+    /// A full wipe of an iPhone or iPad: it sets itself up again without a person.
+    #[arg(long)]
+    return_to_service: bool,
+    /// What a Mac does that cannot erase itself the quick way: Default, DoNotObliterate, ObliterateWithWarning or Always.
+    #[arg(long, value_parser = obliteration)]
+    obliteration: Option<Obliteration>,
     /// Wait for its end.
     #[arg(long)]
     wait: bool,
@@ -80,6 +89,10 @@ pub(super) fn six_digits(text: &str) -> Result<String, String> {
     fine.then(|| text.to_string()).ok_or_else(|| "six digits are needed".to_string())
 }
 
+fn obliteration(text: &str) -> Result<Obliteration, String> {
+    Obliteration::parse(text).ok_or_else(|| format!("one of {} is needed", Obliteration::names()))
+}
+
 impl Wipe {
     pub(super) async fn run(self, client: &Client) -> Done {
         let device = client.read::<DeviceView>(&format!("devices/{}", encode(&self.device))).await?.said;
@@ -93,7 +106,7 @@ impl Wipe {
         let command = &answer.said;
         let known = before.iter().find(|known| known.id == command.id);
         if let Some(known) = known {
-            eprintln!("lanyard: {}", asked_before(known, command));
+            eprintln!("lanyard: {}", asked_before(known, command, self.says_how()));
         }
         if !command.state.is_final() {
             let scope = command.scope.unwrap_or(self.scope.into());
@@ -127,6 +140,10 @@ impl Wipe {
         Err(Failure::Failed("nothing was done".into()))
     }
 
+    fn says_how(&self) -> bool {
+        self.preserve_data_plan || self.return_to_service || self.obliteration.is_some()
+    }
+
     fn body(&self) -> WipeBody {
         WipeBody {
             scope: self.scope.into(),
@@ -134,19 +151,23 @@ impl Wipe {
             pin: self.pin.clone(),
             delay: self.delay.map(print_duration),
             expires: self.expires.map(print_duration),
+            preserve_data_plan: self.preserve_data_plan,
+            return_to_service: self.return_to_service,
+            obliteration: self.obliteration.map(|one| one.as_str().to_string()),
         }
     }
 }
 
 /// That the answer is a command from before, and whether this call changed anything about it.
-fn asked_before(known: &CommandView, command: &CommandView) -> String {
+fn asked_before(known: &CommandView, command: &CommandView, says_how: bool) -> String {
     let (id, created, by, scope) = (&known.id, known.created, &known.requested_by, scope_in_words(known.scope));
     let given = if *by == command.requested_by {
         "--delay, --expires, --reason and --pin given now do not count"
     } else {
         "it was held, and goes on by your word and with what you gave now"
     };
-    format!("this is command {id} of {created}, asked for by {by}, scope {scope}; {given}")
+    let how = if says_how && *by == command.requested_by { ", nor does how to erase it" } else { "" };
+    format!("this is command {id} of {created}, asked for by {by}, scope {scope}; {given}{how}")
 }
 
 /// A device that was not heard for so long is off, or gone.
@@ -207,8 +228,9 @@ mod tests {
     #[test]
     fn a_command_from_before_says_whose_word_counts() {
         let command = |by: &str| CommandView { requested_by: by.into(), ..commands::sample() };
-        assert!(asked_before(&command("eve"), &command("eve")).ends_with("given now do not count"));
-        let taken = asked_before(&command("eve"), &command("bob"));
+        assert!(asked_before(&command("eve"), &command("eve"), false).ends_with("given now do not count"));
+        assert!(asked_before(&command("eve"), &command("eve"), true).ends_with(", nor does how to erase it"));
+        let taken = asked_before(&command("eve"), &command("bob"), true);
         assert!(taken.contains("asked for by eve") && taken.ends_with("with what you gave now"), "{taken}");
     }
 

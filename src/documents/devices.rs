@@ -1,7 +1,7 @@
 //! Devices with their enrolments, and what acts on them are asked with.
 
 use super::{At, breaker::ApprovalView};
-pub(crate) use crate::fleet::life::{Channel, Ownership, Platform, Scope};
+pub(crate) use crate::fleet::life::{Channel, Obliteration, Ownership, Platform, Scope};
 use crate::policy::Compliance;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -105,6 +105,14 @@ pub(crate) struct WipeBody {
     pub(crate) delay: Option<String>,
     /// After so long without being sent it comes to nothing.
     pub(crate) expires: Option<String>,
+    /// A full wipe of an iPhone or iPad that keeps its eSIM.
+    #[serde(default)]
+    pub(crate) preserve_data_plan: bool,
+    /// A full wipe of an iPhone or iPad that sets itself up again without a person.
+    #[serde(default)]
+    pub(crate) return_to_service: bool,
+    /// What a Mac does that cannot erase itself the quick way: Default, DoNotObliterate, ObliterateWithWarning or Always, without case.
+    pub(crate) obliteration: Option<String>,
 }
 
 /// What a lock is asked with.

@@ -23,7 +23,7 @@ mod table;
 mod told;
 mod unanswered;
 
-pub use act::{Act, Action, Scope};
+pub use act::{Act, Action, Erasing, Obliteration, Scope};
 pub use command::{Command, Evidence, State};
 pub use device::{Channel, Device, Enrolment, EnrolmentState, Life, MacUser, Ownership, Platform};
 pub use effect::Effect;

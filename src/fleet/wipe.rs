@@ -20,8 +20,8 @@ use crate::{
         audit::Cancelled,
         keeper,
         life::{
-            Act, Action, Asker, Channel, Command, Enrolment, Event, Life, Managed, Order, Ownership, Platform, Scope,
-            State, Terms, Withdrawal, command::Hold,
+            Act, Action, Asker, Channel, Command, Device, Enrolment, Erasing, Event, Life, Managed, Order, Ownership,
+            Platform, Scope, State, Terms, Withdrawal, command::Hold,
         },
         queue::{self, Ask},
         settings,
@@ -43,6 +43,8 @@ pub struct Request {
     pub reason: String,
     /// Six digits for a Mac; already sealed by the caller.
     pub pin: Option<String>,
+    /// How an Apple device erases itself.
+    pub how: Erasing,
     /// The undo window; the setting `wipe.delay` where nothing is said.
     pub delay: Option<Duration>,
     /// After so long without being sent it comes to nothing.
@@ -52,6 +54,9 @@ pub struct Request {
 /// Asks for a wipe. Asked again it answers the first command; what is over a limit, from a newcomer or under the stop is held.
 pub fn ask(tx: &mut Tx<'_>, actor: &Actor, device: &str, request: Request, support: Ask<'_>) -> Result<Command> {
     let request = Request { reason: reason(&request.reason)?, ..request };
+    if request.scope == Scope::Selective && !request.how.is_plain() {
+        return Err(unsupported("a selective wipe erases nothing: how to erase goes with a full one"));
+    }
     let mut device = keeper::find(tx, device)?;
     if let Some(first) = asked_before(tx, actor, &mut device, &request)? {
         return Ok(first);
@@ -63,8 +68,9 @@ pub fn ask(tx: &mut Tx<'_>, actor: &Actor, device: &str, request: Request, suppo
         ));
     }
     let carrier = queue::able(&device, Action::Wipe, Some(request.scope), support)?.clone();
+    check_how(&device, request.how)?;
     let terms = terms(tx, actor, &request)?;
-    let act = Act::Wipe { scope: request.scope, pin: terms.pin };
+    let act = Act::Wipe { scope: request.scope, pin: terms.pin, how: terms.how };
     let order = Order {
         reason: terms.reason,
         delay: terms.delay,
@@ -91,6 +97,7 @@ fn terms(tx: &mut Tx<'_>, actor: &Actor, request: &Request) -> Result<Terms> {
         name: actor.name.clone(),
         reason: request.reason.clone(),
         pin: request.pin.clone(),
+        how: request.how,
         delay: delay.as_secs(),
         expires: request.expires.map(|expires| tx.now().plus(expires)),
     })
@@ -106,6 +113,31 @@ fn check_times(delay: Duration, expires: Option<Duration>) -> Result<()> {
         return Err(Error::invalid("delay", text));
     }
     Ok(())
+}
+
+/// That what would carry the wipe can erase the device in this way. What it cannot it would ignore, and erase all the same.
+fn check_how(device: &Device, how: Erasing) -> Result<()> {
+    if how.is_plain() {
+        return Ok(());
+    }
+    if device.carrier().is_some_and(|carrier| carrier.channel != Channel::Apple) {
+        return Err(unsupported("only a device that Apple's MDM manages can be told how to erase itself"));
+    }
+    if how.obliteration.is_some() && device.platform != Platform::Macos {
+        return Err(unsupported("obliteration is a Mac's alone"));
+    }
+    let is_phone = matches!(device.platform, Platform::Ios | Platform::Ipados);
+    if how.preserve_data_plan && !is_phone {
+        return Err(unsupported("only an iPhone or iPad keeps its data plan"));
+    }
+    if how.return_to_service && !is_phone {
+        return Err(unsupported("only an iPhone or iPad is told to return to service"));
+    }
+    Ok(())
+}
+
+fn unsupported(text: &str) -> Error {
+    Error::refused("unsupported", text)
 }
 
 /// What a locked screen shows, and what opens it.
@@ -271,7 +303,10 @@ fn ask_again(
     approvals::withdraw(tx, held)?;
     let over = match held.asked_by == actor.id {
         true => None,
-        false => Some(Box::new(terms(tx, actor, request)?)),
+        false => {
+            check_how(device, request.how)?;
+            Some(Box::new(terms(tx, actor, request)?))
+        }
     };
     keeper::happen(tx, device, Event::AskedAgain { command: held.id, over })?;
     queue::find(tx, held.id)

@@ -56,7 +56,7 @@ fn able(_: &Device, _: &Enrolment, _: Action, _: Option<Scope>) -> Support {
 }
 
 fn request(scope: Scope) -> Request {
-    Request { scope, reason: "lost".into(), pin: None, delay: None, expires: None }
+    Request { scope, reason: "lost".into(), pin: None, how: Default::default(), delay: None, expires: None }
 }
 
 impl World {

@@ -128,7 +128,14 @@ impl Bench {
 
     async fn wipe(&self, device: &Device, scope: Scope) -> life::Command {
         let (local, id) = (self.local.clone(), device.id.to_string());
-        let request = wipe::Request { scope, reason: "lost".into(), pin: None, delay: None, expires: None };
+        let request = wipe::Request {
+            scope,
+            reason: "lost".into(),
+            pin: None,
+            how: Default::default(),
+            delay: None,
+            expires: None,
+        };
         let ask = move |tx: &mut lanyard::store::Tx<'_>| wipe::ask(tx, &local, &id, request, &channel::support);
         self.server().store.run(ask).await.unwrap()
     }

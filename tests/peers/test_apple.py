@@ -42,8 +42,8 @@ class Apple(ServedTest):
         self.assertIsNotNone(found, f"{phone.udid} is in the registry")
         return found
 
-    def wipe(self, phone, scope):
-        return self.server.verb("wipe", self.device(phone)["id"], "--scope", scope, "--reason", "lost", "--yes")
+    def wipe(self, phone, scope, *words):
+        return self.server.verb("wipe", self.device(phone)["id"], "--scope", scope, "--reason", "lost", "--yes", *words)
 
     # What holds
 
@@ -315,6 +315,34 @@ class Apple(ServedTest):
         self.assertIn("contact", [entry["kind"] for entry in again["evidence"]])
         order = plistlib.loads(mac.report("Idle").body)
         self.assertEqual(order["Command"]["RequestType"], "EraseDevice")
+
+    def test_a_mac_that_must_not_obliterate_itself_has_failed_by_an_error(self):
+        mac = Mac(self.server, self.folder(), "Mac").enrol(self.invite())
+        for behaviour, end in (("donotobliterate", "failed"), ("Default", "presumed")):
+            wipe = self.wipe(mac, "full", "--obliteration", behaviour)
+            order = plistlib.loads(mac.report("Idle").body)
+            self.assertEqual(order["Command"]["ObliterationBehavior"].lower(), behaviour.lower())
+            self.assertIn(order["Command"]["ObliterationBehavior"], ("DoNotObliterate", "Default"))
+            self.assertEqual(len(order["Command"]["PIN"]), 6)
+            chain = [{"ErrorCode": 12021, "ErrorDomain": "MCMDMErrorDomain", "LocalizedDescription": "no"}]
+            mac.report("Error", CommandUUID=order["CommandUUID"], ErrorChain=chain)
+            self.assertEqual(self.wait_for_end(wipe, end)["state"], end)
+
+    def test_an_erased_phone_keeps_its_plan_and_returns_where_that_was_asked_for(self):
+        phone = self.enrolled("returns")
+        phone.poll()
+        for words, part in (
+            (("full", "--obliteration", "Always"), "unsupported"),
+            (("selective", "--preserve-data-plan"), "unsupported"),
+            (("full", "--obliteration", "never"), "DoNotObliterate"),
+        ):
+            with self.assertRaises(VerbFailed) as refused:
+                self.wipe(phone, *words)
+            self.assertIn(part, refused.exception.stderr + refused.exception.stdout)
+        self.wipe(phone, "full", "--preserve-data-plan", "--return-to-service")
+        phone.poll()
+        [erase] = [command for kind, command in phone.commands if kind == "EraseDevice"]
+        self.assertEqual(erase, {"RequestType": "EraseDevice", "PreserveDataPlan": True, "ReturnToService": {"Enabled": True}})
 
     def test_a_personal_phone_cannot_be_erased(self):
         phone = self.enrolled("own", "--ownership", "personal")

@@ -263,7 +263,7 @@ pub fn open_postgres(url: &str, node: &str, folder: &Path) -> std::result::Resul
 }
 
 pub fn request(scope: Scope) -> Request {
-    Request { scope, reason: "lost".into(), pin: None, delay: None, expires: None }
+    Request { scope, reason: "lost".into(), pin: None, how: Default::default(), delay: None, expires: None }
 }
 
 pub fn able(_: &Device, _: &Enrolment, _: Action, _: Option<Scope>) -> Support {

@@ -65,6 +65,7 @@ macro_rules! store_contract {
         a_full_wipe_replaces_a_selective_one_that_has_not_left,
         a_personal_device_is_never_fully_wiped,
         a_wipe_needs_a_reason,
+        how_to_erase_is_said_to_what_can_do_it,
         the_limits_hold_and_one_approval_holds_the_rest,
         a_newcomer_counts_for_nothing,
         a_newcomer_ends_their_own_tokens_alone,

@@ -147,6 +147,22 @@ fn commands() -> Vec<(&'static str, Command)> {
             }),
         ),
         (
+            "erase-device-mac-or-not",
+            Command::EraseDevice(EraseDevice {
+                pin: pin(),
+                obliteration_behavior: Some(ObliterationBehavior::DoNotObliterate),
+                ..Default::default()
+            }),
+        ),
+        (
+            "erase-device-iphone-that-returns",
+            Command::EraseDevice(EraseDevice {
+                preserve_data_plan: true,
+                return_to_service: Some(ReturnToService { enabled: true, ..Default::default() }),
+                ..Default::default()
+            }),
+        ),
+        (
             "erase-device-iphone",
             Command::EraseDevice(EraseDevice {
                 preserve_data_plan: true,

@@ -6,7 +6,9 @@ use crate::{
     error::{Error, Result},
     fleet::{
         keeper,
-        life::{Act, Action, Command, Device, Event, Leaving, Managed, Ownership, Platform, Scope},
+        life::{
+            Act, Action, Command, Device, Erasing, Event, Leaving, Managed, Obliteration, Ownership, Platform, Scope,
+        },
         policies,
         queue::{self, Support},
     },
@@ -15,10 +17,10 @@ use crate::{
     store::Tx,
 };
 use lanyard_apple::{
-    Secret,
+    ReturnToService, Secret,
     command::{
         ClearPasscode, Command as Wire, CommandKind, DeviceInformationQuery, DeviceLock, EraseDevice, InstallProfile,
-        Pin, ProfileList, RemoveProfile, RestartDevice, Settings,
+        ObliterationBehavior, Pin, ProfileList, RemoveProfile, RestartDevice, Settings,
     },
     profile::ProfileMeta,
     support::{self, AccessRights, OsVersion, Target},
@@ -41,6 +43,7 @@ enum What {
     Profile(Vec<u8>),
     Erase {
         pin: Option<String>,
+        how: Erasing,
     },
     Lock {
         pin: Option<String>,
@@ -133,7 +136,11 @@ pub(super) fn part(command: &Command) -> Option<OnTheWay> {
 /// Turns the present step of a command into a delivery.
 pub(super) fn prepare(tx: &mut Tx<'_>, device: &mut Managed, command: &Command) -> Result<Prepared> {
     let what = match (&command.act, command.step) {
-        (Act::Wipe { scope: Scope::Full, pin }, _) => What::Erase { pin: pin.clone() },
+        (Act::Wipe { scope: Scope::Full, how, .. }, _) if would_be_ignored(device, *how) => {
+            let text = "before macOS 12 a Mac does not know DoNotObliterate, and would be erased all the same";
+            return Ok(Prepared::Cannot(text.into()));
+        }
+        (Act::Wipe { scope: Scope::Full, pin, how }, _) => What::Erase { pin: pin.clone(), how: *how },
         (Act::Wipe { scope: Scope::Selective, .. }, _) => {
             plain(Wire::RemoveProfile(RemoveProfile { identifier: ENROLMENT_PROFILE.into() }))
         }
@@ -156,6 +163,34 @@ pub(super) fn prepare(tx: &mut Tx<'_>, device: &mut Managed, command: &Command) 
         (Act::Policy { .. }, _) => return prepare_part(tx, device, command),
     };
     Ok(Prepared::Go(Delivery { uuid: uuid(command), what }))
+}
+
+/// Whether a Mac is too old for the word that it must not obliterate itself.
+fn would_be_ignored(device: &Device, how: Erasing) -> bool {
+    let version = device.os_version.as_deref().and_then(OsVersion::parse);
+    let since = OsVersion::parse("12.0");
+    how.obliteration == Some(Obliteration::DoNotObliterate)
+        && device.platform == Platform::Macos
+        && version.is_some_and(|version| Some(version) < since)
+}
+
+/// How a device erases itself, as Apple says it.
+fn erase(pin: Option<Pin>, how: Erasing) -> EraseDevice {
+    let behaviour = |one| match one {
+        Obliteration::Default => ObliterationBehavior::Default,
+        Obliteration::DoNotObliterate => ObliterationBehavior::DoNotObliterate,
+        Obliteration::ObliterateWithWarning => ObliterationBehavior::ObliterateWithWarning,
+        Obliteration::Always => ObliterationBehavior::Always,
+    };
+    EraseDevice {
+        pin,
+        preserve_data_plan: how.preserve_data_plan,
+        obliteration_behavior: how.obliteration.map(behaviour),
+        return_to_service: how
+            .return_to_service
+            .then(|| ReturnToService { enabled: true, ..ReturnToService::default() }),
+        ..EraseDevice::default()
+    }
 }
 
 fn plain(wire: Wire) -> What {
@@ -242,7 +277,7 @@ pub(super) fn encode(server: &Server, delivery: Delivery) -> Result<Vec<u8>> {
                 payload: Secret::new(signed.map_err(crate::channel::certificates::fault)?),
             })
         }
-        What::Erase { pin: sealed } => Wire::EraseDevice(EraseDevice { pin: pin(sealed)?, ..EraseDevice::default() }),
+        What::Erase { pin: sealed, how } => Wire::EraseDevice(erase(pin(sealed)?, how)),
         What::Lock { pin: sealed, message, phone } => {
             Wire::DeviceLock(DeviceLock { message, phone_number: phone, pin: pin(sealed)? })
         }

@@ -11,7 +11,9 @@ use crate::{
     fleet::{
         enrol::{self},
         keeper,
-        life::{Act, Action, Channel, Claim, Command, Contact, Event, Fate, Managed, Outcome, Platform, Scope},
+        life::{
+            Act, Action, Channel, Claim, Command, Contact, Event, Fate, Managed, Obliteration, Outcome, Platform, Scope,
+        },
         policies, queue,
         registry::{Credential, Standing, presence::Idle, sights},
         terms::{EvidenceKind, FailureCode},
@@ -255,12 +257,13 @@ fn failed(
             applied(tx, device, command, Part::failed(&text))?;
             return step(tx, device, credential, command);
         }
-        // Under the default ObliterationBehavior a Mac may answer Error and erase itself all the same; not where it did not understand.
+        // Whatever ObliterationBehavior says, but that it must not, a Mac may answer Error and erase itself all the same; not where it did not understand.
         Action::Wipe
             if command.scope() == Some(Scope::Full)
                 && device.platform == Platform::Macos
                 && report.status == Status::Error
-                && code != NO_RIGHT =>
+                && code != NO_RIGHT
+                && !must_not_obliterate(command) =>
         {
             Outcome::Presumed {
                 kind: EvidenceKind::Error,
@@ -271,6 +274,11 @@ fn failed(
     };
     queue::settle(tx, device, credential.enrolment, command.id, outcome)?;
     Ok(())
+}
+
+/// Whether an Error in answer to it means that nothing was erased.
+fn must_not_obliterate(command: &Command) -> bool {
+    matches!(&command.act, Act::Wipe { how, .. } if how.obliteration == Some(Obliteration::DoNotObliterate))
 }
 
 /// The next step of a command of several, or its end after the last.

@@ -185,7 +185,14 @@ impl Site {
 
     async fn wipe(&self, name: &'static str, scope: life::Scope, delay: u64) -> life::Command {
         let delay = Some(Duration::from_secs(delay));
-        let request = wipe::Request { scope, reason: "lost".into(), pin: None, delay, expires: None };
+        let request = wipe::Request {
+            scope,
+            reason: "lost".into(),
+            pin: None,
+            how: life::Erasing::default(),
+            delay,
+            expires: None,
+        };
         self.run(move |tx, local| wipe::ask(tx, &local, name, request, &crate::channel::support)).await
     }
 
@@ -555,8 +562,14 @@ async fn a_managed_phone_that_reads_mail_is_one_device_of_one_user() {
     assert_eq!(site.device("mine").await.unwrap().id, mine);
     assert_ne!(site.device("bobs").await.unwrap().id, others);
     let wipe = site.run(move |tx, local| {
-        let request =
-            wipe::Request { scope: life::Scope::Full, reason: "x".into(), pin: None, delay: None, expires: None };
+        let request = wipe::Request {
+            scope: life::Scope::Full,
+            reason: "x".into(),
+            pin: None,
+            how: life::Erasing::default(),
+            delay: None,
+            expires: None,
+        };
         wipe::ask(tx, &local, &mine.to_string(), request, &crate::channel::support)
     });
     assert_eq!(wipe.await.channel, Channel::Apple);

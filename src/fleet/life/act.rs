@@ -16,6 +16,64 @@ pub enum Scope {
     Full,
 }
 
+/// How a full wipe erases an Apple device, where more is said than that it does. Other channels know nothing of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Erasing {
+    /// An iPhone or iPad keeps its eSIM.
+    #[serde(default)]
+    pub preserve_data_plan: bool,
+    /// An iPhone or iPad sets itself up again without a person.
+    #[serde(default)]
+    pub return_to_service: bool,
+    /// What a Mac does that cannot erase itself the quick way.
+    #[serde(default)]
+    pub obliteration: Option<Obliteration>,
+}
+
+impl Erasing {
+    /// Whether anything is said.
+    pub fn is_plain(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// What a Mac does where "Erase All Content and Settings" cannot run: Apple's ObliterationBehavior, in Apple's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Obliteration {
+    /// It answers Error, and obliterates itself all the same.
+    Default,
+    /// It answers Error, and nothing is erased.
+    DoNotObliterate,
+    /// It acknowledges, and obliterates itself.
+    ObliterateWithWarning,
+    /// It obliterates itself from the start.
+    Always,
+}
+
+impl Obliteration {
+    const ALL: [Self; 4] = [Self::Default, Self::DoNotObliterate, Self::ObliterateWithWarning, Self::Always];
+
+    /// As Apple spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Default => "Default",
+            Self::DoNotObliterate => "DoNotObliterate",
+            Self::ObliterateWithWarning => "ObliterateWithWarning",
+            Self::Always => "Always",
+        }
+    }
+
+    /// All of them, for who named none.
+    pub fn names() -> String {
+        Self::ALL.map(Self::as_str).join(", ")
+    }
+
+    /// The one of this name, without case.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| one.as_str().eq_ignore_ascii_case(text))
+    }
+}
+
 /// See the module. A program that does not know one refuses the store by its layout: a new one is a new layout.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -27,6 +85,9 @@ pub enum Act {
         /// A Mac's six digits, sealed.
         #[serde(with = "hexed::option")]
         pin: Option<String>,
+        /// How an Apple device erases itself.
+        #[serde(default)]
+        how: Erasing,
     },
     /// See [`Action::Lock`].
     Lock {
@@ -95,5 +156,30 @@ impl Act {
             Self::Policy { parts } => parts,
             _ => &[],
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn obliteration_is_named_as_apple_does_whatever_the_case() {
+        for (text, want) in [
+            ("Default", Some(Obliteration::Default)),
+            ("donotobliterate", Some(Obliteration::DoNotObliterate)),
+            ("OBLITERATEWITHWARNING", Some(Obliteration::ObliterateWithWarning)),
+            ("Always", Some(Obliteration::Always)),
+            ("never", None),
+            ("", None),
+        ] {
+            assert_eq!(Obliteration::parse(text), want, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_wipe_from_before_it_said_how_is_read() {
+        let act: Act = serde_json::from_str(r#"{"wipe":{"scope":"full","pin":null}}"#).unwrap();
+        assert_eq!(act, Act::Wipe { scope: Scope::Full, pin: None, how: Erasing::default() });
     }
 }

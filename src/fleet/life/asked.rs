@@ -54,8 +54,8 @@ impl Managed {
         if let Some(terms) = over {
             (fields.asked_by, fields.requested_by) = (terms.id, terms.name);
             (fields.reason, fields.delay, fields.expires) = (terms.reason, terms.delay, terms.expires);
-            if let Act::Wipe { pin, .. } = &mut fields.act {
-                *pin = terms.pin;
+            if let Act::Wipe { pin, how, .. } = &mut fields.act {
+                (*pin, *how) = (terms.pin, terms.how);
             }
             self.about_now(fields, effects);
             self.note_asked(fields, Pass::Free, effects);

@@ -2,7 +2,7 @@
 
 use super::{
     Managed,
-    act::Act,
+    act::{Act, Erasing},
     command::State,
     device::{Certificate, Channel, Enrolment, EnrolmentState, Ownership, Platform, Push},
 };
@@ -353,6 +353,8 @@ pub struct Terms {
     pub reason: String,
     /// A Mac's six digits, sealed.
     pub pin: Option<String>,
+    /// How an Apple device erases itself.
+    pub how: Erasing,
     /// The undo window, in seconds.
     pub delay: u64,
     /// It comes to nothing then.

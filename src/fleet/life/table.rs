@@ -2,8 +2,8 @@
 //! (docs/wipe-table.md), made from what the code does; `cargo xtask test --bless` rewrites it.
 
 use super::{
-    Act, Asker, Channel, Effect, Enrolment, EnrolmentState, Event, Managed, Order, Outcome, Ownership, Platform, Scope,
-    State, Terms, Withdrawal, device::Certificate,
+    Act, Asker, Channel, Effect, Enrolment, EnrolmentState, Erasing, Event, Managed, Order, Outcome, Ownership,
+    Platform, Scope, State, Terms, Withdrawal, device::Certificate,
 };
 use crate::{
     clock::{Steady, Timestamp},
@@ -59,7 +59,7 @@ const KINDS: [Kind; 4] = [
 ];
 
 fn order(id: CommandId, channel: Channel, scope: Scope) -> Order {
-    let act = Act::Wipe { scope, pin: None };
+    let act = Act::Wipe { scope, pin: None, how: Erasing::default() };
     let by = Asker::Person { id: "ann".into(), name: "Ann".into() };
     Order { id, act, enrolment: CARRIER, channel, by, reason: "lost".into(), delay: 0, expires: None, held: None }
 }
@@ -166,8 +166,15 @@ fn events(kind: Kind, scope: Scope) -> Vec<(&'static str, Vec<Event>)> {
         let enrolment = enrolment(LATEST, kind.channel, state, 3);
         Event::Begun { enrolment, personal }
     };
-    let terms =
-        Terms { id: "cy".into(), name: "Cy".into(), reason: "stolen".into(), pin: None, delay: 0, expires: None };
+    let terms = Terms {
+        id: "cy".into(),
+        name: "Cy".into(),
+        reason: "stolen".into(),
+        pin: None,
+        how: Erasing::default(),
+        delay: 0,
+        expires: None,
+    };
     let shown = Fingerprint([7; 32]);
     let anew = Event::Completed { enrolment: LATEST, shown };
     let left = |kind| Event::Left { enrolment: CARRIER, kind, detail: "left".into() };

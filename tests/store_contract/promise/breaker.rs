@@ -1,6 +1,7 @@
 //! What stands between an administrator's word and a device, and who counts.
 
 use super::*;
+use lanyard::fleet::life::{Erasing, Obliteration};
 
 pub async fn a_personal_device_is_never_fully_wiped(fixture: Fixture) {
     let make = |tx: &mut Tx<'_>| device(tx, "own", &[Channel::Apple], Ownership::Personal);
@@ -16,6 +17,51 @@ pub async fn a_wipe_needs_a_reason(fixture: Fixture) {
     let mut request = request(Scope::Full);
     request.reason = "  ".into();
     assert_eq!(code(fixture.wipe_with(&local, device.id, request).await), "reason");
+}
+
+pub async fn how_to_erase_is_said_to_what_can_do_it(fixture: Fixture) {
+    let local = fixture.local().await;
+    let platforms = [Platform::Ios, Platform::Ipados, Platform::Macos, Platform::Tvos, Platform::Windows];
+    let mut rows = Vec::new();
+    for (number, platform) in platforms.into_iter().enumerate() {
+        let channel = if platform == Platform::Windows { Channel::Omadm } else { Channel::Apple };
+        let device = fixture.device(&format!("u{number}"), &[channel]).await;
+        let id = device.id;
+        let told = move |tx: &mut Tx<'_>| {
+            let mut device = keeper::by_id(tx, id)?;
+            let claim = life::Claim { platform: Some(platform), ..life::Claim::default() };
+            crate::fixture::happen(tx, &mut device, life::Event::Told(Box::new(claim)))
+        };
+        fixture.store.run(told).await.unwrap();
+        rows.push((platform, id));
+    }
+    let data_plan = Erasing { preserve_data_plan: true, ..Erasing::default() };
+    let service = Erasing { return_to_service: true, ..Erasing::default() };
+    let obliteration = Erasing { obliteration: Some(Obliteration::DoNotObliterate), ..Erasing::default() };
+    let phones = [Platform::Ios, Platform::Ipados];
+    for (platform, device) in rows {
+        for how in [data_plan, service, obliteration] {
+            let selective = wipe::Request { how, ..request(Scope::Selective) };
+            assert_eq!(code(fixture.wipe_with(&local, device, selective).await), "unsupported", "{platform:?} {how:?}");
+        }
+        let (good, bad) = match platform {
+            Platform::Macos => (vec![obliteration], vec![data_plan, service]),
+            platform if phones.contains(&platform) => (vec![data_plan, service], vec![obliteration]),
+            _ => (vec![], vec![data_plan, service, obliteration]),
+        };
+        for how in bad {
+            let full = wipe::Request { how, ..request(Scope::Full) };
+            assert_eq!(code(fixture.wipe_with(&local, device, full).await), "unsupported", "{platform:?} {how:?}");
+        }
+        for how in good {
+            let full = wipe::Request { how, ..request(Scope::Full) };
+            let asked = fixture.wipe_with(&local, device, full).await.unwrap();
+            assert_eq!(asked.act, life::Act::Wipe { scope: Scope::Full, pin: None, how }, "{platform:?}");
+            let id = asked.id;
+            let local = local.clone();
+            fixture.store.run(move |tx| wipe::cancel(tx, &local, id, true)).await.unwrap();
+        }
+    }
 }
 
 async fn fleet(fixture: &Fixture, count: usize) -> Vec<Device> {

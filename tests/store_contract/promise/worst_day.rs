@@ -11,7 +11,10 @@ use lanyard::{
         admins::{self},
         enrol::{self, access, invitation},
         groups, keeper,
-        life::{self, Act, Channel, Command, Contact, Device, EnrolmentState, Life, Outcome, Ownership, Scope, State},
+        life::{
+            self, Act, Channel, Command, Contact, Device, EnrolmentState, Erasing, Life, Outcome, Ownership, Scope,
+            State,
+        },
         queue::{self},
         registry::{Standing, lookup},
         terms::EvidenceKind,
@@ -335,7 +338,10 @@ pub async fn a_wiped_pcs_old_certificate_is_heard_for_its_wipe_alone(fixture: Fi
 
 pub async fn nothing_guarded_passes_the_breaker_by(fixture: Fixture) {
     let (device, local) = (fixture.device("u1", &[Channel::Apple]).await, fixture.local().await);
-    for act in [Act::Wipe { scope: Scope::Selective, pin: None }, Act::Lock { pin: None, message: None, phone: None }] {
+    for act in [
+        Act::Wipe { scope: Scope::Selective, pin: None, how: Default::default() },
+        Act::Lock { pin: None, message: None, phone: None },
+    ] {
         let (id, local, action) = (device.id, local.clone(), act.action());
         let ask = move |tx: &mut Tx<'_>| {
             let mut device = keeper::by_id(tx, id)?;
@@ -372,6 +378,15 @@ pub async fn whose_word_counts_says_how(fixture: Fixture) {
     assert_eq!((passed.id, passed.state, passed.delay), (held.id, State::Queued, 0));
     assert_eq!((passed.reason.as_str(), passed.pin().map(String::as_str)), ("stolen", Some("his")));
     assert!(passed.expires.is_some());
+    let other = fixture.device("u3", &[Channel::Apple]).await;
+    let how = |preserve_data_plan| Erasing { preserve_data_plan, return_to_service: true, ..Erasing::default() };
+    let held = wipe::Request { how: how(true), ..request(Scope::Full) };
+    let held = fixture.wipe_with(&eve, other.id, held).await.unwrap();
+    let mine = || wipe::Request { how: how(false), ..request(Scope::Full) };
+    let passed = fixture.wipe_with(&bob, other.id, mine()).await.unwrap();
+    assert_eq!((passed.id, &passed.act), (held.id, &Act::Wipe { scope: Scope::Full, pin: None, how: how(false) }));
+    let again = wipe::Request { how: how(true), ..request(Scope::Full) };
+    assert_eq!(fixture.wipe_with(&bob, other.id, again).await.unwrap().act, passed.act, "the first one's word counts");
     let never = wipe::Request { delay: Some(HOUR), expires: Some(HOUR), ..request(Scope::Full) };
     let other = fixture.device("u2", &[Channel::Apple]).await;
     assert_eq!(code(fixture.wipe_with(&bob, other.id, never).await), "delay", "it could never be sent");
