@@ -11,7 +11,7 @@ use crate::{
         audit::{self, Event},
         groups::Group,
         keeper,
-        life::{Device, Enrolment, Event as Happening, Managed, device::Census},
+        life::{Device, Enrolment, Event as Happening, Managed, Ownership, device::Census},
         settings,
     },
     ids::{DeviceId, EnrolmentId},
@@ -250,6 +250,7 @@ fn target(device: &Device) -> Target {
         version: device.os_version.as_deref().and_then(Version::parse),
         supervised: device.facts.get("supervised").and_then(|fact| fact.parse().ok()),
         edition: device.facts.get("edition").and_then(|fact| fact.parse().ok()),
+        personal: device.ownership == Ownership::Personal,
     }
 }
 

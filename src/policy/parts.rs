@@ -144,6 +144,25 @@ mod tests {
     }
 
     #[test]
+    fn wrong_tries_erase_no_apple_device_that_is_its_users_own() {
+        let file = PolicyFile::parse("name: a\nassign: all\npasscode: {min_length: 8, max_failed: 6}\n").unwrap();
+        let wanted = effective([&file]);
+        let values = |channel, personal| -> Vec<String> {
+            let target = Target { personal, ..Target::of(Platform::Ios) };
+            desired(&wanted, channel, &target).into_values().flat_map(|part| part.settings).collect()
+        };
+        let all = ["passcode.required", "passcode.min_length", "passcode.max_failed"];
+        assert_eq!(values(Channel::Apple, false), all);
+        assert_eq!(values(Channel::Apple, true), all[..2]);
+        assert_eq!(values(Channel::Activesync, true), all, "mail is its own matter");
+        let hash = |personal| {
+            let target = Target { personal, ..Target::of(Platform::Ios) };
+            desired(&wanted, Channel::Apple, &target)[&PartId::Settings].hash.clone()
+        };
+        assert_ne!(hash(false), hash(true), "one that becomes its user's own is sent its settings anew");
+    }
+
+    #[test]
     fn parts_pass_the_bounds_again() {
         for (channel, platform) in [
             (Channel::Apple, Platform::Ios),

@@ -46,6 +46,8 @@ pub(super) trait Rule {
     fn windows(value: Self::Value, platform: Platform) -> Support;
     /// What becomes of it on a mail client.
     fn activesync(value: Self::Value, platform: Platform) -> Support;
+    /// Why it is not sent to an Apple device that is its user's own; none where it is.
+    const NOT_ON_PERSONAL: Option<&'static str> = None;
     /// The same, once more is known of the device.
     fn known(support: Support, _: &Known) -> Support {
         support
@@ -104,6 +106,11 @@ macro_rules! settings {
             /// The element of ActiveSync's policy document that says this.
             pub fn element(self) -> Option<&'static str> {
                 match self { $(Setting::$setting => <$rule>::ELEMENT),+ }
+            }
+
+            /// Why an Apple device that is its user's own does not get it.
+            fn not_on_personal(self) -> Option<&'static str> {
+                match self { $(Setting::$setting => <$rule>::NOT_ON_PERSONAL),+ }
             }
 
             /// Each value there is, from the laxest to the strictest.
@@ -192,6 +199,12 @@ impl Value {
         let (by_its_room, setting) = (self.by_its_room(channel, target.platform), self.setting());
         if !by_its_room.is_sent() {
             return by_its_room;
+        }
+        if channel == Channel::Apple
+            && target.personal
+            && let Some(why) = setting.not_on_personal()
+        {
+            return Support::No(why);
         }
         gap(channel, target, setting.key(), setting.nodes()).unwrap_or(by_its_room)
     }

@@ -85,11 +85,13 @@ pub struct Target {
     pub supervised: Option<bool>,
     /// Windows: the product type, which tells Home from Pro.
     pub edition: Option<u32>,
+    /// Whether it is its user's own.
+    pub personal: bool,
 }
 
 impl Target {
     /// A device that has told no more than what it runs.
     pub fn of(platform: Platform) -> Target {
-        Target { platform, version: None, supervised: None, edition: None }
+        Target { platform, version: None, supervised: None, edition: None, personal: false }
     }
 }

@@ -64,10 +64,11 @@ fn any_target() -> impl Strategy<Value = (Channel, Target)> {
         Just((Channel::Omadm, Platform::Windows)),
         Just((Channel::Activesync, Platform::Android)),
     ];
-    let told = ("9\\.0|16\\.6|26\\.0|10\\.0\\.19041\\.1", any::<bool>(), prop_oneof![Just(48), Just(101)]);
-    (kinds, told).prop_map(|((channel, platform), (version, supervised, edition))| {
+    let told =
+        ("9\\.0|16\\.6|26\\.0|10\\.0\\.19041\\.1", any::<bool>(), prop_oneof![Just(48), Just(101)], any::<bool>());
+    (kinds, told).prop_map(|((channel, platform), (version, supervised, edition, personal))| {
         let (version, supervised, edition) = (Version::parse(&version), Some(supervised), Some(edition));
-        (channel, Target { platform, version, supervised, edition })
+        (channel, Target { platform, version, supervised, edition, personal })
     })
 }
 

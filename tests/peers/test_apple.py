@@ -133,6 +133,21 @@ class Apple(ServedTest):
         self.assertEqual(self.device(phone)["compliance"], "compliant")
         self.assertNotIn("InstallProfile", phone.poll(), "what is confirmed is not sent again")
 
+    def test_wrong_tries_do_not_erase_a_phone_that_is_its_users_own(self):
+        phone = self.enrolled("own", "--ownership", "personal")
+        phone.poll()
+        self.server.verb("group", "create", "own-phones")
+        self.server.verb("group", "add", "own-phones", self.device(phone)["id"])
+        self.server.policy(POLICY.format(name="own", group="own-phones"))
+        settings = self.settings_that_reach(phone)
+        self.assertEqual((settings["forcePIN"], settings["minLength"]), (True, 8))
+        self.assertNotIn("maxFailedAttempts", settings)
+        phone.poll()
+        rows = self.rows(phone, "own")
+        self.assertEqual({row["state"] for name, row in rows.items() if name != "passcode.max_failed"}, {"enforced"})
+        self.assertEqual(rows["passcode.max_failed"]["state"], "cannot")
+        self.assertIn("its user's own", rows["passcode.max_failed"]["why"])
+
     def ruled(self, group, policy):
         """A phone in a group of its own with a policy in force."""
         phone = self.enrolled()

@@ -161,6 +161,7 @@ fn fate(setting: Setting, channel: Channel, platform: Platform) -> String {
         version: super::super::version::Version::parse(if channel == Channel::Omadm { "10.0.26200" } else { "99.0" }),
         supervised: Some(true),
         edition: Some(48),
+        personal: false,
         platform,
     };
     let mut runs: Vec<(Vec<Value>, String)> = Vec::new();

@@ -36,6 +36,9 @@ impl Rule for MaxFailed {
         one.min(other)
     }
 
+    const NOT_ON_PERSONAL: Option<&'static str> =
+        Some("not sent to an Apple device that is its user's own: wrong tries must not erase it");
+
     fn apple(value: u8, platform: Platform) -> Support {
         let beyond = u32::from(value) > MOST_FAILED_ATTEMPTS;
         let support = match (platform, beyond) {
