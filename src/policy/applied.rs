@@ -9,11 +9,12 @@ use time::OffsetDateTime;
 
 use crate::clock::Steady;
 use crate::ids::hexed;
-use crate::policy::part::HASHED;
 
 /// Which policies a part comes from, and which settings each asks for in it; none are named where the part's id says which.
 pub type Origins = BTreeMap<String, Vec<String>>;
 
+/// Bytes of a part's hash.
+pub(super) const HASHED: usize = 16;
 /// What was refused is tried again so long after.
 const PAUSES: [Duration; 5] = [
     Duration::from_secs(60),

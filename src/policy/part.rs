@@ -1,6 +1,6 @@
 //! A part of what a device must have: what it is called, what it holds, and by which hash it is known.
 
-use super::applied::Origins;
+use super::applied::{HASHED, Origins};
 use super::raw::CspFormat;
 use super::settings::{Setting, Value};
 use lanyard_omadm::csp;
@@ -98,9 +98,6 @@ pub enum PartContent {
         elements: BTreeMap<String, String>,
     },
 }
-
-/// Bytes of a part's hash.
-pub(super) const HASHED: usize = 16;
 
 impl PartContent {
     /// The first half of SHA-256 in hexadecimal: kept of each part of each device, so short, and nobody finds another content of the same.
