@@ -23,6 +23,11 @@ const PAUSES: [Duration; 5] = [
     Duration::from_secs(6 * 3600),
     Duration::from_secs(86_400),
 ];
+/// The pause after so many tries in vain, from one on; it grows to a day.
+pub fn pause_after(tries: u32) -> Duration {
+    PAUSES.get(tries.saturating_sub(1) as usize).or(PAUSES.last()).copied().unwrap_or_default()
+}
+
 /// What a device has no such thing for is tried no sooner: only another system would have it.
 const ABSENT: u16 = 5;
 
@@ -285,8 +290,7 @@ impl Applied {
         self.tries = if again { self.tries.saturating_add(1) } else { 1 };
         self.since = self.since.filter(|_| again).or(Some(when.at));
         let step = if absent { self.tries.max(ABSENT) } else { self.tries };
-        let pause = PAUSES.get(usize::from(step.saturating_sub(1))).or(PAUSES.last()).copied().unwrap_or_default();
-        self.again = Some(when.now.plus(pause));
+        self.again = Some(when.now.plus(pause_after(step.into())));
     }
 
     /// It was read back, and holds.

@@ -15,21 +15,13 @@ use crate::{
     clock::Steady,
     fleet::{audit::By, terms::FailureCode},
     ids::{CommandId, EnrolmentId},
-    policy::{Next, OnTheWay, Outcome, PartId},
+    policy::{Next, OnTheWay, Outcome, PartId, pause_after},
     store::Time,
 };
 use std::{collections::BTreeSet, time::Duration};
 
 /// Hand-outs before others pass: one answer may be lost with its connection.
 const ROUNDS: u32 = 2;
-/// The pauses after these, the last one again and again.
-const PAUSES: [Duration; 5] = [
-    Duration::from_secs(60),
-    Duration::from_secs(600),
-    Duration::from_secs(3600),
-    Duration::from_secs(6 * 3600),
-    Duration::from_secs(86_400),
-];
 /// A lock is urgent for as long as it is open.
 const LOCK_PAUSE: Duration = Duration::from_secs(3600);
 /// Between two hand-outs the device counts as heard for so long at most: what was switched off for a month was not silent for a month.
@@ -56,7 +48,7 @@ impl CommandFields {
         if self.silent < ROUNDS {
             return;
         }
-        let pause = PAUSES.get((self.silent - ROUNDS) as usize).or(PAUSES.last()).copied().unwrap_or_default();
+        let pause = pause_after(self.silent - ROUNDS + 1);
         let pause = if self.action() == Action::Lock { pause.min(LOCK_PAUSE) } else { pause };
         let due = now.plus(pause);
         self.not_before = Some(due);

@@ -1,0 +1,194 @@
+use super::*;
+use crate::policy::{Channel as PolicyChannel, Permission, Platform, PolicyFile, Setting, Target, desired, effective};
+
+const LOCK: &str = "./Device/Vendor/MSFT/Policy/Config/Wifi/AllowInternetSharing";
+const WIFI: &str = "./Device/Vendor/MSFT/WiFi/Profile/Office%20net/WlanXml";
+
+fn wanted() -> BTreeMap<PartId, Part> {
+    let text = format!(
+        "name: a\nassign: all\npasscode: {{min_length: 8}}\nwindows: {{csp: [{{path: {LOCK}, data: 0}}, {{path: '{WIFI}', data: <a/>}}]}}\n"
+    );
+    desired(&effective([&PolicyFile::parse(&text).unwrap()]), PolicyChannel::Omadm, &Target::of(Platform::Windows))
+}
+
+fn on_its_way(next: Next, id: &str) -> OnTheWay {
+    OnTheWay { next, id: id.parse().unwrap(), hash: "ab".into() }
+}
+
+fn answer(code: u16, value: Option<&str>) -> Answer {
+    let values = value.map(|value| ("./X".to_owned(), value.to_owned())).into_iter().collect();
+    Answer { code: Some(code), values, lost: None }
+}
+
+#[test]
+fn every_typed_setting_has_the_node_of_its_value() {
+    for value in Setting::ALL.into_iter().flat_map(Setting::all_values) {
+        let sent = value.support(PolicyChannel::Omadm, &Target::of(Platform::Windows)).is_sent();
+        let said = setting(&value).map(csp::Setting::node);
+        assert_eq!(said, node_of(&PartId::Setting(value.setting())), "{value:?}");
+        assert_eq!(said.is_some(), sent, "{value:?}");
+    }
+}
+
+const ALL: Accepts = Accepts::DeviceAndUser;
+
+#[test]
+fn a_session_takes_the_parts_that_it_is_for() {
+    let [device, user]: [PartId; 2] = ["setting:camera", "csp:./User/Vendor/MSFT/X"].map(|id| id.parse().unwrap());
+    let todo = Difference { remove: vec![device.clone(), user.clone()], ..Difference::default() };
+    for (accepts, want) in [
+        (Accepts::Nothing, vec![]),
+        (Accepts::Device, vec![&device]),
+        (Accepts::User, vec![&user]),
+        (Accepts::DeviceAndUser, vec![&device, &user]),
+    ] {
+        let parts = begin(&BTreeMap::new(), &todo, accepts);
+        assert_eq!(parts.iter().map(|part| &part.id).collect::<Vec<_>>(), want, "{accepts:?}");
+    }
+}
+
+#[test]
+fn a_command_takes_as_much_as_a_message_holds() {
+    let wanted = wanted();
+    let ids: Vec<PartId> = wanted.keys().cloned().collect();
+    let due = |install: &[PartId], remove: &[PartId], look: &[PartId]| Difference {
+        install: install.to_vec(),
+        remove: remove.to_vec(),
+        look: look.to_vec(),
+        ..Difference::default()
+    };
+    let parts = begin(&wanted, &due(&ids[..3], &["csp:./gone".parse().unwrap()], &ids[3..]), ALL);
+    let text: Vec<String> = parts.iter().map(ToString::to_string).collect();
+    assert_eq!(parts.len(), 5);
+    assert!(text[0].starts_with("+setting:passcode.required ") && text[3].starts_with("-csp:./gone "), "{text:?}");
+    assert_eq!(text[4], format!("={} {}", ids[3], wanted[&ids[3]].hash));
+    let many: Vec<PartId> = (0..100).map(|n| format!("csp:./{n}").parse().unwrap()).collect();
+    assert_eq!(begin(&BTreeMap::new(), &due(&many, &many, &many), ALL).len(), MOST);
+    let id = PartId::Csp(WIFI.into());
+    let mut large = wanted[&id].clone();
+    large.content = PartContent::WindowsCsp { path: WIFI.into(), format: CspFormat::Chr, data: "x".repeat(ROOM) };
+    let wanted = BTreeMap::from([(id.clone(), large.clone()), (ids[0].clone(), large)]);
+    let both = [id, ids[0].clone()];
+    assert_eq!(begin(&wanted, &due(&both, &[], &[]), ALL).len(), 1, "alone, the largest fits");
+}
+
+#[test]
+fn each_answer_has_its_consequence() {
+    let (raw, typed) = (format!("csp:{WIFI}"), "setting:camera");
+    let sent = |outcome| Some(Fate::Sent { hash: "ab".into(), outcome });
+    for (row, part, answer, want) in [
+        ("set", on_its_way(Next::Install, typed), answer(200, None), (Next::ReadBack, None)),
+        ("no node yet", on_its_way(Next::Install, &raw), answer(404, None), (Next::Add, None)),
+        ("made", on_its_way(Next::Add, &raw), answer(200, None), (Next::ReadBack, None)),
+        ("there already", on_its_way(Next::Add, &raw), answer(418, None), (Next::ReadBack, None)),
+        (
+            "no such thing",
+            on_its_way(Next::Install, typed),
+            answer(404, None),
+            (Next::Nothing, sent(Outcome::unsupported("Status 404"))),
+        ),
+        (
+            "refused",
+            on_its_way(Next::Add, &raw),
+            answer(500, None),
+            (Next::Nothing, sent(Outcome::failed("Status 500"))),
+        ),
+        ("gone", on_its_way(Next::Remove, typed), answer(404, None), (Next::Nothing, Some(Fate::Gone))),
+        (
+            "stuck",
+            on_its_way(Next::Remove, typed),
+            answer(405, None),
+            (Next::Nothing, Some(Fate::Stuck("Status 405".into()))),
+        ),
+        ("nothing said", on_its_way(Next::Install, typed), Answer::default(), (Next::Install, None)),
+        (
+            "broken off over its value",
+            on_its_way(Next::ReadBack, typed),
+            Answer { lost: Some(Loss::Refused), ..Answer::default() },
+            (Next::Nothing, sent(Outcome::unread("the device broke the session off"))),
+        ),
+    ] {
+        assert_eq!(answered(&part, &answer, None, None), want, "{row}");
+    }
+}
+
+#[test]
+fn what_is_read_back_is_seen_or_lost_and_what_never_told_is_neither() {
+    let wanted = wanted();
+    let (typed, raw, other) = ("setting:passcode.min_length", format!("csp:{LOCK}"), format!("csp:{WIFI}"));
+    let (enforced, taken) = (Outcome::Enforced, Outcome::Taken);
+    for (row, id, before, told, want) in [
+        ("as it was", typed, &enforced, answer(200, Some("8")), Some(Fate::Seen)),
+        ("laxer", typed, &enforced, answer(200, Some("4")), Some(Fate::Lost)),
+        ("gone", typed, &enforced, answer(404, None), Some(Fate::Lost)),
+        ("not to be had now", typed, &enforced, answer(500, None), None),
+        ("never told", typed, &Outcome::unread("Status 404"), answer(404, None), None),
+        ("tells now", typed, &Outcome::unread("Status 404"), answer(200, Some("8")), Some(Fate::Seen)),
+        ("a raw policy, gone", &raw, &enforced, answer(404, None), Some(Fate::Lost)),
+        ("a network, gone", &other, &enforced, answer(404, None), Some(Fate::Lost)),
+        ("write-only", &other, &taken, answer(404, None), None),
+        ("broken off", typed, &enforced, Answer { lost: Some(Loss::Refused), ..Answer::default() }, None),
+    ] {
+        let part = &wanted[&id.parse().unwrap()];
+        let node = node(part).unwrap();
+        let at = time::OffsetDateTime::UNIX_EPOCH;
+        let verified = (*before == enforced).then_some(at);
+        let kept = Applied { verified, held: true, ..Applied::new(&part.hash, before.clone(), at) };
+        let way = OnTheWay { hash: part.hash.clone(), ..on_its_way(Next::ReadBack, id) };
+        assert_eq!(answered(&way, &told, Some((part, &node)), Some(&kept)), (Next::Nothing, want), "{row}");
+    }
+    let kept = Applied::new("ab", Outcome::stuck("500"), time::OffsetDateTime::UNIX_EPOCH);
+    let way = on_its_way(Next::ReadBack, typed);
+    for (code, want) in [(404, Some(Fate::Gone)), (200, None)] {
+        assert_eq!(answered(&way, &answer(code, None), None, Some(&kept)).1, want, "asked for no more, {code}");
+    }
+}
+
+#[test]
+fn what_is_wanted_in_any_form_is_never_taken_away() {
+    let node = "./Device/Vendor/MSFT/Policy/Config/DeviceLock/MinDevicePasswordLength";
+    let wanted = wanted();
+    for (id, goes) in [(format!("csp:{node}"), false), (format!("csp:{LOCK}"), false), ("setting:camera".into(), true)]
+    {
+        let mut part = on_its_way(Next::Remove, &id);
+        let op = prepare_part(&wanted, &mut part, None, "x".into()).unwrap();
+        assert_eq!(op.is_some(), goes, "{id}");
+    }
+}
+
+#[test]
+fn bluetooth_is_0_or_2_and_met_by_what_is_stricter() {
+    for (permission, number, in_force, met) in [
+        (Permission::Blocked, 0, "0", true),
+        (Permission::Blocked, 0, "2", false),
+        (Permission::Allowed, 2, "2", true),
+        (Permission::Allowed, 2, "0", true),
+    ] {
+        let said = setting(&Value::Bluetooth(permission)).unwrap();
+        assert_eq!((said.value(), said.is_met_by(in_force)), (number, met), "{permission:?} {in_force}");
+    }
+}
+
+#[test]
+fn what_was_set_is_in_force_when_it_reads_back() {
+    let wanted = wanted();
+    let of = |id: &str, value: Option<&str>| {
+        let part = &wanted[&id.parse().unwrap()];
+        let code = if value.is_some() { 200 } else { 404 };
+        just_set(read(part, &node(part).unwrap(), code, value.map(str::to_owned).as_ref()))
+    };
+    let (raw, other) = (format!("csp:{LOCK}"), format!("csp:{WIFI}"));
+    for (id, value, want) in [
+        ("setting:passcode.min_length", Some("8"), Outcome::Enforced),
+        ("setting:passcode.min_length", Some("12"), Outcome::Enforced),
+        ("setting:passcode.min_length", Some("4"), Outcome::partly("in force is 4")),
+        ("setting:passcode.min_length", None, Outcome::unread("Status 404")),
+        (&raw, Some(" 0 "), Outcome::Enforced),
+        (&raw, Some("1"), Outcome::partly("in force is 1")),
+        (&raw, None, Outcome::unread("Status 404")),
+        (&other, Some("<a />"), Outcome::Enforced),
+        (&other, None, Outcome::Taken),
+    ] {
+        assert_eq!(of(id, value), want, "{id} {value:?}");
+    }
+}
