@@ -31,6 +31,7 @@ pub use enrolled::{MAIL_AGENT, MAIL_TYPE, PROVISIONING};
 pub use event::{Access, Asker, Claim, Event, Fate, Leaving, Order, Outcome, Terms, Withdrawal};
 pub use next::Contact;
 pub use owner::Stays;
+pub use unanswered::parts_on_the_way;
 
 use crate::{
     ids::{CommandId, DeviceId},

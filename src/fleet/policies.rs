@@ -11,7 +11,7 @@ use crate::{
         audit::{self, Event},
         groups::Group,
         keeper,
-        life::{Device, Enrolment, Event as Happening, Managed, Ownership, device::Census},
+        life::{Device, Enrolment, Event as Happening, Managed, Ownership, device::Census, parts_on_the_way},
         settings,
     },
     ids::{DeviceId, EnrolmentId},
@@ -383,10 +383,7 @@ pub fn to_ask(
     enrolment: EnrolmentId,
 ) -> Result<(BTreeMap<PartId, Part>, Difference)> {
     let (wanted, mut todo) = due(tx, device, enrolment)?;
-    let with_it = device.parts_on_the_way(enrolment);
-    todo.install.retain(|part| !with_it.contains(part));
-    todo.remove.retain(|part| !with_it.contains(part));
-    todo.look.retain(|part| !with_it.contains(part));
+    todo.leave_out(&parts_on_the_way(device.open(), enrolment));
     Ok((wanted, todo))
 }
 

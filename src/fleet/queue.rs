@@ -145,19 +145,25 @@ pub fn take_next(
     enrolment: EnrolmentId,
     contact: Contact,
 ) -> Result<Option<Command>> {
-    take_next_but(tx, device, enrolment, contact, &BTreeSet::new())
+    take_due(tx, device, enrolment, contact, &BTreeSet::new(), |_, _| Ok(()))
 }
 
-/// The same without those that have had their turn in this session. A wipe that had keeps the others back.
-pub fn take_next_but(
+/// The same without those that have had their turn in this session; a wipe that had keeps the others back. Where nothing waits, or nothing
+/// but what lets others pass, `ask` may queue first what nobody had to ask for: it shall not wait behind what a device never answers.
+pub fn take_due(
     tx: &mut Tx<'_>,
     device: &mut Managed,
     enrolment: EnrolmentId,
     contact: Contact,
     done: &BTreeSet<CommandId>,
+    ask: impl FnOnce(&mut Tx<'_>, &mut Managed) -> Result<()>,
 ) -> Result<Option<Command>> {
     give_up(tx, device, enrolment)?;
     let stopped = stop::is_on(tx)?;
+    let next = device.next_but(enrolment, contact, stopped, tx.steady(), done);
+    if next.is_none_or(|command| command.lets_pass()) {
+        ask(tx, device)?;
+    }
     let next = device.next_but(enrolment, contact, stopped, tx.steady(), done);
     let Some(command) = next.map(|command| command.id) else { return Ok(None) };
     keeper::happen(tx, device, Event::HandedOut { enrolment, command })?;

@@ -32,6 +32,13 @@ impl Difference {
     pub fn is_empty(&self) -> bool {
         self.install.is_empty() && self.remove.is_empty() && self.look.is_empty()
     }
+
+    /// Without these, which are with the device already.
+    pub fn leave_out(&mut self, parts: &BTreeSet<PartId>) {
+        for todo in [&mut self.install, &mut self.remove, &mut self.look] {
+            todo.retain(|part| !parts.contains(part));
+        }
+    }
 }
 
 /// Compares, at a time. What holds is read back every `verify`.

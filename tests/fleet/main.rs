@@ -15,19 +15,16 @@ mod admin;
 mod calls;
 mod dice;
 mod indexes;
+mod lines;
 mod machine;
+mod seeds;
 mod settings;
 mod stage;
 mod truth;
 mod world;
 
-use std::{
-    env,
-    sync::{
-        Mutex,
-        atomic::{AtomicU64, Ordering::SeqCst},
-    },
-};
+use seeds::number;
+use std::sync::Mutex;
 use world::{Failure, Played, play};
 
 /// What is planted on purpose, to see that it is found.
@@ -61,44 +58,20 @@ const HAPPENS: [&str; 15] = [
     "enrolment.joined ok",
     "enrolment.refused refused",
 ];
-/// How far it has come is told so often.
-const TOLD: u64 = 1000;
 /// Lines of what happened that a failure prints.
 const LAST: usize = 60;
 
-fn number(name: &str) -> Option<u64> {
-    env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
-}
-
 /// The first of these seeds that does not hold, and what was played.
 fn first_failure(seeds: u64, fault: Option<Fault>) -> (Option<(u64, Box<Failure>)>, Played) {
-    let (next, all, failures) = (AtomicU64::new(0), Mutex::new(Played::default()), Mutex::new(Vec::new()));
-    let plays = || {
-        loop {
-            let seed = next.fetch_add(1, SeqCst);
-            if seed >= seeds || !failures.lock().unwrap().is_empty() {
-                return;
-            }
-            if seed > 0 && seed.is_multiple_of(TOLD) {
-                println!("{seed} seeds");
-            }
-            match play(seed, fault) {
-                Ok(played) => {
-                    let mut all = all.lock().unwrap();
-                    all.events += played.events;
-                    played
-                        .happened
-                        .into_iter()
-                        .for_each(|(what, times)| *all.happened.entry(what).or_default() += times);
-                }
-                Err(failure) => failures.lock().unwrap().push((seed, failure)),
-            }
-        }
-    };
-    let threads = std::thread::available_parallelism().map_or(2, usize::from);
-    std::thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(plays))));
-    let failures = failures.into_inner().unwrap();
-    (failures.into_iter().min_by_key(|(seed, _)| *seed), all.into_inner().unwrap())
+    let all = Mutex::new(Played::default());
+    let failure = seeds::first_failure(seeds, |seed| {
+        let played = play(seed, fault)?;
+        let mut all = all.lock().unwrap();
+        all.events += played.events;
+        played.happened.into_iter().for_each(|(what, times)| *all.happened.entry(what).or_default() += times);
+        Ok(())
+    });
+    (failure, all.into_inner().unwrap())
 }
 
 #[test]

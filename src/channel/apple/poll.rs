@@ -28,7 +28,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use lanyard_apple::report::{Report, Status};
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 /// The enrolment has not the right to erase: so nothing was erased, whatever the device is (MCMDMErrorDomain).
 const NO_RIGHT: &str = "12007";
@@ -82,18 +82,13 @@ fn exchange(tx: &mut Tx<'_>, shown: &Shown, report: &Report) -> Judged<Option<De
     Ok(delivery)
 }
 
-/// The next delivery. Where the queue has none, what the policy or the calendar asks for is queued first; none where they ask for
+/// The next delivery. Where nothing waits that must go first, what the policy or the calendar asks for is queued first; none where they ask for
 /// nothing either.
 fn next(tx: &mut Tx<'_>, device: &mut Managed, credential: &Credential, session: Contact) -> Result<Option<Delivery>> {
     // Each round ends a command or hands one out; a policy has a bounded number of parts.
     for _ in 0..64 {
-        let taken = match queue::take_next(tx, device, credential.enrolment, session)? {
-            Some(command) => Some(command),
-            None if ask_what_is_due(tx, device, credential)? => {
-                queue::take_next(tx, device, credential.enrolment, session)?
-            }
-            None => None,
-        };
+        let ask = |tx: &mut Tx<'_>, device: &mut Managed| ask_what_is_due(tx, device, credential);
+        let taken = queue::take_due(tx, device, credential.enrolment, session, &BTreeSet::new(), ask)?;
         let Some(command) = taken else { return Ok(None) };
         match delivery::prepare(tx, device, &command)? {
             delivery::Prepared::Go(delivery) => return Ok(Some(delivery)),
@@ -137,19 +132,18 @@ fn remember(
     Ok(true)
 }
 
-/// Queues what nobody had to ask for. True where something was queued.
-fn ask_what_is_due(tx: &mut Tx<'_>, device: &mut Managed, credential: &Credential) -> Result<bool> {
+/// Queues what nobody had to ask for.
+fn ask_what_is_due(tx: &mut Tx<'_>, device: &mut Managed, credential: &Credential) -> Result<()> {
     let enrolment = credential.enrolment;
     if !device.is_served(enrolment) {
-        return Ok(false);
+        return Ok(());
     }
     let is_open = |action| device.find_open(Channel::Apple, action).is_some();
     if device.asked.is_none_or(|at| at.plus(FACTS) <= tx.steady()) && !is_open(Action::Refresh) {
-        queue::ask_by_system(tx, device, enrolment, Act::Refresh)?;
-        return Ok(true);
+        return queue::ask_by_system(tx, device, enrolment, Act::Refresh).map(drop);
     }
     if device.waits_for(Channel::Apple, Action::Policy) {
-        return Ok(false);
+        return Ok(());
     }
     let (wanted, todo) = policies::to_ask(tx, device, enrolment)?;
     policies::keep_books(tx, device, enrolment, &wanted, &todo)?;
@@ -163,12 +157,11 @@ fn ask_what_is_due(tx: &mut Tx<'_>, device: &mut Managed, credential: &Credentia
         parts = read.collect();
     }
     if parts.is_empty() {
-        return Ok(false);
+        return Ok(());
     }
     policies::ask_for(tx, device, enrolment, &parts)?;
     let parts = parts.iter().map(ToString::to_string).collect();
-    queue::ask_by_system(tx, device, enrolment, Act::Policy { parts })?;
-    Ok(true)
+    queue::ask_by_system(tx, device, enrolment, Act::Policy { parts }).map(drop)
 }
 
 /// What a result says of the command it names. One about a step that is past, or about nothing of ours, says nothing.

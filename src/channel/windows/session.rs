@@ -225,7 +225,7 @@ impl Visit<'_, '_> {
         Ok(self.tx.get::<Command>(id)?.filter(|command| command.device == self.device.id))
     }
 
-    /// The next operations. Where the queue has none, what the policy or the calendar asks for is queued first.
+    /// The next operations. Where nothing waits that must go first, what the policy or the calendar asks for is queued first.
     fn next(&mut self, done: &BTreeSet<CommandId>) -> Result<Vec<Due>> {
         let enrolment = self.credential.enrolment;
         let complete = self
@@ -235,16 +235,12 @@ impl Visit<'_, '_> {
         let contact = if self.fresh { Contact::Fresh } else { Contact::Continued };
         // Each round ends a command or hands one out; a policy has a bounded number of parts.
         for _ in 0..64 {
-            if !complete || !self.takes_what_is_next()? {
+            if !complete {
                 break;
             }
-            let taken = match queue::take_next_but(self.tx, &mut self.device, enrolment, contact, done)? {
-                Some(command) => Some(command),
-                None if self.ask_what_is_due()? => {
-                    queue::take_next_but(self.tx, &mut self.device, enrolment, contact, done)?
-                }
-                None => None,
-            };
+            let (accepts, done) = (self.accepts, self.not_here(done));
+            let ask = |tx: &mut Tx<'_>, device: &mut Managed| ask_what_is_due(tx, device, enrolment, accepts);
+            let taken = queue::take_due(self.tx, &mut self.device, enrolment, contact, &done, ask)?;
             let Some(command) = taken else { break };
             let outcome = match delivery::prepare(self.tx, &mut self.device, &command, self.accepts)? {
                 Prepared::Go(due) => {
@@ -261,15 +257,12 @@ impl Visit<'_, '_> {
         Ok(Vec::new())
     }
 
-    /// Whether the session is for what comes next. One for a user alone takes what a policy asks for the user: all else concerns the device
-    /// and stays in the queue, unsent.
-    fn takes_what_is_next(&mut self) -> Result<bool> {
-        if self.accepts != Accepts::User {
-            return Ok(true);
-        }
-        let (stopped, now) = (stop::is_on(self.tx)?, self.tx.steady());
-        let next = self.device.next(self.credential.enrolment, Contact::Fresh, stopped, now);
-        Ok(next.is_none_or(|command| command.action() == Action::Policy))
+    /// What has had its turn, or has none here: a session for a user alone takes what a policy asks for the user. All else concerns the device
+    /// and stays in the queue, unsent; a wipe keeps back what comes after it even so.
+    fn not_here(&self, done: &BTreeSet<CommandId>) -> BTreeSet<CommandId> {
+        let for_user = self.accepts == Accepts::User;
+        let of_device = self.device.open().filter(|command| for_user && command.action() != Action::Policy);
+        of_device.map(|command| command.id).chain(done.iter().copied()).collect()
     }
 
     /// An act that was handed out in an earlier session and never answered may be done twice: that is on record.
@@ -281,35 +274,6 @@ impl Visit<'_, '_> {
         let (device, action, enrolment) = (command.device, command.action(), self.credential.enrolment);
         let event = audit::Event::CommandRepeated { command: command.id, device, action, enrolment };
         audit::note(self.tx, By::Device, event)
-    }
-
-    /// Queues what nobody had to ask for. True where something was queued.
-    fn ask_what_is_due(&mut self) -> Result<bool> {
-        let Some(enrolment) = self.device.enrolment(self.credential.enrolment).cloned() else { return Ok(false) };
-        if !self.device.is_served(enrolment.id) {
-            return Ok(false);
-        }
-        let is_open = |action| self.device.find_open(Channel::Omadm, action).is_some();
-        let told = enrolment.channel_state.get(provision::POLL).and_then(|minutes| minutes.parse().ok());
-        let now = self.tx.steady();
-        let stale = self.device.asked.is_none_or(|at| at.plus(FACTS) <= now) || told != Some(provision::poll(self.tx)?);
-        if stale && !is_open(Action::Refresh) && self.accepts != Accepts::User {
-            queue::ask_by_system(self.tx, &mut self.device, enrolment.id, Act::Refresh)?;
-            return Ok(true);
-        }
-        if self.device.waits_for(Channel::Omadm, Action::Policy) {
-            return Ok(false);
-        }
-        let (wanted, todo) = policies::to_ask(self.tx, &self.device, enrolment.id)?;
-        policies::keep_books(self.tx, &mut self.device, enrolment.id, &wanted, &todo)?;
-        let parts = policy::begin(&wanted, &todo, self.accepts);
-        if parts.is_empty() {
-            return Ok(false);
-        }
-        policies::ask_for(self.tx, &mut self.device, enrolment.id, &parts)?;
-        let parts = parts.iter().map(ToString::to_string).collect();
-        queue::ask_by_system(self.tx, &mut self.device, enrolment.id, Act::Policy { parts })?;
-        Ok(true)
     }
 
     /// What did not go out after all: some of it never can.
@@ -341,4 +305,28 @@ impl Visit<'_, '_> {
         self.tx.remember(Box::new(idle));
         Ok(true)
     }
+}
+
+/// Queues what nobody had to ask for.
+fn ask_what_is_due(tx: &mut Tx<'_>, device: &mut Managed, enrolment: EnrolmentId, accepts: Accepts) -> Result<()> {
+    let Some(mine) = device.enrolment(enrolment).filter(|_| device.is_served(enrolment)) else { return Ok(()) };
+    let is_open = |action| device.find_open(Channel::Omadm, action).is_some();
+    let told = mine.channel_state.get(provision::POLL).and_then(|minutes| minutes.parse().ok());
+    let now = tx.steady();
+    let stale = device.asked.is_none_or(|at| at.plus(FACTS) <= now) || told != Some(provision::poll(tx)?);
+    if stale && !is_open(Action::Refresh) && accepts != Accepts::User {
+        return queue::ask_by_system(tx, device, enrolment, Act::Refresh).map(drop);
+    }
+    if device.waits_for(Channel::Omadm, Action::Policy) {
+        return Ok(());
+    }
+    let (wanted, todo) = policies::to_ask(tx, device, enrolment)?;
+    policies::keep_books(tx, device, enrolment, &wanted, &todo)?;
+    let parts = policy::begin(&wanted, &todo, accepts);
+    if parts.is_empty() {
+        return Ok(());
+    }
+    policies::ask_for(tx, device, enrolment, &parts)?;
+    let parts = parts.iter().map(ToString::to_string).collect();
+    queue::ask_by_system(tx, device, enrolment, Act::Policy { parts }).map(drop)
 }

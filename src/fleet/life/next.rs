@@ -53,7 +53,10 @@ impl Managed {
         let found = found.filter(|c| !(under_wipe || former) || c.action() == Action::Wipe);
         let found = found.filter(|c| c.action() == Action::Wipe || !done.contains(&c.id));
         // A selective wipe that is in flight goes before the full one that follows it.
-        let next = found.min_by_key(|c| (c.action() != Action::Wipe, c.lets_pass(), c.state != State::Sent, c.id));
+        // Of those that let others pass the one that has waited longest: a lock is due so often that it would be the only one.
+        let behind = |c: &Command| c.lets_pass().then_some(c.not_before).flatten();
+        let next =
+            found.min_by_key(|c| (c.action() != Action::Wipe, c.lets_pass(), behind(c), c.state != State::Sent, c.id));
         next.filter(|c| !done.contains(&c.id))
     }
 

@@ -5,7 +5,7 @@
 //! device was heard for long enough without answering ends as failed. A wipe is neither overtaken nor given up, a lock is not given up.
 
 use super::{
-    Effect, Fate, Managed,
+    Command, Effect, Fate, Managed,
     act::{Act, Action},
     command::{CommandFields, State},
     device::Channel,
@@ -31,7 +31,7 @@ const GIVEN_UP: &str = "the device was heard again and again and never answered 
 
 impl CommandFields {
     /// Whether others go before it: it was handed out twice without an answer.
-    pub(super) fn lets_pass(&self) -> bool {
+    pub(crate) fn lets_pass(&self) -> bool {
         self.state == State::Sent && self.silent >= ROUNDS
     }
 
@@ -128,10 +128,10 @@ impl Managed {
     pub fn waits_for(&self, channel: Channel, action: Action) -> bool {
         self.open_on(channel).into_iter().any(|command| command.action() == action && !command.lets_pass())
     }
+}
 
-    /// The parts of the policy that are with this enrolment, answered or not: they are not asked for beside that.
-    pub fn parts_on_the_way(&self, enrolment: EnrolmentId) -> BTreeSet<PartId> {
-        let mine = self.open().filter(|command| command.enrolment == enrolment);
-        mine.flat_map(|command| command.parts_open()).map(|part| part.id).collect()
-    }
+/// The parts of the policy that are with this enrolment by these open commands, answered or not: they are not asked for beside that.
+pub fn parts_on_the_way<'c>(open: impl Iterator<Item = &'c Command>, enrolment: EnrolmentId) -> BTreeSet<PartId> {
+    let mine = open.filter(|command| command.enrolment == enrolment);
+    mine.flat_map(|command| command.parts_open()).map(|part| part.id).collect()
 }

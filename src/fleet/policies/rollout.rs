@@ -6,7 +6,7 @@ use crate::{
     clock::Steady,
     error::Result,
     fleet::{
-        life::{Channel, Command, Device, EnrolmentState, State},
+        life::{Channel, Command, Device, EnrolmentState, State, parts_on_the_way},
         registry::sights,
         settings,
     },
@@ -73,8 +73,14 @@ pub fn next(tx: &mut Tx<'_>, count: usize) -> Result<Vec<DeviceId>> {
         return Ok(Vec::new());
     }
     let assigned = Assigned::load(tx)?;
-    let has_due = |device: &&Device| device.live().any(|e| !assigned.due(device, e).1.is_empty());
-    Ok(devices.iter().filter(has_due).map(|d| d.id).collect())
+    let mut due = Vec::new();
+    for device in devices {
+        let open = open(tx, &device)?;
+        if asks(&assigned, &device, &open) {
+            due.push(device.id);
+        }
+    }
+    Ok(due)
 }
 
 /// Of these devices those that have something due: by their policies, in the queue, or facts that were never told.
@@ -91,14 +97,29 @@ pub fn still_due(tx: &mut Tx<'_>, devices: &[DeviceId]) -> Result<Vec<DeviceId>>
 
 fn waits(tx: &mut Tx<'_>, assigned: &Assigned, device: &Device) -> Result<bool> {
     let apple = device.live().any(|e| e.channel == Channel::Apple && e.state == EnrolmentState::Enrolled);
-    if apple && device.asked.is_none() || device.live().any(|e| !assigned.due(device, e).1.is_empty()) {
+    if apple && device.asked.is_none() {
         return Ok(true);
     }
-    let open = tx.get_many::<Command>(&device.open)?;
-    let now = tx.steady();
-    Ok(open.into_iter().flatten().any(|c| {
+    let (open, now) = (open(tx, device)?, tx.steady());
+    let is_due = |c: &Command| {
         matches!(c.state, State::Queued | State::Sent | State::NotNow) && c.not_before.is_none_or(|at| at <= now)
-    }))
+    };
+    Ok(open.iter().any(is_due) || asks(assigned, device, &open))
+}
+
+fn open(tx: &mut Tx<'_>, device: &Device) -> Result<Vec<Command>> {
+    Ok(tx.get_many::<Command>(&device.open)?.into_iter().flatten().collect())
+}
+
+/// Whether policies ask something of the device that is not with it already: what it was given and does not answer has its own time.
+fn asks(assigned: &Assigned, device: &Device, open: &[Command]) -> bool {
+    device.live().any(|enrolment| {
+        let (_, mut todo) = assigned.due(device, enrolment);
+        if !todo.is_empty() {
+            todo.leave_out(&parts_on_the_way(open.iter(), enrolment.id));
+        }
+        !todo.is_empty()
+    })
 }
 
 /// How far the hourly round has come. One for all nodes.

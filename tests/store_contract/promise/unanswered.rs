@@ -1,7 +1,8 @@
 //! Nobody blocks the line: what a device does not answer lets others pass, comes behind them, and has an end.
 
 use super::*;
-use lanyard::fleet::life::Action;
+use lanyard::fleet::life::{Action, Managed, parts_on_the_way};
+use std::collections::BTreeSet;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -97,6 +98,43 @@ pub async fn how_long_an_answer_is_waited_for_is_a_setting(fixture: Fixture) {
     }
 }
 
+pub async fn what_comes_up_by_itself_does_not_wait_behind_what_is_never_answered(fixture: Fixture) {
+    for (channel, identity) in [(Channel::Apple, "u1"), (Channel::Omadm, "u2")] {
+        let device = fixture.device(identity, &[channel]).await;
+        let (id, enrolment) = (device.id, device.enrolments[0].id);
+        let lock = lock(&fixture, id).await;
+        let due = || async {
+            let take = move |tx: &mut Tx<'_>| {
+                let mut device = keeper::by_id(tx, id)?;
+                let ask = |tx: &mut Tx<'_>, device: &mut Managed| {
+                    let facts = Act::Refresh;
+                    queue::ask_by_system(tx, device, enrolment, facts).map(drop)
+                };
+                queue::take_due(tx, &mut device, enrolment, Contact::Fresh, &BTreeSet::new(), ask)
+            };
+            fixture.store.run(take).await.unwrap().map(|command| command.id)
+        };
+        assert_eq!([due().await, due().await], [Some(lock.id); 2], "its two rounds are its own");
+        let facts = due().await.unwrap();
+        assert_ne!(facts, lock.id);
+        assert_eq!(due().await, Some(facts), "one is asked for, and not with each hand-out");
+    }
+}
+
+pub async fn what_is_never_answered_takes_turns_with_its_like(fixture: Fixture) {
+    let device = fixture.device("u1", &[Channel::Apple]).await;
+    let (lock, restart) = (lock(&fixture, device.id).await, ask(&fixture, device.id, Act::Restart).await);
+    for _ in 0..12 * 24 {
+        take(&fixture, device.id, Contact::Fresh).await;
+        if !fixture.pass(HOUR) {
+            return;
+        }
+    }
+    let ended = fixture.command(restart.id).await;
+    assert_eq!((ended.state, ended.error.as_ref().unwrap().code.as_str()), (State::Failed, "no_answer"));
+    assert!(fixture.command(lock.id).await.attempts > 100, "a lock is due each hour");
+}
+
 pub async fn a_wipe_is_neither_overtaken_nor_given_up(fixture: Fixture) {
     let device = fixture.device("u1", &[Channel::Apple]).await;
     let local = fixture.local().await;
@@ -122,7 +160,7 @@ pub async fn a_part_of_a_policy_that_is_never_answered_counts_as_refused_and_hol
         let with_it = || async {
             let look = move |tx: &mut Tx<'_>| {
                 let device = keeper::by_id(tx, id)?;
-                Ok((device.parts_on_the_way(enrolment).len(), device.waits_for(channel, Action::Policy)))
+                Ok((parts_on_the_way(device.open(), enrolment).len(), device.waits_for(channel, Action::Policy)))
             };
             fixture.store.run(look).await.unwrap()
         };
