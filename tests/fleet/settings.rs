@@ -54,6 +54,7 @@ struct Machine {
     record: DeviceId,
     enrolment: EnrolmentId,
     channel: Channel,
+    platform: Platform,
     on: bool,
     /// What is set where, by the hash of the part that set it.
     tree: BTreeMap<String, String>,
@@ -94,7 +95,7 @@ fn play(seed: u64, fault: Option<Fault>) -> Result<(), String> {
 impl World {
     fn plays(&mut self) -> Verdict {
         self.stage.sure(|tx| admins::ensure_local(tx, SECRET).map(drop))?;
-        for number in 0..4 {
+        for number in 0..5 {
             self.enrols(number)?;
         }
         for _ in 0..EVENTS {
@@ -108,6 +109,7 @@ impl World {
                 40..48 => self.something_is_lost(),
                 48..53 => self.somebody_is_switched(),
                 53..57 => self.somebody_asks()?,
+                57..59 => self.somebody_changes_hands()?,
                 _ => {
                     let at = self.dice.below(self.machines.len());
                     self.session(at, true)?;
@@ -118,10 +120,51 @@ impl World {
     }
 
     fn enrols(&mut self, number: usize) -> Verdict {
-        let (channel, platform) = match number % 2 {
-            0 => (Channel::Omadm, Platform::Windows),
+        let (channel, platform) = match number {
+            0 | 2 => (Channel::Omadm, Platform::Windows),
+            4 => (Channel::Activesync, Platform::Android),
             _ => (Channel::Apple, Platform::Ios),
         };
+        let (record, enrolment) = self.is_bound(number, channel, platform, "ann@example.org")?;
+        let mut moods = BTreeMap::new();
+        let places =
+            [LENGTH, CAMERA, "settings", "document", "./Device/Vendor/MSFT/Policy/Config/Connectivity/AllowBluetooth"];
+        for place in places {
+            if !self.dice.in_hundred(45) {
+                continue;
+            }
+            let mood = [Mood::RefusesOnce, Mood::Refuses, Mood::RefusesToLetGo, Mood::Silent][self.dice.below(4)];
+            // A profile list names what is there, and a mail client acknowledges or has nothing.
+            if !(channel != Channel::Omadm && mood == Mood::Silent) {
+                moods.insert(place.to_owned(), mood);
+            }
+        }
+        let (name, tree, way) = (format!("machine-{number}"), BTreeMap::new(), Vec::new());
+        self.script.push(format!("{name}: {moods:?}"));
+        self.machines.push(Machine { name, record, enrolment, channel, platform, on: true, tree, moods, way });
+        Ok(())
+    }
+
+    /// It is reset, and enrolled anew, by its user or by the next.
+    fn somebody_changes_hands(&mut self) -> Verdict {
+        let at = self.dice.below(self.machines.len());
+        let user = ["ann@example.org", "ben@example.org"][self.dice.below(2)];
+        let (channel, platform) = (self.machines[at].channel, self.machines[at].platform);
+        let (record, enrolment) = self.is_bound(at, channel, platform, user)?;
+        let machine = &mut self.machines[at];
+        self.script.push(format!("{} is {user}'s now", machine.name));
+        (machine.record, machine.enrolment, machine.on) = (record, enrolment, true);
+        (machine.tree, machine.way) = (BTreeMap::new(), Vec::new());
+        Ok(())
+    }
+
+    fn is_bound(
+        &self,
+        number: usize,
+        channel: Channel,
+        platform: Platform,
+        user: &'static str,
+    ) -> Result<(DeviceId, EnrolmentId), String> {
         let (os_version, facts) = match platform {
             Platform::Ios => (Some("18.6".to_owned()), vec![("supervised", "true".to_owned())]),
             _ => (None, Vec::new()),
@@ -129,28 +172,16 @@ impl World {
         let identity = format!("ID-{number}");
         let claim = Claim { identity, platform: Some(platform), os_version, facts, ..Claim::default() };
         let enrol = move |tx: &mut Tx<'_>| {
-            let invitation = calls::invite(tx, SECRET, channel, "ann@example.org", Ownership::Corporate)?;
+            let invitation = calls::invite(tx, SECRET, channel, user, Ownership::Corporate)?;
             let (shown, enrolment) = calls::spend(tx, invitation, &claim.identity)?;
             calls::bind(tx, &shown, &claim)?;
-            Ok((calls::complete(tx, &shown)?, enrolment))
+            let record = calls::complete(tx, &shown)?;
+            // It is asked for facts anew.
+            let mut device = keeper::by_id(tx, record)?;
+            keeper::happen(tx, &mut device, Event::Told(Box::new(claim)))?;
+            Ok((record, enrolment))
         };
-        let (record, enrolment) = self.stage.sure(enrol)?;
-        let mut moods = BTreeMap::new();
-        let places = [LENGTH, CAMERA, "settings", "./Device/Vendor/MSFT/Policy/Config/Connectivity/AllowBluetooth"];
-        for place in places {
-            if !self.dice.in_hundred(45) {
-                continue;
-            }
-            let mood = [Mood::RefusesOnce, Mood::Refuses, Mood::RefusesToLetGo, Mood::Silent][self.dice.below(4)];
-            // A profile list names what is there.
-            if !(channel == Channel::Apple && mood == Mood::Silent) {
-                moods.insert(place.to_owned(), mood);
-            }
-        }
-        let (name, tree, way) = (format!("machine-{number}"), BTreeMap::new(), Vec::new());
-        self.script.push(format!("{name}: {moods:?}"));
-        self.machines.push(Machine { name, record, enrolment, channel, on: true, tree, moods, way });
-        Ok(())
+        self.stage.sure(enrol)
     }
 
     fn a_policy_comes(&mut self) -> Verdict {
@@ -281,7 +312,14 @@ impl World {
             "{} is told to delete {place}, which is wanted",
             self.machines[at].name
         );
-        let fate = self.does(at, part.next, &place, &hash);
+        // What a mail client holds only a new acknowledgement tells.
+        let mail = self.machines[at].channel == Channel::Activesync;
+        let next = match part.next {
+            Next::ReadBack if mail && hash.is_empty() => return Ok(()),
+            Next::ReadBack if mail => Next::Install,
+            next => next,
+        };
+        let fate = self.does(at, next, &place, &hash);
         let Some(fate) = fate.filter(|_| !lost) else { return Ok(()) };
         self.script.push(format!("{} {:?} {}: {fate:?}", self.machines[at].name, part.next, part.id));
         let part = part.id.clone();
