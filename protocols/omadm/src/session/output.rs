@@ -49,6 +49,15 @@ pub enum Output {
         /// Why.
         why: NotSent,
     },
+    /// A part of the message could not be read; the rest of it counts.
+    Unreadable {
+        /// The operation that it answers, where that could be read.
+        op: Option<String>,
+        /// The element of the client's that it stands in: `Status`, `Results`, `Alert`, `SyncHdr` …
+        command: String,
+        /// What is wrong, without anything of the value itself.
+        why: String,
+    },
     /// The client broke the session off (1223).
     Aborted,
     /// The client sent its last message again; it gets the same bytes again, and nothing else has happened.
