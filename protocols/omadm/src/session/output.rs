@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::syncml::Spoilt;
+
 /// One thing that a message told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {
@@ -53,10 +55,8 @@ pub enum Output {
     Unreadable {
         /// The operation that it answers, where that could be read.
         op: Option<String>,
-        /// The element of the client's that it stands in: `Status`, `Results`, `Alert`, `SyncHdr` …
-        command: String,
-        /// What is wrong, without anything of the value itself.
-        why: String,
+        /// What.
+        spoilt: Spoilt,
     },
     /// The client broke the session off (1223).
     Aborted,

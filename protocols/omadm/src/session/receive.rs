@@ -210,7 +210,7 @@ impl Reading<'_> {
             }
             Some(op.op.clone())
         });
-        self.outputs.push(Output::Unreadable { op, command: spoilt.command.clone(), why: spoilt.why.clone() });
+        self.outputs.push(Output::Unreadable { op, spoilt: spoilt.clone() });
     }
 
     fn alert(&mut self, alert: &Alert) {

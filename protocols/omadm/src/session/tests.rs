@@ -496,7 +496,7 @@ fn what_cannot_be_read_is_told_and_the_rest_counts() {
     let told_of: Vec<(Option<&str>, &str, &str)> = outputs
         .iter()
         .filter_map(|o| match o {
-            Output::Unreadable { op, command, why } => Some((op.as_deref(), command.as_str(), why.as_str())),
+            Output::Unreadable { op, spoilt } => Some((op.as_deref(), spoilt.command.as_str(), spoilt.why.as_str())),
             _ => None,
         })
         .collect();

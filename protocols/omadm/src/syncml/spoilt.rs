@@ -16,8 +16,19 @@ pub struct Spoilt {
     pub msg_ref: Option<u32>,
     /// The CmdID to which it is an answer.
     pub cmd_ref: Option<String>,
+    /// The node that it is about, where it is about one.
+    pub node: Option<String>,
     /// What is wrong, without anything of the value itself.
     pub why: String,
+}
+
+/// Of the one item of a command, as far as it can be read.
+fn node(command: &Element<'_>) -> Option<String> {
+    let mut items = command.children.iter().filter(|child| child.name == "Item");
+    let (item, None) = (items.next()?, items.next()) else { return None };
+    let locations = ["Source", "Target"].into_iter().filter_map(|end| item.child(end));
+    let uri = locations.filter_map(|location| location.child_text("LocURI")).next()?;
+    Some(uri.chars().take(120).collect())
 }
 
 /// Gathers them while a message is read, and counts its commands.
@@ -52,6 +63,7 @@ impl Notes {
                 command: command.name.chars().take(40).collect(),
                 msg_ref: command.child_text("MsgRef").map(|text| number(text, "MsgRef").unwrap_or_default()),
                 cmd_ref: command.child_text("CmdRef").map(|text| text.chars().take(64).collect()),
+                node: node(command),
                 why: why.to_string(),
             });
         }
