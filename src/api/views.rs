@@ -2,12 +2,12 @@
 
 use super::call::Call;
 use crate::{
-    clock::Timestamp,
+    clock::{Steady, Timestamp},
     documents::{
         At,
         breaker::ApprovalView,
         commands::{CommandView, EvidenceView, FailureView},
-        devices::{CertificateView, DeviceView, EnrolmentView, ProblemView},
+        devices::{CertificateView, DeviceView, EnrolmentView, EventView, ProblemView},
     },
     error::{Error, Result},
     fleet::{
@@ -17,7 +17,10 @@ use crate::{
         },
         policies::Assigned,
         queue::{self},
-        registry::sights::{last_seen, seen},
+        registry::{
+            journal::{self, Alerted, Journal, Unreadable},
+            sights::{last_seen, seen},
+        },
         settings,
         wipe::{approvals::Approval, stop},
     },
@@ -68,6 +71,16 @@ impl ProblemView {
             text: problem.text,
         }
     }
+
+    fn of_unreadable(found: &Unreadable) -> Self {
+        Self { since: At(found.since), code: "unreadable".into(), text: found.text.clone() }
+    }
+}
+
+impl EventView {
+    fn of(event: &Alerted) -> Self {
+        Self { time: At(event.time), kind: event.kind.clone(), text: event.text.clone() }
+    }
 }
 
 impl DeviceView {
@@ -77,18 +90,29 @@ impl DeviceView {
         views.pop().ok_or_else(|| Error::Internal("a device without a view".into()))
     }
 
-    /// Several, with one question for when they were seen.
+    /// Several, with one question for when they were seen, and one for what they said.
     pub(super) fn all(tx: &mut Tx<'_>, devices: &[Device], assigned: &Assigned) -> Result<Vec<Self>> {
         let seen = seen(tx, devices.iter().flat_map(|device| device.enrolments.iter().map(|e| e.id)))?;
-        let mut seen = seen.into_iter();
-        let views = devices.iter().map(|device| {
+        let (mut seen, now) = (seen.into_iter(), tx.steady());
+        let journals = journal::of(tx, devices.iter().map(|device| device.id))?;
+        let views = devices.iter().zip(journals).map(|(device, journal)| {
             let of = |enrolment| EnrolmentView::of(device, enrolment, seen.next().flatten());
-            Self::with(device, device.enrolments.iter().map(of).collect(), assigned)
+            let enrolments = device.enrolments.iter().map(of).collect();
+            Self::with(device, enrolments, assigned, journal.as_ref(), now)
         });
         Ok(views.collect())
     }
 
-    fn with(device: &Device, enrolments: Vec<EnrolmentView>, assigned: &Assigned) -> Self {
+    fn with(
+        device: &Device,
+        enrolments: Vec<EnrolmentView>,
+        assigned: &Assigned,
+        journal: Option<&Journal>,
+        now: Steady,
+    ) -> Self {
+        let refused = assigned.problems(device).into_iter().map(ProblemView::of);
+        let unreadable =
+            journal.into_iter().flat_map(|journal| journal.unreadable(now)).map(ProblemView::of_unreadable);
         Self {
             id: device.id.to_string(),
             channel: device.channel(),
@@ -104,7 +128,8 @@ impl DeviceView {
             last_seen: enrolments.iter().filter_map(|e| e.last_seen).max(),
             compliance: assigned.compliance(device),
             enrolments,
-            problems: assigned.problems(device).into_iter().map(ProblemView::of).collect(),
+            problems: refused.chain(unreadable).collect(),
+            events: journal.into_iter().flat_map(Journal::events).map(EventView::of).collect(),
         }
     }
 }

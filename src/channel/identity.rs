@@ -8,7 +8,7 @@ use crate::{
         audit::{self, By, Event, UNKNOWN_CERTIFICATE},
         keeper,
         life::{self, Channel, Device},
-        registry::{Credential, Standing, credential, lookup, tries},
+        registry::{Credential, Standing, credential, journal, lookup, tries},
         terms::Ground,
     },
     http::{Peer, client_cert_header::certificate_of},
@@ -58,16 +58,29 @@ pub fn admit_much(tx: &mut Tx<'_>, shown: &Fingerprint, channel: Channel) -> Jud
     }
 }
 
-/// Who showed this certificate sent what cannot be read: of a device of ours the log says why. True where it is one: it is no stranger for
-/// what it sends.
+/// Who showed this certificate sent what cannot be read: of a device of ours the log and the device's problems say why. True where it is
+/// one: it is no stranger for what it sends.
 pub async fn garbled(server: &Server, shown: Fingerprint, error: String) -> Result<bool> {
-    let known = server.store.run(move |tx| Ok(tx.get::<Credential>(shown)?)).await?;
-    let Some(credential) = known else {
+    server.store.run(move |tx| note_garbled(tx, &shown, &error)).await
+}
+
+fn note_garbled(tx: &mut Tx<'_>, shown: &Fingerprint, error: &str) -> Result<bool> {
+    let Some(credential) = tx.get::<Credential>(shown)? else {
         tracing::debug!(error, "a message cannot be read");
         return Ok(false);
     };
     span::whose(credential.enrolment, credential.device);
-    tracing::warn!(enrolment = %credential.enrolment, error, "a message cannot be read");
+    let device = match credential.device {
+        Some(id) => tx.get::<Device>(id)?,
+        None => None,
+    };
+    match &device {
+        Some(device) if credential::judge(tx.time(), &credential, Some(device)) == Standing::Good => {
+            journal::unreadable(tx, device.id, &format!("a whole message: {error}"))?;
+        }
+        // It may write nothing any more, or nothing yet.
+        _ => tracing::debug!(enrolment = %credential.enrolment, error, "a message cannot be read"),
+    }
     Ok(true)
 }
 

@@ -1,15 +1,18 @@
 //! OMA-DM, as Windows speaks it: enrolment by SOAP, then sessions over mutual TLS, in which the certificate says who asks.
 //!
 //! Read on in `enrolment.rs` (invitation to certificate), `provision.rs` (what a PC is set up with), `session.rs` (one message to
-//! its answer), `delivery.rs` (what goes out), `policy.rs` (settings and their reading back), `facts.rs` (what a device is).
+//! its answer), `delivery.rs` (what goes out), `policy.rs` (settings and their reading back), `facts.rs` (what a device is), `heard.rs` (its
+//! alerts, and what cannot be read).
 
 mod answers;
 mod delivery;
 pub(super) mod enrolment;
 mod facts;
+mod heard;
 mod policy;
 mod provision;
 mod repeat;
+
 mod session;
 
 pub(crate) use session::KINDS;

@@ -30,8 +30,10 @@ pub(crate) struct DeviceView {
     /// Null without a policy.
     pub(crate) compliance: Option<Compliance>,
     pub(crate) enrolments: Vec<EnrolmentView>,
-    /// What it refuses of its policies, until that is over.
+    /// What it refuses of its policies, and what of its messages could not be read, until that is over.
     pub(crate) problems: Vec<ProblemView>,
+    /// The last 50 alerts that it sent, oldest first; what comes again within the hour is one.
+    pub(crate) events: Vec<EventView>,
 }
 
 /// Something that is wrong with a device and stays so.
@@ -39,9 +41,22 @@ pub(crate) struct DeviceView {
 #[schemars(rename = "Problem")]
 pub(crate) struct ProblemView {
     pub(crate) since: At,
-    /// setting_refused, removal_refused.
+    /// setting_refused, removal_refused, unreadable.
     pub(crate) code: Cow<'static, str>,
     /// For people.
+    pub(crate) text: String,
+}
+
+/// An alert of the device: something happened there.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "DeviceEvent")]
+pub(crate) struct EventView {
+    /// When it came.
+    pub(crate) time: At,
+    /// As the device names it.
+    #[serde(rename = "type")]
+    pub(crate) kind: String,
+    /// What it is about, and what it says.
     pub(crate) text: String,
 }
 

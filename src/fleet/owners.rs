@@ -7,7 +7,7 @@ use crate::{
         enrol::{self, invitation::user_name},
         groups, keeper,
         life::{Device, Event, Managed, Ownership, Scope, Stays},
-        registry::{Credential, lookup, users},
+        registry::{Credential, journal, lookup, users},
         wipe::{
             self, Approval,
             approvals::{self, Subject},
@@ -43,6 +43,7 @@ pub fn remove(tx: &mut Tx<'_>, actor: &Actor, device: &str) -> Result<Device> {
     }
     let mut device = keeper::by_id(tx, device.id)?;
     keeper::happen(tx, &mut device, Event::Removed { by: actor.id.clone() })?;
+    journal::forget(tx, device.id)?;
     Ok(device.device().clone())
 }
 

@@ -4,6 +4,7 @@
 //! a name in a protocol, a mail user) are small index records.
 
 pub mod credential;
+pub mod journal;
 pub mod lookup;
 pub mod presence;
 pub mod sights;

@@ -7,7 +7,7 @@ use crate::{
         enrol::invitation::{Invitation, Way},
         life::{Action, Command},
         queue,
-        registry::credential::Revocation,
+        registry::{credential::Revocation, journal::Journal},
         settings,
         wipe::{Approval, approvals::Stage},
     },
@@ -100,6 +100,13 @@ impl Ends for Way {
 impl Ends for Revocation {
     fn is_over(&self, tx: &mut Tx<'_>, kept: Kept) -> Result<bool> {
         Ok(!tx.time().doubted && tx.now().since(self.not_after) >= kept.system)
+    }
+}
+
+/// What a device said goes once it has added nothing for so long.
+impl Ends for Journal {
+    fn is_over(&self, tx: &mut Tx<'_>, kept: Kept) -> Result<bool> {
+        Ok(self.last().is_none_or(|last| tx.steady().since(last) >= kept.people))
     }
 }
 

@@ -13,7 +13,7 @@ use crate::{
         life::{command, device},
         notices, policies,
         queue::stop,
-        registry::{credential, lookup, sights, tries, users},
+        registry::{credential, journal, lookup, sights, tries, users},
         settings,
         status::reminders,
         wipe::{approvals, limits, loss},
@@ -28,7 +28,7 @@ const STORE: [Kind; 3] = [Kind::of::<Belief>(), Kind::of::<Count>(), Kind::of::<
 
 /// All of them.
 fn all() -> impl Iterator<Item = Kind> {
-    let lists: [&[Kind]; 27] = [
+    let lists: [&[Kind]; 28] = [
         &actor::KINDS,
         &admins::KINDS,
         &api::KINDS,
@@ -42,6 +42,7 @@ fn all() -> impl Iterator<Item = Kind> {
         &device::KINDS,
         &groups::KINDS,
         &invitation::KINDS,
+        &journal::KINDS,
         &limits::KINDS,
         &lookup::KINDS,
         &loss::KINDS,

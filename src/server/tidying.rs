@@ -6,7 +6,7 @@ use crate::{
     fleet::{
         enrol::invitation::{Invitation, Way},
         life::Command,
-        registry::credential::Revocation,
+        registry::{credential::Revocation, journal::Journal},
         retention::{self, Ends},
         wipe::Approval,
     },
@@ -25,6 +25,7 @@ pub(super) fn start(server: &Arc<Server>) {
     walk::<Way>(server, "forgetting ways to invitations");
     walk::<Approval>(server, "forgetting approvals");
     walk::<Revocation>(server, "forgetting revocations");
+    walk::<Journal>(server, "forgetting what devices said");
 }
 
 fn walk<R: Ends + 'static>(server: &Arc<Server>, name: &'static str) {

@@ -11,6 +11,7 @@
 
 mod client;
 mod sizes;
+mod wire;
 
 use axum::{body::Body, http::Request};
 use client::{DM, FIRST, Identity, LEAVING, Reply, SOAP, To};

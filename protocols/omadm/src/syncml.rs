@@ -1,7 +1,8 @@
 //! SyncML messages as OMA-DM uses them: typed, from and to XML and WBXML. [OMA RepPro 1.2.2], [OMA DM Protocol 1.2.1].
 //!
-//! Reading is lenient in what does not matter (prefixes, namespaces, order, unknown children); writing keeps the
-//! order of the document type, which clients insist on.
+//! Reading is lenient in what does not matter (prefixes, namespaces, order, unknown children), and goes on past what it
+//! cannot read: one bad child does not spoil the message ([`Spoilt`]). Writing keeps the order of the document type,
+//! which clients insist on.
 
 mod alert;
 mod command;
@@ -11,6 +12,7 @@ mod item;
 mod meta;
 mod request;
 mod results;
+mod spoilt;
 mod status;
 mod wbxml;
 mod write;
@@ -23,10 +25,12 @@ pub use item::Item;
 pub use meta::Meta;
 pub use request::{Request, Verb};
 pub use results::Results;
+pub use spoilt::Spoilt;
 pub use status::{Chal, Status};
 
 use crate::Error;
 use crate::xml::{self, Element, Limits};
+use spoilt::Notes;
 
 /// Commands in one message, those within Atomic and Sequence included: each costs a Status in our answer.
 pub const MAX_COMMANDS: usize = 2_000;
@@ -40,15 +44,24 @@ pub struct Message {
     pub body: Vec<Command>,
     /// Whether this is the last message of its package.
     pub is_final: bool,
+    /// What of it could not be read, the first of it; of ours nothing.
+    pub spoilt: Vec<Spoilt>,
 }
 
 impl Message {
-    /// Reads a message in the form that its content type says, within [`Limits::SYNCML`].
+    /// Reads a message in the form that its content type says, within [`Limits::SYNCML`]. Fails where it has no tree, no
+    /// header that can be read, or no end; what else cannot be read is told by [`Message::spoilt`], and the rest counts.
     pub fn parse(bytes: &[u8], content_type: ContentType) -> Result<Message, Error> {
         if content_type.is_wbxml() {
-            Message::from_tree(&wbxml::parse(bytes, &Limits::SYNCML)?)
-        } else {
-            Message::from_tree(&xml::parse(bytes, &Limits::SYNCML)?)
+            return Message::from_tree(&wbxml::parse(bytes, &Limits::SYNCML)?);
+        }
+        match xml::parse(bytes, &Limits::SYNCML) {
+            Err(error @ Error::Xml { .. }) => {
+                let text = String::from_utf8_lossy(bytes);
+                let tree = xml::parse_spoilt(&text, &Limits::SYNCML).map_err(|_| error)?;
+                Message::from_tree(&tree)
+            }
+            tree => Message::from_tree(&tree?),
         }
     }
 
@@ -63,11 +76,11 @@ impl Message {
         if root.name != "SyncML" {
             return Err(Error::unexpected("message", &root.name));
         }
-        let header = SyncHdr::from_tree(need(root, "SyncML", "SyncHdr")?)?;
+        let mut notes = Notes::new(MAX_COMMANDS);
+        let header = SyncHdr::from_tree(need(root, "SyncML", "SyncHdr")?, &mut notes)?;
         let body = need(root, "SyncML", "SyncBody")?;
-        let mut room = MAX_COMMANDS;
-        let commands = command::all_from_tree(body, &mut room)?;
-        Ok(Message { header, body: commands, is_final: body.child("Final").is_some() })
+        let commands = command::all_from_tree(body, &mut notes)?;
+        Ok(Message { header, body: commands, is_final: body.child("Final").is_some(), spoilt: notes.found })
     }
 
     fn to_tree(&self) -> Element<'_> {

@@ -38,6 +38,8 @@ pub(crate) struct Element<'a> {
     pub(crate) attributes: Vec<(&'a str, Cow<'a, str>)>,
     /// All text directly in the element, joined.
     pub(crate) text: Cow<'a, str>,
+    /// The text held what is none, and has U+FFFD in its place.
+    pub(crate) spoilt: bool,
     pub(crate) children: Vec<Element<'a>>,
 }
 
@@ -50,6 +52,11 @@ impl<'a> Element<'a> {
     #[cfg(test)]
     pub(crate) fn path(&self, names: &[&str]) -> Option<&Element<'a>> {
         names.iter().try_fold(self, |element, name| element.child(name))
+    }
+
+    /// The name of the first element in here whose text is spoilt.
+    pub(crate) fn spoilt_within(&self) -> Option<&str> {
+        if self.spoilt { Some(&self.name) } else { self.children.iter().find_map(Element::spoilt_within) }
     }
 
     pub(crate) fn trimmed(&self) -> &str {
@@ -76,7 +83,14 @@ pub(crate) fn parse<'a>(input: &'a [u8], limits: &Limits) -> Result<Element<'a>,
     if text.starts_with('\u{FEFF}') {
         return Err(fault(3, "a second byte order mark"));
     }
-    Tree { limits, open: Vec::new(), root: None, elements: 0 }.read(text)
+    Tree { limits, mends: false, open: Vec::new(), root: None, elements: 0 }.read(text)
+}
+
+/// Reads what [`parse`] refused for its text alone, from which [`String::from_utf8_lossy`] has taken what is not UTF-8: where a
+/// character is none that XML allows, or a reference means none, stands U+FFFD, and its element is marked as spoilt.
+pub(crate) fn parse_spoilt<'a>(text: &'a str, limits: &Limits) -> Result<Element<'a>, Error> {
+    let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
+    Tree { limits, mends: true, open: Vec::new(), root: None, elements: 0 }.read(text)
 }
 
 fn fault(at: u64, reason: impl std::fmt::Display) -> Error {
@@ -85,6 +99,8 @@ fn fault(at: u64, reason: impl std::fmt::Display) -> Error {
 
 struct Tree<'a, 'l> {
     limits: &'l Limits,
+    /// What is no text is replaced, not refused.
+    mends: bool,
     open: Vec<Element<'a>>,
     root: Option<Element<'a>>,
     elements: usize,
@@ -93,6 +109,7 @@ struct Tree<'a, 'l> {
 impl<'a> Tree<'a, '_> {
     fn read(mut self, text: &'a str) -> Result<Element<'a>, Error> {
         let mut reader = Reader::from_str(text);
+        reader.config_mut().allow_dangling_amp = self.mends;
         loop {
             let at = reader.buffer_position();
             let event = reader.read_event().map_err(|error| fault(reader.error_position(), error))?;
@@ -105,7 +122,10 @@ impl<'a> Tree<'a, '_> {
                 Event::End(_) => self.end(),
                 Event::Text(content) => self.text(content.xml10_content().map_err(|e| fault(at, e))?, at)?,
                 Event::CData(content) => self.text(content.xml10_content().map_err(|e| fault(at, e))?, at)?,
-                Event::GeneralRef(reference) => self.text(resolve(&reference, at)?, at)?,
+                Event::GeneralRef(reference) => match resolve(&reference, at) {
+                    Err(_) if self.mends => self.text(Cow::Borrowed(MENDED), at)?,
+                    character => self.text(character?, at)?,
+                },
                 Event::DocType(_) => return Err(fault(at, "document types are not taken")),
                 Event::Decl(_) | Event::PI(_) | Event::Comment(_) => {}
                 Event::Eof => break,
@@ -142,13 +162,18 @@ impl<'a> Tree<'a, '_> {
         }
     }
 
-    fn text(&mut self, text: Cow<'a, str>, at: u64) -> Result<(), Error> {
+    fn text(&mut self, mut text: Cow<'a, str>, at: u64) -> Result<(), Error> {
         if !is_text(&text) {
-            return Err(fault(at, "a character that XML does not allow"));
+            if !self.mends {
+                return Err(fault(at, "a character that XML does not allow"));
+            }
+            text = Cow::Owned(mended(&text));
         }
+        let spoilt = self.mends && text.contains(MENDED);
         let Some(element) = self.open.last_mut() else {
             return if text.trim().is_empty() { Ok(()) } else { Err(fault(at, "text outside the root element")) };
         };
+        element.spoilt |= spoilt;
         if element.text.is_empty() {
             element.text = text;
         } else {
@@ -244,11 +269,17 @@ pub(crate) fn escaped(text: &str) -> String {
     if is_text(text) {
         escape(text, &mut out);
     } else {
-        let clean: String =
-            text.chars().map(|c| if is_text(c.encode_utf8(&mut [0; 4])) { c } else { '\u{FFFD}' }).collect();
-        escape(&clean, &mut out);
+        escape(&mended(text), &mut out);
     }
     out
+}
+
+/// What stands where there was no text.
+const MENDED: &str = "\u{FFFD}";
+
+/// The text with U+FFFD for what XML cannot carry.
+pub(crate) fn mended(text: &str) -> String {
+    text.chars().map(|c| if is_text(c.encode_utf8(&mut [0; 4])) { c } else { '\u{FFFD}' }).collect()
 }
 
 #[cfg(test)]

@@ -10,7 +10,10 @@ fn corpus_replays() {
     for bytes in corpus("syncml") {
         for form in [ContentType::DmXml, ContentType::DmWbxml] {
             let Ok(message) = Message::parse(&bytes, form) else { continue };
-            if let Ok(written) = message.encode(ContentType::DmXml) {
+            // What could not be read of it is not written.
+            if let Ok(written) = message.encode(ContentType::DmXml)
+                && message.spoilt.is_empty()
+            {
                 assert_eq!(Message::parse(&written, ContentType::DmXml).as_ref(), Ok(&message));
             }
             let due = [Op::get("a", "./DevDetail/SwV").into()];

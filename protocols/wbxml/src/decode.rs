@@ -20,12 +20,19 @@ pub struct Limits {
     pub max_elements: usize,
     /// What to do with a tag that has attributes.
     pub attributes: Attributes,
+    /// What to do with a string that is none in its character set.
+    pub malformed: Malformed,
 }
 
 impl Limits {
-    /// 256 kB, 32 deep, 16,384 elements, attributes refused.
-    pub const SMALL: Limits =
-        Limits { max_bytes: 256 * 1024, max_depth: 32, max_elements: 16_384, attributes: Attributes::Refuse };
+    /// 256 kB, 32 deep, 16,384 elements, attributes and malformed strings refused.
+    pub const SMALL: Limits = Limits {
+        max_bytes: 256 * 1024,
+        max_depth: 32,
+        max_elements: 16_384,
+        attributes: Attributes::Refuse,
+        malformed: Malformed::Refuse,
+    };
 }
 
 impl Default for Limits {
@@ -41,6 +48,15 @@ pub enum Attributes {
     Refuse,
     /// They are passed over.
     Skip,
+}
+
+/// What becomes of a string with bytes that its character set does not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Malformed {
+    /// The document is refused.
+    Refuse,
+    /// It is handed on as opaque data: one bad string need not spoil the rest.
+    AsBytes,
 }
 
 /// A decoded document.
@@ -80,17 +96,16 @@ fn head<'a>(reader: &mut Reader<'a>) -> Result<(Header, &'a [u8]), Error> {
     let table = reader.take(length, "string table")?;
     let public_id = match in_table {
         None => PublicId::Number(number),
-        Some(index) => PublicId::Text(referenced(table, index, id_at, charset)?.to_owned()),
+        Some(index) => PublicId::Text(text(referenced(table, index, id_at)?, id_at, charset)?.to_owned()),
     };
     Ok((Header { minor_version, public_id, charset }, table))
 }
 
 /// The string at an offset of the string table. The last one may lack its NUL: some encoders count it out.
-fn referenced(table: &[u8], index: u32, at: usize, charset: Charset) -> Result<&str, Error> {
+fn referenced(table: &[u8], index: u32, at: usize) -> Result<&[u8], Error> {
     let outside = Error::Reference { index, at };
     let rest = usize::try_from(index).ok().and_then(|start| table.get(start..)).filter(|rest| !rest.is_empty());
-    let string = rest.ok_or(outside)?.split(|byte| *byte == 0).next().unwrap_or_default();
-    text(string, at, charset)
+    Ok(rest.ok_or(outside)?.split(|byte| *byte == 0).next().unwrap_or_default())
 }
 
 fn text(bytes: &[u8], at: usize, charset: Charset) -> Result<&str, Error> {
@@ -184,15 +199,24 @@ impl Body<'_> {
 
     fn inline(&mut self, at: usize) -> Result<Node, Error> {
         let bytes = self.reader.until_nul("string")?;
-        self.spend(bytes.len())?;
-        Ok(Node::Text(text(bytes, at, self.charset)?.to_owned()))
+        self.string(bytes, at)
     }
 
     fn reference(&mut self, at: usize) -> Result<Node, Error> {
         let index = self.reader.number("string reference")?;
-        let string = referenced(self.table, index, at, self.charset)?;
-        self.spend(string.len())?;
-        Ok(Node::Text(string.to_owned()))
+        self.string(referenced(self.table, index, at)?, at)
+    }
+
+    fn string(&mut self, bytes: &[u8], at: usize) -> Result<Node, Error> {
+        self.spend(bytes.len())?;
+        match text(bytes, at, self.charset) {
+            Ok(text) => Ok(Node::Text(text.to_owned())),
+            Err(error) if self.limits.malformed == Malformed::Refuse => Err(error),
+            Err(_) => {
+                self.count()?;
+                Ok(Node::Opaque(bytes.to_vec()))
+            }
+        }
     }
 
     fn opaque(&mut self) -> Result<Node, Error> {

@@ -10,7 +10,7 @@ mod encode;
 mod pages;
 mod tree;
 
-pub use decode::{Attributes, Document, Limits, decode};
+pub use decode::{Attributes, Document, Limits, Malformed, decode};
 pub use encode::encode;
 pub use pages::{CodePages, Page};
 pub use tree::{Element, Node, Tag};

@@ -3,7 +3,9 @@
 
 mod tables;
 
-use lanyard_wbxml::{Attributes, Charset, Element, Error, Header, Limits, Node, PublicId, Tag, decode, encode};
+use lanyard_wbxml::{
+    Attributes, Charset, Element, Error, Header, Limits, Malformed, Node, PublicId, Tag, decode, encode,
+};
 use proptest::prelude::*;
 use tables::{TABLES, fixture};
 
@@ -61,6 +63,16 @@ fn attributes_are_refused_or_skipped() {
 }
 
 #[test]
+fn a_malformed_string_is_refused_or_handed_on_as_bytes() {
+    let bytes = [0x03, 0x01, 0x6A, 0x03, 0xFF, b'c', 0, 0x45, 0x03, 0xC3, 0, 0x83, 0x00, 0x03, b'a', 0, 0x01];
+    assert_eq!(root(&bytes), Err(Error::Text { at: 8 }));
+    let limits = Limits { malformed: Malformed::AsBytes, ..Limits::SMALL };
+    let children = decode(&bytes, &TABLES, &limits).unwrap().root.children;
+    let want = [Node::Opaque(vec![0xC3]), Node::Opaque(vec![0xFF, b'c']), Node::Text("a".into())];
+    assert_eq!(children, want);
+}
+
+#[test]
 fn unknown_tokens_are_kept_and_passed_over() {
     let root = body(&[0x45, 0x7F, 0x03, b'x', 0, 1, 0, 77, 0x45, 1, 0, 0, 0x4E, 0x03, b'1', 0, 1, 1]).unwrap();
     let names: Vec<_> = root.elements().map(Element::name).collect();
@@ -110,7 +122,7 @@ fn what_is_wrong_is_said_with_its_place() {
 
 #[test]
 fn limits_hold() {
-    let limits = Limits { max_bytes: 64, max_depth: 3, max_elements: 4, attributes: Attributes::Refuse };
+    let limits = Limits { max_bytes: 64, max_depth: 3, max_elements: 4, ..Limits::SMALL };
     let header = [3, 1, 0x6A, 0];
     // A long string of the table, referred to ten times.
     let table = [&[3, 1, 0x6A, 30][..], &[b'x'; 30], &[0x45], &[0x83, 0].repeat(10), &[1]].concat();

@@ -15,7 +15,7 @@ use crate::{
             Act, Action, Channel, Claim, Command, Contact, Event, Fate, Managed, Obliteration, Outcome, Platform, Scope,
         },
         policies, queue,
-        registry::{Credential, Standing, presence::Idle, sights},
+        registry::{Credential, Standing, journal, presence::Idle, sights},
         terms::{EvidenceKind, FailureCode},
     },
     ids::CommandId,
@@ -66,12 +66,11 @@ fn exchange(tx: &mut Tx<'_>, shown: &Shown, report: &Report) -> Judged<Option<De
     if report.channel.user.is_some() {
         return Ok(None);
     }
-    if let Some(error) = &report.spoilt {
-        tracing::warn!(device = %device.id, %error, "apple: a value of a report cannot be read; the rest counts");
-    }
-    if let Some(uuid) = &report.command_uuid {
-        file(tx, &mut device, &credential, report, uuid)?;
-    }
+    let answered = match &report.command_uuid {
+        Some(uuid) => file(tx, &mut device, &credential, report, uuid)?,
+        None => None,
+    };
+    told_whole(tx, &device, report, answered)?;
     let complete = is_complete(&device, &credential);
     let session = if report.status == Status::Idle { Contact::Fresh } else { Contact::Continued };
     let delivery = if complete { next(tx, &mut device, &credential, session)? } else { None };
@@ -164,34 +163,46 @@ fn ask_what_is_due(tx: &mut Tx<'_>, device: &mut Managed, credential: &Credentia
     queue::ask_by_system(tx, device, enrolment, Act::Policy { parts }).map(drop)
 }
 
-/// What a result says of the command it names. One about a step that is past, or about nothing of ours, says nothing.
-fn file(tx: &mut Tx<'_>, device: &mut Managed, credential: &Credential, report: &Report, uuid: &str) -> Result<()> {
+/// Notes what of a report cannot be read while the rest counts, or that the answers to such a command are read again.
+fn told_whole(tx: &mut Tx<'_>, device: &Managed, report: &Report, answered: Option<Action>) -> Result<()> {
+    let what = answered.map_or_else(|| "a report".into(), |action| format!("the answer to {}", action.as_str()));
+    match &report.spoilt {
+        Some(error) => journal::unreadable(tx, device.id, &format!("{what}: {error}")),
+        None if matches!(answered, Some(Action::Refresh | Action::Policy)) => journal::read_well(tx, device.id, &what),
+        None => Ok(()),
+    }
+}
+
+/// What a result says of the command it names, which comes back. One about a step that is past, or about nothing of ours, says nothing.
+fn file(
+    tx: &mut Tx<'_>,
+    device: &mut Managed,
+    credential: &Credential,
+    report: &Report,
+    uuid: &str,
+) -> Result<Option<Action>> {
     let (id, step_of) = match uuid.split_once('.') {
         Some((id, step)) => (id, step.parse().unwrap_or(u32::MAX)),
         None => (uuid, 0),
     };
-    let Ok(id) = id.parse::<CommandId>() else { return Ok(()) };
-    let Some(command) = tx.get::<Command>(id)?.filter(|c| c.device == device.id) else { return Ok(()) };
+    let Ok(id) = id.parse::<CommandId>() else { return Ok(None) };
+    let Some(command) = tx.get::<Command>(id)?.filter(|c| c.device == device.id) else { return Ok(None) };
     if command.step != step_of && !command.state.is_final() {
-        return Ok(());
+        return Ok(None);
     }
-    let outcome = match report.status {
-        Status::Idle => return Ok(()),
-        Status::NotNow => Outcome::NotNow,
-        Status::Acknowledged => {
-            return match report.refused_setting() {
-                Some(refused) if command.action() == Action::Rename => {
-                    failed(tx, device, credential, &command, &refused)
-                }
-                _ => acknowledged(tx, device, credential, &command, report),
-            };
+    match report.status {
+        Status::Idle => return Ok(None),
+        Status::NotNow => {
+            queue::settle(tx, device, credential.enrolment, id, Outcome::NotNow)?;
+            return Ok(None);
         }
-        Status::Error | Status::CommandFormatError => {
-            return failed(tx, device, credential, &command, report);
-        }
-    };
-    queue::settle(tx, device, credential.enrolment, id, outcome)?;
-    Ok(())
+        Status::Acknowledged => match report.refused_setting() {
+            Some(refused) if command.action() == Action::Rename => failed(tx, device, credential, &command, &refused)?,
+            _ => acknowledged(tx, device, credential, &command, report)?,
+        },
+        Status::Error | Status::CommandFormatError => failed(tx, device, credential, &command, report)?,
+    }
+    Ok(Some(command.action()))
 }
 
 fn acknowledged(

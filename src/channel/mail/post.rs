@@ -11,12 +11,13 @@ use super::{
     who::{self, Asker},
 };
 use crate::{
-    channel::span,
+    channel::{identity, span},
     fleet::life::Channel,
     http::{
         Peer,
         limits::{BODY_IDLE, SMALL_BODY, Unread, read_judged},
     },
+    ids::Fingerprint,
 };
 use axum::{
     body::Body,
@@ -42,9 +43,15 @@ pub(super) async fn message(
 async fn serve(gateway: &Arc<Gateway>, peer: &Peer, request: Request) -> std::result::Result<Response, Refusal> {
     let upstream = gateway.upstream()?.clone();
     let (parts, body) = request.into_parts();
-    let head = read_head(&parts).map_err(Refusal::Head)?;
-    let login = Login::of(&parts.headers);
     let shown = who::shown(&gateway.server, peer, &parts.headers)?;
+    let head = match read_head(&parts) {
+        Ok(head) => head,
+        Err(error) => {
+            garbled(gateway, shown, &error).await?;
+            return Err(Refusal::Head(error));
+        }
+    };
+    let login = Login::of(&parts.headers);
     let user = login.as_ref().and_then(Login::user).map(str::to_string);
     let mut asker = Asker { shown, login: user, proved: true, asked: peer.asked };
     let judge = async {
@@ -61,7 +68,10 @@ async fn serve(gateway: &Arc<Gateway>, peer: &Peer, request: Request) -> std::re
     asker.proved = kept_out.is_none();
     let content = match read(head.command, &bytes) {
         Ok(content) => content,
-        Err(error) => return Err(kept_out.unwrap_or_else(|| told(refusal(head.version, head.command, error.status())))),
+        Err(error) => {
+            garbled(gateway, shown, &error).await?;
+            return Err(kept_out.unwrap_or_else(|| told(refusal(head.version, head.command, error.status()))));
+        }
     };
     let agent = parts.headers.get(http::header::USER_AGENT).and_then(|value| value.to_str().ok()).map(str::to_string);
     let asked = Arc::new(Asked { head: Arc::new(head), asker, login, agent });
@@ -81,6 +91,18 @@ async fn serve(gateway: &Arc<Gateway>, peer: &Peer, request: Request) -> std::re
         Command::Ping | Command::Sync => hold::hold(gateway, &asked, decision, onward).await,
         _ => gateway.exchange(&asked, &decision.place, onward).await,
     }
+}
+
+/// Of a device of ours its problems say that it sent what cannot be read. A login alone says whose it is only with what was to be read.
+async fn garbled(
+    gateway: &Gateway,
+    shown: Option<Fingerprint>,
+    error: &lanyard_activesync::Error,
+) -> std::result::Result<(), Refusal> {
+    if let Some(shown) = shown {
+        identity::garbled(&gateway.server, shown, error.to_string()).await?;
+    }
+    Ok(())
 }
 
 /// Has the mail server prove a login. What it refuses comes back where the request is heard all the same: neither a changed password

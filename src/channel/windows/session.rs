@@ -5,7 +5,7 @@ use super::{
     DM_PATH, Refusal, admit,
     answers::{self, Answers},
     delivery::{self, Prepared},
-    facts, policy, provision, repeat,
+    facts, heard, policy, provision, repeat,
 };
 use crate::{
     channel::span,
@@ -113,6 +113,7 @@ fn exchange(tx: &mut Tx<'_>, said: &Said) -> Judged<Answer, Standing> {
         let (_, answer, _) = turn.answer(&[], &said.our_uri);
         return Ok(answer);
     }
+    heard::note(tx, &device, &told)?;
     for output in &told {
         match output {
             Output::DeviceInfo(info) => facts::dev_info(tx, &mut device, info)?,

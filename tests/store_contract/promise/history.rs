@@ -6,7 +6,10 @@ use lanyard::{
     fleet::{
         enrol::invitation::{Invitation, Way},
         life::Action,
-        registry::credential::Revocation,
+        registry::{
+            credential::Revocation,
+            journal::{self, Journal},
+        },
         retention::{self, Ends},
         wipe::approvals::Stage,
     },
@@ -24,6 +27,7 @@ async fn tidy(fixture: &Fixture) {
     walk::<Way>(fixture).await;
     walk::<Approval>(fixture).await;
     walk::<Revocation>(fixture).await;
+    walk::<Journal>(fixture).await;
 }
 
 async fn walk<R: Ends + 'static>(fixture: &Fixture) {
@@ -167,6 +171,24 @@ pub async fn an_invitation_is_kept_for_its_time_and_its_ways_with_it(fixture: Fi
         fixture.store.run(admins::look_at_clock).await.unwrap();
         tidy(&fixture).await;
         assert_eq!((is_kept::<Invitation>(&fixture, made.id).await, ways().await > 0), (kept, kept), "{row}");
+    }
+}
+
+pub async fn what_a_device_said_is_kept_for_its_time(fixture: Fixture) {
+    let (local, device) = (fixture.local().await, fixture.device("u1", &[Channel::Omadm]).await.id);
+    let say = move |tx: &mut Tx<'_>| {
+        settings::set(tx, &local, "keep.commands", "30d")?;
+        journal::alerted(tx, device, "com.example:disk", "full")?;
+        journal::unreadable(tx, device, "byte 7 of a message")
+    };
+    fixture.store.run(say).await.unwrap();
+    for (row, by, kept) in [("a minute before", 30 * DAY - MINUTE, true), ("then", MINUTE, false)] {
+        if !fixture.pass(by) {
+            return;
+        }
+        fixture.store.run(admins::look_at_clock).await.unwrap();
+        tidy(&fixture).await;
+        assert_eq!(is_kept::<Journal>(&fixture, device).await, kept, "{row}");
     }
 }
 

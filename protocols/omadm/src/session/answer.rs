@@ -239,7 +239,7 @@ impl Turn {
             // No MaxMsgSize: Windows drops results that would not fit instead of cutting them.
             meta: Meta::default(),
         };
-        Message { header, body, is_final }
+        Message { header, body, is_final, spoilt: Vec::new() }
     }
 
     fn encode(&self, body: Vec<Command>, is_final: bool, our_uri: &str) -> Answer {

@@ -84,6 +84,13 @@ impl InFlight {
         outputs.push(Output::OpResult { op, uri: spelt, format, data });
     }
 
+    /// The value of its one node came and cannot be read.
+    pub(super) fn give_up_value(&mut self) {
+        if let [node] = self.nodes.as_mut_slice() {
+            node.filed = true;
+        }
+    }
+
     /// Nothing more will come: says so, where something was still to come.
     pub(super) fn lose(&self, why: Lost, outputs: &mut Vec<Output>) {
         if !self.is_done() {

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::syncml::Spoilt;
+
 /// One thing that a message told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Output {
@@ -48,6 +50,13 @@ pub enum Output {
         op: String,
         /// Why.
         why: NotSent,
+    },
+    /// A part of the message could not be read; the rest of it counts.
+    Unreadable {
+        /// The operation that it answers, where that could be read.
+        op: Option<String>,
+        /// What.
+        spoilt: Spoilt,
     },
     /// The client broke the session off (1223).
     Aborted,

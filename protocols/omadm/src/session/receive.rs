@@ -8,7 +8,7 @@ use super::chunk::{Chunk, Refused, Whole};
 use super::{
     Answer, ClientEvent, Due, HeldStatus, LoginStatus, Lost, MAX_HELD, MAX_MESSAGES, Output, Session, SyncType,
 };
-use crate::syncml::{Alert, Command, ContentType, Item, Message, Request, Results, Status, Verb};
+use crate::syncml::{Alert, Command, ContentType, Item, Message, Request, Results, Spoilt, Status, Verb};
 
 const LOGIN_STATUS: &str = "com.microsoft/MDM/LoginStatus";
 const SYNC_TYPE: &str = "com.microsoft.mdm.synctype";
@@ -104,6 +104,7 @@ impl Reading<'_> {
                 other => self.command(other),
             }
         }
+        self.message.spoilt.iter().for_each(|spoilt| self.spoilt(spoilt));
         // Another command, or nothing, came where the rest of the value belongs.
         let chunk_missing = had_chunk && !chunk_went_on && self.next == Next::Commands;
         if chunk_missing {
@@ -140,6 +141,11 @@ impl Reading<'_> {
                 group.commands.iter().for_each(|child| self.refuse(child));
             }
             Command::Other { .. } => self.hold(command, false, 406),
+            Command::Unreadable { name, cmd_id } => {
+                if !cmd_id.is_empty() && !matches!(name.as_str(), "Status" | "Results") {
+                    self.hold(command, false, 400);
+                }
+            }
             Command::Results(_) => {}
         }
     }
@@ -148,6 +154,7 @@ impl Reading<'_> {
     fn refuse(&mut self, command: &Command) {
         match command {
             Command::Status(_) | Command::Results(_) => {}
+            Command::Unreadable { .. } => self.command(command),
             Command::Group(group) => {
                 self.hold(command, group.no_resp, 405);
                 group.commands.iter().for_each(|child| self.refuse(child));
@@ -169,11 +176,12 @@ impl Reading<'_> {
     }
 
     fn status(&mut self, status: &Status) {
+        let msg_ref = self.msg_ref(status.msg_ref);
         if status.cmd_ref == "0" {
             // The client took nothing of that message.
             if status.code >= 400 {
                 let (refused, kept) =
-                    std::mem::take(&mut self.session.in_flight).into_iter().partition(|op| op.msg_id == status.msg_ref);
+                    std::mem::take(&mut self.session.in_flight).into_iter().partition(|op| op.msg_id == msg_ref);
                 self.session.in_flight = kept;
                 let refused: Vec<_> = refused;
                 refused.iter().for_each(|op| op.lose(Lost::HeaderRefused(status.code), self.outputs));
@@ -181,10 +189,28 @@ impl Reading<'_> {
             return;
         }
         let refs: Vec<&str> = status.target_refs.iter().chain(&status.source_refs).map(String::as_str).collect();
-        let found = self.session.in_flight.iter_mut().find(|op| op.is(status.msg_ref, &status.cmd_ref));
+        let found = self.session.in_flight.iter_mut().find(|op| op.is(msg_ref, &status.cmd_ref));
         if let Some(op) = found {
             op.status(&refs, status.code, self.outputs);
         }
+    }
+
+    /// Which message of ours an answer is about: where that cannot be read, the last one, which it answers.
+    fn msg_ref(&self, said: u32) -> u32 {
+        if said == 0 { self.session.said } else { said }
+    }
+
+    /// What could not be read is told; where it was a value that we asked for, none comes any more.
+    fn spoilt(&mut self, spoilt: &Spoilt) {
+        let msg_ref = self.msg_ref(spoilt.msg_ref.unwrap_or(if spoilt.command == "Results" { 1 } else { 0 }));
+        let op = spoilt.cmd_ref.as_deref().and_then(|cmd_ref| {
+            let op = self.session.in_flight.iter_mut().find(|op| op.is(msg_ref, cmd_ref))?;
+            if spoilt.command == "Results" {
+                op.give_up_value();
+            }
+            Some(op.op.clone())
+        });
+        self.outputs.push(Output::Unreadable { op, spoilt: spoilt.clone() });
     }
 
     fn alert(&mut self, alert: &Alert) {
@@ -198,6 +224,9 @@ impl Reading<'_> {
             Alert::CLIENT_EVENT | Alert::GENERIC => {
                 for item in &alert.items {
                     self.event(alert, item);
+                }
+                if alert.items.is_empty() {
+                    self.event(alert, &Item::default());
                 }
             }
             _ => {}
@@ -250,7 +279,7 @@ impl Reading<'_> {
 
     /// Files values; says whether the value that was coming in chunks went on.
     fn results(&mut self, results: &Results) -> bool {
-        let msg_ref = results.msg_ref.unwrap_or(1);
+        let msg_ref = self.msg_ref(results.msg_ref.unwrap_or(1));
         let mut went_on = false;
         for item in &results.items {
             let uri = item.uri().or(results.source_ref.as_deref()).or(results.target_ref.as_deref());

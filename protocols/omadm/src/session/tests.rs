@@ -463,6 +463,63 @@ proptest! {
 }
 
 #[test]
+fn what_cannot_be_read_is_told_and_the_rest_counts() {
+    let get = |n: u32| Op::get(format!("op{n}"), format!("./DevDetail/{n}")).into();
+    let (session, answer, _) = step(Session::new(), &says(1, "", true), &[get(0), get(1), get(2)]);
+    let ids: Vec<u32> =
+        answer.body.iter().filter(|c| matches!(c, Command::Request(_))).map(|c| c.cmd_id().parse().unwrap()).collect();
+    let bad = |id: u32, what: &str| {
+        let node = "<Source><LocURI>./DevDetail/1</LocURI></Source>";
+        format!(
+            "<Results><CmdID>9</CmdID><MsgRef>1</MsgRef><CmdRef>{id}</CmdRef><Item>{node}<Data>{what}</Data></Item></Results>"
+        )
+    };
+    let body = [
+        // By its number and its code, whatever else is missing.
+        format!("<Status><CmdRef>{}</CmdRef><Data>200</Data></Status>", ids[0]),
+        result(1, ids[0], "./DevDetail/0", "first"),
+        status(1, ids[1], 200),
+        bad(ids[1], "<p/>"),
+        status(1, ids[2], 200),
+        result(1, ids[2], "./DevDetail/2", "last"),
+        "<Alert><CmdID>50</CmdID></Alert>".to_owned(),
+    ];
+    let (session, answer, outputs) = step(session, &says(2, &body.concat(), true), &[]);
+    let values: Vec<&str> = outputs
+        .iter()
+        .filter_map(|o| if let Output::OpResult { data, .. } = o { Some(data.as_str()) } else { None })
+        .collect();
+    assert_eq!(values, ["first", "last"]);
+    let codes = outputs.iter().filter(|o| matches!(o, Output::OpStatus { code: 200, .. })).count();
+    // The value that cannot be read is not waited for, nor said to be lost.
+    assert!(codes == 3 && !outputs.iter().any(|o| matches!(o, Output::OpLost { .. })), "{outputs:?}");
+    let told_of: Vec<(Option<&str>, &str, &str)> = outputs
+        .iter()
+        .filter_map(|o| match o {
+            Output::Unreadable { op, spoilt } => Some((op.as_deref(), spoilt.command.as_str(), spoilt.why.as_str())),
+            _ => None,
+        })
+        .collect();
+    assert!(told_of.contains(&(Some("op0"), "Status", "Status: MsgRef is missing")), "{told_of:?}");
+    assert!(told_of.contains(&(Some("op1"), "Results", "Data: unexpected p")), "{told_of:?}");
+    assert!(told_of.contains(&(None, "Alert", "Alert: Data is missing")), "{told_of:?}");
+    assert_eq!(told(&answer), ["0 SyncHdr 200", "50 Alert 400"]);
+    assert_eq!(session.unanswered().count(), 0);
+}
+
+#[test]
+fn an_unenrolment_is_heard_whatever_its_item_says() {
+    let alert = |item: &str| {
+        let kind = "<Meta><Type>com.microsoft:mdm.unenrollment.userrequest</Type></Meta>";
+        format!("<Alert><CmdID>2</CmdID><Data>1226</Data><Item>{item}{kind}<Data><b/></Data></Item></Alert>")
+    };
+    for item in ["", "<Source/>", "<Target><LocURI/></Target>"] {
+        let (_, _, outputs) = step(Session::new(), &says(1, &alert(item), true), &[]);
+        assert!(outputs.contains(&Output::Unenrolled), "{outputs:?}");
+    }
+}
+
+#[test]
 fn a_state_has_a_bound() {
     let mut session = handed_out(&[Op::get("big", "./Device/Vendor/Big").into()]);
     let mut message = fixture("chunk-first.xml");

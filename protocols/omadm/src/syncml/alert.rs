@@ -1,6 +1,6 @@
 //! Alert: session events and events on the device. [OMA RepPro] 6.6.2, [OMA DM Protocol] 8.7.
 
-use super::{Item, leaf, need_text, number, parent};
+use super::{Item, Notes, leaf, need_text, number, parent};
 use crate::Error;
 use crate::xml::Element;
 
@@ -40,13 +40,13 @@ impl Alert {
         Alert { cmd_id: cmd_id.into(), no_resp: false, code, correlator: None, items: Vec::new() }
     }
 
-    pub(super) fn from_tree(element: &Element<'_>) -> Result<Alert, Error> {
+    pub(super) fn from_tree(element: &Element<'_>, notes: &mut Notes) -> Result<Alert, Error> {
         Ok(Alert {
             cmd_id: need_text(element, "Alert", "CmdID")?,
             no_resp: element.child("NoResp").is_some(),
             code: number(&need_text(element, "Alert", "Data")?, "Data of Alert")?,
             correlator: element.child_text("Correlator").map(str::to_owned),
-            items: Item::all_of(element)?,
+            items: Item::any_of(element, notes),
         })
     }
 

@@ -135,6 +135,6 @@ prop_compose! {
         body in proptest::collection::vec(command(), 0..6),
         is_final in any::<bool>(),
     ) -> Message {
-        Message { header, body, is_final }
+        Message { header, body, is_final, spoilt: Vec::new() }
     }
 }

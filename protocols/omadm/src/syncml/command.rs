@@ -1,6 +1,6 @@
 //! What a body consists of, and the two commands that hold others. [OMA RepPro] 6.6.3, 6.6.14.
 
-use super::{Alert, MAX_COMMANDS, Meta, Request, Results, Status, Verb, leaf, need_text, parent, write};
+use super::{Alert, Meta, Notes, Request, Results, Status, Verb, leaf, need_text, parent, write};
 use crate::Error;
 use crate::xml::Element;
 
@@ -24,6 +24,13 @@ pub enum Command {
         /// Its number.
         cmd_id: String,
     },
+    /// A command of which the essential cannot be read: [`super::Message::spoilt`] says what. It is answered, not obeyed.
+    Unreadable {
+        /// The element.
+        name: String,
+        /// Its number; empty where it has none by which it could be answered.
+        cmd_id: String,
+    },
 }
 
 impl Command {
@@ -35,7 +42,8 @@ impl Command {
             | Command::Group(Group { cmd_id, .. })
             | Command::Status(Status { cmd_id, .. })
             | Command::Results(Results { cmd_id, .. })
-            | Command::Other { cmd_id, .. } => cmd_id,
+            | Command::Other { cmd_id, .. }
+            | Command::Unreadable { cmd_id, .. } => cmd_id,
         }
     }
 
@@ -47,7 +55,7 @@ impl Command {
             Command::Group(group) => group.kind.name(),
             Command::Status(_) => "Status",
             Command::Results(_) => "Results",
-            Command::Other { name, .. } => name,
+            Command::Other { name, .. } | Command::Unreadable { name, .. } => name,
         }
     }
 
@@ -56,25 +64,44 @@ impl Command {
         write::encode(&self.to_tree()).map(|bytes| bytes.len())
     }
 
-    fn from_tree(element: &Element<'_>, room: &mut usize) -> Result<Command, Error> {
-        *room = room.checked_sub(1).ok_or(Error::Limit { what: "commands in a message", limit: MAX_COMMANDS })?;
+    /// Fails only where there are too many.
+    fn from_tree(element: &Element<'_>, notes: &mut Notes) -> Result<Command, Error> {
+        notes.count()?;
+        let name = element.name.as_ref();
+        // What is within a group is looked at by itself.
+        let Some(kind) = GroupKind::named(name) else {
+            notes.look(element);
+            return Ok(
+                Command::leaf(element, notes).unwrap_or_else(|error| Command::unreadable(element, notes, &error))
+            );
+        };
+        match cmd_id(element, kind.name()) {
+            Ok(cmd_id) => Group::from_tree(kind, cmd_id, element, notes).map(Command::Group),
+            Err(error) => Ok(Command::unreadable(element, notes, &error)),
+        }
+    }
+
+    fn leaf(element: &Element<'_>, notes: &mut Notes) -> Result<Command, Error> {
         let command = match element.name.as_ref() {
-            "Alert" => Command::Alert(Alert::from_tree(element)?),
-            "Status" => Command::Status(Status::from_tree(element)?),
-            "Results" => Command::Results(Results::from_tree(element)?),
-            name => match (Verb::named(name), GroupKind::named(name)) {
-                (Some(verb), _) => Command::Request(Request::from_tree(verb, element)?),
-                (_, Some(kind)) => Command::Group(Group::from_tree(kind, element, room)?),
-                (None, None) => {
+            "Alert" => Command::Alert(Alert::from_tree(element, notes)?),
+            "Status" => Command::Status(Status::from_tree(element, notes)?),
+            "Results" => Command::Results(Results::from_tree(element, notes)?),
+            name => match Verb::named(name) {
+                Some(verb) => Command::Request(Request::from_tree(verb, element, notes)?),
+                None => {
                     let cmd_id = need_text(element, "command", "CmdID")?;
                     Command::Other { name: name.chars().take(40).collect(), cmd_id }
                 }
             },
         };
-        if command.cmd_id().len() > 64 {
-            return Err(Error::Limit { what: "bytes of CmdID", limit: 64 });
-        }
+        bounded(command.cmd_id())?;
         Ok(command)
+    }
+
+    fn unreadable(element: &Element<'_>, notes: &mut Notes, why: &Error) -> Command {
+        notes.note(element, why);
+        let cmd_id = cmd_id(element, "command").unwrap_or_default();
+        Command::Unreadable { name: element.name.chars().take(40).collect(), cmd_id }
     }
 
     pub(super) fn to_tree(&self) -> Element<'_> {
@@ -84,7 +111,7 @@ impl Command {
             Command::Group(group) => group.to_tree(),
             Command::Status(status) => status.to_tree(),
             Command::Results(results) => results.to_tree(),
-            Command::Other { name, cmd_id } => Element {
+            Command::Other { name, cmd_id } | Command::Unreadable { name, cmd_id } => Element {
                 name: name.as_str().into(),
                 children: vec![leaf("CmdID", cmd_id.as_str())],
                 ..Element::default()
@@ -93,11 +120,21 @@ impl Command {
     }
 }
 
-/// All commands within a body or group, up to `room`.
-pub(super) fn all_from_tree(element: &Element<'_>, room: &mut usize) -> Result<Vec<Command>, Error> {
+/// The number of a command, by which it can be answered.
+fn cmd_id(element: &Element<'_>, within: &'static str) -> Result<String, Error> {
+    let id = need_text(element, within, "CmdID")?;
+    bounded(&id).map(|()| id)
+}
+
+fn bounded(cmd_id: &str) -> Result<(), Error> {
+    if cmd_id.len() > 64 { Err(Error::Limit { what: "bytes of CmdID", limit: 64 }) } else { Ok(()) }
+}
+
+/// All commands within a body or group, as many as a message may hold.
+pub(super) fn all_from_tree(element: &Element<'_>, notes: &mut Notes) -> Result<Vec<Command>, Error> {
     const NOT_COMMANDS: [&str; 5] = ["Final", "CmdID", "NoResp", "Meta", "Correlator"];
     let commands = element.children.iter().filter(|child| !NOT_COMMANDS.contains(&child.name.as_ref()));
-    commands.map(|child| Command::from_tree(child, room)).collect()
+    commands.map(|child| Command::from_tree(child, notes)).collect()
 }
 
 /// How the commands of a group hang together.
@@ -140,14 +177,9 @@ pub struct Group {
 
 impl Group {
     /// Recursion is bounded by the depth that the reader allows.
-    fn from_tree(kind: GroupKind, element: &Element<'_>, room: &mut usize) -> Result<Group, Error> {
-        Ok(Group {
-            kind,
-            cmd_id: need_text(element, kind.name(), "CmdID")?,
-            no_resp: element.child("NoResp").is_some(),
-            meta: Meta::of(element)?,
-            commands: all_from_tree(element, room)?,
-        })
+    fn from_tree(kind: GroupKind, cmd_id: String, element: &Element<'_>, notes: &mut Notes) -> Result<Group, Error> {
+        let (no_resp, meta) = (element.child("NoResp").is_some(), Meta::of(element, element, notes));
+        Ok(Group { kind, cmd_id, no_resp, meta, commands: all_from_tree(element, notes)? })
     }
 
     fn to_tree(&self) -> Element<'_> {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Meta, leaf, need, need_text, number, parent};
+use super::{Meta, Notes, leaf, need, need_text, number, parent};
 use crate::Error;
 use crate::xml::Element;
 
@@ -35,7 +35,8 @@ pub struct SyncHdr {
 }
 
 impl SyncHdr {
-    pub(super) fn from_tree(element: &Element<'_>) -> Result<SyncHdr, Error> {
+    /// What the session does without need not be readable: credentials, and the sender's limits.
+    pub(super) fn from_tree(element: &Element<'_>, notes: &mut Notes) -> Result<SyncHdr, Error> {
         const HERE: &str = "SyncHdr";
         let session_id = need_text(element, HERE, "SessionID")?;
         if session_id.len() > 256 {
@@ -45,6 +46,7 @@ impl SyncHdr {
         if msg_id == 0 {
             return Err(Error::Value { element: "MsgID", reason: "counts from 1" });
         }
+        notes.look(element);
         Ok(SyncHdr {
             ver_dtd: need_text(element, HERE, "VerDTD")?,
             ver_proto: need_text(element, HERE, "VerProto")?,
@@ -54,8 +56,8 @@ impl SyncHdr {
             source: Location::from_tree(need(element, HERE, "Source")?)?,
             resp_uri: element.child_text("RespURI").map(str::to_owned),
             no_resp: element.child("NoResp").is_some(),
-            cred: Cred::of(element)?,
-            meta: Meta::of(element)?,
+            cred: Cred::of(element, notes),
+            meta: Meta::of(element, element, notes),
         })
     }
 
@@ -122,10 +124,10 @@ impl fmt::Debug for Cred {
 }
 
 impl Cred {
-    pub(super) fn of(element: &Element<'_>) -> Result<Option<Cred>, Error> {
-        let Some(cred) = element.child("Cred") else { return Ok(None) };
-        let data = need(cred, "Cred", "Data")?.trimmed().to_owned();
-        Ok(Some(Cred { meta: Meta::of(cred)?, data }))
+    fn of(header: &Element<'_>, notes: &mut Notes) -> Option<Cred> {
+        let cred = header.child("Cred")?;
+        let data = notes.take(header, need(cred, "Cred", "Data"))?.trimmed().to_owned();
+        Some(Cred { meta: Meta::of(cred, header, notes), data })
     }
 
     pub(super) fn to_tree(&self) -> Element<'_> {

@@ -1,6 +1,6 @@
 //! Item: one node that a command is about, with its value. [OMA RepPro] 6.1.13.
 
-use super::{Location, Meta, leaf, parent};
+use super::{Location, Meta, Notes, leaf, parent};
 use crate::Error;
 use crate::xml::Element;
 
@@ -25,22 +25,37 @@ impl Item {
         self.source.as_ref().or(self.target.as_ref()).map(|location| location.uri.as_str())
     }
 
-    pub(super) fn all_of(element: &Element<'_>) -> Result<Vec<Item>, Error> {
-        element.children.iter().filter(|child| child.name == "Item").map(Item::from_tree).collect()
+    /// The items of a command of which node and value can be read, as far as they are there.
+    pub(super) fn all_of(command: &Element<'_>, notes: &mut Notes) -> Vec<Item> {
+        Item::each_of(command, notes).filter(|(_, whole)| *whole).map(|(item, _)| item).collect()
     }
 
-    fn from_tree(element: &Element<'_>) -> Result<Item, Error> {
-        let location = |name| element.child(name).map(Location::from_tree).transpose();
-        let mut meta = Meta::of(element)?;
+    /// All items of a command, without what of them cannot be read: an alert is known by its type.
+    pub(super) fn any_of(command: &Element<'_>, notes: &mut Notes) -> Vec<Item> {
+        Item::each_of(command, notes).map(|(item, _)| item).collect()
+    }
+
+    fn each_of(command: &Element<'_>, notes: &mut Notes) -> impl Iterator<Item = (Item, bool)> {
+        let items = command.children.iter().filter(|child| child.name == "Item");
+        items.map(move |item| Item::from_tree(item, command, notes))
+    }
+
+    /// The item, and whether node and value could be read.
+    fn from_tree(element: &Element<'_>, command: &Element<'_>, notes: &mut Notes) -> (Item, bool) {
+        let mut whole = true;
+        let mut meta = Meta::of(element, command, notes);
+        let mut location = |name| {
+            let read = notes.take(command, element.child(name).map(Location::from_tree).transpose());
+            whole &= read.is_some();
+            read.flatten()
+        };
+        let (target, source) = (location("Target"), location("Source"));
+        let data = notes.take(command, element.child("Data").map(data).transpose());
         // Of its alert on the type of a session Windows says the type here, not in Meta ([MS-MDM] 3.2.5.1.5).
         meta.kind = meta.kind.or_else(|| element.child_text("Type").map(str::to_owned));
-        Ok(Item {
-            target: location("Target")?,
-            source: location("Source")?,
-            meta,
-            data: element.child("Data").map(data).transpose()?,
-            more_data: element.child("MoreData").is_some(),
-        })
+        whole &= data.is_some();
+        let more_data = element.child("MoreData").is_some();
+        (Item { target, source, meta, data: data.flatten(), more_data }, whole)
     }
 
     pub(super) fn to_tree(&self) -> Element<'_> {

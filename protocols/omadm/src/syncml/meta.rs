@@ -1,7 +1,6 @@
 //! Meta information about an item, a command or the sender. [OMA MetInf 1.2].
 
-use super::{leaf, number, parent};
-use crate::Error;
+use super::{Notes, leaf, number, parent};
 use crate::xml::Element;
 
 /// What MetInf says; absent fields are not written.
@@ -34,22 +33,22 @@ impl Meta {
         *self == Meta::default()
     }
 
-    /// The Meta of an element; an absent one is an empty one.
-    pub(super) fn of(element: &Element<'_>) -> Result<Meta, Error> {
-        let Some(meta) = element.child("Meta") else { return Ok(Meta::default()) };
+    /// The Meta of an element of this command; an absent one is an empty one, and so is a size that is no number.
+    pub(super) fn of(element: &Element<'_>, command: &Element<'_>, notes: &mut Notes) -> Meta {
+        let Some(meta) = element.child("Meta") else { return Meta::default() };
         // Some clients keep the root element of the MetInf document type.
         let meta = meta.child("MetInf").unwrap_or(meta);
         let text = |name| meta.child_text(name).map(str::to_owned);
-        let size = |name| meta.child_text(name).map(|text| number(text, name)).transpose();
-        Ok(Meta {
+        let mut size = |name| notes.take(command, meta.child_text(name).map(|text| number(text, name)).transpose())?;
+        Meta {
             format: text("Format"),
             kind: text("Type"),
             mark: text("Mark"),
-            size: size("Size")?,
+            size: size("Size"),
             next_nonce: text("NextNonce"),
-            max_msg_size: size("MaxMsgSize")?,
-            max_obj_size: size("MaxObjSize")?,
-        })
+            max_msg_size: size("MaxMsgSize"),
+            max_obj_size: size("MaxObjSize"),
+        }
     }
 
     /// The element, none where it would be empty.

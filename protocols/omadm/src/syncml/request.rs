@@ -1,7 +1,7 @@
 //! Add, Replace, Delete, Get and Exec: the five commands on nodes, which differ in their names alone.
 //! [OMA RepPro] 6.6.1, 6.6.13, 6.6.5, 6.6.7, 6.6.6.
 
-use super::{Item, Meta, leaf, need_text, parent};
+use super::{Item, Meta, Notes, leaf, need_text, parent};
 use crate::Error;
 use crate::xml::Element;
 
@@ -58,14 +58,14 @@ pub struct Request {
 }
 
 impl Request {
-    pub(super) fn from_tree(verb: Verb, element: &Element<'_>) -> Result<Request, Error> {
+    pub(super) fn from_tree(verb: Verb, element: &Element<'_>, notes: &mut Notes) -> Result<Request, Error> {
         Ok(Request {
             verb,
             cmd_id: need_text(element, verb.name(), "CmdID")?,
             no_resp: element.child("NoResp").is_some(),
-            meta: Meta::of(element)?,
+            meta: Meta::of(element, element, notes),
             correlator: element.child_text("Correlator").filter(|_| verb == Verb::Exec).map(str::to_owned),
-            items: Item::all_of(element)?,
+            items: Item::all_of(element, notes),
         })
     }
 

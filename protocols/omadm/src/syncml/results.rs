@@ -1,6 +1,6 @@
 //! Results: the values that a Get asked for. [OMA RepPro] 6.6.12.
 
-use super::{Item, Meta, leaf, need_text, number, parent};
+use super::{Item, Meta, Notes, leaf, need_text, number, parent};
 use crate::Error;
 use crate::xml::Element;
 
@@ -9,7 +9,7 @@ use crate::xml::Element;
 pub struct Results {
     /// Number of the command within its message.
     pub cmd_id: String,
-    /// MsgID of the message with the Get; absent means 1.
+    /// MsgID of the message with the Get; absent means 1, and 0 stands where it could not be read.
     pub msg_ref: Option<u32>,
     /// CmdID of the Get.
     pub cmd_ref: String,
@@ -24,16 +24,18 @@ pub struct Results {
 }
 
 impl Results {
-    pub(super) fn from_tree(element: &Element<'_>) -> Result<Results, Error> {
+    /// Its own number is of no use: it gets no Status.
+    pub(super) fn from_tree(element: &Element<'_>, notes: &mut Notes) -> Result<Results, Error> {
         let text = |name| element.child_text(name);
+        let msg_ref = text("MsgRef").map(|text| number(text, "MsgRef"));
         Ok(Results {
-            cmd_id: need_text(element, "Results", "CmdID")?,
-            msg_ref: text("MsgRef").map(|text| number(text, "MsgRef")).transpose()?,
+            cmd_id: notes.take(element, need_text(element, "Results", "CmdID")).unwrap_or_default(),
+            msg_ref: notes.take(element, msg_ref.transpose()).unwrap_or(Some(0)),
             cmd_ref: need_text(element, "Results", "CmdRef")?,
-            meta: Meta::of(element)?,
+            meta: Meta::of(element, element, notes),
             target_ref: text("TargetRef").map(str::to_owned),
             source_ref: text("SourceRef").map(str::to_owned),
-            items: Item::all_of(element)?,
+            items: Item::all_of(element, notes),
         })
     }
 

@@ -1,6 +1,6 @@
 //! Status: the answer to one command, and the challenge it may carry. [OMA RepPro] 6.6.15.
 
-use super::{Item, Meta, leaf, need, need_text, number, parent};
+use super::{Item, Meta, Notes, leaf, need, need_text, number, parent};
 use crate::Error;
 use crate::xml::Element;
 
@@ -9,7 +9,7 @@ use crate::xml::Element;
 pub struct Status {
     /// Number of this Status within its message.
     pub cmd_id: String,
-    /// MsgID of the message answered.
+    /// MsgID of the message answered; 0 where it could not be read.
     pub msg_ref: u32,
     /// CmdID of the command answered; `0` is the header.
     pub cmd_ref: String,
@@ -28,21 +28,22 @@ pub struct Status {
 }
 
 impl Status {
-    pub(super) fn from_tree(element: &Element<'_>) -> Result<Status, Error> {
+    /// What it answers and how that went is all that must be readable.
+    pub(super) fn from_tree(element: &Element<'_>, notes: &mut Notes) -> Result<Status, Error> {
         let refs = |name| {
             let all = element.children.iter().filter(move |child| child.name == name);
             all.map(|child| child.trimmed().to_owned()).collect()
         };
         Ok(Status {
-            cmd_id: need_text(element, "Status", "CmdID")?,
-            msg_ref: number(&need_text(element, "Status", "MsgRef")?, "MsgRef")?,
+            cmd_id: notes.take(element, need_text(element, "Status", "CmdID")).unwrap_or_default(),
+            msg_ref: notes.take(element, msg_ref(element)).unwrap_or_default(),
             cmd_ref: need_text(element, "Status", "CmdRef")?,
-            cmd: need_text(element, "Status", "Cmd")?,
+            cmd: notes.take(element, need_text(element, "Status", "Cmd")).unwrap_or_default(),
             target_refs: refs("TargetRef"),
             source_refs: refs("SourceRef"),
-            chal: Chal::of(element)?,
+            chal: Chal::of(element, notes),
             code: number(&need_text(element, "Status", "Data")?, "Data of Status")?,
-            items: Item::all_of(element)?,
+            items: Item::all_of(element, notes),
         })
     }
 
@@ -62,6 +63,10 @@ impl Status {
     }
 }
 
+fn msg_ref(element: &Element<'_>) -> Result<u32, Error> {
+    number(&need_text(element, "Status", "MsgRef")?, "MsgRef")
+}
+
 /// A challenge: scheme, format and nonce, all in its Meta.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Chal {
@@ -70,10 +75,10 @@ pub struct Chal {
 }
 
 impl Chal {
-    fn of(element: &Element<'_>) -> Result<Option<Chal>, Error> {
-        let Some(chal) = element.child("Chal") else { return Ok(None) };
-        need(chal, "Chal", "Meta")?;
-        Ok(Some(Chal { meta: Meta::of(chal)? }))
+    fn of(element: &Element<'_>, notes: &mut Notes) -> Option<Chal> {
+        let chal = element.child("Chal")?;
+        notes.take(element, need(chal, "Chal", "Meta"))?;
+        Some(Chal { meta: Meta::of(chal, element, notes) })
     }
 
     fn to_tree(&self) -> Element<'_> {

@@ -1,6 +1,6 @@
 //! SyncML as WBXML: the code pages and the way from and to the same tree that XML gives. [OMA RepPro] 8.
 
-use lanyard_wbxml::{Attributes, Charset, CodePages, Header, Node, Page, PublicId};
+use lanyard_wbxml::{Attributes, Charset, CodePages, Header, Malformed, Node, Page, PublicId};
 
 use crate::Error;
 use crate::xml::{self, Element};
@@ -108,6 +108,7 @@ pub(super) fn parse(bytes: &[u8], limits: &xml::Limits) -> Result<Element<'stati
         max_depth: limits.max_depth,
         max_elements: limits.max_elements,
         attributes: Attributes::Refuse,
+        malformed: Malformed::AsBytes,
     };
     let document = lanyard_wbxml::decode(bytes, &PAGES, &limits)?;
     match &document.header.public_id {
@@ -116,28 +117,29 @@ pub(super) fn parse(bytes: &[u8], limits: &xml::Limits) -> Result<Element<'stati
         PublicId::Number(other) => return Err(Error::PublicId(format!("{other:#x}"))),
         PublicId::Text(other) => return Err(Error::PublicId(other.chars().take(60).collect())),
     }
-    from_wbxml(document.root)?.ok_or_else(|| Error::unexpected("message", "unknown token"))
+    from_wbxml(document.root).ok_or_else(|| Error::unexpected("message", "unknown token"))
 }
 
 /// Depth is bounded by the limits above. `None` for a token without a name, which is passed over.
-fn from_wbxml(element: lanyard_wbxml::Element) -> Result<Option<Element<'static>>, Error> {
-    let Some(name) = element.name() else { return Ok(None) };
-    let mut text = String::new();
+fn from_wbxml(element: lanyard_wbxml::Element) -> Option<Element<'static>> {
+    let name = element.name()?;
+    let (mut text, mut spoilt) = (String::new(), false);
     let mut children = Vec::new();
     for node in element.children {
         match node {
-            Node::Element(child) => children.extend(from_wbxml(child)?),
+            Node::Element(child) => children.extend(from_wbxml(child)),
             Node::Text(more) => append(&mut text, more),
             Node::Opaque(bytes) => {
                 let more = String::from_utf8(bytes);
-                append(&mut text, more.map_err(|_| Error::Value { element: name, reason: "binary data" })?);
+                spoilt |= more.is_err();
+                append(&mut text, more.unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned()));
             }
         }
     }
     if !xml::is_text(&text) {
-        return Err(Error::Value { element: name, reason: "a character that XML does not allow" });
+        (text, spoilt) = (xml::mended(&text), true);
     }
-    Ok(Some(Element { name: name.into(), text: text.into(), children, ..Element::default() }))
+    Some(Element { name: name.into(), text: text.into(), spoilt, children, ..Element::default() })
 }
 
 /// Most elements have one text: it is moved, not copied.

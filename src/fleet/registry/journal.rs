@@ -1,0 +1,248 @@
+//! What a device said that changes nothing about it: the alerts it sent, and what of its messages could not be read. It is kept apart from
+//! the device's record, within bounds, and is there for people alone: nothing is decided by it. A device that says the same again and
+//! again is written down once in a while, and most have no such record at all.
+
+use crate::{
+    clock::{Steady, Timestamp},
+    error::Result,
+    ids::DeviceId,
+    store::{Kind, Record, Tx},
+};
+use serde::{Deserialize, Serialize};
+use std::{collections::VecDeque, time::Duration};
+
+/// Alerts kept of a device; the oldest goes first.
+const EVENTS: usize = 50;
+/// The same alert within this time is one.
+const SAME: Duration = Duration::from_secs(3600);
+/// Kinds of what cannot be read that are kept of a device; the one that is longest ago goes first.
+const PROBLEMS: usize = 10;
+/// What comes again is written, and logged, no more often than this.
+const AGAIN: Duration = Duration::from_secs(86_400);
+/// What has not come again for so long is over.
+const OVER: Duration = Duration::from_secs(30 * 86_400);
+/// Bytes of an alert's type, and of a text.
+const LONGEST_KIND: usize = 128;
+const LONGEST_TEXT: usize = 256;
+
+/// What is kept of one device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Journal {
+    device: DeviceId,
+    /// The last alerts, oldest first.
+    events: VecDeque<Alerted>,
+    /// What could not be read, in the order in which it first came.
+    unreadable: Vec<Unreadable>,
+}
+
+/// An alert of a device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alerted {
+    /// When it came; where it came again soon after, the first time.
+    pub time: Timestamp,
+    at: Steady,
+    /// As the device names it.
+    pub kind: String,
+    /// What it says.
+    pub text: String,
+}
+
+/// A kind of message, or part of one, that could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unreadable {
+    /// When it first came.
+    pub since: Timestamp,
+    /// When it last came, to a day.
+    last: Steady,
+    /// What it was, and what is wrong with it.
+    pub text: String,
+}
+
+/// What this file keeps in the store.
+pub(crate) const KINDS: [Kind; 1] = [Kind::of::<Journal>()];
+
+impl Record for Journal {
+    const KIND: &'static str = "journal";
+    fn key(&self) -> String {
+        self.device.to_string()
+    }
+    fn lean(&self) -> Option<Self> {
+        Some(Self { device: DeviceId::NONE, ..self.clone() })
+    }
+    fn whole(self, rest: &str) -> Option<Self> {
+        Some(Self { device: rest.parse().ok()?, ..self })
+    }
+}
+
+impl Journal {
+    fn new(device: DeviceId) -> Self {
+        Self { device, events: VecDeque::new(), unreadable: Vec::new() }
+    }
+
+    /// The last alerts, oldest first.
+    pub fn events(&self) -> impl Iterator<Item = &Alerted> {
+        self.events.iter()
+    }
+
+    /// What could not be read and is not over.
+    pub fn unreadable(&self, now: Steady) -> impl Iterator<Item = &Unreadable> {
+        self.unreadable.iter().filter(move |problem| now.since(problem.last) < OVER)
+    }
+
+    /// When it was last added to.
+    pub fn last(&self) -> Option<Steady> {
+        let problems = self.unreadable.iter().map(|problem| problem.last);
+        self.events.iter().map(|event| event.at).chain(problems).max()
+    }
+
+    /// Whether the alert is news, and is in it now.
+    fn add_event(&mut self, event: Alerted) -> bool {
+        let same = |known: &&Alerted| known.kind == event.kind && known.text == event.text;
+        if self.events.iter().rev().find(same).is_some_and(|known| event.at.since(known.at) < SAME) {
+            return false;
+        }
+        self.events.push_back(event);
+        while self.events.len() > EVENTS {
+            self.events.pop_front();
+        }
+        true
+    }
+
+    /// Whether the problem is news, or comes again after a while, and is in it now. Where a number alone differs, as the place in a
+    /// message, it is the same.
+    fn add_problem(&mut self, now: Timestamp, at: Steady, text: String) -> bool {
+        self.unreadable.retain(|known| at.since(known.last) < OVER);
+        if let Some(known) = self.unreadable.iter_mut().find(|known| alike(&known.text, &text)) {
+            let again = at.since(known.last) >= AGAIN;
+            if again {
+                (known.last, known.text) = (at, text);
+            }
+            return again;
+        }
+        self.unreadable.push(Unreadable { since: now, last: at, text });
+        while self.unreadable.len() > PROBLEMS {
+            let oldest = self.unreadable.iter().enumerate().min_by_key(|(_, problem)| problem.last);
+            let Some((oldest, _)) = oldest else { break };
+            self.unreadable.remove(oldest);
+        }
+        true
+    }
+}
+
+fn alike(one: &str, other: &str) -> bool {
+    let words = |text: &str| text.chars().filter(|c| !c.is_ascii_digit()).collect::<String>();
+    words(one) == words(other)
+}
+
+/// What a device may say in it: so many bytes, and nothing that cannot be seen.
+fn cut(text: &str, longest: usize) -> String {
+    let mut cut = String::with_capacity(text.len().min(longest));
+    for c in text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }) {
+        if cut.len() + c.len_utf8() > longest {
+            break;
+        }
+        cut.push(c);
+    }
+    cut
+}
+
+/// An alert came. One that carries a token is known by its type alone: a token is a secret.
+pub fn alerted(tx: &mut Tx<'_>, device: DeviceId, kind: &str, text: &str) -> Result<()> {
+    let secret = kind.to_ascii_lowercase().contains("token");
+    let text = if secret { String::new() } else { cut(text, LONGEST_TEXT) };
+    let event = Alerted { time: tx.now(), at: tx.steady(), kind: cut(kind, LONGEST_KIND), text };
+    let mut journal = tx.get::<Journal>(device)?.unwrap_or_else(|| Journal::new(device));
+    if journal.add_event(event) {
+        tx.put(&journal)?;
+    }
+    Ok(())
+}
+
+/// A message of a device of ours, or a part of one, could not be read. It is logged where it is news, and then once a day.
+pub fn unreadable(tx: &mut Tx<'_>, device: DeviceId, what: &str) -> Result<()> {
+    let text = cut(what, LONGEST_TEXT);
+    let mut journal = tx.get::<Journal>(device)?.unwrap_or_else(|| Journal::new(device));
+    if journal.add_problem(tx.now(), tx.steady(), text.clone()) {
+        tracing::warn!(%device, what = text, "a message of a device cannot be read, or not all of it");
+        tx.put(&journal)?;
+    }
+    Ok(())
+}
+
+/// What such texts begin with came again, and all of it could be read: that problem is over.
+pub fn read_well(tx: &mut Tx<'_>, device: DeviceId, beginning: &str) -> Result<()> {
+    let Some(mut journal) = tx.get::<Journal>(device)? else { return Ok(()) };
+    let before = journal.unreadable.len();
+    journal.unreadable.retain(|known| !known.text.starts_with(beginning));
+    if journal.unreadable.len() < before {
+        tx.put(&journal)?;
+    }
+    Ok(())
+}
+
+/// What is kept of these devices, in their order.
+pub fn of(tx: &mut Tx<'_>, devices: impl IntoIterator<Item = DeviceId>) -> Result<Vec<Option<Journal>>> {
+    Ok(tx.get_many::<Journal>(devices)?)
+}
+
+/// Forgets what is kept of a device that is in no list any more.
+pub fn forget(tx: &mut Tx<'_>, device: DeviceId) -> Result<()> {
+    Ok(tx.delete(&Journal::new(device))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: i64 = 3_600_000;
+
+    fn event(at: i64, text: &str) -> Alerted {
+        Alerted { time: Timestamp(at), at: Steady(at), kind: "k".into(), text: text.into() }
+    }
+
+    fn journal() -> Journal {
+        Journal::new(DeviceId::NONE)
+    }
+
+    #[test]
+    fn the_last_alerts_are_kept_and_the_same_within_the_hour_is_one() {
+        let mut kept = journal();
+        assert!(kept.add_event(event(0, "a")) && kept.add_event(event(1, "b")));
+        assert!(!kept.add_event(event(2, "a")) && !kept.add_event(event(HOUR - 1, "a")));
+        assert!(kept.add_event(event(HOUR, "a")));
+        for n in 0..200 {
+            kept.add_event(event(2 * HOUR, &format!("{n}")));
+        }
+        let texts: Vec<&str> = kept.events().map(|e| e.text.as_str()).collect();
+        assert_eq!((texts.len(), texts.first(), texts.last()), (EVENTS, Some(&"150"), Some(&"199")));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_kept_by_its_kind_and_ends() {
+        let mut kept = journal();
+        let mut add = |at: i64, text: &str| kept.add_problem(Timestamp(at), Steady(at), text.into());
+        assert!(add(0, "byte 3 of Data"));
+        assert!(!add(1, "byte 77 of Data") && !add(24 * HOUR - 1, "byte 3 of Data"));
+        assert!(add(24 * HOUR, "byte 9 of Data"));
+        for c in 'a'..='z' {
+            assert!(add(25 * HOUR, &format!("in {c}")));
+        }
+        let texts: Vec<&str> = kept.unreadable(Steady(25 * HOUR)).map(|p| p.text.as_str()).collect();
+        assert_eq!((texts.len(), texts[0], texts[9]), (PROBLEMS, "in q", "in z"));
+        assert_eq!(kept.unreadable(Steady(25 * HOUR + 30 * 24 * HOUR)).count(), 0);
+        assert_eq!(kept.last(), Some(Steady(25 * HOUR)));
+    }
+
+    #[test]
+    fn what_is_kept_has_a_bound() {
+        assert_eq!(cut("  a\u{7}b\n", 10), "a b");
+        assert_eq!(cut("äöü", 5), "äö");
+        let mut kept = journal();
+        for n in 0..100 {
+            let text = cut(&format!("{}{n}", "x".repeat(LONGEST_TEXT - 3)), LONGEST_TEXT);
+            kept.add_event(Alerted { kind: "k".repeat(LONGEST_KIND), ..event(n, &text) });
+            kept.add_problem(Timestamp(n), Steady(n), format!("{text}{}", "y".repeat(usize::try_from(n).unwrap())));
+        }
+        assert!(serde_json::to_vec(&kept).unwrap().len() < 32 * 1024);
+    }
+}
