@@ -232,6 +232,20 @@ class Windows(ServedTest):
         with self.assertRaises(VerbFailed):
             self.server.verb("policy", "coverage", "refused")
 
+    def test_names_within_paths_are_escaped_and_a_root_goes_with_its_folder(self):
+        wifi, root = "Vendor/MSFT/WiFi/Profile/", "Vendor/MSFT/RootCATrustedCertificates/Root/" + "AB" * 20
+        raw = (f"name: named\nassign: [GROUP]\nwindows:\n  csp:\n    - {{path: './Device/{wifi}Büro net/WlanXml', data: '<WLANProfile/>'}}\n"
+               f"    - {{path: ./Device/{root}/EncodedCertificate, data: QUJD}}\n")
+        computer = self.ruled("named", raw)
+        computer.connect()
+        self.assertEqual(computer.tree.get(wifi + "B%C3%BCro%20net/WlanXml"), "<WLANProfile/>", computer.tree)
+        self.assertEqual(computer.tree.get(root + "/EncodedCertificate"), "QUJD")
+        self.assertEqual({row["state"] for row in self.rows(computer, "named").values()}, {"enforced"})
+        computer.commands.clear()
+        self.server.verb("policy", "delete", "named", "--yes")
+        computer.connect()
+        self.assertEqual([node for node in computer.tree if "WiFi" in node or "RootCA" in node], [], computer.commands)
+
     def test_a_session_for_a_user_gets_nothing_of_the_devices(self):
         computer = self.ruled("scoped")
         computer.sync_type = "user"

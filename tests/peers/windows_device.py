@@ -374,10 +374,17 @@ class WindowsDevice:
         if verb in ("Add", "Replace"):
             if verb == "Add" and node in self.tree:
                 return 418, None
+            if verb == "Replace" and "/WiFi/Profile/" in node and node not in self.tree:
+                return 404, None
             self.tree[node] = data or ""
             return 200, None
         if verb == "Delete":
-            return (200 if self.tree.pop(node, None) is not None else 404), None
+            if "/RootCATrustedCertificates/" in node and node.endswith("/EncodedCertificate"):
+                return 405, None
+            gone = [known for known in self.tree if known == node or known.startswith(node + "/")]
+            for known in gone:
+                del self.tree[known]
+            return (200 if gone else 404), None
         if verb == "Get":
             # What the device enforces is what was set, since nothing else sets anything here.
             value = self.tree.get(node, self.tree.get(node.replace("Policy/Result/", "Policy/Config/")))
