@@ -192,6 +192,21 @@ class Windows(ServedTest):
         computer.connect()
         self.assertNotIn(LOCK + "DevicePasswordEnabled", computer.tree, "what nobody wants goes")
 
+    def test_one_refused_rule_of_passwords_keeps_none_of_the_others_back(self):
+        stubborn = {("Replace", "DevicePasswordHistory"): 405}
+        rules = "passcode: {required: true, min_length: 8, history: 3, max_idle_minutes: 5}"
+        computer = self.ruled("rules", f"name: rules\nassign: [GROUP]\n{rules}\n", refused=stubborn)
+        atomics = [number for number, (verb, _, _) in enumerate(computer.commands) if verb == "Atomic"]
+        self.assertEqual(len(atomics), 2, "all together, then without the one that was refused")
+        after = [path for _, path, _ in computer.commands[atomics[0] + 1:atomics[0] + 5]]
+        self.assertTrue(after[0].endswith("DevicePasswordEnabled"), after)
+        self.assertTrue(all("DeviceLock/" in path for path in after), after)
+        rows = {setting: row["state"] for setting, row in self.rows(computer, "rules").items()}
+        self.assertEqual(rows.pop("passcode.history"), "failed")
+        self.assertEqual(set(rows.values()), {"enforced"}, rows)
+        values = [computer.tree.get(LOCK + name) for name in ("DevicePasswordEnabled", "MinDevicePasswordLength", "DevicePasswordHistory")]
+        self.assertEqual(values, ["0", "8", None])
+
     def test_of_two_policies_that_disagree_the_loser_says_so(self):
         computer = self.ruled("rivals", "name: a-lax\nassign: [GROUP]\ncamera: allowed\n")
         file = self.server.folder / "strict.yaml"

@@ -300,7 +300,7 @@ class WindowsDevice:
         assert statuses and text(statuses[0], "CmdRef") == "0", "the header's status comes first"
         self.header_status = text(statuses[0], "Data")
         assert child(body, "Final") is not None, reply
-        found = []
+        found, self.atomics = [], {}
         for each in body:
             if local(each) in ("Add", "Replace", "Get", "Exec", "Delete", "Atomic", "Sequence"):
                 found += self.flatten(each, None)
@@ -311,7 +311,10 @@ class WindowsDevice:
         if verb in ("Atomic", "Sequence"):
             inner = [each for each in command if local(each) in ("Add", "Replace", "Get", "Exec", "Delete")]
             assert not (verb == "Atomic" and any(local(each) == "Get" for each in inner)), "Windows refuses a Get in an Atomic"
-            return [(ident, verb, None, None, 1)] + [row for each in inner for row in self.flatten(each, ident)]
+            rows = [row for each in inner for row in self.flatten(each, ident)]
+            if verb == "Atomic":
+                self.atomics[ident] = rows
+            return [(ident, verb, None, None, 1)] + rows
         items = [each for each in command if local(each) == "Item"]
         assert len(items) == 1, "clients that know Intune alone break on several Items in one command"
         rows = []
@@ -326,10 +329,12 @@ class WindowsDevice:
         """A status for the header and each item, then what a Get has read, command by command; `None` where the session
         ends here."""
         parts = [("0", "SyncHdr", None, 200)]
+        failed = self.failed_atomics()
         for (ref, verb), rows in itertools.groupby(orders, key=lambda row: row[:2]):
             read = []
             for _, _, path, data, items in rows:
-                code, value = (200, None) if path is None else self.carry_out(verb, path, data)
+                code, value = (200, None) if path is None else self.carry_out(verb, path, data) if ref not in failed else (None, None)
+                code = failed.get(ref, code)
                 if code is None:
                     return None
                 parts.append((ref, verb, path if items > 1 else None, code))
@@ -337,6 +342,20 @@ class WindowsDevice:
             parts += [(ref, read)] if read else []
         numbered = enumerate(parts, 1)
         return "".join(self.status(n, *part) if len(part) == 4 else self.results(n, *part) for n, part in numbered)
+
+    def failed_atomics(self):
+        """What is answered to each Atomic of which something is refused, and to what is in it: nothing of it is done."""
+        codes = {}
+        for ident, rows in self.atomics.items():
+            refused = [self.is_refused(verb, path) for _, verb, path, _, _ in rows]
+            if any(refused):
+                first = next(number for number, code in enumerate(refused) if code)
+                codes[ident] = 507
+                codes.update({row[0]: refused[first] if n == first else 216 if n < first else 215 for n, row in enumerate(rows)})
+        return codes
+
+    def is_refused(self, verb, path):
+        return next((code for (refused, part), code in self.refused.items() if refused == verb and part in path), None)
 
     def results(self, ident, ref, read):
         items = "".join(
@@ -362,9 +381,8 @@ class WindowsDevice:
         if self.sync_type and path.startswith("./User/") != (self.sync_type == "user"):
             return 405, None
         node = re.sub(r"^\./((Device|User)/)?", "", path)
-        for refused, code in self.refused.items():
-            if refused[0] == verb and refused[1] in path:
-                return code, None
+        if self.is_refused(verb, path):
+            return self.is_refused(verb, path), None
         if verb == "Exec" and node.startswith("Vendor/MSFT/RemoteWipe/"):
             self.wiped = True
             return 200, None

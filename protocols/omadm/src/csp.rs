@@ -138,6 +138,25 @@ fn device_lock(policy: &str) -> String {
     format!("{POLICY_CONFIG}DeviceLock/{policy}")
 }
 
+/// The rules of passwords: they go to a PC together, in one Atomic and by Replace, the first of them first. The others work only while that
+/// is on (0), and its being set sets length and complexity back. (Policy CSP, DeviceLock.)
+const PASSWORD_RULES: [&str; 9] = [
+    "DevicePasswordEnabled",
+    "AllowSimpleDevicePassword",
+    "AlphanumericDevicePasswordRequired",
+    "DevicePasswordExpiration",
+    "DevicePasswordHistory",
+    "MaxDevicePasswordFailedAttempts",
+    "MaxInactivityTimeDeviceLock",
+    "MinDevicePasswordComplexCharacters",
+    "MinDevicePasswordLength",
+];
+
+/// Which rule of passwords a node sets, by the order in which they go; none where it sets another thing.
+pub fn password_rule(node: &str) -> Option<usize> {
+    PASSWORD_RULES.iter().position(|rule| node.eq_ignore_ascii_case(&device_lock(rule)))
+}
+
 /// Where a node that was set tells what is in force: the Policy CSP has a tree of its own for that, others do not.
 pub fn result_node(node: &str) -> String {
     let rest = node.get(..POLICY_CONFIG.len()).filter(|head| head.eq_ignore_ascii_case(POLICY_CONFIG));

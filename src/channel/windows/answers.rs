@@ -39,8 +39,13 @@ pub(super) enum Loss {
 
 impl Answer {
     pub(super) fn is_good(&self) -> bool {
-        self.code.is_some_and(|code| (200..300).contains(&code))
+        self.code.is_some_and(is_good)
     }
+}
+
+/// Whether a Status says that something was done, or will be: cancelled (214), not begun (215) and undone again (216) was nothing.
+pub(super) fn is_good(code: u16) -> bool {
+    (200..300).contains(&code) && !matches!(code, 214..=216)
 }
 
 /// The name of an operation.
@@ -122,6 +127,15 @@ mod tests {
         let by_command = answers.by_command();
         let want = Answer { code: Some(200), values: vec![], lost: Some(Loss::Refused) };
         assert_eq!(by_command, BTreeMap::from([(id, BTreeMap::from([(3, want)]))]));
+    }
+
+    #[test]
+    fn what_was_not_done_is_not_good() {
+        for (code, good) in
+            [(200, true), (202, true), (214, false), (215, false), (216, false), (405, false), (507, false)]
+        {
+            assert_eq!(is_good(code), good, "{code}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use super::{
     PROVIDER_ID,
-    answers::{Answer, Loss, op},
+    answers::{Answer, Loss, is_good, op},
     facts, policy, provision,
 };
 use crate::{
@@ -107,7 +107,7 @@ pub(super) fn file(
     }
     // Silence confirms nothing: what was not answered is asked again in the next session.
     let Some(code) = answers.values().find_map(|answer| answer.code) else { return Ok(false) };
-    let good = (200..300).contains(&code);
+    let good = is_good(code);
     let outcome = match &command.act {
         Act::Wipe { scope: Scope::Full, .. } if good => Outcome::Presumed {
             kind: EvidenceKind::Status,

@@ -11,15 +11,26 @@ use crate::{
         life::{self, Command, Event, Fate, Leaving, Managed},
         policies, queue,
     },
-    ids::EnrolmentId,
+    ids::{CommandId, EnrolmentId},
     policy::{Applied, CspFormat, Difference, Next, OnTheWay, Outcome, Part, PartContent, PartId, Value, bounds},
     store::Tx,
 };
 use lanyard_omadm::{
     csp,
     session::{Accepts, Due, Format, Op},
+    syncml::{GroupKind, Verb},
 };
 use std::collections::BTreeMap;
+
+/// The names of the groups of a command's operations, beyond all its parts: the rules of passwords, and what goes apart from them.
+const RULES: usize = 1_000;
+const RULES_OFF: usize = 1_001;
+/// Of what is in an Atomic that failed: not begun, undone again, or not undone though it should be.
+const NOT_BEGUN: u16 = 215;
+const UNDONE: u16 = 216;
+const NOT_UNDONE: u16 = 516;
+/// Of an Atomic that failed itself, for something in it.
+const ATOMIC_FAILED: u16 = 507;
 
 /// Parts of one command: their answers all fit a message.
 const MOST: usize = 48;
@@ -137,6 +148,7 @@ fn node_of(id: &PartId) -> Option<String> {
 pub(super) fn prepare(tx: &mut Tx<'_>, device: &mut Managed, command: &Command, accepts: Accepts) -> Result<Vec<Due>> {
     let (wanted, _) = policies::due(tx, device, command.enrolment)?;
     let (mut parts, mut due, mut leaving) = (all(command), Vec::new(), Vec::new());
+    let mut rules = Vec::new();
     for (index, part) in parts.iter_mut().enumerate() {
         let op = match kept(device, command.enrolment, &part.id) {
             // Unanswered, and forgotten meanwhile: another part has its place.
@@ -148,7 +160,10 @@ pub(super) fn prepare(tx: &mut Tx<'_>, device: &mut Managed, command: &Command, 
         match op {
             Ok(Some(op)) => {
                 leaving.extend(leaves(part, &wanted));
-                due.push(op.into());
+                match rule(&part.id).filter(|_| op.verb == Verb::Replace) {
+                    Some(order) => rules.push((order, op)),
+                    None => due.push(op.into()),
+                }
             }
             Ok(None) => part.next = Next::Nothing,
             Err(why) => {
@@ -159,7 +174,26 @@ pub(super) fn prepare(tx: &mut Tx<'_>, device: &mut Managed, command: &Command, 
     }
     keeper::happen(tx, device, Event::PartsLeave { enrolment: command.enrolment, parts: leaving })?;
     save(tx, device, command, &parts)?;
-    Ok(due)
+    Ok(together(command.id, rules).chain(due).collect())
+}
+
+/// Which rule of passwords a part is, by their order.
+fn rule(part: &PartId) -> Option<usize> {
+    csp::password_rule(&part.place())
+}
+
+/// The rules of passwords as they must go: in one Atomic, first of all that a password is needed. That none is needed goes by itself,
+/// since it takes the other rules away.
+fn together(command: CommandId, mut rules: Vec<(usize, Op)>) -> impl Iterator<Item = Due> + use<> {
+    rules.sort_by_key(|(order, _)| *order);
+    let is_off =
+        |op: &Op| op.items.first().and_then(|item| item.data.as_deref()).is_some_and(|data| data.trim() != "0");
+    let (off, on): (Vec<_>, Vec<_>) = rules.into_iter().partition(|(order, op)| *order == 0 && is_off(op));
+    let groups = [(RULES_OFF, off), (RULES, on)].map(|(name, rules)| {
+        let ops: Vec<Op> = rules.into_iter().map(|(_, op)| op).collect();
+        (!ops.is_empty()).then(|| Due::Group { id: op(command, name), kind: GroupKind::Atomic, ops })
+    });
+    groups.into_iter().flatten()
 }
 
 fn kept<'d>(device: &'d Managed, enrolment: EnrolmentId, part: &PartId) -> Option<&'d Applied> {
@@ -223,8 +257,13 @@ pub(super) fn file(
 ) -> Result<()> {
     let (wanted, _) = policies::due(tx, device, command.enrolment)?;
     let (before, mut parts) = (all(command), all(command));
+    let is_to_blame = is_to_blame(&parts, answers);
     for (index, answer) in answers {
         let Some(part) = parts.get_mut(*index) else { continue };
+        // Others in its Atomic were to blame: it goes again without them.
+        if is_to_blame && part.next == Next::Install && matches!(answer.code, Some(NOT_BEGUN | UNDONE)) {
+            continue;
+        }
         let node = wanted.get(&part.id).filter(|wanted| wanted.hash == part.hash).and_then(|w| Some((w, node(w)?)));
         let kept = kept(device, command.enrolment, &part.id);
         let (next, fate) = answered(part, answer, node.as_ref().map(|(part, node)| (*part, node)), kept);
@@ -240,6 +279,15 @@ pub(super) fn file(
         queue::settle(tx, device, command.enrolment, command.id, life::Outcome::Step)?;
     }
     Ok(())
+}
+
+/// Whether a rule of passwords was refused for itself, and not for another in its Atomic.
+fn is_to_blame(parts: &[OnTheWay], answers: &BTreeMap<usize, Answer>) -> bool {
+    answers.iter().any(|(index, answer)| {
+        let is_rule = parts.get(*index).is_some_and(|part| part.next == Next::Install && rule(&part.id).is_some());
+        let for_another = matches!(answer.code, Some(NOT_BEGUN | UNDONE | NOT_UNDONE | ATOMIC_FAILED));
+        is_rule && !for_another && answer.code.is_some() && !answer.is_good()
+    })
 }
 
 /// What is next for a part after this answer, and what became of it where that is known now.
@@ -262,8 +310,12 @@ fn answered(
         };
     };
     match part.next {
-        Next::Install | Next::Add if answer.is_good() || code == 418 => (Next::ReadBack, None),
-        Next::Install if code == 404 && matches!(part.id, PartId::Csp(_)) => (Next::Add, None),
+        // What was not undone is as it was set; the reading will tell.
+        Next::Install | Next::Add if answer.is_good() || matches!(code, 418 | NOT_UNDONE) => (Next::ReadBack, None),
+        // A rule of passwords is never added.
+        Next::Install if code == 404 && matches!(part.id, PartId::Csp(_)) && rule(&part.id).is_none() => {
+            (Next::Add, None)
+        }
         Next::Install | Next::Add => {
             let text = format!("Status {code}");
             let missing = matches!(code, 404 | 406);
@@ -364,7 +416,9 @@ pub(super) fn unsendable(
     why: &str,
 ) -> Result<()> {
     let mut parts = all(command);
-    if let Some(part) = parts.get_mut(index) {
+    let in_group = |part: &OnTheWay| index >= RULES && part.next == Next::Install && rule(&part.id).is_some();
+    let unsent = parts.iter_mut().enumerate().filter(|(number, part)| *number == index || in_group(part));
+    for (_, part) in unsent {
         record(tx, device, command.enrolment, part, Outcome::unsupported(why))?;
         part.next = Next::Nothing;
     }

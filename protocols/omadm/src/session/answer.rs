@@ -291,24 +291,25 @@ impl Writer {
     /// The command for what is due, what to remember of it, and the last CmdID it uses.
     fn command(&self, due: &Due, msg_id: u32) -> (Command, Vec<InFlight>, u32) {
         let mut id = self.last_id + 1;
-        let flight = |op: &super::Op, cmd_id| InFlight {
+        let flight = |op: &super::Op, cmd_id, group| InFlight {
             op: op.id.clone(),
             msg_id,
             cmd_id,
             verb: Some(op.verb),
             nodes: op.items.iter().map(|item| Node::of(item.uri.as_str())).collect(),
+            group,
         };
         match due {
-            Due::One(op) => (Command::Request(op.to_request(id)), vec![flight(op, id)], id),
+            Due::One(op) => (Command::Request(op.to_request(id)), vec![flight(op, id, None)], id),
             Due::Group { id: name, kind, ops } => {
-                let cmd_id = id.to_string();
-                let nodes = vec![Node::of("")];
-                let mut flights = vec![InFlight { op: name.clone(), msg_id, cmd_id: id, verb: None, nodes }];
+                let (own, cmd_id, nodes) = (id, id.to_string(), vec![Node::of("")]);
+                let mut flights =
+                    vec![InFlight { op: name.clone(), msg_id, cmd_id: own, verb: None, nodes, group: None }];
                 let mut commands = Vec::new();
                 for op in ops {
                     id += 1;
                     commands.push(Command::Request(op.to_request(id)));
-                    flights.push(flight(op, id));
+                    flights.push(flight(op, id, Some(own)));
                 }
                 let meta = Meta::default();
                 (Command::Group(Group { kind: *kind, cmd_id, no_resp: false, meta, commands }), flights, id)

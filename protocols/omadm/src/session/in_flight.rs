@@ -15,6 +15,9 @@ pub(super) struct InFlight {
     pub(super) verb: Option<Verb>,
     /// One for each node; a single one without a name for a group.
     pub(super) nodes: Vec<Node>,
+    /// CmdID of the group that it is in.
+    #[serde(default)]
+    pub(super) group: Option<u32>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,6 +62,15 @@ impl InFlight {
         }
     }
 
+    /// What its Status says, of a group: it has one node.
+    fn code(&self) -> Option<u16> {
+        self.nodes.first().and_then(|node| node.code)
+    }
+
+    fn is_child_of(&self, msg_id: u32, group: u32) -> bool {
+        self.msg_id == msg_id && self.group == Some(group)
+    }
+
     /// Files one value; one that came before, or was not asked for, is dropped. The children of an interior node that
     /// was asked for count as asked for while that node's own value is awaited.
     pub(super) fn file(&mut self, uri: Option<&str>, format: &str, data: &str, outputs: &mut Vec<Output>) {
@@ -98,6 +110,34 @@ impl InFlight {
         }
     }
 }
+
+/// The package has ended. Some clients answer what is in a group and not the group (libdmclient), others might answer the group alone:
+/// what one of them says then stands for the other.
+pub(super) fn settle_groups(in_flight: &mut [InFlight], outputs: &mut Vec<Output>) {
+    let groups: Vec<_> =
+        in_flight.iter().filter(|op| op.verb.is_none()).map(|op| (op.msg_id, op.cmd_id, op.code())).collect();
+    for (msg_id, group, code) in groups {
+        let mut children = in_flight.iter_mut().filter(|op| op.is_child_of(msg_id, group));
+        match code {
+            Some(code) => children.filter(|op| !op.is_answered()).for_each(|op| op.status(&[], code, outputs)),
+            None if children.all(|op| op.is_answered()) => {
+                let own = in_flight.iter_mut().find(|op| op.msg_id == msg_id && op.cmd_id == group);
+                own.into_iter().flat_map(|op| &mut op.nodes).for_each(|node| node.code = Some(UNSAID));
+            }
+            None => {}
+        }
+    }
+}
+
+/// Drops what nothing more can come for. A group stays while something in it is unanswered.
+pub(super) fn drop_done(in_flight: &mut Vec<InFlight>) {
+    let waits = |op: &InFlight| !op.is_answered();
+    let open: Vec<_> = in_flight.iter().filter(|op| waits(op)).filter_map(|op| Some((op.msg_id, op.group?))).collect();
+    in_flight.retain(|op| !op.is_done() || op.verb.is_none() && open.contains(&(op.msg_id, op.cmd_id)));
+}
+
+/// Of a group whose commands are answered, in place of a Status.
+const UNSAID: u16 = 0;
 
 fn is_good(code: u16) -> bool {
     (200..300).contains(&code)

@@ -5,6 +5,7 @@ use std::hash::{Hash, Hasher};
 
 use super::answer::{Next, Turn};
 use super::chunk::{Chunk, Refused, Whole};
+use super::in_flight::{drop_done, settle_groups};
 use super::{
     Answer, ClientEvent, Due, HeldStatus, LoginStatus, Lost, MAX_HELD, MAX_MESSAGES, Output, Session, SyncType,
 };
@@ -110,7 +111,10 @@ impl Reading<'_> {
         if chunk_missing {
             self.session.chunk = None;
         }
-        self.session.in_flight.retain(|op| !op.is_done());
+        if self.message.is_final && self.session.chunk.is_none() {
+            settle_groups(&mut self.session.in_flight, self.outputs);
+        }
+        drop_done(&mut self.session.in_flight);
         if self.session.chunk.is_some() || !self.message.is_final {
             self.next = self.next.or(Next::MoreWanted);
         } else if self.session.in_flight.iter().any(|op| !op.is_answered()) {

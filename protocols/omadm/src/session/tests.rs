@@ -508,6 +508,42 @@ fn what_cannot_be_read_is_told_and_the_rest_counts() {
 }
 
 #[test]
+fn a_group_and_what_is_in_it_answer_for_each_other() {
+    let ops = ["a", "b"].map(|id| Op::replace(id, format!("./Device/{id}"), Format::Int, "1")).to_vec();
+    let group = Due::Group { id: "all".into(), kind: GroupKind::Atomic, ops };
+    let codes = |outputs: &[Output], op: &str| -> Vec<u16> {
+        let of = |o: &Output| match o {
+            Output::OpStatus { op: name, code, .. } if name == op => Some(*code),
+            _ => None,
+        };
+        outputs.iter().filter_map(of).collect()
+    };
+    for (row, answered, want) in [
+        ("all of them", vec![(0, 507), (1, 216), (2, 405)], [vec![507], vec![216], vec![405]]),
+        ("what is in it alone, as libdmclient", vec![(1, 200), (2, 200)], [vec![], vec![200], vec![200]]),
+        ("the group alone", vec![(0, 200)], [vec![200], vec![200], vec![200]]),
+        ("the group alone, refused", vec![(0, 406)], [vec![406], vec![406], vec![406]]),
+        ("the group and one of it", vec![(0, 507), (2, 500)], [vec![507], vec![507], vec![500]]),
+    ] {
+        let (session, answer, _) = step(Session::new(), &says(1, "", true), &[group.clone()]);
+        let Some(Command::Group(sent)) = answer.body.last() else { panic!("{answer:?}") };
+        let first: u32 = sent.cmd_id.parse().unwrap();
+        assert_eq!(sent.commands.len(), 2);
+        let body: String = answered.iter().map(|(number, code)| status(1, first + number, *code)).collect();
+        // While the package goes on, the rest may come yet.
+        let (session, _, more) = step(session, &says(2, &body, false), &[]);
+        let (session, _, outputs) = step(session, &says(3, "", true), &[]);
+        let outputs = [more, outputs].concat();
+        assert_eq!(["all", "a", "b"].map(|op| codes(&outputs, op)), want, "{row}");
+        assert!(!outputs.iter().any(|o| matches!(o, Output::OpLost { .. })), "{row}: {outputs:?}");
+        assert_eq!(session.unanswered().count(), 0, "{row}");
+    }
+    let (session, _, _) = step(Session::new(), &says(1, "", true), &[group]);
+    let (_, _, outputs) = step(session, &says(2, "", true), &[]);
+    assert_eq!(outputs.iter().filter(|o| matches!(o, Output::OpLost { why: Lost::NoStatus, .. })).count(), 3);
+}
+
+#[test]
 fn an_unenrolment_is_heard_whatever_its_item_says() {
     let alert = |item: &str| {
         let kind = "<Meta><Type>com.microsoft:mdm.unenrollment.userrequest</Type></Meta>";

@@ -192,3 +192,52 @@ fn what_was_set_is_in_force_when_it_reads_back() {
         assert_eq!(of(id, value), want, "{id} {value:?}");
     }
 }
+
+#[test]
+fn the_rules_of_passwords_go_in_one_atomic_and_in_their_order() {
+    let lock = |name: &str, data: &str| {
+        let node = format!("./Device/Vendor/MSFT/Policy/Config/DeviceLock/{name}");
+        (csp::password_rule(&node).unwrap(), Op::replace(name, node, Format::Int, data))
+    };
+    let sent = |rules: Vec<(usize, Op)>| -> Vec<Vec<String>> {
+        let groups = together(CommandId::NONE, rules);
+        let names = groups.map(|group| match group {
+            Due::Group { kind: GroupKind::Atomic, ops, .. } => ops.into_iter().map(|op| op.id).collect(),
+            other => panic!("{other:?}"),
+        });
+        names.collect()
+    };
+    let length = || lock("MinDevicePasswordLength", "8");
+    let history = || lock("DevicePasswordHistory", "3");
+    let (on, off) = (lock("DevicePasswordEnabled", "0"), lock("DevicePasswordEnabled", "1"));
+    let want = ["DevicePasswordEnabled", "DevicePasswordHistory", "MinDevicePasswordLength"];
+    assert_eq!(sent(vec![length(), on, history()]), [want.map(str::to_owned).to_vec()]);
+    assert_eq!(sent(vec![length()]), [["MinDevicePasswordLength".to_owned()]], "one alone too");
+    assert_eq!(
+        sent(vec![length(), off]),
+        [["DevicePasswordEnabled"], ["MinDevicePasswordLength"]].map(|g| g.map(str::to_owned).to_vec())
+    );
+    assert_eq!(sent(vec![]), Vec::<Vec<String>>::new());
+    assert_eq!(csp::password_rule("./Device/Vendor/MSFT/Policy/Config/DeviceLock/ScreenTimeoutWhileLocked"), None);
+}
+
+#[test]
+fn what_is_undone_for_another_is_nobodys_refusal() {
+    let (length, history) = ("setting:passcode.min_length", "setting:passcode.history");
+    let parts = [on_its_way(Next::Install, length), on_its_way(Next::Install, history)];
+    for (row, codes, want) in [
+        ("one was refused for itself", [216, 405], true),
+        ("nobody says for what", [216, 215], false),
+        ("the Atomic alone says so", [507, 507], false),
+        ("all is set", [200, 200], false),
+        ("set for good, though it should be undone", [516, 200], false),
+    ] {
+        let answers = codes.into_iter().enumerate().map(|(index, code)| (index, answer(code, None))).collect();
+        assert_eq!(is_to_blame(&parts, &answers), want, "{row}");
+    }
+    let (_, fate) = answered(&parts[0], &answer(215, None), None, None);
+    assert_eq!(fate, Some(Fate::Sent { hash: "ab".into(), outcome: Outcome::failed("Status 215") }));
+    assert_eq!(answered(&parts[0], &answer(516, None), None, None), (Next::ReadBack, None));
+    let raw = on_its_way(Next::Install, "csp:./Device/Vendor/MSFT/Policy/Config/DeviceLock/MinDevicePasswordLength");
+    assert_eq!(answered(&raw, &answer(404, None), None, None).0, Next::Nothing, "a rule of passwords is never added");
+}
