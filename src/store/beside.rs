@@ -19,6 +19,10 @@ use tokio::{
 
 /// The writer's thread reads for so long at most before it looks whether somebody has something to write.
 const SLICE: Duration = Duration::from_millis(1);
+/// The same while calls come: who calls once calls again soon, and waits for a slice each time.
+const SHORT_SLICE: Duration = Duration::from_micros(250);
+/// So long after a call the next is near.
+const NEAR: Duration = Duration::from_millis(50);
 /// Records read between two looks at that clock.
 const STRIDE: usize = 32;
 /// After so long without an answer the store counts as away.
@@ -45,9 +49,11 @@ pub(super) struct Ask {
 }
 
 impl Ask {
-    /// Answers as far as a slice goes.
-    pub(super) fn answer(self, engine: &mut dyn Reader) {
-        let end = clock::monotonic() + SLICE;
+    /// Answers as far as a slice goes. `called`: when there was last something to write.
+    pub(super) fn answer(self, engine: &mut dyn Reader, called: Option<Instant>) {
+        let now = clock::monotonic();
+        let near = called.is_some_and(|called| now.duration_since(called) < NEAR);
+        let end = now + if near { SHORT_SLICE } else { SLICE };
         let part = match self.want {
             Want::Keys(keys) => values(engine, &keys, end),
             Want::Scan { prefix, after, limit } => entries(engine, &prefix, after, limit, end),

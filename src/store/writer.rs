@@ -283,7 +283,7 @@ struct Writer {
 
 impl Writer {
     fn serve(mut self, waiting: &Receiver<Work>) {
-        let mut asks = Asks::default();
+        let (mut asks, mut called) = (Asks::default(), None);
         loop {
             let first = match asks.waiting.is_empty() {
                 true => waiting.recv_timeout(FEED),
@@ -298,6 +298,7 @@ impl Writer {
                     gather(std::iter::once(first).chain(waiting.try_iter()), &mut jobs, &mut asks);
                     if !jobs.is_empty() {
                         self.batch(jobs, waiting, &mut asks);
+                        called = Some(clock::monotonic());
                     }
                 }
                 Err(RecvTimeoutError::Timeout) if asks.waiting.is_empty() => drop(self.follow()),
@@ -305,7 +306,7 @@ impl Writer {
                 Err(RecvTimeoutError::Disconnected) => return,
             }
             if let Some(ask) = asks.waiting.pop_front() {
-                ask.answer(self.engine.as_mut());
+                ask.answer(self.engine.as_mut(), called);
             } else if asks.end {
                 return;
             }
