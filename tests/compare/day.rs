@@ -305,6 +305,8 @@ async fn acts(house: &mut House, cast: &mut Cast) {
     house.verb(&["restart", cast.id("own phone")]).await;
     house.run_plainly(&["lock", cast.id("phone"), "--reason", "left in a train"]).await;
     house.verb(&["lock", cast.id("mac"), "--pin", "123456"]).await;
+    house.verb(&["lock", cast.id("phone"), "--message", "Please call us", "--phone", "+44 20 7946 0000"]).await;
+    house.verb(&["lock", cast.id("android"), "--message", "Please call us"]).await;
     house.verb(&["lock", cast.id("android")]).await;
     house.verb(&["lock", cast.id("pc")]).await;
     house.verb(&["lock", cast.id("mac"), "--pin", "12"]).await;
@@ -336,6 +338,11 @@ async fn taken_back(house: &mut House, cast: &Cast) {
     house.verb(&["wipe", cast.id("own phone"), "--scope", "full", "--reason", "not ours", "--yes"]).await;
     house.verb(&["wipe", cast.id("pc"), "--scope", "full", "--reason", "", "--yes"]).await;
     house.verb(&["wipe", cast.id("pc"), "--scope", "full", "--reason", "r", "--pin", "123456", "--yes"]).await;
+    for how in [["--preserve-data-plan"].as_slice(), &["--return-to-service"], &["--obliteration", "Default"]] {
+        let full = ["--scope", "full", "--reason", "r", "--yes"];
+        house.verb(&[&["wipe", cast.id("pc")], full.as_slice(), how].concat()).await;
+        house.verb(&[&["wipe", cast.id("phone"), "--scope", "selective", "--reason", "r", "--yes"], how].concat()).await;
+    }
     for mail in ["allow", "block"] {
         let words = ["--scope", "selective", "--reason", "a mistake", "--yes", "--delay", "10m"];
         let id = cast.id("second android").to_owned();
@@ -351,7 +358,9 @@ async fn taken_back(house: &mut House, cast: &Cast) {
 
 /// Over alice's limit: held, approved by another, rejected.
 async fn breaker(house: &mut House, cast: &mut Cast, alice: &str) {
-    let mac = ["wipe", cast.id("mac"), "--scope", "full", "--reason", "lost", "--pin", "654321", "--yes"];
+    let how = ["--obliteration", "DoNotObliterate", "--yes"];
+    let mac = ["wipe", cast.id("mac"), "--scope", "full", "--reason", "lost", "--pin", "654321"];
+    let mac = [mac.as_slice(), &how].concat();
     house.verb_of(Some(alice), &mac).await;
     house.verb(&["devices", "show", cast.id("mac")]).await;
     let full = ["--scope", "full", "--reason", "a list gone wrong", "--yes"];
