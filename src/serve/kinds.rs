@@ -7,7 +7,7 @@ use crate::{
     channel::{self, apple::push_cert},
     fleet::{
         actor, admins, audit,
-        enrol::invitation,
+        enrol::{invitation, under_way},
         groups,
         keeper::timers,
         life::{command, device},
@@ -28,7 +28,7 @@ const STORE: [Kind; 3] = [Kind::of::<Belief>(), Kind::of::<Count>(), Kind::of::<
 
 /// All of them.
 fn all() -> impl Iterator<Item = Kind> {
-    let lists: [&[Kind]; 27] = [
+    let lists: [&[Kind]; 28] = [
         &actor::KINDS,
         &admins::KINDS,
         &api::KINDS,
@@ -55,6 +55,7 @@ fn all() -> impl Iterator<Item = Kind> {
         &stop::KINDS,
         &STORE,
         &tries::KINDS,
+        &under_way::KINDS,
         &users::KINDS,
     ];
     lists.into_iter().flatten().chain(&timers::KINDS).copied()
