@@ -12,7 +12,10 @@ use crate::{
     },
     error::{Error, Result},
     fleet::{
-        enrol::invitation::{self, Invitation},
+        enrol::{
+            invitation::{self, Invitation},
+            under_way,
+        },
         life::{Channel, Ownership},
     },
     ids::InvitationId,
@@ -29,6 +32,7 @@ pub(super) fn routes() -> Vec<Route> {
 
 impl From<Invitation> for InvitationView {
     fn from(made: Invitation) -> Self {
+        let used = made.used();
         Self {
             id: made.id.to_string(),
             url: None,
@@ -37,8 +41,8 @@ impl From<Invitation> for InvitationView {
             user: Some(made.user),
             group: None,
             ownership: made.ownership,
-            uses: 1,
-            used: u32::from(made.spent.is_some()),
+            uses: made.uses,
+            used,
             revoked: made.revoked,
             expires: At(made.expires),
         }
@@ -55,7 +59,7 @@ fn list(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<Page<InvitationView>> 
 fn revoke(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<InvitationView> {
     let id = call.named("id")?;
     let id: InvitationId = id.parse().map_err(|_| Error::not_found("invitation", id))?;
-    Ok(invitation::revoke(tx, &call.actor, id)?.into())
+    Ok(under_way::revoke(tx, &call.actor, id)?.into())
 }
 
 fn create(tx: &mut Tx<'_>, call: &Call, body: InviteBody) -> Result<InvitationView> {

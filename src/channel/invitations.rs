@@ -4,7 +4,10 @@ use crate::{
     channel::apple::push_cert,
     error::{Error, Result},
     fleet::{
-        enrol::invitation::{self, Invitation},
+        enrol::{
+            invitation::{self, Invitation},
+            under_way,
+        },
         life::{Channel, Ownership},
         settings,
     },
@@ -82,12 +85,8 @@ async fn open(server: &Server, key: &str) -> Result<(Invitation, (String, bool))
     let key = key.to_string();
     let look = move |tx: &mut crate::store::Tx<'_>| {
         let found = invitation::by_url(tx, &key)?.ok_or_else(|| Error::not_found("invitation", ""))?;
-        if found.revoked {
-            return Err(Error::forbidden("invitation_revoked", "This invitation was revoked. Ask for a new one."));
-        }
-        if found.expires <= tx.now() {
-            return Err(Error::forbidden("invitation_expired", "This invitation has expired. Ask for a new one."));
-        }
+        // Somebody who cannot begin is told so here, and not by a phone's words for a failed install.
+        under_way::place_for_one_more(tx, &found)?;
         let topic = push_cert::topic(tx)?;
         let sign = asks_to_sign(tx)?;
         Ok((found, (topic, sign)))
@@ -104,9 +103,6 @@ async fn signed_profile(server: &Server, key: &str) -> Result<Vec<u8>> {
     let (invitation, (topic, sign_message)) = open(server, key).await?;
     if !matches!(invitation.channel, Channel::Apple | Channel::Activesync) {
         return Err(Error::refused("not_apple", "This invitation is not for an Apple device."));
-    }
-    if invitation.spent.is_some() {
-        return Err(Error::forbidden("invitation_spent", "This invitation has been used. Ask for a new one."));
     }
     if invitation.channel == Channel::Activesync {
         let domain = server.store.run(|tx| settings::text(tx, "eas.domain")).await?;
@@ -182,6 +178,10 @@ fn refusal(server: &Server, peer: &Peer, error: &Error) -> Response {
         Error::NotFound { .. } | Error::Ambiguous { .. } => {
             server.strangers.count(peer.address.ip());
             (StatusCode::NOT_FOUND, "There is no such invitation.\n").into_response()
+        }
+        Error::Forbidden { code: "invitation_busy", text } => {
+            server.strangers.count(peer.address.ip());
+            (StatusCode::CONFLICT, format!("{text}\n")).into_response()
         }
         Error::Forbidden { text, .. } | Error::Refused { text, .. } | Error::Invalid { text, .. } => {
             server.strangers.count(peer.address.ip());

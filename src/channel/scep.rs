@@ -10,7 +10,10 @@ use crate::{
     clock::Timestamp,
     error::{Error, Result},
     fleet::{
-        enrol::{self, invitation},
+        enrol::{
+            self, Issued, invitation,
+            under_way::{self, Whose},
+        },
         registry::{Credential, Standing, credential},
     },
     http::{
@@ -169,20 +172,26 @@ async fn operation(server: &Server, peer: &Peer, message: &[u8]) -> Response {
 }
 
 async fn first(server: &Server, csr: &Csr, challenge: String) -> Result<Vec<u8>> {
+    match first_try(server, csr, challenge.clone()).await {
+        // Two began with the same link at the same moment.
+        Err(Error::Forbidden { code: "overtaken", .. }) => first_try(server, csr, challenge).await,
+        done => done,
+    }
+}
+
+async fn first_try(server: &Server, csr: &Csr, challenge: String) -> Result<Vec<u8>> {
     let key = hex(&csr.key_sha256);
     let (found_key, wrong) = (key.clone(), || Error::forbidden("wrong_challenge", "no invitation has this challenge"));
     let look = move |tx: &mut Tx<'_>| {
         let invitation = invitation::by_challenge(tx, &challenge)?.ok_or_else(wrong)?;
-        let before = enrol::issued_to(tx, &invitation, &found_key)?;
-        Ok((invitation, before))
+        Ok((invitation.id, under_way::whose(tx, &invitation, &found_key)?))
     };
-    let (invitation, before) = server.store.run(look).await?;
-    let credential = match before {
-        Some(credential) => credential,
-        None => {
-            let (certificate, der) = issue(server, &csr.public_key_der, invitation.enrolment)?;
-            let der = hex(&der);
-            server.store.run(move |tx| enrol::spend(tx, invitation.id, &key, certificate, der)).await?
+    let credential = match server.store.run(look).await? {
+        (_, Whose::Before(credential)) => *credential,
+        (invitation, Whose::New(enrolment)) => {
+            let (certificate, der) = issue(server, &csr.public_key_der, enrolment)?;
+            let issued = Issued { enrolment, certificate, der: hex(&der) };
+            server.store.run(move |tx| enrol::spend(tx, invitation, &key, issued)).await?
         }
     };
     stored(&credential)

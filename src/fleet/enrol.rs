@@ -1,4 +1,5 @@
-//! From an invitation to an enrolment: the certificate that is issued once, and the device it is bound to at its first check-in.
+//! From an invitation to an enrolment: a certificate for each key that asks (`under_way.rs`), the device that it is bound to at its first
+//! check-in, and the device's being complete, which spends the invitation.
 //!
 //! A serial number is a claim. Enrolments join one device only for the same user; a name that another user's enrolment holds makes
 //! a record of its own beside it and takes nothing over.
@@ -6,8 +7,10 @@
 pub mod access;
 pub mod invitation;
 pub mod many;
+pub mod under_way;
 
-use invitation::{Invitation, Spent};
+use invitation::Invitation;
+use under_way::Whose;
 
 use crate::{
     error::{Error, Result},
@@ -28,31 +31,32 @@ use crate::{
 /// Renewals of one enrolment's certificate in an hour.
 const RENEWALS: usize = 5;
 
-/// Spends an invitation on a certificate, or answers the one that the same key got before. Several calls with one invitation: the
-/// first wins, whichever node it comes to.
-pub fn spend(
-    tx: &mut Tx<'_>,
-    id: InvitationId,
-    key: &str,
-    certificate: Certificate,
-    der: String,
-) -> Result<Credential> {
-    let mut invitation = tx.get::<Invitation>(id)?.ok_or_else(|| Error::not_found("invitation", id))?;
-    if invitation.revoked {
-        return Err(Error::forbidden("invitation_revoked", "the invitation was revoked"));
+/// A certificate that was made for a key, and the enrolment that it names.
+pub struct Issued {
+    /// As [`under_way::whose`] said.
+    pub enrolment: EnrolmentId,
+    /// What it says.
+    pub certificate: Certificate,
+    /// Its DER, hexadecimal.
+    pub der: String,
+}
+
+/// Spends a certificate on a key of an invitation, or answers the one that the same key got before. Several calls with one invitation are
+/// judged one after the other, whichever node they come to.
+pub fn spend(tx: &mut Tx<'_>, id: InvitationId, key: &str, issued: Issued) -> Result<Credential> {
+    let invitation = tx.get::<Invitation>(id)?.ok_or_else(|| Error::not_found("invitation", id))?;
+    if let Whose::Before(before) = under_way::whose(tx, &invitation, key)? {
+        return Ok(*before);
     }
-    if let Some(before) = issued_to(tx, &invitation, key)? {
-        return Ok(before);
+    let place = under_way::place_for_one_more(tx, &invitation)?;
+    if invitation.begun && issued.enrolment == invitation.enrolment {
+        // Two keys asked at the same moment; the second asks again.
+        return Err(Error::forbidden("overtaken", "Another install began at the same moment. Try again."));
     }
-    if invitation.spent.is_some() {
-        return Err(Error::forbidden("invitation_spent", "the invitation has been used"));
-    }
-    if invitation.expires <= tx.now() {
-        return Err(Error::forbidden("invitation_expired", "the invitation has expired"));
-    }
+    let Issued { enrolment, certificate, der } = issued;
     let credential = Credential {
         der,
-        enrolment: invitation.enrolment,
+        enrolment,
         device: None,
         channel: invitation.channel,
         user: invitation.user.clone(),
@@ -60,22 +64,15 @@ pub fn spend(
         invitation: Some(id),
         revoked: None,
         signs: invitation.signs,
+        key: key.into(),
+        profile: (enrolment != invitation.enrolment).then_some(invitation.enrolment),
         certificate,
     };
-    invitation.spent = Some(Spent { key: key.into(), sha256: credential.certificate.sha256, at: tx.now() });
-    tx.put(&invitation)?;
     tx.put(&credential)?;
-    let event = audit::Event::CertificateIssued { enrolment: credential.enrolment, invitation: id };
+    under_way::begin(tx, invitation, key, &credential, place)?;
+    let event = audit::Event::CertificateIssued { enrolment, invitation: id };
     audit::note(tx, By::Device, event)?;
     Ok(credential)
-}
-
-/// The certificate that this key got for this invitation.
-pub fn issued_to(tx: &mut Tx<'_>, invitation: &Invitation, key: &str) -> Result<Option<Credential>> {
-    match invitation.spent.as_ref().filter(|s| s.key == key) {
-        Some(spent) => Ok(tx.get::<Credential>(spent.sha256)?),
-        None => Ok(None),
-    }
 }
 
 /// A certificate for a new key of an enrolment that shows its present one. Both are good until the new one is used.
@@ -96,7 +93,8 @@ pub fn renew(tx: &mut Tx<'_>, old: &Fingerprint, certificate: Certificate, der: 
     tries.ok_or_else(too_many)?.count(tx)?;
     let enrolment = device.enrolment(before.enrolment).ok_or_else(unknown)?.id;
     keeper::contact(tx, &mut device, enrolment)?;
-    let credential = Credential { certificate: certificate.clone(), der, revoked: None, ..before };
+    // The new key is no invitation's.
+    let credential = Credential { certificate: certificate.clone(), der, revoked: None, key: String::new(), ..before };
     tx.put(&credential)?;
     keeper::happen(tx, &mut device, Event::Renewed { enrolment, certificate: Box::new(certificate) })?;
     Ok(credential)
@@ -170,10 +168,16 @@ fn join(tx: &mut Tx<'_>, credential: &Credential, claim: &Claim) -> Result<Optio
     Ok(None)
 }
 
-/// The enrolment is complete ([`Event::Completed`]). True where it was not before.
+/// The enrolment is complete ([`Event::Completed`]), and spends its invitation. True where it was not before.
 pub fn complete(tx: &mut Tx<'_>, device: &mut Managed, enrolment: EnrolmentId, shown: &Fingerprint) -> Result<bool> {
     let first = device.enrolment(enrolment).is_some_and(|mine| mine.state == EnrolmentState::Pending);
+    if first {
+        under_way::may_complete(tx, shown)?;
+    }
     keeper::happen(tx, device, Event::Completed { enrolment, shown: *shown })?;
+    if first {
+        under_way::completed(tx, device, shown)?;
+    }
     Ok(first)
 }
 

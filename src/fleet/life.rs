@@ -25,7 +25,7 @@ mod unanswered;
 
 pub use act::{Act, Action, Erasing, Obliteration, Scope};
 pub use command::{Command, Evidence, State};
-pub use device::{Channel, Device, Enrolment, EnrolmentState, Life, MacUser, Ownership, Platform};
+pub use device::{Channel, Device, Enrolment, EnrolmentState, GIVEN_UP, Life, MacUser, Ownership, Platform};
 pub use effect::Effect;
 pub use enrolled::{MAIL_AGENT, MAIL_TYPE, PROVISIONING};
 pub use event::{Access, Asker, Claim, Event, Fate, Leaving, Order, Outcome, Terms, Withdrawal};
@@ -134,6 +134,7 @@ impl Managed {
         match event {
             Event::Begun { enrolment, personal } => self.begun(*enrolment, personal, time, effects),
             Event::Completed { enrolment, shown } => self.completed(enrolment, &shown, time, effects),
+            Event::GivenUp { enrolment, why } => self.given_up(enrolment, why, time, effects),
             Event::Renewed { enrolment, certificate } => self.renewed(enrolment, *certificate, effects),
             Event::Left { enrolment, kind, detail } => self.left(enrolment, kind, &detail, time, effects),
             Event::Revoked { only, by, reason } => self.revoked(only, &by, &reason, time, effects),

@@ -4,7 +4,10 @@
 use crate::{
     error::Result,
     fleet::{
-        enrol::invitation::{Invitation, Way},
+        enrol::{
+            invitation::{Invitation, Way},
+            under_way::{self, Key},
+        },
         life::{Action, Command},
         queue,
         registry::{credential::Revocation, journal::Journal},
@@ -86,6 +89,19 @@ impl Ends for Invitation {
     fn is_over(&self, tx: &mut Tx<'_>, kept: Kept) -> Result<bool> {
         let over = self.spent.as_ref().map_or(self.expires, |spent| spent.at);
         Ok(!tx.time().doubted && tx.now().since(over) >= kept.people)
+    }
+}
+
+/// One that is not complete in time ends, with all that it has begun.
+impl Ends for Key {
+    fn is_over(&self, tx: &mut Tx<'_>, _: Kept) -> Result<bool> {
+        Ok(under_way::is_over(tx, self)?.is_some())
+    }
+    fn forget(&self, tx: &mut Tx<'_>) -> Result<()> {
+        match under_way::is_over(tx, self)? {
+            Some(why) => under_way::give_up(tx, self, why),
+            None => Ok(()),
+        }
     }
 }
 

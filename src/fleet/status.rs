@@ -316,7 +316,7 @@ fn apple_invitations(tx: &mut Tx<'_>) -> Result<(usize, Option<(String, Timestam
     let (mut count, mut first, mut after, now) = (0, None, None::<String>, tx.now());
     loop {
         let page = tx.scan::<Invitation>("", after.as_deref(), PAGE)?;
-        let open = |i: &&Invitation| i.channel == Channel::Apple && i.spent.is_none() && i.expires > now;
+        let open = |i: &&Invitation| i.channel == Channel::Apple && !i.is_spent() && i.expires > now;
         for invitation in page.iter().filter(open) {
             count += 1;
             if first.as_ref().is_none_or(|(_, until)| invitation.expires < *until) {

@@ -7,7 +7,7 @@ use crate::{
     channel::{self, apple::push_cert},
     fleet::{
         actor, admins, audit,
-        enrol::invitation,
+        enrol::{invitation, under_way},
         groups,
         keeper::timers,
         life::{command, device},
@@ -56,6 +56,7 @@ fn all() -> impl Iterator<Item = Kind> {
         &stop::KINDS,
         &STORE,
         &tries::KINDS,
+        &under_way::KINDS,
         &users::KINDS,
     ];
     lists.into_iter().flatten().chain(&timers::KINDS).copied()

@@ -4,7 +4,10 @@ use super::{Server, rounds::every};
 use crate::{
     error::Result,
     fleet::{
-        enrol::invitation::{Invitation, Way},
+        enrol::{
+            invitation::{Invitation, Way},
+            under_way::Key,
+        },
         life::Command,
         registry::{credential::Revocation, journal::Journal},
         retention::{self, Ends},
@@ -22,6 +25,7 @@ const PAUSE: Duration = Duration::from_secs(10);
 pub(super) fn start(server: &Arc<Server>) {
     walk::<Command>(server, "forgetting ended commands");
     walk::<Invitation>(server, "forgetting invitations");
+    walk::<Key>(server, "ending installs that were not finished");
     walk::<Way>(server, "forgetting ways to invitations");
     walk::<Approval>(server, "forgetting approvals");
     walk::<Revocation>(server, "forgetting revocations");

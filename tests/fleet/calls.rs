@@ -7,7 +7,11 @@ use lanyard::{
     fleet::{
         actor::Actor,
         admins,
-        enrol::{self, invitation},
+        enrol::{
+            self, Issued,
+            invitation::{self, Invitation},
+            under_way::{self, Key, Whose},
+        },
         keeper,
         life::{
             Action, Channel, Claim, Contact, EnrolmentState, Event, Managed, Outcome, Ownership, Scope,
@@ -15,6 +19,7 @@ use lanyard::{
         },
         queue,
         registry::{Credential, Standing, sights},
+        retention,
         terms::EvidenceKind,
         wipe::stop,
     },
@@ -147,10 +152,22 @@ pub fn invite(tx: &mut Tx<'_>, secret: &str, channel: Channel, user: &str, whose
     Ok(invitation::create(tx, &actor, channel, user, whose, None)?.invitation.id)
 }
 
+/// Installs that were not finished in time end.
+pub fn ends_what_was_not_finished(tx: &mut Tx<'_>) -> Result<()> {
+    let (over, _) = retention::look::<Key>(tx, None)?;
+    retention::forget::<Key>(tx, &over)
+}
+
 /// A certificate for an invitation; the same key gets the same.
 pub fn spend(tx: &mut Tx<'_>, invitation: InvitationId, key: &str) -> Result<(Fingerprint, EnrolmentId)> {
-    let certificate = certificate(tx);
-    let credential = enrol::spend(tx, invitation, key, certificate, String::new())?;
+    let invited = tx.get::<Invitation>(invitation)?.ok_or_else(|| Error::not_found("invitation", invitation))?;
+    let credential = match under_way::whose(tx, &invited, key)? {
+        Whose::Before(credential) => *credential,
+        Whose::New(enrolment) => {
+            let issued = Issued { enrolment, certificate: certificate(tx), der: String::new() };
+            enrol::spend(tx, invitation, key, issued)?
+        }
+    };
     Ok((credential.certificate.sha256, credential.enrolment))
 }
 

@@ -78,6 +78,9 @@ pub struct Machine {
     pub held: Vec<Identity>,
     backup: Vec<Identity>,
     entering: Option<(Entering, Channel, Ownership)>,
+    /// The link that it had last, and how many keys it has made.
+    link: Option<(InvitationId, Channel, Ownership)>,
+    keys: usize,
     pub todo: Option<(Handed, Fingerprint)>,
     /// What it has said, to be said again.
     memory: Vec<(Fingerprint, CommandId, Outcome)>,
@@ -104,6 +107,8 @@ impl Machine {
             held: Vec::new(),
             backup: Vec::new(),
             entering: None,
+            link: None,
+            keys: 0,
             todo: None,
             memory: Vec::new(),
         }
@@ -215,17 +220,37 @@ impl World {
         self.say(at, &format!("is invited to {} as {whose:?}", channel.as_str()));
         let invited = self.stage.sure(move |tx| calls::invite(tx, &secret, channel, user, whose))?;
         self.machines[at].entering = Some((Entering::Invited(invited), channel, whose));
+        self.machines[at].link = Some((invited, channel, whose));
         Ok(())
+    }
+
+    /// An install that came to nothing half-way is begun again by the same link; it makes another key.
+    fn breaks_off(&mut self, at: usize) {
+        let machine = &self.machines[at];
+        let Some((entering, ..)) = machine.entering.clone() else { return };
+        let Some((link, channel, whose)) = machine.link.filter(|_| !matches!(entering, Entering::Invited(_))) else {
+            return;
+        };
+        self.say(at, "breaks off, and begins again by the same link");
+        let machine = &mut self.machines[at];
+        if let Entering::Bound(identity) = &entering {
+            machine.lose(&identity.shown);
+        }
+        machine.keys += 1;
+        machine.entering = Some((Entering::Invited(link), channel, whose));
     }
 
     /// One message further on the way in.
     fn enters(&mut self, at: usize) -> Verdict {
         self.events += 1;
+        if self.dice.in_hundred(10) {
+            self.breaks_off(at);
+        }
         let Some((entering, channel, whose)) = self.machines[at].entering.clone() else { return Ok(()) };
         let lost = self.dice.in_hundred(10);
         let next = match entering {
             Entering::Invited(invitation) => {
-                let key = self.machines[at].name.clone();
+                let key = format!("{}-{}", self.machines[at].name, self.machines[at].keys);
                 let Ok((shown, enrolment)) = self.stage.call(move |tx| calls::spend(tx, invitation, &key))? else {
                     self.machines[at].entering = None;
                     return Ok(());
@@ -298,7 +323,13 @@ impl World {
         self.machines.push(script);
         self.say(number, &format!("claims to be {}", self.machines[of].name));
         let whose = if self.dice.in_hundred(25) { Ownership::Personal } else { Ownership::Corporate };
-        self.invite(number, channel, whose)?;
+        match self.machines[of].link.filter(|_| self.dice.in_hundred(30)) {
+            Some((link, channel, whose)) => {
+                self.say(number, "has its link too");
+                self.machines[number].entering = Some((Entering::Invited(link), channel, whose));
+            }
+            None => self.invite(number, channel, whose)?,
+        }
         (0..3).try_for_each(|_| self.enters(number))
     }
 

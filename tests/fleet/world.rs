@@ -183,6 +183,7 @@ impl World {
         self.stage.sure(admins::look_at_clock)?;
         self.stage.sure(approvals::expire)?;
         loop {
+            self.stage.sure(calls::ends_what_was_not_finished)?;
             let (wakes, more) = self.stage.sure(wipe::sweep)?;
             woken.extend(wakes.iter().map(|wake| wake.device));
             if !more {

@@ -261,7 +261,8 @@ async fn near_its_end(bench: &Bench, device: &str) -> Identity {
     let kept = channel::certificates::read(&der).unwrap();
     let claim = life::Claim { identity: device.into(), platform: Some(Platform::Windows), ..life::Claim::default() };
     let spend = move |tx: &mut lanyard::store::Tx<'_>| {
-        let credential = enrol::spend(tx, invitation.id, "key", kept, hex(&der))?;
+        let issued = enrol::Issued { enrolment: invitation.enrolment, certificate: kept, der: hex(&der) };
+        let credential = enrol::spend(tx, invitation.id, "key", issued)?;
         enrol::bind(tx, &credential.certificate.sha256, &claim)
     };
     server.store.run(spend).await.unwrap();

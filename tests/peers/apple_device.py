@@ -53,6 +53,12 @@ class AppleDevice:
 
     # Enrolment
 
+    def again(self):
+        """An install that failed is begun again: iOS makes a new key, and forgets the former."""
+        number = len(list(self.folder.glob("*.key"))) + 1
+        self.identity = Identity(self.folder / f"{self.serial}-{number}.pem", self.folder / f"{self.serial}-{number}.key")
+        return self
+
     def fetch(self, invitation):
         """Gets the enrolment profile that a person would open."""
         reply = request(invitation["url"] + "/profile", ca=self.server.ca)

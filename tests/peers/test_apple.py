@@ -416,6 +416,51 @@ class Apple(ServedTest):
             scep(self.server.ca, payload["URL"], payload["Challenge"], second)
         self.assertFalse(second.certificate.exists())
 
+    def test_an_install_that_broke_off_is_repeated_by_the_same_link(self):
+        invitation = self.invite()
+        phone = AppleDevice(self.server, self.folder())
+        phone.fetch(invitation)
+        phone.certificate()
+        # Before Authenticate; then between Authenticate and TokenUpdate; then whole. Each install makes a key of its own.
+        phone.again().fetch(invitation)
+        phone.certificate()
+        self.assertEqual(phone.authenticate().status, 200)
+        self.assertEqual(self.device(phone)["enrolments"][0]["state"], "pending")
+        former = phone.identity
+        phone.again().enrol(invitation)
+        self.assertEqual(phone.report("Idle").status, 200)
+        device = self.device(phone)
+        self.assertEqual([e["state"] for e in device["enrolments"]], ["revoked", "enrolled"])
+        reply = phone.report("Idle", identity=former)
+        self.assert_refused(reply, 403)
+        self.assertNotIn(b"com.apple.unrecognized.device", reply.body)
+        self.assertIn(serial_of(former.certificate), revoked_serials(self.server.request(self.server.enrol_url + "/crl").body))
+        with self.assertRaisesRegex(AssertionError, "has been used"):
+            AppleDevice(self.server, self.folder()).fetch(invitation)
+
+    def test_who_has_the_link_too_ends_no_install_that_is_under_way(self):
+        invitation = self.invite()
+        phone = AppleDevice(self.server, self.folder())
+        phone.fetch(invitation)
+        phone.certificate()
+        self.assertEqual(phone.authenticate().status, 200)
+        thieves = []
+        for _ in range(4):
+            thief = AppleDevice(self.server, self.folder(), "thief")
+            thief.fetch(invitation)
+            thief.certificate()
+            thieves.append(thief)
+        # Of theirs that nobody showed the older two gave way; the others come as far as Authenticate.
+        for thief, status in zip(thieves, (403, 403, 200, 200)):
+            self.assertEqual(thief.authenticate().status, status)
+        page = request(invitation["url"] + "/profile", ca=self.server.ca)
+        self.assertEqual((page.status, b"under way" in page.body), (409, True), page)
+        self.assertEqual(phone.token_update().status, 200)
+        self.assertEqual(phone.report("Idle").status, 200)
+        for thief in thieves:
+            self.assert_refused(thief.token_update(), 403)
+            self.assertIsNone(self.server.device_of(thief.udid))
+
     def test_the_same_key_asking_again_gets_the_same_certificate(self):
         phone = self.enrolled()
         first = phone.identity.certificate.read_bytes()

@@ -2,9 +2,12 @@
 
 import base64
 import unittest
+import uuid
 import xml.etree.ElementTree as ET
 
-from harness import ServedTest, VerbFailed, eventually, handshake_refusal, openssl, revoked_serials, self_made, serial_of
+from harness import (
+    Identity, ServedTest, VerbFailed, eventually, handshake_refusal, openssl, revoked_serials, self_made, serial_of,
+)
 from windows_device import SoapFault, WindowsDevice, child, text
 
 POLICY = """
@@ -324,11 +327,31 @@ class Windows(ServedTest):
 
     def test_a_spent_code_is_an_authentication_fault(self):
         invitation = self.invite()
-        WindowsDevice(self.server, self.folder()).enrol(invitation)
+        WindowsDevice(self.server, self.folder()).enrol(invitation).connect()
         second = WindowsDevice(self.server, self.folder())
         _, service_url = second.discover(invitation["user"])
         with self.assertRaises(SoapFault) as refused:
             second.request_token(service_url, invitation["user"], invitation["code"])
+        self.assertEqual(refused.exception.subcode, "Authentication")
+
+    def test_an_enrolment_that_broke_off_is_repeated_with_the_same_code(self):
+        invitation = self.invite()
+        computer = WindowsDevice(self.server, self.folder())
+        # It has its certificate, and loses it before its first session; four times, the last under another name after a reset.
+        for _ in range(3):
+            computer.enrol(invitation)
+        former = Identity(computer.folder / "former.pem", computer.folder / "former.key")
+        former.certificate.write_bytes(computer.identity.certificate.read_bytes())
+        former.key.write_bytes(computer.identity.key.read_bytes())
+        computer.ident = uuid.uuid4().hex.upper()
+        computer.tree["DevInfo/DevId"] = computer.ident
+        computer.enrol(invitation).connect()
+        self.assertEqual(self.server.device_of(computer.ident)["state"], "enrolled")
+        [listed] = [one for one in self.server.verb("invitations", "list") if one["id"] == invitation["id"]]
+        self.assertEqual((listed["uses"], listed["used"]), (1, 1))
+        self.assert_refused(computer.post(computer.message(1, computer.package_one(False)), former), 403)
+        with self.assertRaises(SoapFault) as refused:
+            WindowsDevice(self.server, self.folder()).enrol(invitation)
         self.assertEqual(refused.exception.subcode, "Authentication")
 
     def test_the_code_is_read_as_people_type_it(self):

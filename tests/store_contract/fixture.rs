@@ -214,6 +214,8 @@ impl Fixture {
                 invitation: None,
                 revoked: None,
                 signs: Some(false),
+                key: String::new(),
+                profile: None,
             };
             tx.put(&credential)?;
             Ok(credential.certificate.sha256)

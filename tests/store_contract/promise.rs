@@ -5,6 +5,7 @@ mod again;
 mod breaker;
 mod commands;
 mod history;
+mod installs;
 mod loss;
 mod newcomers;
 mod owners;
@@ -17,8 +18,8 @@ mod unanswered;
 mod worst_day;
 
 pub use self::{
-    again::*, breaker::*, commands::*, history::*, loss::*, newcomers::*, owners::*, proof::*, registry::*, status::*,
-    store::*, texts::*, unanswered::*, worst_day::*,
+    again::*, breaker::*, commands::*, history::*, installs::*, loss::*, newcomers::*, owners::*, proof::*,
+    registry::*, status::*, store::*, texts::*, unanswered::*, worst_day::*,
 };
 
 use crate::fixture::{Fixture, SECRET, able, counts, device, request};
@@ -29,7 +30,11 @@ use lanyard::{
         actor::Actor,
         admins::{self},
         audit::{self, By, Event},
-        enrol::{self, invitation},
+        enrol::{
+            self, Issued,
+            invitation::{self, Invitation},
+            under_way::{self, Whose},
+        },
         groups, keeper,
         life::{
             self, Act, Channel, Command, Contact, Device, EnrolmentState, Life, Outcome, Ownership, Platform, Scope,
@@ -133,6 +138,17 @@ pub fn claim(identity: &str) -> life::Claim {
     }
 }
 
+/// A certificate for a key of an invitation, made as the channels make it.
+pub fn spend(tx: &mut Tx<'_>, id: InvitationId, key: &str) -> Result<Credential> {
+    let invitation = tx.get::<Invitation>(id)?.unwrap();
+    let enrolment = match under_way::whose(tx, &invitation, key)? {
+        Whose::Before(credential) => return Ok(*credential),
+        Whose::New(enrolment) => enrolment,
+    };
+    let issued = Issued { enrolment, certificate: certificate(tx), der: String::new() };
+    enrol::spend(tx, id, key, issued)
+}
+
 /// Invites, issues, binds and completes in one call.
 pub async fn enrolled(
     fixture: &Fixture,
@@ -143,8 +159,7 @@ pub async fn enrolled(
     let (local, user) = (fixture.local().await, user.to_string());
     let enrol = move |tx: &mut Tx<'_>| {
         let made = invitation::create(tx, &local, channel, &user, Ownership::Corporate, None)?;
-        let certificate = certificate(tx);
-        let credential = enrol::spend(tx, made.invitation.id, "key", certificate, String::new())?;
+        let credential = spend(tx, made.invitation.id, "key")?;
         let sha256 = credential.certificate.sha256;
         let (mut device, id) = enrol::bind(tx, &sha256, &claim)?;
         assert!(enrol::complete(tx, &mut device, id, &sha256)?);

@@ -109,6 +109,8 @@ mod tests {
                 invitation: None,
                 revoked: None,
                 signs: Some(false),
+                key: String::new(),
+                profile: None,
             })?;
             Ok(())
         };

@@ -6,17 +6,17 @@ use crate::{
     error::{Denial, Error, Judged, Result},
     fleet::{
         enrol::{
-            self,
+            self, Issued,
             invitation::{self, Invitation, WrongCode},
+            under_way::{self, Why},
         },
-        life::{Channel, device::Certificate},
-        registry::{Credential, credential},
+        life::Channel,
     },
     http::{
         Peer,
         limits::{BODY_IDLE, SMALL_BODY, read_body},
     },
-    ids::{digest, hex},
+    ids::{EnrolmentId, digest, hex},
     server::Server,
     store::Tx,
 };
@@ -66,45 +66,31 @@ async fn made(server: &Arc<Server>, peer: &Peer, key: String, code: String) -> R
     let invitation = invitation.map_err(|denial| match denial {
         Denial::Refused(error) | Denial::Failed(error) => error,
     })?;
-    let (maker, enrolment) = (server.clone(), invitation.enrolment);
+    let (invitation, enrolment) = invitation;
+    let maker = server.clone();
     let making = move || make(&maker, enrolment, &printed(&code));
-    let (file, certificate, der, key) =
+    let (file, key, issued) =
         tokio::task::spawn_blocking(making).await.map_err(|e| Error::Internal(e.to_string()))??;
-    server.store.run(move |tx| spend(tx, &invitation, &key, certificate, der)).await?;
+    server.store.run(move |tx| spend(tx, &invitation, &key, issued)).await?;
     Ok(file)
 }
 
-/// The invitation of this url and code. The wrong tries are written.
-fn open(tx: &mut Tx<'_>, key: &str, code: &str, address: Option<&str>) -> Judged<Invitation, Error> {
+/// The invitation of this url and code, and the enrolment that comes of it now. The wrong tries are written.
+fn open(tx: &mut Tx<'_>, key: &str, code: &str, address: Option<&str>) -> Judged<(Invitation, EnrolmentId), Error> {
     let wrong = || Error::forbidden("wrong_code", "The code is wrong.");
     let invitation = invitation::by_url(tx, key)?.filter(|i| i.channel == Channel::Activesync);
     let Some(invitation) = invitation else { return Err(Error::not_found("invitation", "").into()) };
     let too_many = || Error::refused("too_many_codes", "The code is wrong, and so were too many within the hour.");
     match invitation::by_code(tx, code, Channel::Activesync, Some(&invitation.user), address) {
-        Ok(found) if found.id == invitation.id => Ok(usable(tx, invitation)?),
+        Ok(found) if found.id == invitation.id => {
+            under_way::must_be_good(tx, &invitation)?;
+            let enrolment = under_way::next_enrolment(tx, &invitation);
+            Ok((invitation, enrolment))
+        }
         Ok(_) | Err(Denial::Refused(WrongCode::Wrong)) => Err(Denial::Refused(wrong())),
         Err(Denial::Refused(WrongCode::TooMany)) => Err(Denial::Refused(too_many())),
         Err(Denial::Failed(error)) => Err(error.into()),
     }
-}
-
-/// Not expired, and its certificate, where there is one, not used yet.
-fn usable(tx: &mut Tx<'_>, invitation: Invitation) -> Result<Invitation> {
-    if invitation.revoked {
-        let text = "This invitation was revoked. Ask for a new one.";
-        return Err(Error::forbidden("invitation_revoked", text));
-    }
-    if let Some(spent) = &invitation.spent
-        && tx.get::<Credential>(spent.sha256)?.is_none_or(|c| c.device.is_some())
-    {
-        let text = "This invitation has been used. Ask for a new one.";
-        return Err(Error::forbidden("invitation_spent", text));
-    }
-    if invitation.expires <= tx.now() {
-        let text = "This invitation has expired. Ask for a new one.";
-        return Err(Error::forbidden("invitation_expired", text));
-    }
-    Ok(invitation)
 }
 
 /// The code as it was printed, which is the file's password.
@@ -114,28 +100,26 @@ fn printed(code: &str) -> String {
     fours.join("-")
 }
 
-type Made = (Vec<u8>, Certificate, String, String);
+/// The file, the key's digest and its certificate.
+type Made = (Vec<u8>, String, Issued);
 
 /// Slow: a key of 2048 bits, since old phones know no other kind.
-fn make(server: &Server, enrolment: crate::ids::EnrolmentId, password: &str) -> Result<Made> {
+fn make(server: &Server, enrolment: EnrolmentId, password: &str) -> Result<Made> {
     let fault = certificates::fault;
     let key = PrivateKey::rsa_2048().map_err(fault)?;
     let public = key.public_der().map_err(fault)?;
     let (certificate, der) = certificates::issue(server, &public, enrolment)?;
     let identity = Identity { certificate_der: der.clone(), key };
     let file = pkcs12::encode(&identity, &server.authority, "Mail", password).map_err(fault)?;
-    Ok((file, certificate, hex(&der), digest(&public)))
+    Ok((file, digest(&public), Issued { enrolment, certificate, der: hex(&der) }))
 }
 
-/// Spends the invitation. A certificate that it gave before and that nobody has used is revoked.
-fn spend(tx: &mut Tx<'_>, invitation: &Invitation, key: &str, certificate: Certificate, der: String) -> Result<()> {
+/// Whoever asks again has lost the file, or did not get it whole: what was given before, and not used yet, is revoked.
+fn spend(tx: &mut Tx<'_>, invitation: &Invitation, key: &str, issued: Issued) -> Result<()> {
     let found = tx.get::<Invitation>(invitation.id)?.ok_or_else(|| Error::not_found("invitation", invitation.id))?;
-    let mut found = usable(tx, found)?;
-    if let Some(former) = found.spent.take() {
-        credential::revoke(tx, &former.sha256)?;
-        tx.put(&found)?;
-    }
-    enrol::spend(tx, found.id, key, certificate, der).map(drop)
+    under_way::must_be_good(tx, &found)?;
+    under_way::end_all(tx, found, Why::AskedAnew)?;
+    enrol::spend(tx, invitation.id, key, issued).map(drop)
 }
 
 fn refusal(server: &Server, peer: &Peer, error: &Error) -> Response {

@@ -11,8 +11,9 @@ use crate::{
     error::{Denial, Error, Judged, Result},
     fleet::{
         enrol::{
-            self,
+            self, Issued,
             invitation::{self, WrongCode},
+            under_way::{self, Whose},
         },
         keeper,
         life::{Channel, Claim, Event, Platform},
@@ -234,21 +235,24 @@ async fn first(
     let known_key = key.clone();
     let look = move |tx: &mut Tx<'_>| {
         let invitation = login.invitation(tx, address.as_deref())?;
-        let before = enrol::issued_to(tx, &invitation, &known_key)?;
-        Ok((invitation, before, provision::poll(tx)?))
+        let whose = under_way::whose(tx, &invitation, &known_key)?;
+        Ok((invitation, whose, provision::poll(tx)?))
     };
-    let (invitation, before, poll) = server.store.judge(look).await?;
-    let (certificate, der) = match before {
-        Some(before) => (before.certificate, before.der),
-        None => {
-            let (certificate, der) = issue(server, &csr.public_key_der, invitation.enrolment)?;
-            (certificate, hex(&der))
+    let (invitation, whose, poll) = server.store.judge(look).await?;
+    let issued = match whose {
+        Whose::Before(before) => {
+            let Credential { enrolment, certificate, der, .. } = *before;
+            Issued { enrolment, certificate, der }
+        }
+        Whose::New(enrolment) => {
+            let (certificate, der) = issue(server, &csr.public_key_der, enrolment)?;
+            Issued { enrolment, certificate, der: hex(&der) }
         }
     };
     let device_name = claim.name.clone().unwrap_or_default();
     let kind = context.enrolment_type;
     let spend = move |tx: &mut Tx<'_>| {
-        let credential = enrol::spend(tx, invitation.id, &key, certificate, der)?;
+        let credential = enrol::spend(tx, invitation.id, &key, issued)?;
         let (mut device, enrolment) = enrol::bind(tx, &credential.certificate.sha256, &claim)?;
         let told = Event::Noted { enrolment, name: provision::POLL, value: Some(poll.to_string()) };
         keeper::happen(tx, &mut device, told)?;

@@ -122,6 +122,12 @@ pub enum Event {
         enrolment: EnrolmentId,
         device: DeviceId,
     },
+    /// One that never was complete will not be.
+    EnrolmentGivenUp {
+        enrolment: EnrolmentId,
+        device: DeviceId,
+        why: &'static str,
+    },
     EnrolmentComplete {
         enrolment: EnrolmentId,
         device: DeviceId,

@@ -1,4 +1,4 @@
-//! Invitations: one use, seven days, for a named user. Spent when the certificate is issued, never by looking.
+//! Invitations: one use, seven days, for a named user. Spent when their device is complete (`under_way.rs`), never by looking.
 //!
 //! The `url` holds a secret of its own; people type the `code`. Both are kept as digests, by which the invitation is found.
 //! The SCEP challenge is derived from the secret in the url, and stands for it.
@@ -10,7 +10,7 @@ use crate::{
         actor::Actor,
         audit::{self, Event},
         life::device::{Channel, Ownership},
-        registry::{Credential, credential, tries},
+        registry::tries,
         settings,
     },
     ids::{EnrolmentId, Fingerprint, InvitationId, digest, hex, hexed},
@@ -34,9 +34,9 @@ pub struct Invitation {
     pub ownership: Ownership,
     pub created: Timestamp,
     pub expires: Timestamp,
-    /// The enrolment that came of it, made ahead so that every certificate of one invitation is of one enrolment.
+    /// The enrolment of the first key that gets a certificate, and what its profiles call themselves: made ahead.
     pub enrolment: EnrolmentId,
-    /// Set when a certificate is issued: the key (digest) and the certificate.
+    /// Set by the device that completes it, the last of its uses. In an older store by the issue of the certificate.
     pub spent: Option<Spent>,
     /// Made by somebody who was new here: what enrols by it joins no device that is there.
     #[serde(default)]
@@ -47,6 +47,34 @@ pub struct Invitation {
     /// Taken back by an administrator, who made it expire by that.
     #[serde(default)]
     pub revoked: bool,
+    /// How many devices may become complete by it.
+    #[serde(default = "one")]
+    pub uses: u32,
+    /// How many have; see [`Invitation::used`].
+    #[serde(default)]
+    pub(super) used: u32,
+    /// How many keys got a certificate and are not complete yet.
+    #[serde(default)]
+    pub under_way: u32,
+    /// Whether the enrolment made ahead is a key's.
+    #[serde(default)]
+    pub begun: bool,
+}
+
+fn one() -> u32 {
+    1
+}
+
+impl Invitation {
+    /// How many devices enrolled by it.
+    pub fn used(&self) -> u32 {
+        self.used.max(u32::from(self.spent.is_some()))
+    }
+
+    /// Whether no more may.
+    pub fn is_spent(&self) -> bool {
+        self.used() >= self.uses
+    }
 }
 
 /// What an invitation was spent on.
@@ -178,6 +206,10 @@ pub fn create(
         apart: actor.newcomer_until.is_some(),
         signs: Some(false),
         revoked: false,
+        uses: 1,
+        used: 0,
+        under_way: 0,
+        begun: false,
     };
     for digest in [way("code", &normal(&code)), way("challenge", &challenge(&key))] {
         tx.put(&Way { digest, invitation: invitation.id })?;
@@ -186,26 +218,6 @@ pub fn create(
     let event = Event::InvitationMade { invitation: invitation.id, user: invitation.user.clone() };
     audit::note(tx, actor, event)?;
     Ok(Made { invitation, key, code })
-}
-
-/// Takes an invitation back: from now on nobody enrols by it. A certificate that it gave and that nobody has enrolled with yet is revoked;
-/// what has enrolled stays. Not for newcomers, who hold nobody back. Done twice it changes nothing.
-pub fn revoke(tx: &mut Tx<'_>, actor: &Actor, id: InvitationId) -> Result<Invitation> {
-    let found = tx.get::<Invitation>(id)?.ok_or_else(|| Error::not_found("invitation", id))?;
-    if found.revoked {
-        return Ok(found);
-    }
-    actor.must_count("revoke an invitation")?;
-    if let Some(spent) = &found.spent
-        && tx.get::<Credential>(spent.sha256)?.is_some_and(|c| c.device.is_none() && c.revoked.is_none())
-    {
-        credential::revoke(tx, &spent.sha256)?;
-    }
-    let expires = found.expires.min(tx.now());
-    let found = Invitation { expires, revoked: true, ..found };
-    tx.put(&found)?;
-    audit::note(tx, actor, Event::InvitationRevoked { invitation: id })?;
-    Ok(found)
 }
 
 /// Notes that a profile was made which asks for signatures. Which of several the device took is not known: one that asks is enough.
@@ -242,7 +254,7 @@ pub enum WrongCode {
     TooMany,
 }
 
-/// The open or spent invitation that fits code, user (where one was typed) and channel. A right code is taken whatever was tried
+/// The invitation, open or with a key that got a certificate, that fits code, user (where one was typed) and channel. A right code is taken whatever was tried
 /// before: its 80 bits guard it, and a stranger's tries shut nobody out. Wrong ones are counted by user and, where it says who asks, by
 /// address.
 pub fn by_code(
@@ -254,7 +266,8 @@ pub fn by_code(
 ) -> Judged<Invitation, WrongCode> {
     let found = by(tx, "code", &normal(code))?
         .filter(|i| i.channel == channel && user.is_none_or(|u| u.trim().to_lowercase() == i.user.to_lowercase()));
-    match found.filter(|i| !i.revoked && (i.spent.is_some() || i.expires > tx.now())) {
+    // The same key gets its certificate again, also of one that is spent or has expired since.
+    match found.filter(|i| !i.revoked && (i.used() > 0 || i.under_way > 0 || i.expires > tx.now())) {
         Some(invitation) => Ok(invitation),
         None => Err(Denial::Refused(count_wrong(tx, user, address)?)),
     }

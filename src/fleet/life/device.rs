@@ -162,6 +162,9 @@ pub struct Push {
     pub told: Option<Timestamp>,
 }
 
+/// Under this name an enrolment that never was complete keeps, among what its channel keeps, that it is over.
+pub const GIVEN_UP: &str = "given up";
+
 /// Users of one Mac that are kept. A Mac says who they are, so there must be an end.
 pub const MAC_USERS: usize = 64;
 

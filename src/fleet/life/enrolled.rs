@@ -4,7 +4,7 @@ use super::{
     Access, Command, Effect, Managed,
     act::{Action, Scope},
     command::{Evidence, Later, State},
-    device::{Certificate, Channel, Enrolment, EnrolmentState, Life, Ownership},
+    device::{Certificate, Channel, Enrolment, EnrolmentState, GIVEN_UP, Life, Ownership},
     ended::{End, certificates, revoke},
 };
 use crate::{
@@ -86,6 +86,34 @@ impl Managed {
             effects.push(Effect::Note(By::Device, event));
         }
         revoke(ended, effects);
+    }
+
+    /// A wipe that was asked for meanwhile stays owed to its certificate: it is heard for that, and for nothing else.
+    pub(super) fn given_up(
+        &mut self,
+        enrolment: EnrolmentId,
+        why: &'static str,
+        time: Time,
+        effects: &mut Vec<Effect>,
+    ) {
+        let pending = |e: &&Enrolment| e.state == EnrolmentState::Pending;
+        let Some(was) = self.enrolment(enrolment).filter(pending).cloned() else { return };
+        let wipe = self.open().find(|c| c.action() == Action::Wipe && c.is_owed_to(&was)).map(|c| c.id);
+        let event = audit::Event::EnrolmentGivenUp { enrolment, device: self.id, why };
+        effects.push(Effect::Note(By::System, event));
+        let Some(mine) = self.write().enrolment_mut(enrolment) else { return };
+        mine.channel_state.insert(GIVEN_UP.into(), String::new());
+        match wipe {
+            Some(wipe) => {
+                (mine.state, mine.owed) = (EnrolmentState::Former, Some(wipe));
+                self.silence_begins(wipe, time);
+            }
+            None => {
+                mine.end(EnrolmentState::Revoked);
+                revoke(certificates(&was), effects);
+                self.hand_over(enrolment, time, effects);
+            }
+        }
     }
 
     /// That the same hardware enrolls again proves nothing: a clone has the same id, and a reset that broke off ends so too. It is on record

@@ -36,6 +36,14 @@ pub enum Event {
         /// The certificate that it came with.
         shown: Fingerprint,
     },
+    /// An enrolment that never was complete will not be: another one completed the invitation, or its time is over. Of one that is
+    /// complete by now nothing changes.
+    GivenUp {
+        /// Which.
+        enrolment: EnrolmentId,
+        /// Why, for the audit log.
+        why: &'static str,
+    },
     /// A certificate for a new key was issued.
     Renewed {
         /// For which enrolment.

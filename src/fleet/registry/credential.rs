@@ -39,6 +39,20 @@ pub struct Credential {
     /// somebody captured says the same for ever. None: not known, it was issued before that was kept.
     #[serde(default)]
     pub signs: Option<bool>,
+    /// Digest of the public key that asked by the invitation; empty where no invitation knows it.
+    #[serde(default, with = "hexed")]
+    pub key: String,
+    /// What the enrolment profile that it came by calls itself (PayloadUUID), where that is not the enrolment's id: of an install that was
+    /// repeated. A profile that is to take its place must bear this one.
+    #[serde(default)]
+    pub profile: Option<EnrolmentId>,
+}
+
+impl Credential {
+    /// The PayloadUUID of the enrolment profile that the device got with it.
+    pub fn profile(&self) -> EnrolmentId {
+        self.profile.unwrap_or(self.enrolment)
+    }
 }
 
 /// A revoked serial number, for the revocation list.

@@ -82,6 +82,18 @@ pub fn claim(tx: &mut Tx<'_>, kind: &str, name: &str, device: DeviceId) -> Resul
     Ok(())
 }
 
+/// The device's record goes, and the names with it by which it is called now.
+pub(in crate::fleet) fn forget(tx: &mut Tx<'_>, device: &Device) -> Result<()> {
+    let said =
+        [(SERIAL, &device.serial), (NAMED, &device.name), (MAIL_ID, &device.mail_id), (HARDWARE, &device.hardware_id)];
+    let said = said.into_iter().filter_map(|(kind, name)| Some((kind, name.as_deref()?)));
+    let names = said.chain(device.enrolments.iter().map(|e| (e.channel.as_str(), e.identity.as_str())));
+    for (kind, name) in names {
+        tx.delete(&Name { kind: kind.into(), part: part(name), device: device.id })?;
+    }
+    Ok(())
+}
+
 /// The devices that went by this name first, at most a hundred: what enrols and is one of those beyond gets a record of its own.
 pub fn claimants(tx: &mut Tx<'_>, kind: &str, name: &str) -> Result<Vec<Device>> {
     let names = tx.scan::<Name>(&format!("{}/", place(kind, name)), None, PAGE)?;

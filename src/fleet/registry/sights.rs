@@ -50,6 +50,15 @@ pub fn note_seen(tx: &mut Tx<'_>, enrolment: EnrolmentId) -> Result<()> {
     Ok(tx.put(&Seen { enrolment, at })?)
 }
 
+/// The enrolments are of a record that is no more.
+pub(in crate::fleet) fn forget(tx: &mut Tx<'_>, enrolments: impl IntoIterator<Item = EnrolmentId>) -> Result<()> {
+    for enrolment in enrolments {
+        let at = tx.now();
+        tx.delete(&Seen { enrolment, at })?;
+    }
+    Ok(())
+}
+
 /// Writes when these were seen.
 pub fn note_all(tx: &mut Tx<'_>, seen: Vec<(EnrolmentId, Timestamp)>) -> Result<()> {
     for (enrolment, at) in seen {

@@ -2,7 +2,7 @@
 
 use crate::{
     fixture::{Fixture, SECRET, able},
-    promise::{certificate, claim, code, done, enrolled, take},
+    promise::{claim, code, done, enrolled, spend, take},
 };
 use lanyard::{
     channel::apple::push_cert,
@@ -11,7 +11,7 @@ use lanyard::{
         actor::Actor,
         admins::{self},
         audit::Entry,
-        enrol::{self, invitation},
+        enrol::{self, invitation, under_way},
         life::{Channel, Contact, Ownership, Scope, State},
         queue,
         registry::Credential,
@@ -125,8 +125,7 @@ pub async fn a_newcomers_invitation_joins_no_device(fixture: Fixture) {
     let wipe = fixture.wipe(&local, phone, Scope::Full).await.unwrap().id;
     let claims = move |tx: &mut Tx<'_>| {
         let made = invitation::create(tx, &eve, Channel::Apple, ANN, Ownership::Personal, None)?;
-        let certificate = certificate(tx);
-        let sha256 = enrol::spend(tx, made.invitation.id, "key", certificate, String::new())?.certificate.sha256;
+        let sha256 = spend(tx, made.invitation.id, "key")?.certificate.sha256;
         let (mut device, enrolment) = enrol::bind(tx, &sha256, &claim("UDID-1"))?;
         enrol::complete(tx, &mut device, enrolment, &sha256)?;
         Ok(device.id)
@@ -229,11 +228,7 @@ pub async fn a_revoked_invitation_enrols_nobody(fixture: Fixture) {
         for _ in ["open", "spent, and not enrolled with", "enrolled with"] {
             made.push(invitation::create(tx, &local, Channel::Apple, ANN, Ownership::Corporate, None)?);
         }
-        let spend = |tx: &mut Tx<'_>, at: usize| {
-            let certificate = certificate(tx);
-            enrol::spend(tx, made[at].invitation.id, "key", certificate, String::new())
-        };
-        let (unused, used) = (spend(tx, 1)?, spend(tx, 2)?);
+        let [unused, used] = [1, 2].map(|at: usize| spend(tx, made[at].invitation.id, "key").unwrap());
         let (mut device, enrolment) = enrol::bind(tx, &used.certificate.sha256, &claim("UDID-7"))?;
         enrol::complete(tx, &mut device, enrolment, &used.certificate.sha256)?;
         Ok((made, unused.certificate.sha256, used.certificate.sha256))
@@ -241,17 +236,15 @@ pub async fn a_revoked_invitation_enrols_nobody(fixture: Fixture) {
     let (made, unused, used) = fixture.store.run(make).await.unwrap();
     let ids: Vec<_> = made.iter().map(|made| made.invitation.id).collect();
     let id = ids[0];
-    assert_eq!(code(fixture.store.run(move |tx| invitation::revoke(tx, &eve, id)).await), "newcomer");
+    assert_eq!(code(fixture.store.run(move |tx| under_way::revoke(tx, &eve, id)).await), "newcomer");
     for id in ids.iter().copied().chain([ids[0]]) {
         let who = who.clone();
-        let revoked = fixture.store.run(move |tx| invitation::revoke(tx, &who, id)).await.unwrap();
+        let revoked = fixture.store.run(move |tx| under_way::revoke(tx, &who, id)).await.unwrap();
         assert!(revoked.revoked, "twice is once");
     }
     let again = move |tx: &mut Tx<'_>| {
         for id in ids {
-            let certificate = certificate(tx);
-            let refused = enrol::spend(tx, id, "key", certificate, String::new());
-            assert_eq!(code(refused), "invitation_revoked", "by the same key too");
+            assert_eq!(code(spend(tx, id, "key")), "invitation_revoked", "by the same key too");
         }
         for made in &made {
             assert!(invitation::by_code(tx, &made.code, Channel::Apple, Some(ANN), None).is_err());

@@ -2,7 +2,7 @@
 
 use crate::{
     fixture::{Fixture, SECRET, happen, request},
-    promise::{certificate, claim, done, enrolled, settle, standing, take},
+    promise::{claim, done, enrolled, settle, spend, standing, take},
 };
 use lanyard::{
     error::Result,
@@ -195,8 +195,7 @@ pub async fn an_enrolment_that_only_begins_makes_no_wipe_presumed(fixture: Fixtu
     let wipe = fixture.wipe(&local, device, Scope::Full).await.unwrap().id;
     let begin = move |tx: &mut Tx<'_>| {
         let made = invitation::create(tx, &local, Channel::Apple, ANN, Ownership::Corporate, None)?;
-        let certificate = certificate(tx);
-        let sha256 = enrol::spend(tx, made.invitation.id, "key", certificate, String::new())?.certificate.sha256;
+        let sha256 = spend(tx, made.invitation.id, "key")?.certificate.sha256;
         enrol::bind(tx, &sha256, &claim("UDID-1")).map(drop)
     };
     fixture.store.run(begin).await.unwrap();

@@ -211,13 +211,15 @@ pub async fn an_invitation_is_spent_once(fixture: Fixture) {
     };
     let (id, late) = fixture.store.run(make).await.unwrap();
     let spend = |id: InvitationId, key: &'static str| {
-        fixture.store.run(move |tx| {
-            let certificate = certificate(tx);
-            Ok(enrol::spend(tx, id, key, certificate, String::new())?.certificate.sha256)
-        })
+        fixture.store.run(move |tx| Ok(super::spend(tx, id, key)?.certificate.sha256))
     };
     let first = spend(id, "key one").await.unwrap();
     assert_eq!(spend(id, "key one").await.unwrap(), first, "the same key gets the same certificate");
+    let complete = move |tx: &mut Tx<'_>| {
+        let (mut device, enrolment) = enrol::bind(tx, &first, &claim("UDID-1"))?;
+        enrol::complete(tx, &mut device, enrolment, &first)
+    };
+    assert!(fixture.store.run(complete).await.unwrap());
     assert_eq!(code(spend(id, "key two").await), "invitation_spent");
     if fixture.pass(2 * HOUR) {
         assert_eq!(code(spend(late, "key").await), "invitation_expired");

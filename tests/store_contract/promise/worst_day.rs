@@ -2,7 +2,7 @@
 
 use crate::{
     fixture::{Fixture, able, request},
-    promise::{certificate, claim, code, done, enrolled, settle, standing, take},
+    promise::{certificate, claim, code, done, enrolled, settle, spend, standing, take},
 };
 use lanyard::{
     error::{Error, Result},
@@ -62,8 +62,7 @@ async fn begun(
     let local = fixture.local().await;
     let begin = move |tx: &mut Tx<'_>| {
         let made = invitation::create(tx, &local, channel, ANN, ownership, None)?;
-        let certificate = certificate(tx);
-        let sha256 = enrol::spend(tx, made.invitation.id, "key", certificate, String::new())?.certificate.sha256;
+        let sha256 = spend(tx, made.invitation.id, "key")?.certificate.sha256;
         Ok((enrol::bind(tx, &sha256, &claim)?.1, sha256))
     };
     fixture.store.run(begin).await.unwrap()

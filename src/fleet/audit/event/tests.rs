@@ -135,6 +135,14 @@ fn of_enrolments() -> Vec<Row> {
             "",
             "d",
         ),
+        (
+            Event::EnrolmentGivenUp { enrolment, device, why: "too late" },
+            "enrolment.given_up",
+            E,
+            "ok",
+            "too late",
+            "d",
+        ),
         (Event::DeviceNameTaken { enrolment }, "device.name_taken", E, "noted", same_name, "e"),
         (Event::PushRetired { enrolment, device }, "push.retired", E, "ok", "", "d"),
     ]

@@ -104,6 +104,9 @@ impl Event {
                     Proof::Password(state) => complete.outcome(state).detail(format!("device {device}, by password")),
                 }
             }
+            Self::EnrolmentGivenUp { enrolment, device, why } => {
+                of("enrolment.given_up", &enrolment).on(device).detail(why)
+            }
             Self::EnrolmentRefused { enrolment, device, ground } => {
                 of("enrolment.refused", &enrolment).on(device).by(enrolment).outcome("refused").detail(ground.as_str())
             }
