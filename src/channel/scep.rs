@@ -10,7 +10,7 @@ use crate::{
     clock::Timestamp,
     error::{Error, Result},
     fleet::{
-        enrol::{self, invitation},
+        enrol::{self, invitation, renewal},
         registry::{Credential, Standing, credential},
     },
     http::{
@@ -149,6 +149,9 @@ async fn operation(server: &Server, peer: &Peer, message: &[u8]) -> Response {
     let challenge = asked.challenge().map(|c| c.expose_secret().to_string());
     let issued = match (asked.signer, challenge) {
         (Signer::Ours, _) => renewed(server, &asked.header, csr).await,
+        (Signer::SelfSigned, Some(challenge)) if renewal::is_ours(&challenge) => {
+            asked_for(server, csr, challenge).await
+        }
         (Signer::SelfSigned, Some(challenge)) => first(server, csr, challenge).await,
         (Signer::SelfSigned, None) => Err(Error::forbidden("no_challenge", "no challenge")),
     };
@@ -183,6 +186,22 @@ async fn first(server: &Server, csr: &Csr, challenge: String) -> Result<Vec<u8>>
             let (certificate, der) = issue(server, &csr.public_key_der, invitation.enrolment)?;
             let der = hex(&der);
             server.store.run(move |tx| enrol::spend(tx, invitation.id, &key, certificate, der)).await?
+        }
+    };
+    stored(&credential)
+}
+
+/// A renewal that the server asked for.
+async fn asked_for(server: &Server, csr: &Csr, challenge: String) -> Result<Vec<u8>> {
+    let (key, shown) = (hex(&csr.key_sha256), challenge.clone());
+    let looked = key.clone();
+    let asked = server.store.run(move |tx| renewal::asked(tx, &shown, &looked)).await?;
+    let credential = match asked.before {
+        Some(credential) => credential,
+        None => {
+            let (certificate, der) = issue(server, &csr.public_key_der, asked.enrolment)?;
+            let der = hex(&der);
+            server.store.run(move |tx| renewal::spend(tx, &challenge, &key, certificate, der)).await?
         }
     };
     stored(&credential)

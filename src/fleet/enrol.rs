@@ -6,6 +6,7 @@
 pub mod access;
 pub mod invitation;
 pub mod many;
+pub mod renewal;
 
 use invitation::{Invitation, Spent};
 
@@ -78,6 +79,11 @@ pub fn issued_to(tx: &mut Tx<'_>, invitation: &Invitation, key: &str) -> Result<
     }
 }
 
+/// The PayloadUUID of the enrolment profile that a certificate came with: a profile that renews it must have the same.
+pub fn profile_uuid(credential: &Credential) -> uuid::Uuid {
+    credential.enrolment.0
+}
+
 /// A certificate for a new key of an enrolment that shows its present one. Both are good until the new one is used.
 pub fn renew(tx: &mut Tx<'_>, old: &Fingerprint, certificate: Certificate, der: String) -> Result<Credential> {
     let unknown = || Error::forbidden("not_pinned", "the certificate is no enrolment's");
@@ -98,7 +104,7 @@ pub fn renew(tx: &mut Tx<'_>, old: &Fingerprint, certificate: Certificate, der: 
     keeper::contact(tx, &mut device, enrolment)?;
     let credential = Credential { certificate: certificate.clone(), der, revoked: None, ..before };
     tx.put(&credential)?;
-    keeper::happen(tx, &mut device, Event::Renewed { enrolment, certificate: Box::new(certificate) })?;
+    keeper::happen(tx, &mut device, Event::Renewed { enrolment, certificate: Box::new(certificate), shown: None })?;
     Ok(credential)
 }
 

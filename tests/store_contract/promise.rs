@@ -10,6 +10,7 @@ mod newcomers;
 mod owners;
 mod proof;
 mod registry;
+mod renewals;
 mod status;
 mod store;
 mod texts;
@@ -17,8 +18,8 @@ mod unanswered;
 mod worst_day;
 
 pub use self::{
-    again::*, breaker::*, commands::*, history::*, loss::*, newcomers::*, owners::*, proof::*, registry::*, status::*,
-    store::*, texts::*, unanswered::*, worst_day::*,
+    again::*, breaker::*, commands::*, history::*, loss::*, newcomers::*, owners::*, proof::*, registry::*,
+    renewals::*, status::*, store::*, texts::*, unanswered::*, worst_day::*,
 };
 
 use crate::fixture::{Fixture, SECRET, able, counts, device, request};
