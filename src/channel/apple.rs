@@ -4,6 +4,7 @@
 
 mod checkin;
 pub(super) mod delivery;
+pub(super) mod enrolment;
 mod poll;
 pub(super) mod push;
 pub mod push_cert;
@@ -12,11 +13,9 @@ mod user;
 
 pub(super) use delivery::support;
 
-use super::{
-    identity,
-    invitations::{APPLE_PATH, asks_to_sign},
-    span,
-};
+use enrolment::APPLE_PATH;
+
+use super::{identity, invitations::asks_to_sign, span};
 use crate::{
     error::{Denial, Error, Judged, Result},
     fleet::{
@@ -255,8 +254,16 @@ pub(super) fn heard(tx: &mut Tx<'_>, shown: &Shown, name: &str) -> Judged<(Crede
     let (credential, device) = admit(tx, shown, name)?;
     let Some(device) = device else { return Ok((credential, None)) };
     let mut device = keeper::load(tx, device)?;
-    keeper::contact(tx, &mut device, credential.enrolment)?;
+    // Who has a certificate that is set apart may be somebody else: by it only what is owed a wipe is heard.
+    if !is_set_apart(&device, shown) || device.enrolment(credential.enrolment).is_some_and(|mine| mine.owed.is_some()) {
+        keeper::contact(tx, &mut device, credential.enrolment)?;
+    }
     Ok((credential, Some(device)))
+}
+
+/// Whether what was shown came of a challenge, and nothing shows yet that the device has it.
+fn is_set_apart(device: &Device, shown: &Shown) -> bool {
+    device.enrolments.iter().any(|mine| mine.is_set_apart(&shown.certificate))
 }
 
 /// Whether a large body is read of who asks, before it says in which device's name. What a signature names is not proved by then: nothing

@@ -1,6 +1,9 @@
 //! What devices keep for ever, held against the table in ARCHITECTURE.md: a change would orphan every device in the field.
 
-use super::{apple::delivery, invitations, mail, windows};
+use super::{
+    apple::{delivery, enrolment},
+    mail, windows,
+};
 use std::collections::BTreeMap;
 
 /// Rows of the table under the heading, without the back quotes.
@@ -16,8 +19,8 @@ fn what_devices_keep_for_ever_has_not_changed() {
     let table = table();
     let uuid = delivery::SETTINGS_UUID.to_string();
     for (what, value) in [
-        ("Apple ServerURL and CheckInURL, path", invitations::APPLE_PATH),
-        ("PayloadIdentifier of the enrolment profile", invitations::ENROLMENT_PROFILE),
+        ("Apple ServerURL and CheckInURL, path", enrolment::APPLE_PATH),
+        ("PayloadIdentifier of the enrolment profile", enrolment::ENROLMENT_PROFILE),
         ("PayloadIdentifier of the settings profile", delivery::SETTINGS_PROFILE),
         ("PayloadUUID of the settings profile", uuid.as_str()),
         ("PayloadIdentifier of the mail profile", mail::mail_profile::IDENTIFIER),

@@ -1,14 +1,17 @@
 //! What a person opens: the page of an invitation, and for Apple devices the enrolment profile.
 
 use crate::{
-    channel::apple::push_cert,
+    channel::apple::{
+        enrolment::{self, Enrolling},
+        push_cert,
+    },
     error::{Error, Result},
     fleet::{
         enrol::{
             invitation::{self, Invitation},
             under_way,
         },
-        life::{Channel, Ownership},
+        life::Channel,
         settings,
     },
     http::{Peer, gate::holder},
@@ -23,15 +26,9 @@ use axum::{
 };
 use lanyard_apple::{
     Secret,
-    profile::{self, EnrolmentProfile, ProfileMeta, Scep},
-    support::AccessRights,
+    profile::{self, Scep},
 };
 use std::sync::Arc;
-
-/// The enrolment profile's PayloadIdentifier: devices keep it for ever, and RemoveProfile names it.
-pub const ENROLMENT_PROFILE: &str = "org.lanyard.enrolment";
-/// Where Apple devices send all their messages.
-pub const APPLE_PATH: &str = "/apple/mdm";
 
 /// `/enroll/{key}` and `/enroll/{key}/profile`.
 pub fn router(server: Arc<Server>) -> Router {
@@ -112,39 +109,19 @@ async fn signed_profile(server: &Server, key: &str) -> Result<Vec<u8>> {
         // Before the profile leaves: who has it signs.
         server.store.run(move |tx| invitation::note_signing(tx, invitation.id)).await?;
     }
-    let rights = match invitation.ownership {
-        Ownership::Corporate => AccessRights::ALL,
-        Ownership::Personal => AccessRights::PERSONAL,
-    };
-    let profile = EnrolmentProfile {
-        meta: ProfileMeta {
-            identifier: ENROLMENT_PROFILE.into(),
-            uuid: invitation.enrolment.0,
-            display_name: "Device management".into(),
-            description: Some("Lets your organisation manage this device.".into()),
-            organisation: None,
-        },
+    let of = Enrolling {
+        uuid: invitation.enrolment.0,
+        enrolment: invitation.enrolment,
+        ownership: invitation.ownership,
         topic,
-        server_url: format!("{}{APPLE_PATH}", server.public_url),
-        scep: scep(server, &invitation, key),
-        rights,
-        sign_message,
-        capabilities: EnrolmentProfile::MAC_CAPABILITIES.to_vec(),
-        scope: None,
-        root: server.own_tls.then(|| server.authority.root_der().to_vec()),
+        signs: sign_message,
+        challenge: Secret::new(invitation::challenge(key)),
     };
-    let plain = profile.encode().map_err(|e| Error::Internal(e.to_string()))?;
-    lanyard_certs::cms::sign_profile(&server.authority, &plain).map_err(super::certificates::fault)
+    enrolment::profile(server, of)
 }
 
 pub(super) fn scep(server: &Server, invitation: &Invitation, key: &str) -> Scep {
-    Scep {
-        url: format!("{}{}", server.enrol_url, super::scep::PATH),
-        name: None,
-        challenge: Secret::new(invitation::challenge(key)),
-        subject: vec![("CN".into(), invitation.enrolment.to_string())],
-        ca_fingerprint: None,
-    }
+    enrolment::scep(server, invitation.enrolment, Secret::new(invitation::challenge(key)))
 }
 
 fn text(server: &Server, invitation: &Invitation, key: &str) -> String {

@@ -11,7 +11,7 @@ use crate::{
     error::{Error, Result},
     fleet::{
         enrol::{
-            self, Issued, invitation,
+            self, Issued, invitation, renewal,
             under_way::{self, Whose},
         },
         registry::{Credential, Standing, credential},
@@ -152,6 +152,9 @@ async fn operation(server: &Server, peer: &Peer, message: &[u8]) -> Response {
     let challenge = asked.challenge().map(|c| c.expose_secret().to_string());
     let issued = match (asked.signer, challenge) {
         (Signer::Ours, _) => renewed(server, &asked.header, csr).await,
+        (Signer::SelfSigned, Some(challenge)) if renewal::is_ours(&challenge) => {
+            asked_for(server, csr, challenge).await
+        }
         (Signer::SelfSigned, Some(challenge)) => first(server, csr, challenge).await,
         (Signer::SelfSigned, None) => Err(Error::forbidden("no_challenge", "no challenge")),
     };
@@ -192,6 +195,22 @@ async fn first_try(server: &Server, csr: &Csr, challenge: String) -> Result<Vec<
             let (certificate, der) = issue(server, &csr.public_key_der, enrolment)?;
             let issued = Issued { enrolment, certificate, der: hex(&der) };
             server.store.run(move |tx| enrol::spend(tx, invitation, &key, issued)).await?
+        }
+    };
+    stored(&credential)
+}
+
+/// A renewal that the server asked for.
+async fn asked_for(server: &Server, csr: &Csr, challenge: String) -> Result<Vec<u8>> {
+    let (key, shown) = (hex(&csr.key_sha256), challenge.clone());
+    let looked = key.clone();
+    let asked = server.store.run(move |tx| renewal::asked(tx, &shown, &looked)).await?;
+    let credential = match asked.before {
+        Some(credential) => credential,
+        None => {
+            let (certificate, der) = issue(server, &csr.public_key_der, asked.enrolment)?;
+            let der = hex(&der);
+            server.store.run(move |tx| renewal::spend(tx, &challenge, &key, certificate, der)).await?
         }
     };
     stored(&credential)

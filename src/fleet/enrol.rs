@@ -7,6 +7,7 @@
 pub mod access;
 pub mod invitation;
 pub mod many;
+pub mod renewal;
 pub mod under_way;
 
 use invitation::Invitation;
@@ -96,7 +97,7 @@ pub fn renew(tx: &mut Tx<'_>, old: &Fingerprint, certificate: Certificate, der: 
     // The new key is no invitation's.
     let credential = Credential { certificate: certificate.clone(), der, revoked: None, key: String::new(), ..before };
     tx.put(&credential)?;
-    keeper::happen(tx, &mut device, Event::Renewed { enrolment, certificate: Box::new(certificate) })?;
+    keeper::happen(tx, &mut device, Event::Renewed { enrolment, certificate: Box::new(certificate), shown: None })?;
     Ok(credential)
 }
 

@@ -18,6 +18,7 @@ mod kept;
 mod next;
 mod owner;
 mod parts;
+mod renewal;
 #[cfg(test)]
 mod table;
 mod told;
@@ -25,6 +26,7 @@ mod unanswered;
 
 pub use act::{Act, Action, Erasing, Obliteration, Scope};
 pub use command::{Command, Evidence, State};
+pub use device::renewal::{Offer, Renewal, Shown};
 pub use device::{Channel, Device, Enrolment, EnrolmentState, GIVEN_UP, Life, MacUser, Ownership, Platform};
 pub use effect::Effect;
 pub use enrolled::{MAIL_AGENT, MAIL_TYPE, PROVISIONING};
@@ -135,7 +137,11 @@ impl Managed {
             Event::Begun { enrolment, personal } => self.begun(*enrolment, personal, time, effects),
             Event::Completed { enrolment, shown } => self.completed(enrolment, &shown, time, effects),
             Event::GivenUp { enrolment, why } => self.given_up(enrolment, why, time, effects),
-            Event::Renewed { enrolment, certificate } => self.renewed(enrolment, *certificate, effects),
+            Event::RenewalOffered { enrolment, command, challenge } => {
+                self.renewal_offered(enrolment, command, challenge, time);
+            }
+            Event::Renewed { enrolment, certificate, shown } => self.renewed(enrolment, *certificate, shown, effects),
+            Event::ToldAside { enrolment, push, noted } => self.told_aside(enrolment, push, noted, time),
             Event::Left { enrolment, kind, detail } => self.left(enrolment, kind, &detail, time, effects),
             Event::Revoked { only, by, reason } => self.revoked(only, &by, &reason, time, effects),
             Event::Access { enrolments, access, by, reason } => {

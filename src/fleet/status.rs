@@ -12,7 +12,7 @@ use crate::{
         admins::{self, AdminView},
         enrol::invitation::Invitation,
         keeper::timers::{Timer, Unsent},
-        life::{Channel, Command, Device, Scope, State, command::Hold},
+        life::{Channel, Command, Device, Enrolment, Scope, State, command::Hold},
         notices,
         queue::stop::{self, Stop},
         settings::{self, Setting},
@@ -42,6 +42,8 @@ const PATIENCE: Duration = Duration::from_secs(3600);
 const TAKEN_BACK: Duration = SOON;
 /// Records read at a time where all are looked at.
 const PAGE: usize = 1000;
+/// Devices that are named one by one.
+const NAMED: usize = 20;
 
 /// How bad it is; the worst comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -88,6 +90,7 @@ pub enum Code {
     ServerCertEnds,
     CaEnds,
     InvitationUnpushed,
+    RenewalRefused,
     DeviceCertExpired,
     DeviceCertEnds,
     WebhookUnreached,
@@ -116,6 +119,7 @@ impl Code {
             Self::ServerCertEnds => "server_cert_ends",
             Self::CaEnds => "ca_ends",
             Self::InvitationUnpushed => "invitation_unpushed",
+            Self::RenewalRefused => "renewal_refused",
             Self::DeviceCertExpired => "device_cert_expired",
             Self::DeviceCertEnds => "device_cert_ends",
             Self::WebhookUnreached => "webhook_unreached",
@@ -179,6 +183,8 @@ pub struct Survey {
     pub ended: (usize, Option<First>),
     /// Likewise with one that ends within 30 days.
     pub ending: (usize, Option<First>),
+    /// Of these the first whose devices were asked to renew it, in vain.
+    pub stuck: Vec<Stuck>,
 }
 
 /// The first of several devices.
@@ -190,12 +196,36 @@ pub struct First {
     pub user: String,
 }
 
+/// A device whose certificate ends soon, and which was asked in vain to get another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Stuck {
+    pub until: Timestamp,
+    pub device: DeviceId,
+    /// Its name and its user's.
+    pub called: String,
+    pub tries: u32,
+    pub why: String,
+}
+
 impl Survey {
+    fn asked_in_vain(device: &Device, enrolment: &Enrolment, now: Timestamp) -> Option<Stuck> {
+        let until = enrolment.newest()?.not_after;
+        let (tries, why) = enrolment.renewal.as_ref()?.refused()?;
+        let ends = until > now && until <= now.plus(SOON);
+        let (device, called, why) = (device.id, called(device), why.to_string());
+        ends.then_some(Stuck { until, device, called, tries, why })
+    }
+
     fn look(&mut self, device: &Device, now: Timestamp) {
         self.apple |= device.live().any(|e| e.channel == Channel::Apple);
-        // Of a certificate and the one that it was renewed to the later counts.
-        let ends =
-            device.live().filter_map(|e| [&e.certificate, &e.renewed].into_iter().flatten().map(|c| c.not_after).max());
+        let ends = device.live().filter_map(|e| e.newest().map(|certificate| certificate.not_after));
+        let stuck = device.live().filter_map(|e| Self::asked_in_vain(device, e, now)).min_by_key(|stuck| stuck.until);
+        if let Some(stuck) = stuck {
+            let at = self.stuck.partition_point(|other| other.until <= stuck.until);
+            self.stuck.insert(at, stuck);
+            self.stuck.truncate(NAMED);
+        }
         let Some(until) = ends.min().filter(|until| *until <= now.plus(SOON)) else { return };
         let (count, first) = if until <= now { &mut self.ended } else { &mut self.ending };
         *count += 1;
@@ -339,6 +369,9 @@ fn list(facts: &Facts, known: &Known, survey: &Survey) -> Vec<Line> {
     lines.extend(of_push(facts, known, survey));
     lines.extend(known.ends.iter().filter_map(|(what, until)| of_end(*what, *until, facts.now)));
     lines.extend(of_files(facts, known));
+    // A survey may be of a while ago.
+    let stuck = survey.stuck.iter().filter(|stuck| stuck.until > facts.now);
+    lines.extend(stuck.map(|stuck| of_stuck(stuck, facts.now)));
     lines.extend(of_devices(survey));
     lines.extend(of_store(facts));
     lines.extend(facts.settings.iter().map(of_setting));
@@ -463,9 +496,24 @@ fn days(left: Duration) -> String {
     }
 }
 
+fn of_stuck(stuck: &Stuck, now: Timestamp) -> Line {
+    let left = stuck.until.since(now);
+    let severity = if left <= NOW { Severity::Error } else { Severity::Warning };
+    let text = format!("the certificate of {} ends within {}: {}", stuck.called, days(left), in_vain(stuck));
+    Line::of(severity, Code::RenewalRefused, stuck.device, text).until(stuck.until)
+}
+
+fn in_vain(Stuck { tries, why, .. }: &Stuck) -> String {
+    let times = if *tries == 1 { "once".into() } else { format!("{tries} times") };
+    let why = if why.is_empty() { "it did not say why" } else { why };
+    format!("it was asked {times} in vain to get another ({why}); once it has ended the device must enrol anew")
+}
+
 fn of_devices(survey: &Survey) -> Vec<Line> {
-    let (mut lines, advice) =
-        (Vec::new(), "devices that do not renew must enrol anew (lanyard devices list --expiring 30d)");
+    let (mut lines, advice) = (
+        Vec::new(),
+        "a device that was not renewed by then is heard no more and must enrol anew (lanyard devices list --expiring 30d)",
+    );
     let told = |count: usize| {
         if count == 1 { "the certificate of 1 device".into() } else { format!("the certificates of {count} devices") }
     };

@@ -23,6 +23,8 @@ pub enum Action {
     Policy,
     /// Give it a name.
     Rename,
+    /// Let it get a new certificate before the present one ends.
+    Renew,
 }
 
 impl Action {
@@ -36,13 +38,14 @@ impl Action {
             Self::Refresh => "sync",
             Self::Policy => "policy",
             Self::Rename => "rename",
+            Self::Renew => "renew",
         }
     }
     /// Whether the breaker stands before it.
     pub fn is_guarded(self) -> bool {
         match self {
             Self::Wipe | Self::Lock | Self::ClearPasscode => true,
-            Self::Restart | Self::Refresh | Self::Policy | Self::Rename => false,
+            Self::Restart | Self::Refresh | Self::Policy | Self::Rename | Self::Renew => false,
         }
     }
 }

@@ -28,7 +28,7 @@ const STORE: [Kind; 3] = [Kind::of::<Belief>(), Kind::of::<Count>(), Kind::of::<
 
 /// All of them.
 fn all() -> impl Iterator<Item = Kind> {
-    let lists: [&[Kind]; 28] = [
+    let lists: [&[Kind]; 29] = [
         &actor::KINDS,
         &admins::KINDS,
         &api::KINDS,

@@ -341,7 +341,9 @@ async fn taken_back(house: &mut House, cast: &Cast) {
     for how in [["--preserve-data-plan"].as_slice(), &["--return-to-service"], &["--obliteration", "Default"]] {
         let full = ["--scope", "full", "--reason", "r", "--yes"];
         house.verb(&[&["wipe", cast.id("pc")], full.as_slice(), how].concat()).await;
-        house.verb(&[&["wipe", cast.id("phone"), "--scope", "selective", "--reason", "r", "--yes"], how].concat()).await;
+        house
+            .verb(&[&["wipe", cast.id("phone"), "--scope", "selective", "--reason", "r", "--yes"], how].concat())
+            .await;
     }
     for mail in ["allow", "block"] {
         let words = ["--scope", "selective", "--reason", "a mistake", "--yes", "--delay", "10m"];

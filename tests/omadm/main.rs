@@ -189,7 +189,7 @@ async fn asked(node: &Arc<Server>, who: &Identity, body: String) -> (u16, String
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_same_key_gets_the_same_certificate_and_another_none() {
+async fn the_same_key_gets_the_same_certificate_and_another_one_until_the_first_session() {
     let bench = Bench::open().await;
     let (code, key) = (bench.code().await, client::key());
     let ask =
@@ -197,16 +197,32 @@ async fn the_same_key_gets_the_same_certificate_and_another_none() {
     let first = client::own_certificate(&client::document(&ask(&key, "A1")));
     let again = client::own_certificate(&client::document(&ask(&key, "A1")));
     assert_eq!(first.to_der().unwrap(), again.to_der().unwrap());
-    for (row, reply) in [("another key", ask(&client::key(), "A1")), ("another device", ask(&key, "A2"))] {
+    let refused = |row: &str, reply: Reply| {
         assert_eq!(reply.status, 500, "{row}");
         assert!(reply.text().contains("s:Authentication"), "{row}: {}", reply.text());
-    }
+    };
+    refused("another device with the same key", ask(&key, "A2"));
+    // An install that broke off has lost its key.
+    let anew = client::key();
+    let certificate = client::own_certificate(&client::document(&ask(&anew, "A1")));
     let device = bench.device("A1").await;
-    assert_eq!((device.enrolments.len(), device.enrolments[0].state), (1, EnrolmentState::Pending));
-    let who = Identity { certificate: first, key };
+    let states = device.enrolments.iter().map(|mine| mine.state).collect::<Vec<_>>();
+    assert_eq!(states, [EnrolmentState::Pending; 2]);
+    let who = Identity { certificate, key: anew };
     bench.session(&who, "a1", 1);
     let device = bench.device("A1").await;
-    assert_eq!((device.enrolments[0].state, device.model.as_deref()), (EnrolmentState::Enrolled, Some("Book 3")));
+    let states = device.enrolments.iter().map(|mine| mine.state).collect::<Vec<_>>();
+    assert_eq!(
+        (states, device.model.as_deref()),
+        (vec![EnrolmentState::Revoked, EnrolmentState::Enrolled], Some("Book 3"))
+    );
+    let former = Identity { certificate: first, key };
+    assert_eq!(
+        bench.dm(&former, &client::message("A1", 1, 1, FIRST)).status,
+        403,
+        "the first complete one ends the others"
+    );
+    refused("another key, once it is spent", ask(&client::key(), "A1"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -10,7 +10,7 @@ import tempfile
 import uuid
 from pathlib import Path
 
-from harness import Api, Identity, openssl, request, tool
+from harness import Api, Identity, Reply, openssl, request, tool
 
 CHECK_IN = "application/x-apple-aspen-mdm-checkin"
 RESULT = "application/x-apple-aspen-mdm"
@@ -33,6 +33,18 @@ def payloads(profile, kind):
     return [payload for payload in profile["PayloadContent"] if payload["PayloadType"] == kind]
 
 
+class BrokenOff(Exception):
+    """The device was switched off in the midst of a command."""
+
+
+class Refused(Exception):
+    """The device answers Error."""
+
+    def __init__(self, code, why):
+        super().__init__(why)
+        self.code = code
+
+
 class AppleDevice:
     """One device; `commands` are those it was sent, newest last, as (RequestType, Command)."""
 
@@ -50,6 +62,11 @@ class AppleDevice:
         self.enrolled = self.erased = self.supervised = False
         # Requests that it answers with an Error.
         self.refused = set()
+        # A renewal of its identity: the profiles that came for one, where it breaks off ("SCEP": before, "check-in": after the
+        # certificate is there), and whether it acknowledges by the former identity before it checks in by the new one.
+        self.offered, self.breaks_off, self.acknowledges_first = [], None, False
+        self.former = None
+        self.magic = str(uuid.uuid4()).upper()
 
     # Enrolment
 
@@ -98,7 +115,7 @@ class AppleDevice:
 
     def token_update(self):
         return self.check_in(
-            "TokenUpdate", Token=self.token, PushMagic=str(uuid.uuid4()).upper(), UnlockToken=b"unlock" * 8
+            "TokenUpdate", Token=self.token, PushMagic=self.magic, UnlockToken=b"unlock" * 8
         )
 
     def check_out(self):
@@ -147,8 +164,17 @@ class AppleDevice:
         if kind in self.refused:
             chain = [{"ErrorCode": 12024, "ErrorDomain": "MCMDMErrorDomain", "LocalizedDescription": "Not now, not ever"}]
             return self.report("Error", CommandUUID=ident, ErrorChain=chain)
-        result = act(command)
+        try:
+            result = act(command)
+        except BrokenOff:
+            # It is switched off in the midst of it, and knows nothing of the command when it is back.
+            return Reply(200, {}, b"")
+        except Refused as refused:
+            chain = [{"ErrorCode": refused.code, "ErrorDomain": "MCMDMErrorDomain", "LocalizedDescription": str(refused)}]
+            return self.report("Error", CommandUUID=ident, ErrorChain=chain)
         reply = self.report("Acknowledged", CommandUUID=ident, **result)
+        if self.entering:
+            self.enters()
         if kind == "RemoveProfile" and not self.enrolled:
             # With the enrolment profile gone the device says so, on the same identity, and forgets us.
             assert reply.status == 200, reply
@@ -176,8 +202,44 @@ class AppleDevice:
 
     def do_installprofile(self, command):
         profile = profile_of(command["Payload"])
+        if profile["PayloadIdentifier"] == self.profile["PayloadIdentifier"]:
+            return self.renew(profile)
         self.installed[profile["PayloadIdentifier"]] = profile
         return {}
+
+    def renew(self, profile):
+        """The enrolment profile anew: a device takes it where all that must not change is as it was, gets a certificate by it, and checks
+        in under that."""
+        self.offered.append(profile)
+        new, old = payloads(profile, MDM)[0], self.mdm()
+        kept = ("Topic", "ServerURL", "CheckInURL", "ServerCapabilities", "PayloadIdentifier", "PayloadUUID", "IdentityCertificateUUID")
+        changed = [key for key in kept if new.get(key) != old.get(key)]
+        if profile["PayloadUUID"] != self.profile["PayloadUUID"] or new["AccessRights"] & ~old["AccessRights"] or changed:
+            raise Refused(4001, f"changed: {changed}, rights {old['AccessRights']} to {new['AccessRights']}")
+        if self.breaks_off == "SCEP":
+            raise BrokenOff
+        payload = payloads(profile, SCEP)[0]["PayloadContent"]
+        number = len(self.offered)
+        identity = Identity(self.folder / f"{self.serial}-{number}.pem", self.folder / f"{self.serial}-{number}.key")
+        try:
+            scep(self.server.ca, payload["URL"], payload["Challenge"], identity, self.proxy)
+        except AssertionError as refused:
+            raise Refused(15002, "no certificate") from refused
+        if self.breaks_off == "check-in":
+            raise BrokenOff
+        self.entering = (identity, profile)
+        if not self.acknowledges_first:
+            self.enters()
+        return {}
+
+    entering = None
+
+    def enters(self):
+        """Checks in by the identity that it has got."""
+        (identity, profile), self.entering = self.entering, None
+        self.former, self.identity, self.profile = self.identity, identity, profile
+        for message in (self.authenticate(), self.token_update()):
+            assert message.status == 200, message
 
     def do_removeprofile(self, command):
         if command["Identifier"] == self.profile["PayloadIdentifier"]:

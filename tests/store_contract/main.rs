@@ -186,6 +186,10 @@ macro_rules! store_contract {
         a_survey_counts_the_devices_whose_certificates_end,
         what_ends_is_told_of_at_thirty_seven_and_one_days,
         an_invitation_without_a_push_certificate_is_told_of,
+        a_challenge_gives_one_key_one_certificate_for_the_enrolment_that_it_went_to,
+        what_a_refused_renewal_gave_is_revoked_and_the_present_certificate_stays,
+        a_challenge_ends_with_its_hour_its_command_and_its_enrolment,
+        a_proved_wipe_ends_both_certificates_of_an_enrolment_that_is_renewed,
     } };
 }
 

@@ -1,6 +1,6 @@
 //! Check-ins: how an enrolment begins, is completed, and ends by the device's own word.
 
-use super::{Answer, Refusal, Shown, admit, heard};
+use super::{Answer, Refusal, Shown, admit, heard, is_set_apart};
 use crate::{
     error::{Denial, Judged, Result},
     fleet::{
@@ -74,7 +74,10 @@ async fn authenticate(server: &Server, shown: Shown, said: Authenticate) -> Answ
         ..Claim::default()
     };
     let bind = move |tx: &mut Tx<'_>| {
-        admit(tx, &shown, &claim.identity)?;
+        let (_, device) = admit(tx, &shown, &claim.identity)?;
+        if device.is_some_and(|device| is_set_apart(&device, &shown)) {
+            return Ok(());
+        }
         // The same certificate again is a retry, or a renewal's: queue, tokens and policy stay.
         let (mut device, _) = enrol::bind(tx, &shown.certificate, &claim)?;
         keeper::happen(tx, &mut device, Event::Told(Box::new(claim)))?;
@@ -90,7 +93,13 @@ async fn token_update(server: &Server, shown: Shown, said: TokenUpdate) -> Answe
     let push = push(&said);
     let update = move |tx: &mut Tx<'_>| {
         // A TokenUpdate without its Authenticate belongs to nobody.
-        let (credential, device) = bound(tx, &shown, &name)?;
+        let (credential, mut device) = bound(tx, &shown, &name)?;
+        if is_set_apart(&device, &shown) {
+            let (enrolment, push) = (credential.enrolment, Some(push));
+            let noted = unlock.map(|token| (UNLOCK_TOKEN, Some(token))).into_iter().collect();
+            keeper::happen(tx, &mut device, Event::ToldAside { enrolment, push, noted })?;
+            return Ok(None);
+        }
         Ok(keep_token(tx, device, &credential, &shown, push, unlock)?)
     };
     let device = server.store.judge(update).await?;
@@ -141,6 +150,9 @@ fn keep_token(
 async fn check_out(server: &Server, shown: Shown, name: String) -> Answer {
     let leave = move |tx: &mut Tx<'_>| {
         let (credential, mut device) = bound(tx, &shown, &name)?;
+        if is_set_apart(&device, &shown) {
+            return Ok(());
+        }
         let (enrolment, kind, detail) = (credential.enrolment, EvidenceKind::Checkout, "CheckOut".to_string());
         keeper::happen(tx, &mut device, Event::Left { enrolment, kind, detail })?;
         Ok(())
@@ -158,7 +170,11 @@ async fn set_bootstrap_token(server: &Server, shown: Shown, said: SetBootstrapTo
     let keep = move |tx: &mut Tx<'_>| {
         let (credential, mut device) = bound(tx, &shown, &name)?;
         let (enrolment, name) = (credential.enrolment, BOOTSTRAP_TOKEN);
-        keeper::happen(tx, &mut device, Event::Noted { enrolment, name, value: sealed })?;
+        let event = match is_set_apart(&device, &shown) {
+            true => Event::ToldAside { enrolment, push: None, noted: vec![(name, sealed)] },
+            false => Event::Noted { enrolment, name, value: sealed },
+        };
+        keeper::happen(tx, &mut device, event)?;
         Ok(())
     };
     server.store.judge(keep).await?;
@@ -168,7 +184,8 @@ async fn set_bootstrap_token(server: &Server, shown: Shown, said: SetBootstrapTo
 async fn get_bootstrap_token(server: &Server, shown: Shown, name: String) -> Answer {
     let look = move |tx: &mut Tx<'_>| admit(tx, &shown, &name);
     let (credential, device) = server.store.judge(look).await?;
-    let kept = device.and_then(|d| d.enrolment(credential.enrolment)?.channel_state.get(BOOTSTRAP_TOKEN).cloned());
+    let kept = device.filter(|device| !is_set_apart(device, &shown));
+    let kept = kept.and_then(|d| d.enrolment(credential.enrolment)?.channel_state.get(BOOTSTRAP_TOKEN).cloned());
     let token = kept.map(|sealed| server.unseal(BOOTSTRAP_TOKEN, &sealed)).transpose()?.map(Secret::new);
     Ok(plist(bootstrap_token_answer(token.as_ref())))
 }

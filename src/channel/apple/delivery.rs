@@ -1,16 +1,21 @@
 //! What goes out: a command of the queue as a command of Apple's, and whether a device can be asked for it.
 
-use super::{checkin::UNLOCK_TOKEN, settings};
+use super::{
+    checkin::UNLOCK_TOKEN,
+    enrolment::{self, ENROLMENT_PROFILE, Enrolling},
+    push_cert, settings,
+};
 use crate::{
-    channel::invitations::ENROLMENT_PROFILE,
     error::{Error, Result},
     fleet::{
+        enrol::renewal,
         keeper,
         life::{
             Act, Action, Command, Device, Erasing, Event, Leaving, Managed, Obliteration, Ownership, Platform, Scope,
         },
         policies,
         queue::{self, Support},
+        registry::Credential,
     },
     policy::{Next, OnTheWay, PartContent, PartId, Value, bounds},
     server::Server,
@@ -41,6 +46,8 @@ enum What {
     Plain(Box<Wire>),
     /// To be signed.
     Profile(Vec<u8>),
+    /// The enrolment profile anew, for another certificate.
+    Enrolment(Box<Enrolling>),
     Erase {
         pin: Option<String>,
         how: Erasing,
@@ -77,7 +84,7 @@ fn name(action: Action, scope: Option<Scope>) -> &'static str {
         Action::ClearPasscode => CommandKind::ClearPasscode,
         Action::Restart => CommandKind::RestartDevice,
         Action::Refresh => CommandKind::DeviceInformation,
-        Action::Policy => CommandKind::InstallProfile,
+        Action::Policy | Action::Renew => CommandKind::InstallProfile,
     };
     kind.request_type()
 }
@@ -161,6 +168,10 @@ pub(super) fn prepare(tx: &mut Tx<'_>, device: &mut Managed, command: &Command) 
         (Act::Policy { .. }, 0) if is_look(command) => plain(Wire::ProfileList(ProfileList::default())),
         (Act::Policy { .. }, _) if is_look(command) => plain(Wire::SecurityInfo),
         (Act::Policy { .. }, _) => return prepare_part(tx, device, command),
+        (Act::Renew, _) => match prepare_renewal(tx, device, command)? {
+            Some(of) => What::Enrolment(Box::new(of)),
+            None => return Ok(Prepared::Cannot("the enrolment has no certificate".into())),
+        },
     };
     Ok(Prepared::Go(Delivery { uuid: uuid(command), what }))
 }
@@ -200,6 +211,23 @@ fn plain(wire: Wire) -> What {
 /// On Apple's a command keeps one id; the further messages of one are told apart by a number behind it.
 fn uuid(command: &Command) -> String {
     if command.step == 0 { command.id.to_string() } else { format!("{}.{}", command.id, command.step) }
+}
+
+/// The profile by which the device enrolled, with a challenge of its own.
+fn prepare_renewal(tx: &mut Tx<'_>, device: &mut Managed, command: &Command) -> Result<Option<Enrolling>> {
+    let Some(mine) = device.enrolment(command.enrolment) else { return Ok(None) };
+    let told = mine.push.as_ref().map(|push| push.topic.clone()).filter(|topic| !topic.is_empty());
+    let Some(present) = mine.certificate.as_ref().map(|certificate| certificate.sha256) else { return Ok(None) };
+    let Some(credential) = tx.get::<Credential>(present)? else { return Ok(None) };
+    // Of another topic or with other rights the device would not take it.
+    let topic = match told {
+        Some(topic) => topic,
+        None => push_cert::topic(tx)?,
+    };
+    let signs = super::signature_counts(tx, &credential)?;
+    let challenge = Secret::new(renewal::challenge(tx, device, command)?);
+    let (uuid, ownership) = (credential.profile().0, credential.ownership);
+    Ok(Some(Enrolling { uuid, enrolment: credential.enrolment, ownership, topic, signs, challenge }))
 }
 
 fn prepare_part(tx: &mut Tx<'_>, device: &mut Managed, command: &Command) -> Result<Prepared> {
@@ -276,6 +304,9 @@ pub(super) fn encode(server: &Server, delivery: Delivery) -> Result<Vec<u8>> {
             Wire::InstallProfile(InstallProfile {
                 payload: Secret::new(signed.map_err(crate::channel::certificates::fault)?),
             })
+        }
+        What::Enrolment(of) => {
+            Wire::InstallProfile(InstallProfile { payload: Secret::new(enrolment::profile(server, *of)?) })
         }
         What::Erase { pin: sealed, how } => Wire::EraseDevice(erase(pin(sealed)?, how)),
         What::Lock { pin: sealed, message, phone } => {

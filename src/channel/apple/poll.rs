@@ -3,7 +3,7 @@
 use super::{
     Answer, Shown,
     delivery::{self, Delivery},
-    heard, is_complete, signature_counts,
+    heard, is_complete, is_set_apart, signature_counts,
 };
 use crate::{
     channel::span,
@@ -28,7 +28,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use lanyard_apple::report::{Report, Status};
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 /// The enrolment has not the right to erase: so nothing was erased, whatever the device is (MCMDMErrorDomain).
 const NO_RIGHT: &str = "12007";
@@ -66,11 +66,19 @@ fn exchange(tx: &mut Tx<'_>, shown: &Shown, report: &Report) -> Judged<Option<De
     if report.channel.user.is_some() {
         return Ok(None);
     }
+    let apart = is_set_apart(&device, shown);
+    if apart && !shows_itself(&device, &credential, report) {
+        return Ok(told_of_a_wipe(tx, &mut device, &credential, report)?);
+    }
     let answered = match &report.command_uuid {
         Some(uuid) => file(tx, &mut device, &credential, report, uuid)?,
         None => None,
     };
     told_whole(tx, &device, report, answered)?;
+    let mine = device.enrolment(credential.enrolment);
+    if apart && mine.and_then(|mine| mine.newest()).is_none_or(|newest| newest.sha256 != shown.certificate) {
+        return Ok(None);
+    }
     let complete = is_complete(&device, &credential);
     let session = if report.status == Status::Idle { Contact::Fresh } else { Contact::Continued };
     let delivery = if complete { next(tx, &mut device, &credential, session)? } else { None };
@@ -81,13 +89,52 @@ fn exchange(tx: &mut Tx<'_>, shown: &Shown, report: &Report) -> Judged<Option<De
     Ok(delivery)
 }
 
+/// Whether a report under a certificate that is set apart shows that this is the device: it names the command that brought the challenge, and
+/// its id went to the device alone.
+fn shows_itself(device: &Managed, credential: &Credential, report: &Report) -> bool {
+    let named = report.command_uuid.as_deref().and_then(|uuid| uuid.parse::<CommandId>().ok());
+    let renewal = device.enrolment(credential.enrolment).and_then(|mine| mine.renewal.as_ref());
+    named.zip(renewal).is_some_and(|(named, renewal)| renewal.is_of(named))
+}
+
+/// Who has a certificate that is set apart gets a wipe and nothing else: it may be the device, whose word on its renewal was lost. What it says
+/// of the wipe proves nothing, and counts until the former certificate is heard.
+fn told_of_a_wipe(
+    tx: &mut Tx<'_>,
+    device: &mut Managed,
+    credential: &Credential,
+    report: &Report,
+) -> Result<Option<Delivery>> {
+    let enrolment = credential.enrolment;
+    let named = report.command_uuid.as_deref().and_then(|uuid| uuid.parse::<CommandId>().ok());
+    let wipe = named.and_then(|id| device.open().find(|command| command.id == id && command.action() == Action::Wipe));
+    if let Some(id) = wipe.map(|wipe| wipe.id).filter(|_| report.status == Status::Acknowledged) {
+        let detail = "acknowledged under a renewed certificate that nothing has shown to be the device's".into();
+        queue::settle(tx, device, enrolment, id, Outcome::Presumed { kind: EvidenceKind::Acknowledged, detail })?;
+        return Ok(None);
+    }
+    let session = if report.status == Status::Idle { Contact::Fresh } else { Contact::Continued };
+    let others = device.open().filter(|command| command.action() != Action::Wipe).map(|command| command.id).collect();
+    let Some(command) = queue::take_due(tx, device, enrolment, session, &others, |_, _| Ok(()))? else {
+        return Ok(None);
+    };
+    match delivery::prepare(tx, device, &command)? {
+        delivery::Prepared::Go(delivery) => Ok(Some(delivery)),
+        _ => Ok(None),
+    }
+}
+
 /// The next delivery. Where nothing waits that must go first, what the policy or the calendar asks for is queued first; none where they ask for
 /// nothing either.
 fn next(tx: &mut Tx<'_>, device: &mut Managed, credential: &Credential, session: Contact) -> Result<Option<Delivery>> {
+    // By a clock that is doubted no certificate is issued.
+    let doubted = tx.time().doubted;
+    let renewals = device.open().filter(|command| doubted && command.action() == Action::Renew);
+    let not_now = renewals.map(|command| command.id).collect();
     // Each round ends a command or hands one out; a policy has a bounded number of parts.
     for _ in 0..64 {
         let ask = |tx: &mut Tx<'_>, device: &mut Managed| ask_what_is_due(tx, device, credential);
-        let taken = queue::take_due(tx, device, credential.enrolment, session, &BTreeSet::new(), ask)?;
+        let taken = queue::take_due(tx, device, credential.enrolment, session, &not_now, ask)?;
         let Some(command) = taken else { return Ok(None) };
         match delivery::prepare(tx, device, &command)? {
             delivery::Prepared::Go(delivery) => return Ok(Some(delivery)),
@@ -123,7 +170,9 @@ fn remember(
     }
     let asked = device.asked.map_or(tx.now(), |at| tx.wall_of(at.plus(FACTS)));
     let Some(due) = policies::quiet_until(tx, device, enrolment.id)? else { return Ok(false) };
-    let until = asked.min(credential.certificate.not_after).min(due);
+    let again = enrolment.renewal.as_ref().and_then(|renewal| renewal.again()).map(|at| tx.wall_of(at));
+    let renews = enrolment.renews_from().map_or(due, |from| again.map_or(from, |again| again.max(from)));
+    let until = asked.min(credential.certificate.not_after).min(due).min(renews);
     let idle =
         Idle::new(shown.certificate, device.id, enrolment.id, Channel::Apple, &enrolment.identity, until, tx.now());
     let signs = signature_counts(tx, credential)?;
@@ -138,6 +187,9 @@ fn ask_what_is_due(tx: &mut Tx<'_>, device: &mut Managed, credential: &Credentia
         return Ok(());
     }
     let is_open = |action| device.find_open(Channel::Apple, action).is_some();
+    if device.enrolment(enrolment).is_some_and(|mine| mine.renewal_is_due(tx.time())) && !is_open(Action::Renew) {
+        return queue::ask_by_system(tx, device, enrolment, Act::Renew).map(drop);
+    }
     if device.asked.is_none_or(|at| at.plus(FACTS) <= tx.steady()) && !is_open(Action::Refresh) {
         return queue::ask_by_system(tx, device, enrolment, Act::Refresh).map(drop);
     }

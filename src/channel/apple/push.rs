@@ -106,7 +106,13 @@ fn due(tx: &mut Tx<'_>, device: DeviceId) -> Result<Vec<Due>> {
     let Some(device) = tx.get::<Device>(device)? else { return Ok(Vec::new()) };
     let heard = |e: &&Enrolment| e.state == EnrolmentState::Enrolled || e.owed.is_some();
     let apple = device.enrolments.iter().filter(|e| e.channel == Channel::Apple).filter(heard);
-    let pushes: Vec<_> = apple.filter_map(|e| Some((e.id, e.push.clone().filter(|push| !push.retired)?))).collect();
+    let pushes = |e: &Enrolment| -> Vec<(EnrolmentId, Push)> {
+        let aside = e.renewal.as_ref().and_then(|renewal| renewal.push_aside());
+        // What a renewed identity told may be the device's already.
+        let both = [e.push.as_ref(), aside].into_iter().flatten().filter(|push| !push.retired);
+        both.map(|push| (e.id, push.clone())).collect()
+    };
+    let pushes: Vec<_> = apple.flat_map(pushes).collect();
     let Some(certificate) = push_cert::show(tx)?.filter(|_| !pushes.is_empty()) else { return Ok(Vec::new()) };
     let url = settings::text(tx, "apple.push_url")?.unwrap_or_else(|| lanyard_apple::push::PRODUCTION.into());
     let expires = u64::try_from(tx.now().plus(KEPT).unix()).unwrap_or_default();

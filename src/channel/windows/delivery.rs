@@ -38,6 +38,7 @@ const SCHEDULE: usize = 1;
 
 const NO_CLEARING: &str = "Windows has no way to clear a passcode";
 const NO_RENAMING: &str = "only Apple devices can be renamed from here";
+const NO_RENEWING: &str = "a PC renews its certificate by itself";
 
 /// Whether a device can do an action.
 pub(in crate::channel) fn support(device: &Device, action: Action) -> Support {
@@ -48,6 +49,7 @@ pub(in crate::channel) fn support(device: &Device, action: Action) -> Support {
         Action::Wipe | Action::Lock | Action::Restart | Action::Refresh | Action::Policy => Support::Yes,
         Action::ClearPasscode => Support::No(NO_CLEARING.into()),
         Action::Rename => Support::No(NO_RENAMING.into()),
+        Action::Renew => Support::No(NO_RENEWING.into()),
     }
 }
 
@@ -62,6 +64,7 @@ pub(super) fn prepare(tx: &mut Tx<'_>, device: &mut Managed, command: &Command, 
         Act::Lock { .. } => one(csp::lock(name)),
         Act::ClearPasscode => Prepared::Cannot(NO_CLEARING),
         Act::Rename { .. } => Prepared::Cannot(NO_RENAMING),
+        Act::Renew => Prepared::Cannot(NO_RENEWING),
         Act::Restart => one(csp::restart(name)),
         Act::Refresh => {
             // One Item in each command, as Intune sends: clients that know Intune alone break on several. Their answers count as one.

@@ -118,6 +118,8 @@ pub enum Act {
         /// What it is to be called.
         name: String,
     },
+    /// See [`Action::Renew`].
+    Renew,
 }
 
 impl Act {
@@ -131,6 +133,7 @@ impl Act {
             Self::Refresh => Action::Refresh,
             Self::Policy { .. } => Action::Policy,
             Self::Rename { .. } => Action::Rename,
+            Self::Renew => Action::Renew,
         }
     }
 

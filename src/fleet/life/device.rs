@@ -1,5 +1,7 @@
 //! A device and its enrolments, as they are kept and as the API shows them.
 
+pub mod renewal;
+
 use super::kept::Kept;
 use crate::{
     clock::{Steady, Timestamp},
@@ -20,6 +22,8 @@ use std::{
 pub use crate::policy::Platform;
 
 pub use crate::fleet::terms::Channel;
+
+use renewal::Renewal;
 
 /// Whose the device is. A personal one cannot be fully wiped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -129,6 +133,9 @@ pub struct Enrolment {
     /// The wipe that a former enrolment is owed.
     #[serde(default)]
     pub owed: Option<CommandId>,
+    /// A renewal of its certificate that the server asked for, until it is done.
+    #[serde(default)]
+    pub renewal: Option<Box<Renewal>>,
 }
 
 /// A user of a Mac, who is managed beside the Mac itself.
@@ -370,12 +377,13 @@ impl Enrolment {
             applied: BTreeMap::new(),
             users: BTreeMap::new(),
             owed: None,
+            renewal: None,
         }
     }
 
     /// It binds no more. Its users cannot be reached by it either.
     pub(super) fn end(&mut self, state: EnrolmentState) {
-        (self.state, self.owed) = (state, None);
+        (self.state, self.owed, self.renewal) = (state, None, None);
         for user in self.users.values_mut() {
             user.push = None;
         }

@@ -67,6 +67,9 @@ impl Managed {
         }
         let id = fields.id;
         self.write().open.retain(|open| *open != id);
+        if command.action() == Action::Renew {
+            self.renewal_ended(&command, time, effects);
+        }
         if command.action() == Action::Wipe {
             // Every end of a wipe is on record, whoever brought it about.
             let event = audit::Event::WipeEnded { command: id, device: self.id, end: end.state };

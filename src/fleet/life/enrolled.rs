@@ -4,7 +4,7 @@ use super::{
     Access, Command, Effect, Managed,
     act::{Action, Scope},
     command::{Evidence, Later, State},
-    device::{Certificate, Channel, Enrolment, EnrolmentState, GIVEN_UP, Life, Ownership},
+    device::{Channel, Enrolment, EnrolmentState, GIVEN_UP, Life, Ownership},
     ended::{End, certificates, revoke},
 };
 use crate::{
@@ -64,12 +64,8 @@ impl Managed {
         time: Time,
         effects: &mut Vec<Effect>,
     ) {
+        self.speaks_under(enrolment, shown, effects);
         let Some(mine) = self.write().enrolment_mut(enrolment) else { return };
-        let mut ended: Vec<Fingerprint> = Vec::new();
-        if mine.renewed.as_ref().is_some_and(|c| c.sha256 == *shown) {
-            let former = std::mem::replace(&mut mine.certificate, mine.renewed.take());
-            ended.extend(former.map(|c| c.sha256));
-        }
         let pending = mine.state == EnrolmentState::Pending;
         if pending {
             (mine.state, mine.created) = (EnrolmentState::Enrolled, time.now);
@@ -85,7 +81,6 @@ impl Managed {
             let event = audit::Event::EnrolmentComplete { enrolment, device: self.id, proof: Proof::Certificate };
             effects.push(Effect::Note(By::Device, event));
         }
-        revoke(ended, effects);
     }
 
     /// A wipe that was asked for meanwhile stays owed to its certificate: it is heard for that, and for nothing else.
@@ -227,14 +222,6 @@ impl Managed {
         if self.mail_shut.is_some_and(over) {
             self.write().mail_shut = None;
         }
-    }
-
-    pub(super) fn renewed(&mut self, enrolment: EnrolmentId, certificate: Certificate, effects: &mut Vec<Effect>) {
-        let Some(mine) = self.write().enrolment_mut(enrolment) else { return };
-        let unused = mine.renewed.replace(certificate);
-        revoke(unused.map(|unused| unused.sha256), effects);
-        let event = audit::Event::CertificateRenewed { enrolment, device: self.id };
-        effects.push(Effect::Note(By::Device, event));
     }
 
     pub(super) fn admitted(

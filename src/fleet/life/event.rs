@@ -4,7 +4,7 @@ use super::{
     Managed,
     act::{Act, Erasing},
     command::State,
-    device::{Certificate, Channel, Enrolment, EnrolmentState, Ownership, Platform, Push},
+    device::{Certificate, Channel, Enrolment, EnrolmentState, Ownership, Platform, Push, renewal::Shown},
 };
 use crate::{
     clock::Timestamp,
@@ -44,12 +44,32 @@ pub enum Event {
         /// Why, for the audit log.
         why: &'static str,
     },
+    /// A challenge leaves, for a certificate before the present one ends.
+    RenewalOffered {
+        /// For which enrolment.
+        enrolment: EnrolmentId,
+        /// With which command.
+        command: CommandId,
+        /// The challenge's digest.
+        challenge: String,
+    },
     /// A certificate for a new key was issued.
     Renewed {
         /// For which enrolment.
         enrolment: EnrolmentId,
-        /// The new one. Both are good until it is used.
+        /// The new one. Both are good until it is the pin.
         certificate: Box<Certificate>,
+        /// To who showed a challenge; none: the present certificate.
+        shown: Option<Shown>,
+    },
+    /// Something was said under a certificate that is [set apart](Enrolment::is_set_apart).
+    ToldAside {
+        /// Of which enrolment.
+        enrolment: EnrolmentId,
+        /// How a push reaches who said it.
+        push: Option<Push>,
+        /// What the channel keeps; none: nothing more under that name.
+        noted: Vec<(&'static str, Option<String>)>,
     },
     /// The enrolment ended by the device's own word (CheckOut, unenrolment alert).
     Left {
@@ -198,7 +218,7 @@ pub enum Event {
         /// Which.
         parts: Vec<PartId>,
     },
-    /// Somebody wants to know how the device stands: what was refused is tried again, and all that is set is read back.
+    /// Somebody wants to know how the device stands: what was refused is tried again, a renewal too, and all that is set is read back.
     LookAgain,
     /// The device answered what it is and how it stands: that is asked again after a while.
     FactsTold,

@@ -102,6 +102,11 @@ impl Managed {
         for enrolment in all {
             self.with(enrolment, |mine| mine.applied.values_mut().for_each(Applied::look_again));
         }
+        let waits = |mine: &&Enrolment| mine.renewal.as_ref().is_some_and(|renewal| renewal.again().is_some());
+        let waiting: Vec<EnrolmentId> = self.live().filter(waits).map(|mine| mine.id).collect();
+        for enrolment in waiting {
+            self.with(enrolment, |mine| mine.renewal.iter_mut().for_each(|renewal| renewal.hasten()));
+        }
     }
 }
 

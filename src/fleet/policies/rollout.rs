@@ -6,7 +6,7 @@ use crate::{
     clock::Steady,
     error::Result,
     fleet::{
-        life::{Channel, Command, Device, EnrolmentState, State, parts_on_the_way},
+        life::{Action, Channel, Command, Device, Enrolment, EnrolmentState, State, parts_on_the_way},
         registry::sights,
         settings,
     },
@@ -100,7 +100,11 @@ fn waits(tx: &mut Tx<'_>, assigned: &Assigned, device: &Device) -> Result<bool> 
     if apple && device.asked.is_none() {
         return Ok(true);
     }
-    let (open, now) = (open(tx, device)?, tx.steady());
+    let (open, now, time) = (open(tx, device)?, tx.steady(), tx.time());
+    let renews = |e: &Enrolment| e.channel == Channel::Apple && e.renewal_is_due(time);
+    if device.live().any(renews) && !open.iter().any(|c| c.action() == Action::Renew) {
+        return Ok(true);
+    }
     let is_due = |c: &Command| {
         matches!(c.state, State::Queued | State::Sent | State::NotNow) && c.not_before.is_none_or(|at| at <= now)
     };

@@ -1,6 +1,6 @@
 //! What ends is told of in time through the webhook: within 30 days of its end, within 7 and within 1, once each, whichever node looks.
 
-use super::{DAY, First, Known, Survey, days, of_end};
+use super::{DAY, First, Known, Survey, days, in_vain, of_end};
 use crate::{
     clock::Timestamp,
     error::Result,
@@ -73,6 +73,11 @@ fn ends(known: &Known, survey: &Survey, now: Timestamp) -> Vec<(String, Timestam
         let line = of_end(*what, *until, now)?;
         Some((line.subject, *until, line.text))
     });
+    let stuck = survey.stuck.iter().map(|stuck| {
+        let text = format!("the device's certificate ends within {}: {}", days(stuck.until.since(now)), in_vain(stuck));
+        (stuck.device.to_string(), stuck.until, text)
+    });
+    // Of one that is told of above nothing is told twice.
     let device = survey.ending.1.as_ref().map(|First { until, device, .. }| {
         let others = match survey.ending.0 {
             0 | 1 => String::new(),
@@ -83,5 +88,5 @@ fn ends(known: &Known, survey: &Survey, now: Timestamp) -> Vec<(String, Timestam
             format!("the device's certificate ends within {left}: if it does not renew it must enrol anew{others}");
         (device.to_string(), *until, text)
     });
-    ours.chain(device).collect()
+    ours.chain(stuck).chain(device).collect()
 }

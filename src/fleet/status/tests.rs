@@ -84,7 +84,7 @@ fn the_worst_comes_first_and_of_equals_the_oldest() {
     };
     let ends = vec![(Lasting::CaRoot, in_days(60)), (Lasting::PushCert, in_days(20))];
     let known = Known { ends, ..Known::default() };
-    let survey = Survey { apple: true, ended: (1, first(-3)), ending: (2, first(3)) };
+    let survey = Survey { apple: true, ended: (1, first(-3)), ending: (2, first(3)), ..Survey::default() };
     let lines = list(&facts, &known, &survey);
     let want = [
         ("error", "stop_on"),
@@ -104,6 +104,25 @@ fn the_worst_comes_first_and_of_equals_the_oldest() {
     let gone = list(&later, &Known::default(), &Survey::default());
     assert!(gone.iter().all(|line| line.code != Code::StoreTakenBack), "it is told for thirty days");
     assert!(list(&Facts::default(), &Known::default(), &Survey::default()).is_empty());
+}
+
+#[test]
+fn who_cannot_be_renewed_is_named_and_the_worse_the_nearer_the_end_is() {
+    let stuck = |days, tries, why: &str| Stuck {
+        until: in_days(days),
+        device: DeviceId(Uuid::nil()),
+        called: "iPad of ann".into(),
+        tries,
+        why: why.into(),
+    };
+    let facts = Facts { now: NOW, ..Facts::default() };
+    let named = vec![stuck(-1, 9, "over"), stuck(7, 2, "no room"), stuck(8, 1, "")];
+    let lines = list(&facts, &Known::default(), &Survey { stuck: named, ..Survey::default() });
+    assert_eq!(told(&lines), [("error", "renewal_refused"), ("warning", "renewal_refused")]);
+    assert!(
+        lines[0].text.starts_with("the certificate of iPad of ann ends within 7 days: it was asked 2 times in vain")
+    );
+    assert!(lines[0].text.contains("(no room)") && lines[1].text.contains("once in vain"), "{lines:?}");
 }
 
 #[test]
@@ -128,6 +147,7 @@ fn the_documentation_lists_every_code_and_no_other() {
         ServerCertEnds,
         CaEnds,
         InvitationUnpushed,
+        RenewalRefused,
         DeviceCertExpired,
         DeviceCertEnds,
         WebhookUnreached,

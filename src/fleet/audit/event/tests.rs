@@ -49,6 +49,7 @@ fn of_commands() -> Vec<Row> {
         (asked_for(Action::Refresh, Pass::Free), "sync.asked", C, "ok", "lost", "d"),
         (asked_for(Action::Policy, Pass::Free), "policy.asked", C, "ok", "lost", "d"),
         (asked_for(Action::Rename, Pass::Free), "rename.asked", C, "ok", "lost", "d"),
+        (asked_for(Action::Renew, Pass::Free), "renew.asked", C, "ok", "lost", "d"),
         (sent, "command.sent", C, "lock", OF_ENROLMENT, "d"),
         (repeated, "command.repeated", C, "restart", OF_ENROLMENT, "d"),
         (cancelled(Cancelled::ByHand), "command.cancelled", C, "ok", "", "d"),

@@ -187,6 +187,7 @@ fn asked(action: Action) -> &'static str {
         Action::Refresh => "sync.asked",
         Action::Policy => "policy.asked",
         Action::Rename => "rename.asked",
+        Action::Renew => "renew.asked",
     }
 }
 
