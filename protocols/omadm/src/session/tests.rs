@@ -544,6 +544,18 @@ fn a_group_and_what_is_in_it_answer_for_each_other() {
 }
 
 #[test]
+fn whatever_a_command_is_called_it_is_answered() {
+    for (name, code) in [("Put", 406), ("P\u{1}t", 406), ("Al&rt", 406)] {
+        let message = says(1, &format!("<{name}><CmdID>2</CmdID></{name}>"), true);
+        let (_, answer, _) = step(Session::new(), &message, &[]);
+        assert_eq!(told(&answer).len(), 2, "{name:?}: {answer:?}");
+        assert!(told(&answer)[1].ends_with(&code.to_string()));
+    }
+    let message = says(1, "<P\u{1}t><CmdID/></P\u{1}t>", true);
+    assert!(!step(Session::new(), &message, &[]).1.body.is_empty());
+}
+
+#[test]
 fn an_unenrolment_is_heard_whatever_its_item_says() {
     let alert = |item: &str| {
         let kind = "<Meta><Type>com.microsoft:mdm.unenrollment.userrequest</Type></Meta>";
