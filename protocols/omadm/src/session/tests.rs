@@ -525,7 +525,7 @@ fn a_group_and_what_is_in_it_answer_for_each_other() {
         ("the group alone, refused", vec![(0, 406)], [vec![406], vec![406], vec![406]]),
         ("the group and one of it", vec![(0, 507), (2, 500)], [vec![507], vec![507], vec![500]]),
     ] {
-        let (session, answer, _) = step(Session::new(), &says(1, "", true), &[group.clone()]);
+        let (session, answer, _) = step(Session::new(), &says(1, "", true), std::slice::from_ref(&group));
         let Some(Command::Group(sent)) = answer.body.last() else { panic!("{answer:?}") };
         let first: u32 = sent.cmd_id.parse().unwrap();
         assert_eq!(sent.commands.len(), 2);
