@@ -120,6 +120,8 @@ async fn a_known_device_is_no_stranger_for_what_it_sends() {
         assert_eq!(reply.status, 400, "{row}");
         assert!(reply.text().contains("no SyncML message"), "{row}: {}", reply.text());
     }
+    // Nor where it would renew its certificate.
+    assert_eq!(bench.soap(Some(&who), "<Envelope/>").status, 500);
     assert_eq!(bench.strangers().await, 0);
     let problems = bench.problems("W2").await;
     assert!(problems.iter().all(|text| text.starts_with("a whole message: ")) && problems.len() >= 4, "{problems:?}");
@@ -133,6 +135,9 @@ async fn a_known_device_is_no_stranger_for_what_it_sends() {
     bench.dm(&who, "something new");
     assert_eq!(bench.problems("W2").await, problems);
     assert_eq!(bench.strangers().await, 0);
+    // Who shows nothing is one.
+    bench.soap(None, "<Envelope/>");
+    assert_eq!(bench.strangers().await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

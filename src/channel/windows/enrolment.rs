@@ -108,8 +108,8 @@ pub(super) async fn message(
     let request = match Request::parse(&body) {
         Ok(request) => request,
         Err(error) => {
-            tracing::debug!(%error, "Windows enrolment: unreadable");
-            server.strangers.count(peer.address.ip());
+            let asker = Asker { peer: &peer, headers: &head.headers };
+            unreadable(&server, &asker, error.to_string()).await;
             return fault(&server, &peer, message_id(&body).as_deref(), &Refusal::Fault(FaultKind::MessageFormat));
         }
     };
@@ -123,6 +123,20 @@ pub(super) async fn message(
     match answer {
         Ok(text) => soap(StatusCode::OK, text),
         Err(refusal) => fault(&server, &peer, Some(&relates_to), &refusal),
+    }
+}
+
+/// Who renews is known by its certificate, and no stranger for what it sends.
+async fn unreadable(server: &Server, asker: &Asker<'_>, error: String) {
+    let known = match asker.certificate(server) {
+        Ok(Some(shown)) => identity::garbled(server, Fingerprint(shown.sha256), error).await.is_ok_and(|known| known),
+        _ => {
+            tracing::debug!(%error, "Windows enrolment: unreadable");
+            false
+        }
+    };
+    if !known {
+        server.strangers.count(asker.peer.address.ip());
     }
 }
 

@@ -525,7 +525,7 @@ fn a_group_and_what_is_in_it_answer_for_each_other() {
         ("the group alone, refused", vec![(0, 406)], [vec![406], vec![406], vec![406]]),
         ("the group and one of it", vec![(0, 507), (2, 500)], [vec![507], vec![507], vec![500]]),
     ] {
-        let (session, answer, _) = step(Session::new(), &says(1, "", true), &[group.clone()]);
+        let (session, answer, _) = step(Session::new(), &says(1, "", true), std::slice::from_ref(&group));
         let Some(Command::Group(sent)) = answer.body.last() else { panic!("{answer:?}") };
         let first: u32 = sent.cmd_id.parse().unwrap();
         assert_eq!(sent.commands.len(), 2);
@@ -541,6 +541,18 @@ fn a_group_and_what_is_in_it_answer_for_each_other() {
     let (session, _, _) = step(Session::new(), &says(1, "", true), &[group]);
     let (_, _, outputs) = step(session, &says(2, "", true), &[]);
     assert_eq!(outputs.iter().filter(|o| matches!(o, Output::OpLost { why: Lost::NoStatus, .. })).count(), 3);
+}
+
+#[test]
+fn whatever_a_command_is_called_it_is_answered() {
+    for (name, code) in [("Put", 406), ("P\u{1}t", 406), ("Al&rt", 406)] {
+        let message = says(1, &format!("<{name}><CmdID>2</CmdID></{name}>"), true);
+        let (_, answer, _) = step(Session::new(), &message, &[]);
+        assert_eq!(told(&answer).len(), 2, "{name:?}: {answer:?}");
+        assert!(told(&answer)[1].ends_with(&code.to_string()));
+    }
+    let message = says(1, "<P\u{1}t><CmdID/></P\u{1}t>", true);
+    assert!(!step(Session::new(), &message, &[]).1.body.is_empty());
 }
 
 #[test]

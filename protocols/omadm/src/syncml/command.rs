@@ -2,7 +2,7 @@
 
 use super::{Alert, Meta, Notes, Request, Results, Status, Verb, leaf, need_text, parent, write};
 use crate::Error;
-use crate::xml::Element;
+use crate::xml::{self, Element};
 
 /// One command.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -90,7 +90,7 @@ impl Command {
                 Some(verb) => Command::Request(Request::from_tree(verb, element, notes)?),
                 None => {
                     let cmd_id = need_text(element, "command", "CmdID")?;
-                    Command::Other { name: name.chars().take(40).collect(), cmd_id }
+                    Command::Other { name: short_name(element), cmd_id }
                 }
             },
         };
@@ -101,7 +101,7 @@ impl Command {
     fn unreadable(element: &Element<'_>, notes: &mut Notes, why: &Error) -> Command {
         notes.note(element, why);
         let cmd_id = cmd_id(element, "command").unwrap_or_default();
-        Command::Unreadable { name: element.name.chars().take(40).collect(), cmd_id }
+        Command::Unreadable { name: short_name(element), cmd_id }
     }
 
     pub(super) fn to_tree(&self) -> Element<'_> {
@@ -118,6 +118,11 @@ impl Command {
             },
         }
     }
+}
+
+/// As a Status can repeat it: the reader takes names with characters that XML does not.
+fn short_name(element: &Element<'_>) -> String {
+    xml::mended(&element.name).chars().take(40).collect()
 }
 
 /// The number of a command, by which it can be answered.
