@@ -134,6 +134,7 @@ impl Managed {
             Event::Begun { enrolment, personal } => self.begun(*enrolment, personal, time, effects),
             Event::Completed { enrolment, shown } => self.completed(enrolment, &shown, time, effects),
             Event::GivenUp { enrolment, why } => self.given_up(enrolment, why, time, effects),
+            Event::Succeeded { enrolment, by } => self.succeeded(enrolment, by, time, effects),
             Event::Renewed { enrolment, certificate } => self.renewed(enrolment, *certificate, effects),
             Event::Left { enrolment, kind, detail } => self.left(enrolment, kind, &detail, time, effects),
             Event::Revoked { only, by, reason } => self.revoked(only, &by, &reason, time, effects),

@@ -11,6 +11,7 @@ mod newcomers;
 mod owners;
 mod proof;
 mod registry;
+mod shared;
 mod status;
 mod store;
 mod texts;
@@ -19,7 +20,7 @@ mod worst_day;
 
 pub use self::{
     again::*, breaker::*, commands::*, history::*, installs::*, loss::*, newcomers::*, owners::*, proof::*,
-    registry::*, status::*, store::*, texts::*, unanswered::*, worst_day::*,
+    registry::*, shared::*, status::*, store::*, texts::*, unanswered::*, worst_day::*,
 };
 
 use crate::fixture::{Fixture, SECRET, able, counts, device, request};
