@@ -25,7 +25,11 @@ use crate::{
 pub(super) fn routes() -> Vec<Route> {
     vec![
         get("/api/v1/invitations", "All invitations, without their secrets", list).paged().beside(),
-        post("/api/v1/invitations", "Invite a user to enrol one device", create),
+        post(
+            "/api/v1/invitations",
+            "Invite a user to enrol one device, or many devices of nobody in particular",
+            create,
+        ),
         post("/api/v1/invitations/{id}/revoke", "Take one back: nobody enrols by it any more", revoke),
     ]
 }
@@ -38,8 +42,8 @@ impl From<Invitation> for InvitationView {
             url: None,
             code: None,
             channel: made.channel,
-            user: Some(made.user),
-            group: None,
+            user: Some(made.user).filter(|user| !user.is_empty()),
+            group: made.group,
             ownership: made.ownership,
             uses: made.uses,
             used,
@@ -71,7 +75,20 @@ fn create(tx: &mut Tx<'_>, call: &Call, body: InviteBody) -> Result<InvitationVi
     };
     let lifetime = body.expires.map(|text| span("expires", &text)).transpose()?;
     let ownership = body.ownership.unwrap_or(Ownership::Corporate);
-    let made = invitation::create(tx, &call.actor, channel, &body.user, ownership, lifetime)?;
+    let made = match (body.user, body.uses, body.group) {
+        (Some(user), None, None) => invitation::create(tx, &call.actor, channel, &user, ownership, lifetime)?,
+        (None, Some(uses), group) => {
+            invitation::create_for_many(tx, &call.actor, channel, uses, group, ownership, lifetime)?
+        }
+        (Some(_), None, Some(_)) => {
+            return Err(Error::invalid(
+                "group",
+                "goes with uses: a user's device is put into a group once it is there",
+            ));
+        }
+        (Some(_), Some(_), _) => return Err(Error::invalid("uses", "an invitation for many names no user")),
+        (None, None, _) => return Err(Error::invalid("user", "a user, or uses, is needed")),
+    };
     let url = Some(format!("{}/enroll/{}", call.server.enrol_url, made.key));
     Ok(InvitationView { url, code: Some(made.code), ..made.invitation.into() })
 }

@@ -20,8 +20,14 @@ pub struct Invite {
     #[arg(long, value_enum)]
     channel: Channel,
     /// The user's name.
-    #[arg(long)]
-    user: String,
+    #[arg(long, required_unless_present = "uses")]
+    user: Option<String>,
+    /// By how many devices it can be used, which are nobody's in particular (`devices set --user` says whose each is).
+    #[arg(long, value_name = "N", conflicts_with = "user")]
+    uses: Option<u32>,
+    /// What enrols by it comes into this group.
+    #[arg(long, value_name = "G", requires = "uses")]
+    group: Option<String>,
     /// Whose the device is.
     #[arg(long, value_enum, default_value = "corporate")]
     ownership: Ownership,
@@ -61,7 +67,8 @@ impl Invite {
         };
         let ownership = self.ownership.into();
         let expires = self.expires.map(print_duration);
-        let body = InviteBody { channel: channel.into(), user: self.user, ownership: Some(ownership), expires };
+        let Self { user, uses, group, .. } = self;
+        let body = InviteBody { channel: channel.into(), user, uses, group, ownership: Some(ownership), expires };
         Ok(Outcome::record(client.post("invitations", &body).await?))
     }
 }
@@ -82,7 +89,7 @@ impl Invitations {
     pub(super) async fn run(self, client: &Client) -> Done {
         Ok(match self {
             Self::List => {
-                let columns = fields!(InvitationView: id, channel, user, uses, used, revoked, expires);
+                let columns = fields!(InvitationView: id, channel, user, group, uses, used, revoked, expires);
                 Outcome::list(client.list("invitations").await?, columns)
             }
             Self::Revoke { id } => {

@@ -12,8 +12,15 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct InviteBody {
     /// apple, windows (or omadm) or activesync.
     pub(crate) channel: String,
-    /// The user's name, as the mail server or the directory has it.
-    pub(crate) user: String,
+    /// The user's name, as the mail server or the directory has it; none where `uses` is given.
+    #[serde(default)]
+    pub(crate) user: Option<String>,
+    /// By so many devices (1 to 100000) it can be used, for nobody in particular.
+    #[serde(default)]
+    pub(crate) uses: Option<u32>,
+    /// With `uses`: what enrols by it comes into this group.
+    #[serde(default)]
+    pub(crate) group: Option<String>,
     /// corporate where nothing is said.
     pub(crate) ownership: Option<Ownership>,
     /// How long it is good, such as 7d, which is the default.

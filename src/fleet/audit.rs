@@ -5,7 +5,7 @@
 
 mod event;
 
-pub use event::{By, Cancelled, Counts, Decision, Event, Loss, Pass, Proof, UNKNOWN_CERTIFICATE, Unasked};
+pub use event::{By, Cancelled, Counts, Decision, Event, Invited, Loss, Pass, Proof, UNKNOWN_CERTIFICATE, Unasked};
 
 use crate::{
     clock::Timestamp,

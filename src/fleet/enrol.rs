@@ -8,6 +8,7 @@ pub mod access;
 pub mod invitation;
 pub mod many;
 pub mod renewal;
+pub mod succession;
 pub mod under_way;
 
 use invitation::Invitation;
@@ -138,7 +139,8 @@ pub fn bind(tx: &mut Tx<'_>, sha256: &Fingerprint, claim: &Claim) -> Result<(Man
     Ok((device, enrolment))
 }
 
-/// The device of the same user that this enrolment belongs to: by its name on the channel, by its mail id, by its hardware.
+/// The device of the same user that this enrolment belongs to: by its name on the channel, by its mail id, by its hardware. One that is for
+/// nobody in particular belongs to none (`succession.rs`).
 fn join(tx: &mut Tx<'_>, credential: &Credential, claim: &Claim) -> Result<Option<Device>> {
     let invitation = match credential.invitation {
         Some(id) => tx.get::<Invitation>(id)?,
@@ -156,8 +158,7 @@ fn join(tx: &mut Tx<'_>, credential: &Credential, claim: &Claim) -> Result<Optio
     for (kind, name) in ways {
         let found = lookup::claimants(tx, kind, name)?;
         let strangers = !found.is_empty();
-        let same_user = |d: &Device| d.user.to_lowercase() == credential.user.to_lowercase();
-        let own = found.into_iter().find(|d| !apart && same_user(d));
+        let own = found.into_iter().find(|d| !apart && d.is_of(&credential.user));
         match own {
             Some(device) => return Ok(Some(device)),
             None if strangers => {
@@ -206,7 +207,7 @@ pub fn revoke(
 pub fn adopt_mail(tx: &mut Tx<'_>, device: &mut Managed) -> Result<()> {
     let Some(mail_id) = device.mail_id.clone() else { return Ok(()) };
     for other in lookup::claimants(tx, Channel::Activesync.as_str(), &mail_id)? {
-        let same_user = other.user.to_lowercase() == device.user.to_lowercase();
+        let same_user = other.is_of(&device.user);
         let mail_only = other.enrolments.iter().all(|e| e.channel == Channel::Activesync);
         if other.id != device.id && same_user && mail_only && other.open.is_empty() {
             adopt(tx, device, other)?;

@@ -5,7 +5,7 @@ use crate::{
     fleet::{
         actor::Actor,
         audit, keeper,
-        life::{Device, Event},
+        life::{Device, Event, Managed},
         registry::lookup,
     },
     ids::DeviceId,
@@ -120,6 +120,21 @@ pub(super) fn take_over(tx: &mut Tx<'_>, former: &Device, device: &Device) -> Re
         tx.put(&Member { group: group.clone(), device: device.id })?;
     }
     Ok(())
+}
+
+/// Puts a device that the caller has in hand into a group. False: there is no such group any more.
+pub(super) fn join(tx: &mut Tx<'_>, device: &mut Managed, name: &str) -> Result<bool> {
+    if tx.get::<Group>(name)?.is_none() {
+        return Ok(false);
+    }
+    if !device.groups.contains(name) {
+        let size = size(tx, name)?.saturating_add(1);
+        tx.put(&Member { group: name.into(), device: device.id })?;
+        tx.put(&Size { group: name.into(), size })?;
+        keeper::happen(tx, device, Event::Grouped { group: name.into(), inside: true })?;
+        audit::note(tx, audit::By::System, audit::Event::GroupAdded { group: name.into(), device: device.id })?;
+    }
+    Ok(true)
 }
 
 /// Puts a device in or takes it out; says which.

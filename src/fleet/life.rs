@@ -137,6 +137,7 @@ impl Managed {
             Event::Begun { enrolment, personal } => self.begun(*enrolment, personal, time, effects),
             Event::Completed { enrolment, shown } => self.completed(enrolment, &shown, time, effects),
             Event::GivenUp { enrolment, why } => self.given_up(enrolment, why, time, effects),
+            Event::Succeeded { enrolment, by } => self.succeeded(enrolment, by, time, effects),
             Event::RenewalOffered { enrolment, command, challenge } => {
                 self.renewal_offered(enrolment, command, challenge, time);
             }

@@ -6,6 +6,7 @@ use crate::{
     fleet::{
         enrol::{
             invitation::{Invitation, Way},
+            succession::{self, Succession},
             under_way::{self, Key},
         },
         life::{Action, Command},
@@ -102,6 +103,16 @@ impl Ends for Key {
             Some(why) => under_way::give_up(tx, self, why),
             None => Ok(()),
         }
+    }
+}
+
+/// What went by the same name as a device that enrolled for nobody in particular is looked at again and again, until it is over.
+impl Ends for Succession {
+    fn is_over(&self, tx: &mut Tx<'_>, _: Kept) -> Result<bool> {
+        Ok(succession::is_due(tx, self))
+    }
+    fn forget(&self, tx: &mut Tx<'_>) -> Result<()> {
+        succession::look(tx, self)
     }
 }
 

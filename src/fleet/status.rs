@@ -230,7 +230,8 @@ impl Survey {
         let (count, first) = if until <= now { &mut self.ended } else { &mut self.ending };
         *count += 1;
         if first.as_ref().is_none_or(|first| until < first.until) {
-            *first = Some(First { until, device: device.id, user: device.user.clone() });
+            let user = if device.user.is_empty() { "nobody in particular" } else { &device.user };
+            *first = Some(First { until, device: device.id, user: user.into() });
         }
     }
 }
@@ -339,7 +340,7 @@ fn open_wipes(tx: &mut Tx<'_>) -> Result<Vec<OpenWipe>> {
 
 fn called(device: &Device) -> String {
     let name = device.name.as_ref().or(device.serial.as_ref()).cloned().unwrap_or_else(|| device.id.to_string());
-    format!("{name} of {}", device.user)
+    if device.user.is_empty() { name } else { format!("{name} of {}", device.user) }
 }
 
 fn apple_invitations(tx: &mut Tx<'_>) -> Result<(usize, Option<(String, Timestamp)>)> {

@@ -7,7 +7,7 @@ use crate::{
     channel::{self, apple::push_cert},
     fleet::{
         actor, admins, audit,
-        enrol::{invitation, under_way},
+        enrol::{invitation, succession, under_way},
         groups,
         keeper::timers,
         life::{command, device},
@@ -28,7 +28,7 @@ const STORE: [Kind; 3] = [Kind::of::<Belief>(), Kind::of::<Count>(), Kind::of::<
 
 /// All of them.
 fn all() -> impl Iterator<Item = Kind> {
-    let lists: [&[Kind]; 29] = [
+    let lists: [&[Kind]; 30] = [
         &actor::KINDS,
         &admins::KINDS,
         &api::KINDS,
@@ -54,6 +54,7 @@ fn all() -> impl Iterator<Item = Kind> {
         &serve::KINDS,
         &settings::KINDS,
         &stop::KINDS,
+        &succession::KINDS,
         &STORE,
         &tries::KINDS,
         &under_way::KINDS,

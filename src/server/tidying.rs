@@ -6,6 +6,7 @@ use crate::{
     fleet::{
         enrol::{
             invitation::{Invitation, Way},
+            succession::Succession,
             under_way::Key,
         },
         life::Command,
@@ -26,6 +27,7 @@ pub(super) fn start(server: &Arc<Server>) {
     walk::<Command>(server, "forgetting ended commands");
     walk::<Invitation>(server, "forgetting invitations");
     walk::<Key>(server, "ending installs that were not finished");
+    walk::<Succession>(server, "ending former records of a device");
     walk::<Way>(server, "forgetting ways to invitations");
     walk::<Approval>(server, "forgetting approvals");
     walk::<Revocation>(server, "forgetting revocations");

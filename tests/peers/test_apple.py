@@ -438,6 +438,54 @@ class Apple(ServedTest):
         with self.assertRaisesRegex(AssertionError, "has been used"):
             AppleDevice(self.server, self.folder()).fetch(invitation)
 
+    def test_one_link_enrols_five_ipads_of_nobody_in_particular(self):
+        group = f"school-{uuid.uuid4().hex[:8]}"
+        self.server.verb("group", "create", group)
+        self.server.policy(POLICY.format(name=group, group=group))
+        anns = self.enrolled("Ann's")
+        invitation = self.server.verb("invite", "--channel", "apple", "--uses", "5", "--group", group)
+        self.assertEqual([invitation[key] for key in ("user", "uses", "used", "group")], [None, 5, 0, group])
+        ipads = [AppleDevice(self.server, self.folder(), f"iPad {number}") for number in range(5)]
+        # The first has the name of a device that is managed already; another broke off once.
+        ipads[0].udid, ipads[0].serial = anns.udid, anns.serial
+        ipads[1].fetch(invitation)
+        ipads[1].certificate()
+        ipads[1].again()
+        for ipad in ipads:
+            ipad.enrol(invitation).poll()
+            self.assertIn(SETTINGS, ipad.installed, "the group's policy reaches it")
+        mine = [device for device in self.server.verb("devices", "list") if device["name"] in {ipad.name for ipad in ipads}]
+        self.assertEqual([(device["user"], device["state"]) for device in mine], [(None, "enrolled")] * 5)
+        self.assertEqual(self.server.verb("group", "show", group)["size"], 5)
+        self.assertEqual(anns.report("Idle").status, 200, "who had the name before is managed on")
+        [listed] = [one for one in self.server.verb("invitations", "list") if one["id"] == invitation["id"]]
+        self.assertEqual((listed["uses"], listed["used"], listed["user"]), (5, 5, None))
+        with self.assertRaisesRegex(AssertionError, "has been used"):
+            AppleDevice(self.server, self.folder()).fetch(invitation)
+        given = next(device for device in mine if device["name"] == "iPad 3")["id"]
+        self.assertEqual(self.server.verb("devices", "set", given, "--user", "bob@example.org")["user"], "bob@example.org")
+
+    def test_a_link_for_many_that_is_revoked_ends_what_is_under_way_and_nothing_else(self):
+        group = f"lent-{uuid.uuid4().hex[:8]}"
+        self.server.verb("group", "create", group)
+        invitation = self.server.verb("invite", "--channel", "apple", "--uses", "9", "--group", group)
+        whole, begun = (AppleDevice(self.server, self.folder()) for _ in range(2))
+        whole.enrol(invitation)
+        begun.fetch(invitation)
+        begun.certificate()
+        self.assertEqual(begun.authenticate().status, 200)
+        self.assertTrue(self.server.verb("invitations", "revoke", invitation["id"])["revoked"])
+        self.assert_refused(begun.token_update(), 403)
+        self.assertEqual(whole.report("Idle").status, 200)
+        for words, why in (
+            (("--uses", "5", "--user", "ann@example.org"), "cannot be used with"),
+            (("--uses", "0"), "1 to 100000"),
+            (("--uses", "5", "--group", "nowhere"), "group"),
+            ((), "--user"),
+        ):
+            with self.assertRaisesRegex(VerbFailed, why):
+                self.server.verb("invite", "--channel", "apple", *words)
+
     def test_who_has_the_link_too_ends_no_install_that_is_under_way(self):
         invitation = self.invite()
         phone = AppleDevice(self.server, self.folder())

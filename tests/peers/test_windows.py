@@ -354,6 +354,20 @@ class Windows(ServedTest):
             WindowsDevice(self.server, self.folder()).enrol(invitation)
         self.assertEqual(refused.exception.subcode, "Authentication")
 
+    def test_one_code_enrols_pcs_of_nobody_in_particular_whatever_name_is_typed(self):
+        self.server.verb("group", "create", "lab")
+        invitation = self.server.verb("invite", "--channel", "windows", "--uses", "3", "--group", "lab")
+        for user in ("lab@example.org", "Somebody@example.org", "lab@example.org"):
+            computer = WindowsDevice(self.server, self.folder())
+            computer.enrol(dict(invitation, user=user)).connect()
+            device = self.server.device_of(computer.ident)
+            self.assertEqual((device["user"], device["state"]), (None, "enrolled"))
+        self.assertEqual(self.server.verb("group", "show", "lab")["size"], 3)
+        with self.assertRaises(SoapFault) as refused:
+            WindowsDevice(self.server, self.folder()).enrol(dict(invitation, user="lab@example.org"))
+        self.assertEqual(refused.exception.subcode, "Authentication")
+        self.assertEqual(self.server.verb("devices", "list", "--user", "lab@example.org"), [])
+
     def test_the_code_is_read_as_people_type_it(self):
         invitation = self.invite()
         typed = dict(invitation, code=invitation["code"].replace("-", "").lower())

@@ -12,6 +12,7 @@ mod owners;
 mod proof;
 mod registry;
 mod renewals;
+mod shared;
 mod status;
 mod store;
 mod texts;
@@ -20,7 +21,7 @@ mod worst_day;
 
 pub use self::{
     again::*, breaker::*, commands::*, history::*, installs::*, loss::*, newcomers::*, owners::*, proof::*,
-    registry::*, renewals::*, status::*, store::*, texts::*, unanswered::*, worst_day::*,
+    registry::*, renewals::*, shared::*, status::*, store::*, texts::*, unanswered::*, worst_day::*,
 };
 
 use crate::fixture::{Fixture, SECRET, able, counts, device, request};

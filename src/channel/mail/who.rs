@@ -226,7 +226,7 @@ fn unknown(tx: &mut Tx<'_>, user: &User, request: &Request) -> Result<Who> {
 
 /// The same user's device that told this client's name over another channel.
 fn join(tx: &mut Tx<'_>, user: &User, identity: &str, id: EnrolmentId) -> Result<Option<Device>> {
-    let same_user = |device: &Device| device.user.to_lowercase() == user.name.to_lowercase();
+    let same_user = |device: &Device| device.is_of(&user.name);
     let found = lookup::claimants(tx, lookup::MAIL_ID, identity)?;
     let others = lookup::claimants(tx, Channel::Activesync.as_str(), identity)?;
     if found.iter().chain(&others).any(|device| !same_user(device)) {

@@ -245,7 +245,8 @@ async fn first(
         tracing::info!(%error, "Windows enrolment: certificate request");
         Refusal::Fault(FaultKind::CertificateRequest)
     })?;
-    let (key, address, typed) = (hex(&csr.key_sha256), counted(server, asker.peer), login.user.clone());
+    let (key, address, typed) = (hex(&csr.key_sha256), counted(server, asker.peer), login.user.trim().to_string());
+    let login_user = typed.clone();
     let known_key = key.clone();
     let look = move |tx: &mut Tx<'_>| {
         let invitation = login.invitation(tx, address.as_deref())?;
@@ -263,6 +264,8 @@ async fn first(
             Issued { enrolment, certificate, der: hex(&der) }
         }
     };
+    let shared = invitation.user.is_empty();
+    let upn = if shared { login_user.clone() } else { invitation.user.clone() };
     let device_name = claim.name.clone().unwrap_or_default();
     let kind = context.enrolment_type;
     let spend = move |tx: &mut Tx<'_>| {
@@ -271,13 +274,16 @@ async fn first(
         let told = Event::Noted { enrolment, name: provision::POLL, value: Some(poll.to_string()) };
         keeper::happen(tx, &mut device, told)?;
         keeper::happen(tx, &mut device, provision::store_told(enrolment, kind))?;
-        users::note(tx, Channel::Omadm, &credential.user, typed.trim())?;
+        // What is typed beside a code for many says nothing of whose the PC is.
+        if !shared {
+            users::note(tx, Channel::Omadm, &credential.user, &typed)?;
+        }
         Ok(credential)
     };
     let credential = server.store.run(spend).await?;
     let whom = provision::For {
         enrolment: credential.enrolment,
-        user: &credential.user,
+        user: &upn,
         device_name: &device_name,
         enrolment_type: context.enrolment_type,
         poll,

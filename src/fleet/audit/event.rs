@@ -122,6 +122,12 @@ pub enum Event {
         enrolment: EnrolmentId,
         device: DeviceId,
     },
+    /// Another record goes by its name and is heard, and it was silent for long.
+    EnrolmentSucceeded {
+        enrolment: EnrolmentId,
+        device: DeviceId,
+        by: DeviceId,
+    },
     /// One that never was complete will not be.
     EnrolmentGivenUp {
         enrolment: EnrolmentId,
@@ -220,7 +226,7 @@ pub enum Event {
     },
     InvitationMade {
         invitation: InvitationId,
-        user: String,
+        whom: Invited,
     },
     /// The name is empty for `local`, which is made with the store.
     AdminMade {
@@ -322,6 +328,15 @@ pub enum Unasked {
     Command(CommandId),
     /// A mail client's acknowledgement of a wipe.
     MailWipe,
+}
+
+/// Whom an invitation is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Invited {
+    /// The user of this name.
+    User(String),
+    /// So many devices of nobody in particular, which come into this group.
+    Many(u32, Option<String>),
 }
 
 /// What an enrolment was completed with.

@@ -1,4 +1,4 @@
-//! Invitations: one use, seven days, for a named user. Spent when their device is complete (`under_way.rs`), never by looking.
+//! Invitations: one use, seven days, for a named user; or many uses, for nobody in particular. Spent when their device is complete (`under_way.rs`), never by looking.
 //!
 //! The `url` holds a secret of its own; people type the `code`. Both are kept as digests, by which the invitation is found.
 //! The SCEP challenge is derived from the secret in the url, and stands for it.
@@ -8,7 +8,8 @@ use crate::{
     error::{Denial, Error, Judged, Result},
     fleet::{
         actor::Actor,
-        audit::{self, Event},
+        audit::{self, Event, Invited},
+        groups,
         life::device::{Channel, Ownership},
         registry::tries,
         settings,
@@ -21,6 +22,8 @@ use std::time::Duration;
 
 /// How long an invitation lives where nothing is said.
 pub const LIFETIME: Duration = Duration::from_secs(7 * 86_400);
+/// Devices that may enrol by one invitation.
+pub const MOST: u32 = 100_000;
 /// Crockford's base32: no I, L, O, U.
 const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
@@ -30,6 +33,7 @@ const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 pub struct Invitation {
     pub id: InvitationId,
     pub channel: Channel,
+    /// Whom it names; empty: nobody in particular.
     pub user: String,
     pub ownership: Ownership,
     pub created: Timestamp,
@@ -59,6 +63,9 @@ pub struct Invitation {
     /// Whether the enrolment made ahead is a key's.
     #[serde(default)]
     pub begun: bool,
+    /// What enrols by it comes into this group.
+    #[serde(default)]
+    pub group: Option<String>,
 }
 
 fn one() -> u32 {
@@ -185,7 +192,54 @@ pub fn create(
     ownership: Ownership,
     lifetime: Option<Duration>,
 ) -> Result<Made> {
-    let user = user_name(user)?;
+    let whom = Whom { user: user_name(user)?, uses: 1, group: None };
+    let made = make(tx, actor, channel, whom, ownership, lifetime)?;
+    let Invitation { id: invitation, user, .. } = made.invitation.clone();
+    audit::note(tx, actor, Event::InvitationMade { invitation, whom: Invited::User(user) })?;
+    Ok(made)
+}
+
+/// Makes one by which so many devices enrol for nobody in particular, and come into a group. Not for mail, where a login says whose it is.
+pub fn create_for_many(
+    tx: &mut Tx<'_>,
+    actor: &Actor,
+    channel: Channel,
+    uses: u32,
+    group: Option<String>,
+    ownership: Ownership,
+    lifetime: Option<Duration>,
+) -> Result<Made> {
+    if !(1..=MOST).contains(&uses) {
+        return Err(Error::invalid("uses", format!("1 to {MOST}")));
+    }
+    if !matches!(channel, Channel::Apple | Channel::Omadm) {
+        return Err(Error::invalid("uses", "mail is somebody's: invite each user by name"));
+    }
+    if let Some(group) = &group {
+        groups::size(tx, group)?;
+    }
+    let made = make(tx, actor, channel, Whom { user: String::new(), uses, group }, ownership, lifetime)?;
+    let Invitation { id: invitation, group, .. } = made.invitation.clone();
+    audit::note(tx, actor, Event::InvitationMade { invitation, whom: Invited::Many(uses, group) })?;
+    Ok(made)
+}
+
+/// Who may enrol.
+struct Whom {
+    user: String,
+    uses: u32,
+    group: Option<String>,
+}
+
+fn make(
+    tx: &mut Tx<'_>,
+    actor: &Actor,
+    channel: Channel,
+    whom: Whom,
+    ownership: Ownership,
+    lifetime: Option<Duration>,
+) -> Result<Made> {
+    let Whom { user, uses, group } = whom;
     let lifetime = lifetime.unwrap_or(LIFETIME);
     if lifetime.is_zero() || lifetime > Duration::from_secs(366 * 86_400) {
         return Err(Error::invalid("expires", "more than nothing and at most a year"));
@@ -194,6 +248,8 @@ pub fn create(
     let letters = tx.random::<16>().map(|b| char::from(*ALPHABET.get(usize::from(b % 32)).unwrap_or(&b'0')));
     let code: Vec<String> = letters.chunks(4).map(|four| four.iter().collect()).collect();
     let code = code.join("-");
+    // The profile of one for many is many devices': none of their enrolments has its id.
+    let begun = user.is_empty();
     let invitation = Invitation {
         id: tx.new_id(),
         channel,
@@ -206,17 +262,16 @@ pub fn create(
         apart: actor.newcomer_until.is_some(),
         signs: Some(false),
         revoked: false,
-        uses: 1,
+        uses,
         used: 0,
         under_way: 0,
-        begun: false,
+        begun,
+        group,
     };
     for digest in [way("code", &normal(&code)), way("challenge", &challenge(&key))] {
         tx.put(&Way { digest, invitation: invitation.id })?;
     }
     tx.put(&invitation)?;
-    let event = Event::InvitationMade { invitation: invitation.id, user: invitation.user.clone() };
-    audit::note(tx, actor, event)?;
     Ok(Made { invitation, key, code })
 }
 
@@ -254,7 +309,8 @@ pub enum WrongCode {
     TooMany,
 }
 
-/// The invitation, open or with a key that got a certificate, that fits code, user (where one was typed) and channel. A right code is taken whatever was tried
+/// The invitation, open or with a key that got a certificate, that fits code, user (where one was typed; one for nobody in
+/// particular takes any, and believes none) and channel. A right code is taken whatever was tried
 /// before: its 80 bits guard it, and a stranger's tries shut nobody out. Wrong ones are counted by user and, where it says who asks, by
 /// address.
 pub fn by_code(
@@ -265,12 +321,16 @@ pub fn by_code(
     address: Option<&str>,
 ) -> Judged<Invitation, WrongCode> {
     let found = by(tx, "code", &normal(code))?
-        .filter(|i| i.channel == channel && user.is_none_or(|u| u.trim().to_lowercase() == i.user.to_lowercase()));
+        .filter(|i| i.channel == channel && (i.user.is_empty() || user.is_none_or(|user| same_user(user, &i.user))));
     // The same key gets its certificate again, also of one that is spent or has expired since.
     match found.filter(|i| !i.revoked && (i.used() > 0 || i.under_way > 0 || i.expires > tx.now())) {
         Some(invitation) => Ok(invitation),
         None => Err(Denial::Refused(count_wrong(tx, user, address)?)),
     }
+}
+
+fn same_user(typed: &str, invited: &str) -> bool {
+    typed.trim().to_lowercase() == invited.to_lowercase()
 }
 
 /// Counts a wrong code. One over the limit is not written, so that nobody lengthens the wait or fills the store.

@@ -6,13 +6,16 @@
 //! key ends another by less than being complete, save one that nobody has ever shown: whoever has the link as well must not end what is
 //! between Authenticate and TokenUpdate.
 
-use super::invitation::{Invitation, Spent};
+use super::{
+    invitation::{Invitation, Spent},
+    succession,
+};
 use crate::{
     clock::Timestamp,
     error::{Error, Result},
     fleet::{
         actor::Actor,
-        audit,
+        audit, groups,
         keeper::{self, timers},
         life::{Channel, Device, EnrolmentState, Event, GIVEN_UP, Managed},
         registry::{Credential, credential, lookup, sights, users},
@@ -235,6 +238,15 @@ pub(super) fn completed(tx: &mut Tx<'_>, device: &mut Managed, shown: &Fingerpri
         // Of a time when the certificate's issue spent it.
         None if invitation.spent.as_ref().is_some_and(|spent| spent.sha256 == *shown) => return Ok(()),
         None => {}
+    }
+    if let Some(group) = &invitation.group
+        && !groups::join(tx, device, group)?
+    {
+        tracing::warn!(invitation = %invitation.id, device = %device.id, "the invitation's group is no more: it is in none");
+    }
+    // A newcomer's ends nothing that is there.
+    if credential.user.is_empty() && !invitation.apart {
+        succession::begin(tx, device, credential.enrolment)?;
     }
     invitation.used = invitation.used().saturating_add(1);
     if invitation.used >= invitation.uses {

@@ -312,6 +312,11 @@ impl DeviceFields {
         }
     }
 
+    /// Whether it is this user's. Nobody's is not the same as nobody's: two shared devices have nothing in common by that.
+    pub fn is_of(&self, user: &str) -> bool {
+        !user.is_empty() && self.user.to_lowercase() == user.to_lowercase()
+    }
+
     /// One of its enrolments.
     pub fn enrolment(&self, id: EnrolmentId) -> Option<&Enrolment> {
         self.enrolments.iter().find(|e| e.id == id)
@@ -443,8 +448,12 @@ impl Enrolment {
 
     /// Whether this one, once it is whole, ends the other: the same name on the same channel. Other names may be clones of one another.
     pub fn takes_the_place_of(&self, former: &Enrolment) -> bool {
-        let same_name = self.identity.to_lowercase() == former.identity.to_lowercase();
-        self.id != former.id && self.channel == former.channel && same_name
+        self.id != former.id && self.channel == former.channel && self.has_name_of(former)
+    }
+
+    /// Whether the two go by one name in their protocol.
+    pub fn has_name_of(&self, other: &Self) -> bool {
+        self.identity.to_lowercase() == other.identity.to_lowercase()
     }
 
     /// Whether this certificate is its own, in use or just renewed.

@@ -12,7 +12,7 @@ use crate::{
         audit::{self, By, Proof},
         terms::{EvidenceKind, FailureCode},
     },
-    ids::{CommandId, EnrolmentId, Fingerprint},
+    ids::{CommandId, DeviceId, EnrolmentId, Fingerprint},
     store::Time,
 };
 
@@ -109,6 +109,19 @@ impl Managed {
                 self.hand_over(enrolment, time, effects);
             }
         }
+    }
+
+    /// What it was to do is of the past. That the same machine enrolled anew is a claim, so a wipe that is open goes on here and nowhere else.
+    pub(super) fn succeeded(&mut self, enrolment: EnrolmentId, by: DeviceId, time: Time, effects: &mut Vec<Effect>) {
+        let Some(was) = self.enrolment(enrolment).filter(|e| e.state == EnrolmentState::Enrolled).cloned() else {
+            return;
+        };
+        if self.open().any(|c| c.action() == Action::Wipe && c.is_owed_to(&was)) {
+            return;
+        }
+        let event = audit::Event::EnrolmentSucceeded { enrolment, device: self.id, by };
+        effects.push(Effect::Note(By::System, event));
+        self.superseded(enrolment, enrolment, time, effects);
     }
 
     /// That the same hardware enrolls again proves nothing: a clone has the same id, and a reset that broke off ends so too. It is on record

@@ -12,7 +12,7 @@ use crate::{
         audit::Cancelled,
         terms::{EvidenceKind, FailureCode},
     },
-    ids::{ApprovalId, CommandId, EnrolmentId, Fingerprint},
+    ids::{ApprovalId, CommandId, DeviceId, EnrolmentId, Fingerprint},
     policy::{self, Origins, PartId},
 };
 
@@ -43,6 +43,13 @@ pub enum Event {
         enrolment: EnrolmentId,
         /// Why, for the audit log.
         why: &'static str,
+    },
+    /// Another record goes by the same name and is heard, and this enrolment has been silent for long. While a wipe of it is open it stays.
+    Succeeded {
+        /// Which.
+        enrolment: EnrolmentId,
+        /// The other device.
+        by: DeviceId,
     },
     /// A challenge leaves, for a certificate before the present one ends.
     RenewalOffered {

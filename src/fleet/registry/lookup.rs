@@ -205,7 +205,7 @@ pub fn enrolment(
     for device in claimants(tx, channel.as_str(), identity)? {
         let fits = device.enrolments.iter().rev().find(|e| e.channel == channel && same(&e.identity, identity));
         if let Some(id) = fits.map(|e| e.id)
-            && same(&device.user, user)
+            && device.is_of(user)
         {
             return Ok(Some((device, id)));
         }

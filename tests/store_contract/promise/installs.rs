@@ -11,18 +11,18 @@ async fn invited(fixture: &Fixture, channel: Channel) -> InvitationId {
     fixture.store.run(make).await.unwrap().invitation.id
 }
 
-async fn asks(fixture: &Fixture, id: InvitationId, key: &'static str) -> Result<Credential> {
+pub async fn asks(fixture: &Fixture, id: InvitationId, key: &'static str) -> Result<Credential> {
     fixture.store.run(move |tx| spend(tx, id, key)).await
 }
 
 /// The certificate is shown: Authenticate.
-async fn shows(fixture: &Fixture, credential: &Credential, identity: &'static str) -> DeviceId {
+pub async fn shows(fixture: &Fixture, credential: &Credential, identity: &'static str) -> DeviceId {
     let sha256 = credential.certificate.sha256;
     fixture.store.run(move |tx| Ok(enrol::bind(tx, &sha256, &claim(identity))?.0.id)).await.unwrap()
 }
 
 /// TokenUpdate, or a first session.
-async fn completes(fixture: &Fixture, credential: &Credential) -> Result<bool> {
+pub async fn completes(fixture: &Fixture, credential: &Credential) -> Result<bool> {
     let (sha256, enrolment) = (credential.certificate.sha256, credential.enrolment);
     let complete = move |tx: &mut Tx<'_>| {
         let (standing, credential, device) = identity::judge(tx, &sha256)?;
@@ -36,11 +36,11 @@ async fn completes(fixture: &Fixture, credential: &Credential) -> Result<bool> {
     fixture.store.run(complete).await
 }
 
-async fn now_of(fixture: &Fixture, id: InvitationId) -> Invitation {
+pub async fn now_of(fixture: &Fixture, id: InvitationId) -> Invitation {
     fixture.store.run(move |tx| Ok(tx.get::<Invitation>(id)?.unwrap())).await.unwrap()
 }
 
-async fn is_revoked(fixture: &Fixture, of: &Credential) -> bool {
+pub async fn is_revoked(fixture: &Fixture, of: &Credential) -> bool {
     let sha256 = of.certificate.sha256;
     fixture.store.run(move |tx| Ok(tx.get::<Credential>(sha256)?.unwrap().revoked.is_some())).await.unwrap()
 }

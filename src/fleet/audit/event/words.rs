@@ -1,7 +1,7 @@
 //! The words of each event, as an operator reads them in the audit log: the only place that knows them, save those of values that
 //! others say too (`terms.rs`).
 
-use super::{By, Cancelled, Counts, Decision, Event, Loss, Pass, Proof, Unasked};
+use super::{By, Cancelled, Counts, Decision, Event, Invited, Loss, Pass, Proof, Unasked};
 use crate::{
     fleet::terms::Action,
     ids::{DeviceId, EnrolmentId},
@@ -107,6 +107,11 @@ impl Event {
             Self::EnrolmentGivenUp { enrolment, device, why } => {
                 of("enrolment.given_up", &enrolment).on(device).detail(why)
             }
+            Self::EnrolmentSucceeded { enrolment, device, by } => {
+                let detail =
+                    format!("device {by} goes by the same name and is heard, and this one has been silent for a day");
+                of("enrolment.succeeded", &enrolment).on(device).detail(detail)
+            }
             Self::EnrolmentRefused { enrolment, device, ground } => {
                 of("enrolment.refused", &enrolment).on(device).by(enrolment).outcome("refused").detail(ground.as_str())
             }
@@ -143,7 +148,16 @@ impl Event {
             Self::PolicyApplied { policy, diff } => of("policy.applied", &policy).detail(diff),
             Self::PolicyDeleted { policy } => of("policy.deleted", &policy),
             Self::InvitationRevoked { invitation } => of("invitation.revoked", &invitation),
-            Self::InvitationMade { invitation, user } => of("invitation.made", &invitation).detail(user),
+            Self::InvitationMade { invitation, whom } => {
+                let detail = match whom {
+                    Invited::User(user) => user,
+                    Invited::Many(uses, group) => {
+                        let group = group.map(|group| format!(", group {group}")).unwrap_or_default();
+                        format!("for {uses} devices of nobody in particular{group}")
+                    }
+                };
+                of("invitation.made", &invitation).detail(detail)
+            }
             Self::AdminMade { admin, name } => of("admin.made", &admin).detail(name),
             Self::AdminRemoved { admin, name } => of("admin.removed", &admin).detail(name),
             Self::TokenMade { token, admin } => of("token.made", &token).detail(admin),

@@ -1,0 +1,115 @@
+//! The former record of a device that enrolled for nobody in particular: such an enrolment joins nothing and replaces nothing, since a
+//! UDID or a serial number is a claim. What goes by the same name ends once it was silent for a day while the new one is heard; whatever
+//! is still heard, or has a wipe open, stays.
+
+use crate::{
+    clock::Timestamp,
+    error::Result,
+    fleet::{
+        keeper,
+        life::{Channel, Device, Enrolment, EnrolmentState, Event},
+        registry::{lookup, sights},
+    },
+    ids::{DeviceId, EnrolmentId},
+    store::{Kind, Record, Tx},
+};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// So long the former must have been silent, and the new one be heard after it was complete.
+const SILENT: Duration = Duration::from_secs(86_400);
+/// Between two looks at one that is not over.
+const PAUSE: Duration = Duration::from_secs(3600);
+
+/// A new enrolment beside which something lives that goes by its names.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Succession {
+    enrolment: EnrolmentId,
+    device: DeviceId,
+    /// When it is looked at next.
+    due: Timestamp,
+}
+
+/// What this file keeps in the store.
+pub(crate) const KINDS: [Kind; 1] = [Kind::of::<Succession>()];
+
+impl Record for Succession {
+    const KIND: &'static str = "succession";
+    fn key(&self) -> String {
+        self.enrolment.to_string()
+    }
+}
+
+/// An enrolment of nobody in particular is complete.
+pub(super) fn begin(tx: &mut Tx<'_>, device: &Device, enrolment: EnrolmentId) -> Result<()> {
+    let Some(mine) = device.enrolment(enrolment) else { return Ok(()) };
+    if formers(tx, device, mine)?.is_empty() {
+        return Ok(());
+    }
+    let due = tx.now().plus(SILENT);
+    Ok(tx.put(&Succession { enrolment, device: device.id, due })?)
+}
+
+/// Whether it is time to look. A clock that nobody believes ends nothing.
+pub fn is_due(tx: &mut Tx<'_>, of: &Succession) -> bool {
+    !tx.time().doubted && of.due <= tx.now()
+}
+
+/// Ends what is over of those that went by these names, and looks again later where something is not.
+pub fn look(tx: &mut Tx<'_>, of: &Succession) -> Result<()> {
+    match tx.get::<Device>(of.device)? {
+        Some(device) if ends_what_is_silent(tx, &device, of.enrolment)? => {
+            let due = tx.now().plus(PAUSE);
+            Ok(tx.put(&Succession { due, ..of.clone() })?)
+        }
+        _ => Ok(tx.delete(of)?),
+    }
+}
+
+/// True where something may be over later.
+fn ends_what_is_silent(tx: &mut Tx<'_>, device: &Device, enrolment: EnrolmentId) -> Result<bool> {
+    let Some(mine) = device.enrolment(enrolment).filter(|mine| mine.state == EnrolmentState::Enrolled) else {
+        return Ok(false);
+    };
+    let heard = sights::last_seen(tx, mine)?.unwrap_or(mine.created);
+    let mut stays = false;
+    for former in formers(tx, device, mine)? {
+        let mut former = keeper::load(tx, former)?;
+        let older: Vec<Enrolment> = former.live().filter(|e| is_older(e, mine)).cloned().collect();
+        for older in older {
+            let spoke = sights::last_seen(tx, &older)?.unwrap_or(older.created).max(mine.created);
+            if heard.since(spoke) >= SILENT {
+                keeper::happen(tx, &mut former, Event::Succeeded { enrolment: older.id, by: device.id })?;
+            }
+        }
+        stays |= former.live().any(|e| is_older(e, mine));
+    }
+    Ok(stays)
+}
+
+/// The records with something that lives on this enrolment's channel, is older, and goes by a name of its device's.
+fn formers(tx: &mut Tx<'_>, device: &Device, mine: &Enrolment) -> Result<Vec<Device>> {
+    let mut found = lookup::claimants(tx, mine.channel.as_str(), &mine.identity)?;
+    found.retain(|d| d.enrolments.iter().any(|e| e.channel == mine.channel && e.has_name_of(mine)));
+    if let Some(serial) = &device.serial {
+        let same = |a: &Option<String>, b: &Option<String>| a.is_some() && a == b;
+        let mut bearers = lookup::claimants(tx, lookup::SERIAL, serial)?;
+        // PCs share serial numbers that are none, and images share their hardware id: both together are one machine's.
+        let one_machine = |d: &Device| mine.channel != Channel::Omadm || same(&d.hardware_id, &device.hardware_id);
+        bearers.retain(|d| same(&d.serial, &device.serial) && one_machine(d));
+        found.extend(bearers);
+    }
+    let mut seen = vec![device.id];
+    found.retain(|d| {
+        let new = !seen.contains(&d.id);
+        seen.push(d.id);
+        new && d.live().any(|e| is_older(e, mine))
+    });
+    Ok(found)
+}
+
+fn is_older(former: &Enrolment, mine: &Enrolment) -> bool {
+    former.state == EnrolmentState::Enrolled
+        && former.channel == mine.channel
+        && (former.created, former.id) < (mine.created, mine.id)
+}
