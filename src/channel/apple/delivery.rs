@@ -300,10 +300,7 @@ pub(super) fn encode(server: &Server, delivery: Delivery) -> Result<Vec<u8>> {
     let wire = match delivery.what {
         What::Plain(wire) => *wire,
         What::Profile(plain) => {
-            let signed = lanyard_certs::cms::sign_profile(&server.authority, &plain);
-            Wire::InstallProfile(InstallProfile {
-                payload: Secret::new(signed.map_err(crate::channel::certificates::fault)?),
-            })
+            Wire::InstallProfile(InstallProfile { payload: Secret::new(server.sign_profile(&plain)?) })
         }
         What::Enrolment(of) => {
             Wire::InstallProfile(InstallProfile { payload: Secret::new(enrolment::profile(server, *of)?) })
