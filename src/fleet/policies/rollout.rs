@@ -6,7 +6,7 @@ use crate::{
     clock::Steady,
     error::Result,
     fleet::{
-        life::{Channel, Command, Device, EnrolmentState, State},
+        life::{Channel, Command, Device, Enrolment, EnrolmentState, State},
         registry::sights,
         settings,
     },
@@ -77,7 +77,7 @@ pub fn next(tx: &mut Tx<'_>, count: usize) -> Result<Vec<DeviceId>> {
     Ok(devices.iter().filter(has_due).map(|d| d.id).collect())
 }
 
-/// Of these devices those that have something due: by their policies, in the queue, or facts that were never told.
+/// Of these devices those that have something due: by their policies, in the queue, facts that were never told, or another certificate.
 pub fn still_due(tx: &mut Tx<'_>, devices: &[DeviceId]) -> Result<Vec<DeviceId>> {
     let assigned = Assigned::load(tx)?;
     let mut due = Vec::new();
@@ -91,6 +91,13 @@ pub fn still_due(tx: &mut Tx<'_>, devices: &[DeviceId]) -> Result<Vec<DeviceId>>
 
 fn waits(tx: &mut Tx<'_>, assigned: &Assigned, device: &Device) -> Result<bool> {
     let apple = device.live().any(|e| e.channel == Channel::Apple && e.state == EnrolmentState::Enrolled);
+    let renews = |e: &Enrolment| {
+        let enrolled = e.channel == Channel::Apple && e.state == EnrolmentState::Enrolled;
+        enrolled && e.renewal_is_due(tx.time())
+    };
+    if device.live().any(renews) {
+        return Ok(true);
+    }
     if apple && device.asked.is_none() || device.live().any(|e| !assigned.due(device, e).1.is_empty()) {
         return Ok(true);
     }
