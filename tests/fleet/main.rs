@@ -44,7 +44,7 @@ pub enum Fault {
 /// Seeds in a run where nothing else is said; `cargo xtask test` says 2,000, and optimises.
 const SEEDS: u64 = 100;
 /// What comes about in so many seeds, or the simulation has lost its edge.
-const HAPPENS: [&str; 15] = [
+const HAPPENS: [&str; 16] = [
     "wipe.ended confirmed",
     "wipe.ended presumed",
     "wipe.ended failed",
@@ -59,6 +59,7 @@ const HAPPENS: [&str; 15] = [
     "stop.off ok",
     "answer.unasked ignored",
     "enrolment.joined ok",
+    "certificate.renewed ok",
     "enrolment.refused refused",
 ];
 /// How far it has come is told so often.
