@@ -39,7 +39,7 @@ pub fn start(server: &Arc<Server>) {
 /// Whether, and how well, the enrolment's channel can do an action on the device.
 pub fn support(device: &Device, enrolment: &Enrolment, action: Action, scope: Option<Scope>) -> Support {
     match enrolment.channel {
-        Channel::Apple => apple::support(device, action, scope),
+        Channel::Apple => apple::support(device, enrolment, action, scope),
         Channel::Omadm => windows::support(device, action),
         Channel::Activesync => activesync_support(action, scope),
         Channel::Exchange => Support::No("no connector is set up".into()),

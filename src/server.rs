@@ -16,7 +16,7 @@ use crate::{
     ids::DeviceId,
     store::{Fault, Store},
 };
-use lanyard_certs::{Authority, seal::MasterKey};
+use lanyard_certs::{Authority, cms, keys::PrivateKey, seal::MasterKey};
 use std::sync::{Arc, OnceLock};
 
 /// See the module. Handlers hold it in an `Arc`.
@@ -87,6 +87,23 @@ impl Server {
             crate::ids::unhex(sealed).ok_or_else(|| Error::Internal("sealed text is not hexadecimal".into()))?;
         let open = self.master_key.open(label, &bytes).map_err(|e| Error::Internal(e.to_string()))?;
         Ok(open.expose_secret().to_vec())
+    }
+
+    /// Signs a profile: by the certificate that the devices' port shows where somebody gave one, since devices trust that without being told
+    /// to, else by the device CA. Not for the writer's thread.
+    pub fn sign_profile(&self, profile: &[u8]) -> Result<Vec<u8>> {
+        let fault = |error: lanyard_certs::Error| Error::Internal(error.to_string());
+        if let Some(certificate) = self.certificate.get().filter(|_| !self.own_tls) {
+            let (chain, key) = certificate.signer();
+            let chain: Vec<&[u8]> = chain.iter().map(AsRef::as_ref).collect();
+            let key = PrivateKey::from_der(key.secret_der());
+            match key.and_then(|key| cms::sign_profile_by(&chain, &key, profile)) {
+                Ok(signed) => return Ok(signed),
+                // A profile by our CA is as good, but for the word "verified".
+                Err(error) => tracing::warn!(%error, "--tls-cert signs no profile, the device CA does instead"),
+            }
+        }
+        cms::sign_profile(&self.authority, profile).map_err(fault)
     }
 
     /// The host of the public address.

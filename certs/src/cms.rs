@@ -14,12 +14,14 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use openssl::cms::{CMSOptions, CmsContentInfo};
 use openssl::error::ErrorStack;
 use openssl::stack::Stack;
+use openssl::x509::X509;
 
 pub(crate) use self::read::{Parsed, cipher_of, to_der};
 pub(crate) use self::sign::{Attribute, DigestKind, Signing, attribute, degenerate, octets, signed_data};
 use crate::ca::{Authority, When};
 use crate::error::{Doing as _, Error, limit};
 use crate::issue::Identity;
+use crate::keys::PrivateKey;
 use crate::{Result, keys};
 
 /// The largest signed message that is read: a profile.
@@ -61,6 +63,21 @@ pub fn sign_profile(authority: &Authority, profile: &[u8]) -> Result<Vec<u8>> {
         chain: &chain,
     };
     signed_data(&signing, Some(profile), Vec::new())
+}
+
+/// Signs a profile with a certificate that others issued: attached, SHA-256, with its chain, leaf first. RSA and ECDSA.
+///
+/// # Errors
+/// [`Error::Key`] for a key of another kind, or one that does not fit the leaf.
+pub fn sign_profile_by(chain: &[&[u8]], key: &PrivateKey, profile: &[u8]) -> Result<Vec<u8>> {
+    let kind = keys::kind("the server's key", &key.0)?;
+    let certificate = chain.first().copied().ok_or(Error::Field { field: "chain", why: "no certificate in it" })?;
+    let leaf = X509::from_der(certificate).and_then(|leaf| leaf.public_key()).doing("reading a certificate")?;
+    if !leaf.public_eq(&key.0) {
+        let found = format!("{kind:?}, and the certificate is another's");
+        return Err(Error::Key { what: "the server's key", found, wanted: "the key of the certificate" });
+    }
+    signed_data(&Signing { certificate, key, digest: DigestKind::Sha256, chain }, Some(profile), Vec::new())
 }
 
 /// Signs with a certificate that the issuing CA issued: attached, SHA-256, with the chain.
@@ -232,6 +249,44 @@ mod tests {
         let wanted = crate::issue::ServerCertificate { names: &names, crl_url: None, validity, serial };
         let signed = sign_with(authority(), &authority().issue_server(&wanted).unwrap(), b"profile").unwrap();
         assert_eq!(verify_attached(&signed, &[]).unwrap().content, b"profile");
+    }
+
+    /// A certificate of somebody else's, as the `openssl` program makes one, with its key in this form.
+    fn of_others(kind: &[&str], traditional: bool) -> (Vec<u8>, PrivateKey) {
+        let (key, certificate) = (testing::file("key", b""), testing::file("pem", b""));
+        let new = ["req", "-x509", "-nodes", "-days", "30", "-subj", "/CN=mdm.example.org", "-newkey"];
+        let files = ["-keyout", key.text(), "-out", certificate.text()];
+        testing::openssl(&[&new[..], kind, &files].concat());
+        let pem = X509::from_pem(&std::fs::read(certificate.text()).unwrap()).unwrap();
+        let read = openssl::pkey::PKey::private_key_from_pem(&std::fs::read(key.text()).unwrap()).unwrap();
+        // PKCS#1 or SEC 1 where asked for, else PKCS#8.
+        let der = if traditional { read.private_key_to_der() } else { read.private_key_to_pkcs8() };
+        (pem.to_der().unwrap(), PrivateKey::from_der(&der.unwrap()).unwrap())
+    }
+
+    #[test]
+    fn a_profile_is_signed_by_the_servers_certificate_whatever_its_key() {
+        let profile = fixture("profile.plist");
+        let rsa = &["rsa:2048"][..];
+        let ec = &["ec", "-pkeyopt", "ec_paramgen_curve:P-256"][..];
+        let large = &["ec", "-pkeyopt", "ec_paramgen_curve:P-384"][..];
+        for (kind, traditional) in [(rsa, false), (rsa, true), (ec, false), (ec, true), (large, false)] {
+            let (certificate, key) = of_others(kind, traditional);
+            let chain = [&certificate[..], authority().issuing_der()];
+            let signed = sign_profile_by(&chain, &key, &profile).unwrap();
+            let read = verify_attached(&signed, &[]).unwrap();
+            assert_eq!((read.certificates.len(), &read.signer_der), (2, &certificate), "{kind:?}");
+            let root = X509::from_der(&certificate).unwrap().to_pem().unwrap();
+            let (file, root) = (testing::file("p7", &signed), testing::file("pem", &root));
+            let out = testing::file("out", b"");
+            let arguments = ["cms", "-verify", "-binary", "-inform", "DER", "-purpose", "any"];
+            let files = ["-in", file.text(), "-CAfile", root.text(), "-out", out.text()];
+            testing::openssl(&[&arguments[..], &files].concat());
+            assert_eq!(std::fs::read(out.text()).unwrap(), profile, "{kind:?}");
+            let (_, another) = of_others(kind, traditional);
+            assert!(matches!(sign_profile_by(&chain, &another, &profile), Err(Error::Key { .. })), "{kind:?}");
+        }
+        assert!(sign_profile_by(&[], &of_others(ec, false).1, &profile).is_err());
     }
 
     #[test]

@@ -39,6 +39,12 @@ impl PrivateKey {
         PKey::private_key_from_pkcs8(der).map(Self).doing("reading a PKCS#8 key")
     }
 
+    /// Reads an unencrypted key in whatever form there is: PKCS#8, PKCS#1 or SEC 1.
+    pub fn from_der(der: &[u8]) -> Result<Self> {
+        providers::init()?;
+        PKey::private_key_from_der(der).map(Self).doing("reading a private key")
+    }
+
     /// The key as unencrypted PKCS#8 DER: for sealing, and for a TLS listener.
     pub fn pkcs8_der(&self) -> Result<SecretSlice<u8>> {
         Ok(self.0.private_key_to_pkcs8().doing("writing a PKCS#8 key")?.into())

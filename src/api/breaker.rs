@@ -10,9 +10,12 @@ use crate::{
         breaker::{ApprovalView, StopAnswer, StopView, WantedBody},
     },
     error::Result,
-    fleet::wipe::{
-        approvals,
-        stop::{self, Stop},
+    fleet::{
+        policies::rollout,
+        wipe::{
+            approvals::{self, Subject},
+            stop::{self, Stop},
+        },
     },
     store::Tx,
 };
@@ -45,6 +48,10 @@ fn show(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<ApprovalView> {
 
 fn approve(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<ApprovalView> {
     let approval = approvals::approve(tx, &call.actor, call.id("id", "approval")?)?;
+    if let Subject::DeviceOwnership(device) = approval.subject {
+        // What is asked of it by policy goes by whose it is.
+        rollout::nudge(tx, device)?;
+    }
     ApprovalView::of(tx, &approval)
 }
 

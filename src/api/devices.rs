@@ -26,7 +26,7 @@ use crate::{
         keeper,
         life::{Access, Act, Command, Device, Erasing, Obliteration, Scope},
         owners::{self, Set},
-        policies::{self, Assigned},
+        policies::{self, Assigned, rollout},
         queue::{self},
         registry::lookup,
         wipe::{self, Screen},
@@ -129,10 +129,12 @@ fn set(tx: &mut Tx<'_>, call: &Call, body: SetBody) -> Result<SetAnswer> {
     if let Some(user) = body.user {
         owners::give(tx, &call.actor, &id.to_string(), &user)?;
     }
-    if let Some(ownership) = body.ownership
-        && let Set::Waits(approval) = owners::own(tx, &call.actor, &id.to_string(), ownership)?
-    {
-        return Ok(SetAnswer::Approval(ApprovalView::of(tx, &approval)?));
+    if let Some(ownership) = body.ownership {
+        if let Set::Waits(approval) = owners::own(tx, &call.actor, &id.to_string(), ownership)? {
+            return Ok(SetAnswer::Approval(ApprovalView::of(tx, &approval)?));
+        }
+        // What is asked of it by policy goes by whose it is.
+        rollout::nudge(tx, id)?;
     }
     let (device, assigned) = (lookup::by_id(tx, id)?, Assigned::load(tx)?);
     Ok(SetAnswer::Device(Box::new(DeviceView::of(tx, &device, &assigned)?)))

@@ -6,7 +6,7 @@ use crate::{
     documents::{
         At,
         breaker::ApprovalView,
-        commands::{CommandView, EvidenceView, FailureView},
+        commands::{CommandView, ErasingView, EvidenceView, FailureView},
         devices::{CertificateView, DeviceView, EnrolmentView, EventView, ProblemView},
     },
     error::{Error, Result},
@@ -27,7 +27,7 @@ use crate::{
     policy::Problem,
     store::Tx,
 };
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 /// A push is there within this, if it comes at all.
 const PUSH: Duration = Duration::from_secs(60);
@@ -171,6 +171,11 @@ impl CommandView {
             pin,
             evidence: evidence.collect(),
             error,
+            erasing: command.act.how().map(|how| ErasingView {
+                preserve_data_plan: how.preserve_data_plan,
+                return_to_service: how.return_to_service,
+                obliteration: how.obliteration.map(|one| one.as_str().into()),
+            }),
         })
     }
 
@@ -221,6 +226,21 @@ fn expected_by(tx: &mut Tx<'_>, command: &Command) -> Result<Option<Timestamp>> 
     Ok(by.filter(|by| *by > now))
 }
 
+/// What is asked for, and how devices would erase themselves by it: nobody shall agree to what they were not told.
+fn told(tx: &mut Tx<'_>, approval: &Approval) -> Result<String> {
+    let mut ways = BTreeSet::new();
+    // More than a person can read, of which all may be alike.
+    for commands in approval.commands.chunks(500) {
+        let commands = tx.get_many::<Command>(commands)?.into_iter().flatten();
+        ways.extend(commands.filter_map(|command| command.act.how()?.words()));
+    }
+    let mut detail = approval.detail.clone();
+    for way in ways {
+        detail.push_str(&format!("; erasing so: {way}"));
+    }
+    Ok(detail)
+}
+
 impl ApprovalView {
     pub(super) fn of(tx: &mut Tx<'_>, approval: &Approval) -> Result<Self> {
         let requested_by = crate::fleet::admins::name_of(tx, &approval.asked_by)?;
@@ -236,7 +256,7 @@ impl ApprovalView {
             requested_by,
             decided_by,
             commands: approval.commands.iter().map(ToString::to_string).collect(),
-            detail: approval.detail.clone(),
+            detail: told(tx, approval)?,
             created: At(approval.created),
         })
     }

@@ -33,6 +33,18 @@ pub(crate) struct CommandView {
     pub(crate) pin: Option<String>,
     pub(crate) evidence: Vec<EvidenceView>,
     pub(crate) error: Option<FailureView>,
+    /// How an Apple device erases itself; null where nothing was said of that.
+    pub(crate) erasing: Option<ErasingView>,
+}
+
+/// How an Apple device erases itself.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Erasing")]
+pub(crate) struct ErasingView {
+    pub(crate) preserve_data_plan: bool,
+    pub(crate) return_to_service: bool,
+    /// Apple's word for what a Mac does that cannot erase itself the quick way.
+    pub(crate) obliteration: Option<String>,
 }
 
 /// What was answered that proves something.
@@ -104,5 +116,6 @@ pub(crate) fn sample() -> CommandView {
         pin: None,
         evidence: Vec::new(),
         error: None,
+        erasing: None,
     }
 }

@@ -127,9 +127,10 @@ pub fn bind(tx: &mut Tx<'_>, sha256: &Fingerprint, claim: &Claim) -> Result<(Man
     tx.put(&credential)?;
     let now = tx.now();
     let new = Enrolment::new(enrolment, credential.channel, &claim.identity, EnrolmentState::Pending, now);
-    let new = Enrolment { certificate: Some(credential.certificate.clone()), last_seen: Some(now), ..new };
     // One personal enrolment makes the device its user's own: what must not be erased cannot be.
     let personal = credential.ownership == Ownership::Personal;
+    let certificate = Some(credential.certificate.clone());
+    let new = Enrolment { certificate, last_seen: Some(now), personal: Some(personal), ..new };
     keeper::happen(tx, &mut device, Event::Begun { enrolment: Box::new(new), personal })?;
     lookup::claim(tx, credential.channel.as_str(), &claim.identity, device.id)?;
     users::join(tx, &device)?;

@@ -20,8 +20,14 @@ pub const WATCH_EVERY: Duration = Duration::from_secs(3);
 
 /// The certificate that new handshakes show. Connections that are open keep theirs.
 pub struct ServerCertificate {
-    current: RwLock<Arc<CertifiedKey>>,
+    current: RwLock<Arc<Loaded>>,
     standing: RwLock<Standing>,
+}
+
+/// A chain and its key, for handshakes and for signing.
+struct Loaded {
+    certified: Arc<CertifiedKey>,
+    key: PrivateKeyDer<'static>,
 }
 
 /// What is wrong with a certificate that comes from files.
@@ -48,12 +54,18 @@ impl ServerCertificate {
 
     /// The chain in use, leaf first.
     pub fn chain(&self) -> Vec<CertificateDer<'static>> {
-        self.current().cert.clone()
+        self.current().certified.cert.clone()
     }
 
     /// The leaf in use, DER.
     pub fn leaf(&self) -> Vec<u8> {
-        self.current().cert.first().map(|leaf| leaf.to_vec()).unwrap_or_default()
+        self.current().certified.cert.first().map(|leaf| leaf.to_vec()).unwrap_or_default()
+    }
+
+    /// The chain in use, leaf first, and its key, for a signature that is no handshake's.
+    pub fn signer(&self) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
+        let current = self.current();
+        (current.certified.cert.clone(), current.key.clone_key())
     }
 
     /// What is wrong with it, as its files were last looked at.
@@ -65,14 +77,14 @@ impl ServerCertificate {
         change(&mut self.standing.write().unwrap_or_else(PoisonError::into_inner));
     }
 
-    fn current(&self) -> Arc<CertifiedKey> {
+    fn current(&self) -> Arc<Loaded> {
         Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 impl ResolvesServerCert for ServerCertificate {
     fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.current())
+        Some(self.current().certified.clone())
     }
 }
 
@@ -82,14 +94,15 @@ impl fmt::Debug for ServerCertificate {
     }
 }
 
-fn load<N: AsRef<str>>(chain: &[u8], key: &[u8], names: &[N]) -> Result<Arc<CertifiedKey>, TlsError> {
+fn load<N: AsRef<str>>(chain: &[u8], key: &[u8], names: &[N]) -> Result<Arc<Loaded>, TlsError> {
     let chain = certificates(chain, "server certificate")?;
     let key =
         PrivateKeyDer::from_pem_slice(key).map_err(|e| TlsError::Pem { what: "server key", text: e.to_string() })?;
     let leaf = chain.first().map(|leaf| leaf.to_vec()).unwrap_or_default();
-    let certified = CertifiedKey::from_der(chain, key, &provider()).map_err(TlsError::Key)?;
+    let certified = CertifiedKey::from_der(chain, key.clone_key(), &provider()).map_err(TlsError::Key)?;
     let missing = uncovered(&leaf, names)?;
-    if missing.is_empty() { Ok(Arc::new(certified)) } else { Err(TlsError::Names(missing.join(", "))) }
+    let loaded = Loaded { certified: Arc::new(certified), key };
+    if missing.is_empty() { Ok(Arc::new(loaded)) } else { Err(TlsError::Names(missing.join(", "))) }
 }
 
 /// The certificates in a PEM text; at least one.

@@ -114,10 +114,10 @@ pub struct Known {
 }
 
 /// Whether so many wrong tries erase the device, rather than lock it.
-pub fn erases(channel: Channel, platform: Platform) -> bool {
+pub fn erases(channel: Channel, platform: Platform, personal: bool) -> bool {
     match channel {
-        // A Mac locks the account.
-        Channel::Apple => !matches!(platform, Platform::Macos | Platform::Tvos),
+        // A Mac locks the account; what is its user's own is not told how many tries there are.
+        Channel::Apple => !personal && !matches!(platform, Platform::Macos | Platform::Tvos),
         // A PC asks for its BitLocker recovery key.
         Channel::Omadm => platform != Platform::Windows,
         // What a mail client does is not known: count it.
@@ -183,8 +183,11 @@ mod tests {
 
     #[test]
     fn what_erases_is_counted_when_in_doubt() {
-        assert!(erases(Channel::Apple, Platform::Ios) && !erases(Channel::Apple, Platform::Macos));
-        assert!(!erases(Channel::Omadm, Platform::Windows) && erases(Channel::Omadm, Platform::WindowsPhone));
-        assert!(erases(Channel::Activesync, Platform::Other));
+        assert!(erases(Channel::Apple, Platform::Ios, false) && !erases(Channel::Apple, Platform::Macos, false));
+        assert!(
+            !erases(Channel::Omadm, Platform::Windows, false) && erases(Channel::Omadm, Platform::WindowsPhone, true)
+        );
+        assert!(erases(Channel::Activesync, Platform::Other, true));
+        assert!(!erases(Channel::Apple, Platform::Ios, true), "it is not told how many tries there are");
     }
 }

@@ -10,12 +10,13 @@ use lanyard::{
         enrol::{
             self, Issued,
             invitation::{self, Invitation},
+            renewal,
             under_way::{self, Key, Whose},
         },
         keeper,
         life::{
-            Action, Channel, Claim, Contact, EnrolmentState, Event, Managed, Outcome, Ownership, Scope,
-            device::Certificate,
+            Act, Action, Channel, Claim, Contact, EnrolmentState, Event, Managed, Outcome, Ownership, Scope,
+            device::{Certificate, Push},
         },
         queue,
         registry::{Credential, Standing, sights},
@@ -52,6 +53,10 @@ pub struct Heard {
     pub handed: Option<Handed>,
     /// A wipe that the client is too old for: it was shut out instead.
     pub shut_out: Option<CommandId>,
+    /// It showed a certificate that came of a challenge, and nothing has shown that the device has it.
+    pub apart: bool,
+    /// It counts as heard.
+    pub counts: bool,
 }
 
 /// What a device was handed.
@@ -65,7 +70,7 @@ pub struct Handed {
 /// A check-in: judged, heard, filed, answered.
 pub fn check_in(tx: &mut Tx<'_>, message: &Message, fault: Option<Fault>) -> Result<Heard> {
     let (standing, credential, device) = identity::judge(tx, &message.shown)?;
-    let mut heard = Heard { standing, handed: None, shut_out: None };
+    let mut heard = Heard { standing, handed: None, shut_out: None, apart: false, counts: false };
     let Some(credential) = credential else { return Ok(heard) };
     let mail = credential.channel == Channel::Activesync;
     // A mail client is told in the protocol's own words.
@@ -77,8 +82,14 @@ pub fn check_in(tx: &mut Tx<'_>, message: &Message, fault: Option<Fault>) -> Res
     let mut device = keeper::load(tx, device)?;
     let mine = credential.enrolment;
     sights::note_seen(tx, mine)?;
-    if fault != Some(Fault::PresumedIsFinal) {
+    heard.apart = device.enrolment(mine).is_some_and(|e| e.is_set_apart(&message.shown));
+    heard.counts = !heard.apart || device.enrolment(mine).is_some_and(|e| e.owed.is_some());
+    if fault != Some(Fault::PresumedIsFinal) && heard.counts {
         keeper::contact(tx, &mut device, mine)?;
+    }
+    if heard.apart && !shows_itself(&device, mine, message) {
+        set_apart(tx, &mut device, mine, message, &mut heard)?;
+        return Ok(heard);
     }
     let is = |device: &Managed, state| device.enrolment(mine).is_some_and(|e| e.state == state);
     if credential.channel != Channel::Apple && is(&device, EnrolmentState::Pending) {
@@ -100,6 +111,73 @@ pub fn check_in(tx: &mut Tx<'_>, message: &Message, fault: Option<Fault>) -> Res
         heard.handed = next.map(|c| Handed { command: c.id, scope: c.scope() });
     }
     Ok(heard)
+}
+
+/// Whether it names the command that brought its challenge.
+fn shows_itself(device: &Managed, mine: EnrolmentId, message: &Message) -> bool {
+    let renewal = device.enrolment(mine).and_then(|e| e.renewal.as_ref());
+    matches!(&message.said, Some(Said::Of(command, _)) if renewal.is_some_and(|r| r.is_of(*command)))
+}
+
+/// Who has a certificate that is set apart gets a wipe and nothing else; what it says of that presumes and proves nothing.
+fn set_apart(
+    tx: &mut Tx<'_>,
+    device: &mut Managed,
+    mine: EnrolmentId,
+    message: &Message,
+    heard: &mut Heard,
+) -> Result<()> {
+    if let Some(Said::Of(command, Outcome::Done { kind, .. })) = message.said
+        && device.open().any(|c| c.id == command && c.action() == Action::Wipe)
+    {
+        let outcome = Outcome::Presumed { kind, detail: "set apart".into() };
+        return queue::settle(tx, device, mine, command, outcome).map(drop);
+    }
+    let others = device.open().filter(|c| c.action() != Action::Wipe).map(|c| c.id).collect();
+    let contact = if message.said.is_some() { Contact::Continued } else { Contact::Fresh };
+    let next = queue::take_due(tx, device, mine, contact, &others, |_, _| Ok(()))?;
+    heard.handed = next.map(|c| Handed { command: c.id, scope: c.scope() });
+    Ok(())
+}
+
+/// The server asks for another certificate. Comes back with the challenge, where that is what is handed out.
+pub fn asks_to_renew(tx: &mut Tx<'_>, shown: &Fingerprint) -> Result<Option<(CommandId, String)>> {
+    let Ok((credential, Some(mut device))) = admitted(tx, shown) else { return Ok(None) };
+    let mine = credential.enrolment;
+    let asks = device.is_served(mine) && device.enrolment(mine).is_some_and(|e| !e.is_set_apart(shown));
+    if !asks {
+        return Ok(None);
+    }
+    if device.find_open(Channel::Apple, Action::Renew).is_none() {
+        queue::ask_by_system(tx, &mut device, mine, Act::Renew)?;
+    }
+    match queue::take_next(tx, &mut device, mine, Contact::Fresh)? {
+        Some(command) if command.action() == Action::Renew => {
+            Ok(Some((command.id, renewal::challenge(tx, &mut device, &command)?)))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// A certificate for a challenge.
+pub fn renewed(tx: &mut Tx<'_>, challenge: &str, key: &str) -> Result<Fingerprint> {
+    renewal::asked(tx, challenge, key)?;
+    let certificate = certificate(tx);
+    Ok(renewal::spend(tx, challenge, key, certificate, String::new())?.certificate.sha256)
+}
+
+/// TokenUpdate under it.
+pub fn token_update(tx: &mut Tx<'_>, shown: &Fingerprint, magic: &str) -> Result<()> {
+    let (credential, device) = admitted(tx, shown)?;
+    let mut device = device.ok_or_else(|| Error::forbidden("unbound", "nobody knows it"))?;
+    let enrolment = credential.enrolment;
+    let push = Push { token: "ab".into(), magic: magic.into(), topic: "t".into(), retired: false, told: None };
+    if device.enrolment(enrolment).is_some_and(|e| e.is_set_apart(shown)) {
+        let told = Event::ToldAside { enrolment, push: Some(push), noted: Vec::new() };
+        return keeper::happen(tx, &mut device, told).map(drop);
+    }
+    keeper::happen(tx, &mut device, Event::PushTold { enrolment, push })?;
+    enrol::complete(tx, &mut device, enrolment, shown).map(drop)
 }
 
 fn file(

@@ -478,6 +478,51 @@ impl World {
         Ok(())
     }
 
+    /// The server asks an Apple device for another certificate. It refuses, breaks off anywhere on the way, or goes through with it.
+    pub fn somebody_is_renewed(&mut self) -> Verdict {
+        let apple = |i: &Identity| i.channel == Channel::Apple;
+        let Some(at) = self.a_machine(|m| m.on && !m.script && m.held.iter().any(apple)) else { return Ok(()) };
+        let Some(old) = self.machines[at].held.iter().find(|i| apple(i)).cloned() else { return Ok(()) };
+        let shown = old.shown;
+        let asked = self.stage.sure(move |tx| calls::asks_to_renew(tx, &shown))?;
+        self.look(&Cause::Entry)?;
+        let Some((command, challenge)) = asked else { return Ok(()) };
+        self.say(at, "is asked for another certificate");
+        match self.dice.below(100) {
+            0..12 => return Ok(()),
+            12..24 => return self.answers(at, &old, command, failed()),
+            _ => {}
+        }
+        let key = format!("{} {}", self.machines[at].name, self.events);
+        let Ok(shown) = self.stage.call(move |tx| calls::renewed(tx, &challenge, &key))? else { return Ok(()) };
+        if self.dice.in_hundred(15) {
+            self.say(at, "… gets one, and breaks off");
+            return self.look(&Cause::Entry);
+        }
+        let new = Identity { shown, ..old.clone() };
+        let first = self.dice.in_hundred(30);
+        if first {
+            self.answers(at, &old, command, done())?;
+        }
+        // What it is pushed with may stay the same.
+        let magic = if self.dice.in_hundred(50) { "one" } else { "another" };
+        let updated = self.stage.call(move |tx| calls::token_update(tx, &shown, magic))?;
+        self.look(&Cause::Entry)?;
+        if updated.is_err() {
+            return Ok(());
+        }
+        self.say(at, "… and speaks under it");
+        let held = self.machines[at].held.iter_mut().filter(|i| i.shown == old.shown);
+        held.for_each(|i| i.shown = shown);
+        match self.dice.below(100) {
+            _ if first => Ok(()),
+            // Its word is lost.
+            0..20 => Ok(()),
+            20..50 => self.answers(at, &old, command, done()),
+            _ => self.answers(at, &new, command, done()),
+        }
+    }
+
     /// A machine says of a wipe that it is done, whether or not it ever heard of it.
     fn somebody_claims(&mut self) -> Verdict {
         let Some(at) = self.a_machine(|m| m.on && !m.held.is_empty()) else { return Ok(()) };
@@ -527,13 +572,14 @@ impl World {
         };
         let name = self.named(identity.enrolment);
         self.say(at, &format!("{words} under {name}{gets}"));
-        if heard.standing == Standing::Good {
+        if heard.standing == Standing::Good && heard.counts {
             self.truth.was_heard(identity.enrolment, self.stage.now());
         }
         if heard.standing == Standing::Ended && identity.channel == Channel::Apple {
             self.machines[at].lose(&identity.shown);
         }
-        let cause = Cause::Speech { enrolment: identity.enrolment, said, shut_out: heard.shut_out };
+        let (enrolment, apart) = (identity.enrolment, heard.apart);
+        let cause = Cause::Speech { enrolment, said, shut_out: heard.shut_out, apart };
         self.look(&cause)?;
         if let Some(handed) = heard.handed {
             self.truth.handed(handed, identity.enrolment, identity.record, identity.personal)?;

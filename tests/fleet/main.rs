@@ -41,7 +41,7 @@ pub enum Fault {
 /// Seeds in a run where nothing else is said; `cargo xtask test` says 2,000, and optimises.
 const SEEDS: u64 = 200;
 /// What comes about in so many seeds, or the simulation has lost its edge.
-const HAPPENS: [&str; 16] = [
+const HAPPENS: [&str; 17] = [
     "wipe.ended confirmed",
     "wipe.ended presumed",
     "wipe.ended failed",
@@ -57,6 +57,7 @@ const HAPPENS: [&str; 16] = [
     "answer.unasked ignored",
     "enrolment.given_up ok",
     "enrolment.joined ok",
+    "certificate.renewed ok",
     "enrolment.refused refused",
 ];
 /// Lines of what happened that a failure prints.

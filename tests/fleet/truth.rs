@@ -38,8 +38,8 @@ pub(crate) use must;
 /// Whose doing an event was.
 #[derive(Debug, Clone)]
 pub enum Cause {
-    /// A device spoke under this enrolment.
-    Speech { enrolment: EnrolmentId, said: Option<Said>, shut_out: Option<CommandId> },
+    /// A device spoke under this enrolment; `apart`: by a certificate that nobody has shown to be the device's.
+    Speech { enrolment: EnrolmentId, said: Option<Said>, shut_out: Option<CommandId>, apart: bool },
     /// A device came in, or told its names.
     Entry,
     /// Somebody with a token: the person, whether it was the thief, and what they released.
@@ -384,18 +384,20 @@ impl Truth {
             |outcome: fn(&Outcome) -> bool| matches!(said, Some(Said::Of(of, what)) if *of == id && outcome(what));
         let leaves = matches!(said, Some(Said::Leaves));
         let shut_out = matches!(cause, Cause::Speech { shut_out: Some(shut), .. } if *shut == id);
+        let apart = matches!(cause, Cause::Speech { apart: true, .. });
         let admin = matches!(cause, Cause::Admin { .. });
         must!(from != State::Confirmed, "(c) {name} was proved, and is {to:?}");
         match to {
             State::Confirmed => {
                 let done = says(|o| matches!(o, Outcome::Done { .. })) || leaves && wipe.scope == Scope::Selective;
                 must!(
-                    owed && done && wipe.out,
+                    owed && done && wipe.out && !apart,
                     "(c) {name} is confirmed, and nobody of whom it was asked said so: {cause:?}"
                 );
             }
             State::Presumed => {
-                let accepted = owed && (says(|o| matches!(o, Outcome::Presumed { .. })) || shut_out);
+                let done_apart = apart && says(|o| matches!(o, Outcome::Done { .. }));
+                let accepted = owed && (says(|o| matches!(o, Outcome::Presumed { .. })) || shut_out || done_apart);
                 let silent = matches!(cause, Cause::Time) && self.were_silent(wipe, now);
                 must!(accepted || silent, "(c) {name} is presumed without a ground: {cause:?}");
             }

@@ -130,7 +130,8 @@ impl World {
             return self.the_thief_acts();
         }
         match self.dice.below(100) {
-            0..22 => self.somebody_polls(),
+            0..19 => self.somebody_polls(),
+            19..22 => self.somebody_is_renewed(),
             22..42 => self.somebody_acts(),
             42..54 => self.time_passes(),
             54..63 => self.a_wipe_is_asked_for(),
@@ -257,8 +258,8 @@ impl World {
                 let owes = |i: &&Identity| wipe.owed.contains(&i.enrolment) && i.channel == wipe.channel && carries(i);
                 for identity in machine.held.iter().filter(owes).filter(|_| !machine.script) {
                     let shown = identity.shown;
-                    // Of several that show one certificate a liar may always be the first to ask: the others have what is still tried.
-                    let shows = |m: &&Machine| m.held.iter().any(|i| i.shown == shown);
+                    // Of several that are one enrolment a liar may always be the first to ask: the others have what is still tried.
+                    let shows = |m: &&Machine| m.held.iter().any(|i| i.enrolment == identity.enrolment);
                     if wipe.state != State::Presumed && self.machines.iter().filter(shows).count() > 1 {
                         continue;
                     }

@@ -2,7 +2,7 @@
 
 import unittest
 
-from apple_device import AppleDevice
+from apple_device import PASSCODE, AppleDevice, payloads
 from harness import Api, ServedTest, VerbFailed, eventually, request
 
 
@@ -93,6 +93,11 @@ class Hands(ServedTest):
         alice.done("GET", f"approvals/{approval['id']}")
         alice.done("POST", f"approvals/{approval['id']}/approve")
         self.assertEqual(self.server.verb("devices", "show", ident)["ownership"], "corporate")
+        # Its profile gave no right to erase it, and no approval makes that grow: its user enrols anew for it.
+        with self.assertRaisesRegex(VerbFailed, "invite its user anew"):
+            self.server.verb("wipe", ident, "--scope", "full", "--reason", "lost", "--yes")
+        self.enrolled(phone=phone)
+        self.assertEqual(self.server.device_of(phone.udid)["id"], ident)
         wipe = self.server.verb("wipe", ident, "--scope", "full", "--reason", "lost", "--yes", "--delay", "1h")
         with self.assertRaisesRegex(VerbFailed, "under_wipe"):
             self.server.verb("devices", "set", ident, "--ownership", "personal")
@@ -101,6 +106,35 @@ class Hands(ServedTest):
         self.assertEqual(own["ownership"], "personal")
         with self.assertRaisesRegex(VerbFailed, "not_shared"):
             self.server.verb("devices", "set", ident, "--user", "eve@example.org")
+
+    def test_who_agrees_to_a_wipe_is_told_how_the_device_erases_itself(self):
+        phones = [self.enrolled(user=f"{number}@example.org") for number in range(3)]
+        self.server.verb("settings", "set", "wipe.full.per_admin", "1")
+        ways = ((), ("--preserve-data-plan",), ("--return-to-service", "--preserve-data-plan"))
+        wipes = [self.server.verb("wipe", phone.serial, "--scope", "full", "--reason", "lost", "--yes", *way)
+                 for phone, way in zip(phones, ways, strict=True)]
+        self.assertEqual([wipe["erasing"] for wipe in wipes], [
+            None, {"preserve_data_plan": True, "return_to_service": False, "obliteration": None},
+            {"preserve_data_plan": True, "return_to_service": True, "obliteration": None}])
+        self.assertEqual([wipe["state"] for wipe in wipes][1:], ["held", "held"])
+        detail = self.server.verb("approvals", "show", wipes[1]["approval"])["detail"]
+        for way in ("erasing so: keeping its data plan", "erasing so: keeping its data plan, returning to service by itself"):
+            self.assertIn(way, detail)
+        self.server.verb("approvals", "reject", wipes[1]["approval"])
+
+    def test_whose_a_phone_is_decides_what_its_policy_asks_of_it(self):
+        phone = self.enrolled()
+        self.server.policy("name: tries\nassign: all\npasscode: {required: true, max_failed: 8}\n")
+        self.addCleanup(self.server.verb, "policy", "delete", "tries", "--yes")
+        phone.poll()
+
+        def tries():
+            return payloads(phone.installed["org.lanyard.settings"], PASSCODE)[0].get("maxFailedAttempts")
+
+        self.assertEqual(tries(), 8)
+        self.server.verb("devices", "set", phone.serial, "--ownership", "personal")
+        phone.poll()
+        self.assertIsNone(tries())
 
     def test_a_lost_phone_says_whom_to_call_and_a_users_own_keeps_its_passcode(self):
         phone = self.enrolled()

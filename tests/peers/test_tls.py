@@ -97,6 +97,50 @@ class Names(unittest.TestCase):
         eventually(lambda: not codes(), "the next one is taken")
         self.assertNotEqual(ssl.get_server_certificate(("127.0.0.1", port)), taken)
 
+    @staticmethod
+    def signed_by(profile, root):
+        """The property list, and the serial number of who signed it; an error where that is not of this root."""
+        with tempfile.TemporaryDirectory() as folder:
+            signed, signer = (pathlib.Path(folder) / name for name in ("signed", "signer"))
+            signed.write_bytes(profile)
+            plain = openssl("cms", "-verify", "-inform", "DER", "-in", signed, "-CAfile", root, "-purpose", "any", "-signer", signer)
+            return plistlib.loads(plain), serial_of(signer)
+
+    def test_profiles_are_signed_by_the_servers_certificate_and_after_an_exchange_by_the_next(self):
+        names = ["localhost"]
+        server, port, root = self.serve(names, "--public-url", "https://localhost:PORT", days=300)
+        folder = root.parent
+        server.ca = root
+        server.policy("name: base\nassign: all\npasscode: {required: true}\n")
+        invitation = server.verb("invite", "--channel", "apple", "--user", "ann@example.org")
+        phone = AppleDevice(server, folder).enrol(invitation)
+        mail = server.verb("invite", "--channel", "activesync", "--user", "ann@example.org")
+        for kind in ("RSA", "EC"):
+            if kind == "EC":
+                openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=localhost",
+                        "-keyout", folder / "leaf.key", "-out", folder / "leaf.csr")
+                self.issue(folder, names, days=299)
+                shown = serial_of(folder / "leaf.pem")
+                eventually(lambda: self.shown(port, folder) == shown, "the certificate is exchanged")
+                # What has not changed is not sent again, so something has.
+                server.policy("name: base\nassign: all\npasscode: {required: true, min_length: 6}\n")
+            serial = serial_of(folder / "leaf.pem")
+            other = server.verb("invite", "--channel", "apple", "--user", f"{kind}@example.org")
+            for url in (other["url"], mail["url"]):
+                _, signer = self.signed_by(request(url + "/profile", ca=root).body, root)
+                self.assertEqual(signer, serial, kind)
+            came = len(phone.commands)
+            phone.poll()
+            settings = [command["Payload"] for name, command in phone.commands[came:] if name == "InstallProfile"]
+            self.assertEqual(len(settings), 1)
+            plain, signer = self.signed_by(settings[0], root)
+            self.assertEqual((plain["PayloadIdentifier"], signer), ("org.lanyard.settings", serial), kind)
+
+    @staticmethod
+    def shown(port, folder):
+        (folder / "shown.pem").write_text(ssl.get_server_certificate(("127.0.0.1", port)))
+        return serial_of(folder / "shown.pem")
+
     def test_the_name_decides_who_is_asked(self):
         _, port, _ = self.serve(
             [PUBLIC, ENROL, THIRD], "--public-url", f"https://{PUBLIC}:PORT", "--enrol-url", f"https://{ENROL}:PORT")

@@ -193,6 +193,7 @@ macro_rules! store_contract {
         settings_notices_and_losses_are_told_of,
         a_survey_counts_the_devices_whose_certificates_end,
         what_ends_is_told_of_at_thirty_seven_and_one_days,
+        a_mail_clients_certificate_is_told_of_before_it_ends,
         an_invitation_without_a_push_certificate_is_told_of,
         a_challenge_gives_one_key_one_certificate_for_the_enrolment_that_it_went_to,
         what_a_refused_renewal_gave_is_revoked_and_the_present_certificate_stays,

@@ -11,7 +11,8 @@ use crate::{
         enrol::renewal,
         keeper,
         life::{
-            Act, Action, Command, Device, Erasing, Event, Leaving, Managed, Obliteration, Ownership, Platform, Scope,
+            Act, Action, Command, Device, Enrolment, Erasing, Event, Leaving, Managed, Obliteration, Ownership,
+            Platform, Scope,
         },
         policies,
         queue::{self, Support},
@@ -28,7 +29,7 @@ use lanyard_apple::{
         ObliterationBehavior, Pin, ProfileList, RemoveProfile, RestartDevice, Settings,
     },
     profile::ProfileMeta,
-    support::{self, AccessRights, OsVersion, Target},
+    support::{self, OsVersion, Target},
 };
 use uuid::Uuid;
 
@@ -89,13 +90,25 @@ fn name(action: Action, scope: Option<Scope>) -> &'static str {
     kind.request_type()
 }
 
+/// A full wipe of what is the organisation's by now.
+const PERSONAL_ONCE: (Ownership, Ownership, Action, Option<Scope>) =
+    (Ownership::Personal, Ownership::Corporate, Action::Wipe, Some(Scope::Full));
+
 /// By Apple's own table of what runs where. What the table does not know at all is tried: the device answers for itself.
-pub(in crate::channel) fn support(device: &Device, action: Action, scope: Option<Scope>) -> Support {
+pub(in crate::channel) fn support(
+    device: &Device,
+    enrolment: &Enrolment,
+    action: Action,
+    scope: Option<Scope>,
+) -> Support {
     let Some(platform) = device.platform.of_apple() else { return Support::Yes };
-    let rights = match device.ownership {
-        Ownership::Corporate => AccessRights::ALL,
-        Ownership::Personal => AccessRights::PERSONAL,
-    };
+    // By the profile that it enrolled with, and by whose it is since.
+    let enrolled_as = if enrolment.personal == Some(true) { Ownership::Personal } else { device.ownership };
+    if (enrolled_as, device.ownership, action, scope) == PERSONAL_ONCE {
+        let text = "it enrolled as its user's own and gave no right to be erased, which no approval changes: invite its user anew";
+        return Support::No(text.into());
+    }
+    let rights = enrolment::rights(enrolled_as);
     let version = device.os_version.as_deref().and_then(OsVersion::parse);
     let supervised = device.facts.get("supervised").map(|fact| fact == "true");
     let target = Target { supervised, ..Target::device(platform, version, rights) };
@@ -300,10 +313,7 @@ pub(super) fn encode(server: &Server, delivery: Delivery) -> Result<Vec<u8>> {
     let wire = match delivery.what {
         What::Plain(wire) => *wire,
         What::Profile(plain) => {
-            let signed = lanyard_certs::cms::sign_profile(&server.authority, &plain);
-            Wire::InstallProfile(InstallProfile {
-                payload: Secret::new(signed.map_err(crate::channel::certificates::fault)?),
-            })
+            Wire::InstallProfile(InstallProfile { payload: Secret::new(server.sign_profile(&plain)?) })
         }
         What::Enrolment(of) => {
             Wire::InstallProfile(InstallProfile { payload: Secret::new(enrolment::profile(server, *of)?) })
@@ -324,7 +334,7 @@ mod tests {
     use super::*;
     use crate::{
         clock::{Steady, Timestamp},
-        fleet::life::Claim,
+        fleet::life::{Channel, Claim, EnrolmentState},
         ids::DeviceId,
         store::Time,
     };
@@ -336,6 +346,32 @@ mod tests {
         let facts = supervised.map(|fact| ("supervised", fact.to_string())).into_iter().collect();
         let claim = Claim { os_version: Some(version.into()), facts, ..Claim::default() };
         device.on(Event::Told(Box::new(claim)), time).0.device().clone()
+    }
+
+    fn enrolled(personal: Option<bool>) -> Enrolment {
+        let id = crate::ids::EnrolmentId(uuid::Uuid::from_u128(2));
+        let new = Enrolment::new(id, Channel::Apple, "UDID", EnrolmentState::Enrolled, Timestamp(0));
+        Enrolment { personal, ..new }
+    }
+
+    #[test]
+    fn rights_are_those_of_the_profile_whatever_is_said_of_the_device_since() {
+        let corporate = apple(Platform::Ios, "18.6", None);
+        let time = Time { now: Timestamp(0), steady: Steady(0), doubted: false };
+        let personal = Managed::new(corporate.id, "nurse@example.org", Ownership::Personal, Platform::Ios, time);
+        for (row, device, enrolled_as, erased) in [
+            ("the organisation's", &corporate, Some(false), true),
+            ("of before that was kept", &corporate, None, true),
+            ("enrolled as the user's, the organisation's since", &corporate, Some(true), false),
+            ("enrolled as the organisation's, the user's since", personal.device(), Some(false), false),
+        ] {
+            let can = support(device, &enrolled(enrolled_as), Action::Wipe, Some(Scope::Full));
+            assert_eq!(can == Support::Yes, erased, "{row}");
+            let can = support(device, &enrolled(enrolled_as), Action::Wipe, Some(Scope::Selective));
+            assert_eq!(can, Support::Yes, "{row}");
+        }
+        let refused = support(&corporate, &enrolled(Some(true)), Action::Wipe, Some(Scope::Full));
+        assert!(matches!(refused, Support::No(why) if why.contains("invite its user anew")));
     }
 
     #[test]
@@ -361,7 +397,12 @@ mod tests {
             (apple(Platform::Macos, "10.9", None), Action::Rename, no("it needs version 10.10 of the system")),
             (apple(Platform::Other, "1.0", None), Action::Wipe, Support::Yes),
         ] {
-            assert_eq!(support(&device, action, Some(Scope::Full)), want, "{action:?} {:?}", device.platform);
+            assert_eq!(
+                support(&device, &enrolled(None), action, Some(Scope::Full)),
+                want,
+                "{action:?} {:?}",
+                device.platform
+            );
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The enrolment profile, as an invitation gives it and as a renewal brings it again: the same but for its challenge.
 
 use crate::{
-    channel::{certificates::fault, scep},
+    channel::scep,
     error::{Error, Result},
     fleet::life::Ownership,
     ids::EnrolmentId,
@@ -75,5 +75,5 @@ pub(in crate::channel) fn profile(server: &Server, of: Enrolling) -> Result<Vec<
         root: server.own_tls.then(|| server.authority.root_der().to_vec()),
     };
     let plain = profile.encode().map_err(|e| Error::Internal(e.to_string()))?;
-    lanyard_certs::cms::sign_profile(&server.authority, &plain).map_err(fault)
+    server.sign_profile(&plain)
 }

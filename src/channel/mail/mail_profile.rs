@@ -1,7 +1,7 @@
 //! What an iPhone or iPad gets from an invitation for mail: the account, and a certificate of its own by SCEP.
 
 use crate::{
-    channel::{certificates::fault, invitations::scep},
+    channel::invitations::scep,
     error::{Error, Result},
     fleet::enrol::invitation::Invitation,
     server::Server,
@@ -43,5 +43,5 @@ pub(in crate::channel) fn signed_profile(
         }
         other => Error::Internal(other.to_string()),
     })?;
-    lanyard_certs::cms::sign_profile(&server.authority, &plain).map_err(fault)
+    server.sign_profile(&plain)
 }

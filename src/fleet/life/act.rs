@@ -35,6 +35,15 @@ impl Erasing {
     pub fn is_plain(&self) -> bool {
         *self == Self::default()
     }
+
+    /// In words; none where nothing is said.
+    pub fn words(&self) -> Option<String> {
+        let plan = self.preserve_data_plan.then(|| "keeping its data plan".to_string());
+        let service = self.return_to_service.then(|| "returning to service by itself".to_string());
+        let obliteration = self.obliteration.map(|one| format!("obliteration {}", one.as_str()));
+        let all: Vec<String> = plan.into_iter().chain(service).chain(obliteration).collect();
+        (!all.is_empty()).then(|| all.join(", "))
+    }
 }
 
 /// What a Mac does where "Erase All Content and Settings" cannot run: Apple's ObliterationBehavior, in Apple's words.
@@ -141,6 +150,14 @@ impl Act {
     pub fn scope(&self) -> Option<Scope> {
         match self {
             Self::Wipe { scope, .. } => Some(*scope),
+            _ => None,
+        }
+    }
+
+    /// How a full wipe erases an Apple device, where more is said than that it does.
+    pub fn how(&self) -> Option<Erasing> {
+        match self {
+            Self::Wipe { how, .. } => Some(*how).filter(|how| !how.is_plain()),
             _ => None,
         }
     }

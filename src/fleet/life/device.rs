@@ -136,6 +136,10 @@ pub struct Enrolment {
     /// A renewal of its certificate that the server asked for, until it is done.
     #[serde(default)]
     pub renewal: Option<Box<Renewal>>,
+    /// It enrolled as its user's own: its profile gave no right to erase it, and rights only shrink, whatever is said of the device since. None:
+    /// not known, it is older than this.
+    #[serde(default)]
+    pub personal: Option<bool>,
 }
 
 /// A user of a Mac, who is managed beside the Mac itself.
@@ -252,7 +256,8 @@ impl Census {
     fn of(device: &Device) -> Option<Self> {
         device.live().next()?;
         let mut channels = device.live().filter_map(|e| e.channel.for_policy());
-        let erasing = channels.any(|channel| policy::erases(channel, device.platform));
+        let personal = device.ownership == Ownership::Personal;
+        let erasing = channels.any(|channel| policy::erases(channel, device.platform, personal));
         Some(Self { erasing, groups: device.groups.iter().cloned().collect() })
     }
 
@@ -383,6 +388,7 @@ impl Enrolment {
             users: BTreeMap::new(),
             owed: None,
             renewal: None,
+            personal: None,
         }
     }
 
@@ -469,6 +475,24 @@ mod tests {
 
     fn push(magic: &str) -> Push {
         Push { token: "ab".into(), magic: magic.into(), topic: "t".into(), retired: false, told: None }
+    }
+
+    #[test]
+    fn wrong_tries_erase_no_apple_device_that_is_its_users_own() {
+        let census = |ownership, channel| {
+            let id = DeviceId(Uuid::nil());
+            let mut device = DeviceFields::new(id, "ann", ownership, Platform::Ios, Timestamp(0));
+            let enrolment = EnrolmentId(Uuid::nil());
+            device.enrolments.push(Enrolment::new(enrolment, channel, "ID", EnrolmentState::Enrolled, Timestamp(0)));
+            Census::of(&Kept::new(device)).map(|census| census.erasing)
+        };
+        for (row, ownership, channel, erasing) in [
+            ("an iPhone of the organisation's", Ownership::Corporate, Channel::Apple, true),
+            ("its user's own", Ownership::Personal, Channel::Apple, false),
+            ("one's own that reads mail alone", Ownership::Personal, Channel::Activesync, true),
+        ] {
+            assert_eq!(census(ownership, channel), Some(erasing), "{row}");
+        }
     }
 
     #[test]

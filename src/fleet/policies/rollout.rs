@@ -83,7 +83,7 @@ pub fn next(tx: &mut Tx<'_>, count: usize) -> Result<Vec<DeviceId>> {
     Ok(due)
 }
 
-/// Of these devices those that have something due: by their policies, in the queue, or facts that were never told.
+/// Of these devices those that have something due: by their policies, in the queue, facts that were never told, or another certificate.
 pub fn still_due(tx: &mut Tx<'_>, devices: &[DeviceId]) -> Result<Vec<DeviceId>> {
     let assigned = Assigned::load(tx)?;
     let mut due = Vec::new();
@@ -101,7 +101,8 @@ fn waits(tx: &mut Tx<'_>, assigned: &Assigned, device: &Device) -> Result<bool> 
         return Ok(true);
     }
     let (open, now, time) = (open(tx, device)?, tx.steady(), tx.time());
-    let renews = |e: &Enrolment| e.channel == Channel::Apple && e.renewal_is_due(time);
+    let renews =
+        |e: &Enrolment| e.channel == Channel::Apple && e.state == EnrolmentState::Enrolled && e.renewal_is_due(time);
     if device.live().any(renews) && !open.iter().any(|c| c.action() == Action::Renew) {
         return Ok(true);
     }

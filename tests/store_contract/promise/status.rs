@@ -198,6 +198,33 @@ pub async fn a_survey_counts_the_devices_whose_certificates_end(fixture: Fixture
     }
 }
 
+pub async fn a_mail_clients_certificate_is_told_of_before_it_ends(fixture: Fixture) {
+    let local = fixture.local().await;
+    let mail = fixture.device("mail", &[Channel::Activesync]).await.id;
+    let hook = |tx: &mut Tx<'_>, local: &Actor| drop(settings::set(tx, local, "notify.webhook", "https://a").unwrap());
+    say(&fixture, &local, hook).await;
+    for (row, days, told) in
+        [("early", 690, 0), ("30 days before", 11, 1), ("a day later", 1, 0), ("7 days before", 22, 1)]
+    {
+        if !fixture.pass(DAY.saturating_mul(days)) {
+            return;
+        }
+        fixture.store.run(|tx| Ok(tx.put(&lanyard::store::Belief::begin(tx.moment()))?)).await.unwrap();
+        let survey = fixture.store.read(status::survey).await.unwrap();
+        let lines = fixture.store.read({
+            let survey = survey.clone();
+            move |tx| status::read(tx, &Known::default(), &survey)
+        });
+        let lines = lines.await.unwrap();
+        let named = lines.iter().any(|line| line.code == Code::DeviceCertEnds && line.subject == mail.to_string());
+        assert_eq!(named, row != "early", "{row}");
+        let first: Vec<First> = survey.ending.1.into_iter().collect();
+        let subjects = reminded(&fixture, &[], &first).await;
+        assert_eq!(subjects.len(), told, "{row}");
+        assert!(subjects.iter().all(|(subject, _)| *subject == mail.to_string()), "{row}");
+    }
+}
+
 pub async fn an_invitation_without_a_push_certificate_is_told_of(fixture: Fixture) {
     let local = fixture.local().await;
     let look = |tx: &mut Tx<'_>| status::read(tx, &Known::default(), &Survey::default());
