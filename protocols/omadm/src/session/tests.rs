@@ -567,6 +567,27 @@ fn an_unenrolment_is_heard_whatever_its_item_says() {
     }
 }
 
+proptest! {
+    /// What is left of a message that was damaged on its way is answered as any other.
+    #[test]
+    fn any_damage_gets_an_answer(
+        message in arbitrary::message(),
+        damage in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+    ) {
+        for kind in [ContentType::DmXml, ContentType::DmWbxml] {
+            let mut bytes = message.encode(kind).unwrap();
+            for (at, byte) in &damage {
+                let at = at.index(bytes.len());
+                bytes[at] = *byte;
+            }
+            let Ok(message) = Message::parse(&bytes, kind) else { continue };
+            let (session, answer, _) = Session::new().step(&message, kind, &[Op::get("a", "./DevDetail/SwV").into()], URL);
+            prop_assert!(Message::parse(&answer.body, kind).is_ok_and(|answer| answer.spoilt.is_empty()));
+            prop_assert!(serde_json::to_vec(&session).unwrap().len() < MAX_STATE_BYTES);
+        }
+    }
+}
+
 #[test]
 fn a_state_has_a_bound() {
     let mut session = handed_out(&[Op::get("big", "./Device/Vendor/Big").into()]);
