@@ -84,7 +84,9 @@ pub fn renew(tx: &mut Tx<'_>, old: &Fingerprint, certificate: Certificate, der: 
     let device = before.device.ok_or_else(unknown)?;
     let mut device = keeper::by_id(tx, device)?;
     let standing = credential::judge(tx.time(), &before, Some(&device));
-    let live = device.enrolment(before.enrolment).is_some_and(Enrolment::is_live);
+    // What came of a challenge and is nobody's yet would get past that by its own signature.
+    let may = |mine: &Enrolment| mine.is_live() && !mine.is_set_apart(old);
+    let live = device.enrolment(before.enrolment).is_some_and(may);
     if standing != Standing::Good || !live {
         let ground = if standing == Standing::Good { Standing::Superseded } else { standing };
         return Err(Error::forbidden("not_good", ground.ground()));

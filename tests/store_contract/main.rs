@@ -197,6 +197,7 @@ macro_rules! store_contract {
         an_invitation_without_a_push_certificate_is_told_of,
         a_challenge_gives_one_key_one_certificate_for_the_enrolment_that_it_went_to,
         what_a_refused_renewal_gave_is_revoked_and_the_present_certificate_stays,
+        what_is_set_apart_gets_no_other_certificate_by_its_own_signature,
         a_challenge_ends_with_its_hour_its_command_and_its_enrolment,
         a_proved_wipe_ends_both_certificates_of_an_enrolment_that_is_renewed,
     } };

@@ -112,6 +112,21 @@ pub async fn what_a_refused_renewal_gave_is_revoked_and_the_present_certificate_
     assert_eq!(refused(spend(&fixture, &challenge, "a thief's key").await), "wrong_challenge");
 }
 
+pub async fn what_is_set_apart_gets_no_other_certificate_by_its_own_signature(fixture: Fixture) {
+    let (phone, command, challenge) = asked(&fixture).await;
+    let new = spend(&fixture, &challenge, KEY).await.unwrap().certificate.sha256;
+    let renew = |tx: &mut Tx<'_>, old: Fingerprint| {
+        let certificate = issued(tx);
+        enrol::renew(tx, &old, certificate, "00".into())
+    };
+    assert_eq!(refused(fixture.store.run(move |tx| renew(tx, new)).await), "not_good");
+    let mine = fixture.again(phone.id).await.enrolments[0].clone();
+    assert!(mine.is_set_apart(&new), "it is as it was");
+    // Once the device has acknowledged it may, as any that shows its own.
+    says(&fixture, phone.id, done(command)).await;
+    assert!(fixture.store.run(move |tx| renew(tx, new)).await.is_ok());
+}
+
 pub async fn a_challenge_ends_with_its_hour_its_command_and_its_enrolment(fixture: Fixture) {
     let (phone, command, challenge) = asked(&fixture).await;
     let local = fixture.local().await;
