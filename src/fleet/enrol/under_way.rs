@@ -26,7 +26,8 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// Keys that may be under way beyond the devices that can still become complete: with one device, three installs of it.
+/// Keys that may be under way beyond the devices for which the invitation is: with one device, three installs of it. Those that broke off
+/// in a hall of many must not keep the last of them from beginning, so that the complete ones are not taken off.
 const SPARE: u32 = 2;
 /// So long a key may take from its certificate on, however long the invitation itself lives.
 pub const LASTS: Duration = Duration::from_secs(7 * 86_400);
@@ -111,8 +112,7 @@ pub enum Place {
 /// Whether the invitation gives a certificate to one more key. The refusals are for who opens it.
 pub fn place_for_one_more(tx: &mut Tx<'_>, invitation: &Invitation) -> Result<Place> {
     must_be_good(tx, invitation)?;
-    let room = invitation.uses.saturating_sub(invitation.used()).saturating_add(SPARE);
-    if invitation.under_way < room {
+    if invitation.under_way < invitation.uses.saturating_add(SPARE) {
         return Ok(Place::Free);
     }
     let mut giving = None::<Key>;
@@ -219,10 +219,15 @@ pub(super) fn begin(
     Ok(tx.put(&invitation)?)
 }
 
-/// Whether an enrolment that shows this certificate may become complete: not once its invitation is revoked.
+/// Whether an enrolment that shows this certificate may become complete: not once its invitation is revoked, or spent by others.
 pub(super) fn may_complete(tx: &mut Tx<'_>, shown: &Fingerprint) -> Result<()> {
     match of_certificate(tx, shown)? {
         Some((_, invitation)) if invitation.revoked => must_be_good(tx, &invitation),
+        Some((_, invitation)) if invitation.is_spent() => {
+            // In an older store the certificate's issue spent it.
+            let its_own = invitation.spent.as_ref().is_some_and(|spent| spent.sha256 == *shown);
+            if its_own { Ok(()) } else { must_be_good(tx, &invitation) }
+        }
         _ => Ok(()),
     }
 }
