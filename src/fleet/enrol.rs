@@ -66,7 +66,7 @@ pub fn spend(tx: &mut Tx<'_>, id: InvitationId, key: &str, issued: Issued) -> Re
         invitation: Some(id),
         revoked: None,
         signs: invitation.signs,
-        key: key.into(),
+        key: under_way::short(key).into(),
         profile: (enrolment != invitation.enrolment).then_some(invitation.enrolment),
         certificate,
     };

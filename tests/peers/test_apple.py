@@ -1,5 +1,6 @@
 """An iPhone's life, over real TLS: invitation, profile, SCEP, check-in, policy, both wipes; and who is refused."""
 
+import concurrent.futures
 import plistlib
 import time
 import unittest
@@ -464,6 +465,21 @@ class Apple(ServedTest):
             AppleDevice(self.server, self.folder()).fetch(invitation)
         given = next(device for device in mine if device["name"] == "iPad 3")["id"]
         self.assertEqual(self.server.verb("devices", "set", given, "--user", "bob@example.org")["user"], "bob@example.org")
+
+    def test_forty_ipads_behind_one_address_enrol_at_once_by_one_link(self):
+        self.server.verb("group", "create", "hall")
+        invitation = self.server.verb("invite", "--channel", "apple", "--uses", "40", "--group", "hall")
+        ipads = [AppleDevice(self.server, self.folder(), f"hall {number}") for number in range(40)]
+
+        def begins(ipad):
+            ipad.enrol(invitation)
+            return ipad.report("Idle").status
+
+        with concurrent.futures.ThreadPoolExecutor(8) as hands:
+            self.assertEqual(set(hands.map(begins, ipads)), {200})
+        self.assertEqual(self.server.verb("group", "show", "hall")["size"], 40)
+        [listed] = [one for one in self.server.verb("invitations", "list") if one["id"] == invitation["id"]]
+        self.assertEqual(listed["used"], 40)
 
     def test_a_link_for_many_that_is_revoked_ends_what_is_under_way_and_nothing_else(self):
         group = f"lent-{uuid.uuid4().hex[:8]}"

@@ -118,6 +118,7 @@ macro_rules! store_contract {
         a_group_that_is_no_more_keeps_nobody_from_enrolling,
         a_former_record_ends_when_it_is_silent_for_a_day_while_the_new_one_is_heard,
         an_open_wipe_of_a_former_record_is_not_lost_by_its_succession,
+        an_open_retire_of_a_former_record_is_owed_to_its_certificate_alone,
         a_newcomers_invitation_for_many_ends_nothing,
         pcs_that_share_a_serial_number_alone_are_not_one_machine,
         enrolments_join_one_device_for_the_same_user_only,
@@ -205,9 +206,21 @@ macro_rules! store_contract {
 
 mod memory {
     store_contract!(crate::Fixture::memory);
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_schools_summer_leaves_one_living_record_each() {
+        let [one, other] = [crate::Fixture::memory().await.unwrap(), crate::Fixture::memory().await.unwrap()];
+        crate::promise::a_summer_leaves_one_living_record_each(one, other, 2000).await;
+    }
 }
 mod sled {
     store_contract!(crate::Fixture::sled);
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_schools_summer_leaves_one_living_record_each() {
+        let [one, other] = [crate::Fixture::sled().await.unwrap(), crate::Fixture::sled().await.unwrap()];
+        crate::promise::a_summer_leaves_one_living_record_each(one, other, 60).await;
+    }
 }
 mod postgres {
     store_contract!(crate::Fixture::postgres);

@@ -1,6 +1,6 @@
 //! The former record of a device that enrolled for nobody in particular: such an enrolment joins nothing and replaces nothing, since a
 //! UDID or a serial number is a claim. What goes by the same name ends once it was silent for a day while the new one is heard; whatever
-//! is still heard, or has a wipe open, stays.
+//! is still heard, or has a full wipe open, stays; a retire stays owed to the silent certificate, and is presumed after a month of it.
 
 use crate::{
     clock::Timestamp,
@@ -79,7 +79,7 @@ fn ends_what_is_silent(tx: &mut Tx<'_>, device: &Device, enrolment: EnrolmentId)
         for older in older {
             let spoke = sights::last_seen(tx, &older)?.unwrap_or(older.created).max(mine.created);
             if heard.since(spoke) >= SILENT {
-                keeper::happen(tx, &mut former, Event::Succeeded { enrolment: older.id, by: device.id })?;
+                keeper::happen(tx, &mut former, Event::Succeeded { enrolment: older.id, by: (device.id, enrolment) })?;
             }
         }
         stays |= former.live().any(|e| is_older(e, mine));

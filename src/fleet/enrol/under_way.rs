@@ -26,7 +26,8 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// Keys that may be under way beyond the devices that can still become complete: with one device, three installs of it.
+/// Keys that may be under way beyond the devices for which the invitation is: with one device, three installs of it. Those that broke off
+/// in a hall of many must not keep the last of them from beginning, so that the complete ones are not taken off.
 const SPARE: u32 = 2;
 /// So long a key may take from its certificate on, however long the invitation itself lives.
 pub const LASTS: Duration = Duration::from_secs(7 * 86_400);
@@ -68,8 +69,13 @@ impl Record for Key {
     }
 }
 
+/// A key's digest as it is kept: 128 bits, so that nobody makes another key of the same.
+pub(super) fn short(key: &str) -> &str {
+    key.get(..32).unwrap_or(key)
+}
+
 fn place(invitation: InvitationId, key: &str) -> String {
-    format!("{invitation}/{key}")
+    format!("{invitation}/{}", short(key))
 }
 
 /// Why a key comes to nothing. The words are the audit log's.
@@ -111,8 +117,7 @@ pub enum Place {
 /// Whether the invitation gives a certificate to one more key. The refusals are for who opens it.
 pub fn place_for_one_more(tx: &mut Tx<'_>, invitation: &Invitation) -> Result<Place> {
     must_be_good(tx, invitation)?;
-    let room = invitation.uses.saturating_sub(invitation.used()).saturating_add(SPARE);
-    if invitation.under_way < room {
+    if invitation.under_way < invitation.uses.saturating_add(SPARE) {
         return Ok(Place::Free);
     }
     let mut giving = None::<Key>;
@@ -193,7 +198,7 @@ pub fn next_enrolment(tx: &mut Tx<'_>, invitation: &Invitation) -> EnrolmentId {
 /// The certificate that this key got for this invitation.
 fn issued_to(tx: &mut Tx<'_>, invitation: &Invitation, key: &str) -> Result<Option<Credential>> {
     let under_way = tx.get::<Key>(place(invitation.id, key))?.map(|key| key.sha256);
-    let spent = invitation.spent.as_ref().filter(|spent| spent.key == key).map(|spent| spent.sha256);
+    let spent = invitation.spent.as_ref().filter(|spent| short(&spent.key) == short(key)).map(|spent| spent.sha256);
     match under_way.or(spent) {
         Some(sha256) => Ok(tx.get::<Credential>(sha256)?),
         None => Ok(None),
@@ -213,16 +218,21 @@ pub(super) fn begin(
         invitation.under_way = invitation.under_way.saturating_sub(1);
     }
     let (sha256, enrolment, at) = (of.certificate.sha256, of.enrolment, tx.now());
-    tx.put(&Key { invitation: invitation.id, key: key.into(), sha256, enrolment, at })?;
+    tx.put(&Key { invitation: invitation.id, key: short(key).into(), sha256, enrolment, at })?;
     invitation.under_way = invitation.under_way.saturating_add(1);
     invitation.begun = true;
     Ok(tx.put(&invitation)?)
 }
 
-/// Whether an enrolment that shows this certificate may become complete: not once its invitation is revoked.
+/// Whether an enrolment that shows this certificate may become complete: not once its invitation is revoked, or spent by others.
 pub(super) fn may_complete(tx: &mut Tx<'_>, shown: &Fingerprint) -> Result<()> {
     match of_certificate(tx, shown)? {
         Some((_, invitation)) if invitation.revoked => must_be_good(tx, &invitation),
+        Some((_, invitation)) if invitation.is_spent() => {
+            // In an older store the certificate's issue spent it.
+            let its_own = invitation.spent.as_ref().is_some_and(|spent| spent.sha256 == *shown);
+            if its_own { Ok(()) } else { must_be_good(tx, &invitation) }
+        }
         _ => Ok(()),
     }
 }

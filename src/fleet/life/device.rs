@@ -176,6 +176,9 @@ pub struct Push {
 /// Under this name an enrolment that never was complete keeps, among what its channel keeps, that it is over.
 pub const GIVEN_UP: &str = "given up";
 
+/// Likewise one whose name another record bears that is heard.
+pub const SUCCEEDED: &str = "succeeded";
+
 /// Users of one Mac that are kept. A Mac says who they are, so there must be an end.
 pub const MAC_USERS: usize = 64;
 

@@ -4,7 +4,7 @@ use super::{
     Command, Effect, Managed, Outcome,
     act::{Act, Action, Scope},
     command::{CommandFields, Failure, State},
-    device::{Certificate, Channel, Enrolment, EnrolmentState, GIVEN_UP, Life, Ownership},
+    device::{Certificate, Channel, Enrolment, EnrolmentState, GIVEN_UP, Life, Ownership, SUCCEEDED},
 };
 use crate::{
     fleet::{
@@ -117,7 +117,8 @@ impl Managed {
     pub(super) fn restore(&mut self, former: EnrolmentId, effects: &mut Vec<Effect>) {
         let Some(was) = self.enrolment(former).cloned() else { return };
         let newer = |e: &Enrolment| e.id != former && e.takes_the_place_of(&was) && e.created >= was.created;
-        let replaced = was.channel_state.contains_key(GIVEN_UP) || self.live().any(newer);
+        let over = |mark| was.channel_state.contains_key(mark);
+        let replaced = over(GIVEN_UP) || over(SUCCEEDED) || self.live().any(newer);
         let another = self.open().find(|c| c.action() == Action::Wipe && c.is_owed_to(&was)).map(|c| c.id);
         let Some(mine) = self.write().enrolment_mut(former) else { return };
         mine.owed = another.filter(|_| replaced);

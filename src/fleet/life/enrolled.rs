@@ -4,7 +4,7 @@ use super::{
     Access, Command, Effect, Managed,
     act::{Action, Scope},
     command::{Evidence, Later, State},
-    device::{Channel, Enrolment, EnrolmentState, GIVEN_UP, Life, Ownership},
+    device::{Channel, Enrolment, EnrolmentState, GIVEN_UP, Life, Ownership, SUCCEEDED},
     ended::{End, certificates, revoke},
 };
 use crate::{
@@ -111,17 +111,32 @@ impl Managed {
         }
     }
 
-    /// What it was to do is of the past. That the same machine enrolled anew is a claim, so a wipe that is open goes on here and nowhere else.
-    pub(super) fn succeeded(&mut self, enrolment: EnrolmentId, by: DeviceId, time: Time, effects: &mut Vec<Effect>) {
-        let Some(was) = self.enrolment(enrolment).filter(|e| e.state == EnrolmentState::Enrolled).cloned() else {
-            return;
-        };
-        if self.open().any(|c| c.action() == Action::Wipe && c.is_owed_to(&was)) {
+    /// What it was to do is of the past. That the same machine enrolled anew is a claim, so a wipe that is open goes on here and nowhere
+    /// else: under a full one it stays as it is, a retire is owed to its certificate as to any that was silent while another came.
+    pub(super) fn succeeded(
+        &mut self,
+        enrolment: EnrolmentId,
+        (by, newer): (DeviceId, EnrolmentId),
+        time: Time,
+        effects: &mut Vec<Effect>,
+    ) {
+        let enrolled = |e: &&Enrolment| e.state == EnrolmentState::Enrolled;
+        let Some(was) = self.enrolment(enrolment).filter(enrolled).cloned() else { return };
+        let open = |c: &&Command| c.action() == Action::Wipe && c.is_owed_to(&was);
+        if self.open().filter(open).any(|c| c.wipes(Scope::Full)) {
             return;
         }
+        let retire = self.open().find(open).map(|c| c.id);
         let event = audit::Event::EnrolmentSucceeded { enrolment, device: self.id, by };
         effects.push(Effect::Note(By::System, event));
-        self.superseded(enrolment, enrolment, time, effects);
+        if let Some(mine) = self.write().enrolment_mut(enrolment) {
+            mine.channel_state.insert(SUCCEEDED.into(), by.to_string());
+        }
+        self.superseded(enrolment, newer, time, effects);
+        if let Some(retire) = retire {
+            // It is another record's, which gets nothing of this.
+            self.change(retire, |retire| retire.later.push(Later { enrolment: newer, told: 0, answered: true }));
+        }
     }
 
     /// That the same hardware enrolls again proves nothing: a clone has the same id, and a reset that broke off ends so too. It is on record

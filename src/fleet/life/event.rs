@@ -44,12 +44,13 @@ pub enum Event {
         /// Why, for the audit log.
         why: &'static str,
     },
-    /// Another record goes by the same name and is heard, and this enrolment has been silent for long. While a wipe of it is open it stays.
+    /// Another record goes by the same name and is heard, and this enrolment has been silent for long. While a full wipe of it is open it
+    /// stays.
     Succeeded {
         /// Which.
         enrolment: EnrolmentId,
-        /// The other device.
-        by: DeviceId,
+        /// The other device, and its enrolment.
+        by: (DeviceId, EnrolmentId),
     },
     /// A challenge leaves, for a certificate before the present one ends.
     RenewalOffered {

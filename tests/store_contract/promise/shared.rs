@@ -202,6 +202,32 @@ pub async fn an_open_wipe_of_a_former_record_is_not_lost_by_its_succession(fixtu
     assert_eq!(fixture.store.run(|tx| Ok(tx.all::<Succession>("")?.len())).await.unwrap(), 0);
 }
 
+pub async fn an_open_retire_of_a_former_record_is_owed_to_its_certificate_alone(fixture: Fixture) {
+    let (former, _, sha256) = enrolled(&fixture, Channel::Apple, ANN, claim("UDID-1")).await;
+    let local = fixture.local().await;
+    let retire = fixture.wipe(&local, former, Scope::Selective).await.unwrap().id;
+    let id = for_many(&fixture, Channel::Apple, 2).await;
+    let (new, _) = joins(&fixture, id, "one", "UDID-1").await;
+    for _ in 0..30 {
+        if !fixture.live_through(HOUR).await {
+            return;
+        }
+        heard(&fixture, new).await;
+        tidied(&fixture).await;
+    }
+    assert_eq!(
+        (state(&fixture, former).await, standing(&fixture, sha256).await),
+        (EnrolmentState::Former, Standing::Good)
+    );
+    assert_eq!(take(&fixture, new, Contact::Fresh).await.map(|c| c.id), None, "by nobody else");
+    assert_eq!(take(&fixture, former, Contact::Fresh).await.map(|c| c.id), Some(retire), "it is heard for that");
+    fixture.live_through(31 * 24 * HOUR).await;
+    while fixture.store.run(wipe::sweep).await.unwrap().1 {}
+    assert_eq!(fixture.command(retire).await.state, State::Presumed, "after a month of its silence");
+    assert_eq!(fixture.again(former).await.state(), "retired");
+    assert_eq!(fixture.again(new).await.state(), "enrolled");
+}
+
 pub async fn a_newcomers_invitation_for_many_ends_nothing(fixture: Fixture) {
     let (former, ..) = enrolled(&fixture, Channel::Apple, ANN, claim("UDID-1")).await;
     let eve = fixture.second("eve").await;
