@@ -76,7 +76,7 @@ fn note_garbled(tx: &mut Tx<'_>, shown: &Fingerprint, error: &str) -> Result<boo
     };
     match &device {
         Some(device) if credential::judge(tx.time(), &credential, Some(device)) == Standing::Good => {
-            journal::unreadable(tx, device.id, &format!("a whole message: {error}"))?;
+            journal::unreadable(tx, device.id, &format!("a whole message: {error}"), None)?;
         }
         // It may write nothing any more, or nothing yet.
         _ => tracing::debug!(enrolment = %credential.enrolment, error, "a message cannot be read"),

@@ -4,6 +4,7 @@ leaves it with one that works. Time goes by under libfaketime; the server's cert
 import json
 import os
 import pathlib
+import plistlib
 import tempfile
 import unittest
 
@@ -170,6 +171,12 @@ class Renewal(unittest.TestCase):
         before, phone.identity, phone.magic = phone.identity, new, "another"
         self.assertEqual([phone.authenticate().status, phone.token_update().status], [200, 200])
         wipe = self.server.verb("wipe", device["id"], "--scope", "full", "--reason", "lost", "--yes")
+        erase = plistlib.loads(phone.report("Idle").body)
+        self.assertEqual(erase["Command"]["RequestType"], "EraseDevice")
+        for word in ("NotNow", "Error"):
+            ends = phone.report(word, CommandUUID=erase["CommandUUID"])
+            self.assertEqual((ends.status, ends.body), (200, b""), "who puts it off hears of it in the next session")
+            self.assertNotIn(self.server.command(wipe["id"])["state"], ("presumed", "confirmed", "failed"))
         self.assertEqual(phone.poll(), ["EraseDevice"])
         self.assertEqual(self.server.command(wipe["id"])["state"], "presumed", "it has not shown that it is the phone")
         self.server.verb("settings", "set", "wipe.grace", "1s")

@@ -136,7 +136,7 @@ fn keep_token(
         return Ok(None);
     }
     let known = device.enrolment(enrolment).and_then(|mine| mine.push.as_ref()).map(|push| push.token.clone());
-    let another = known.is_some_and(|known| known != push.token);
+    let another = known.is_none_or(|known| known != push.token);
     keeper::happen(tx, &mut device, Event::PushTold { enrolment, push })?;
     // Most updates come without it: the one had before stays good.
     if unlock.is_some() {

@@ -108,14 +108,17 @@ fn told_of_a_wipe(
     let enrolment = credential.enrolment;
     let named = report.command_uuid.as_deref().and_then(|uuid| uuid.parse::<CommandId>().ok());
     let wipe = named.and_then(|id| device.open().find(|command| command.id == id && command.action() == Action::Wipe));
-    if let Some(id) = wipe.map(|wipe| wipe.id).filter(|_| report.status == Status::Acknowledged) {
-        let detail = "acknowledged under a renewed certificate that nothing has shown to be the device's".into();
-        queue::settle(tx, device, enrolment, id, Outcome::Presumed { kind: EvidenceKind::Acknowledged, detail })?;
+    if let Some(id) = wipe.map(|wipe| wipe.id) {
+        if report.status == Status::Acknowledged {
+            let detail = "acknowledged under a renewed certificate that nothing has shown to be the device's".into();
+            queue::settle(tx, device, enrolment, id, Outcome::Presumed { kind: EvidenceKind::Acknowledged, detail })?;
+        }
+        // It is told once in a session: what puts it off or refuses it hears of it in the next.
         return Ok(None);
     }
     let session = if report.status == Status::Idle { Contact::Fresh } else { Contact::Continued };
-    let others = device.open().filter(|command| command.action() != Action::Wipe).map(|command| command.id).collect();
-    let Some(command) = queue::take_due(tx, device, enrolment, session, &others, |_, _| Ok(()))? else {
+    let not_now = device.open().filter(|command| command.action() != Action::Wipe).map(|command| command.id).collect();
+    let Some(command) = queue::take_due(tx, device, enrolment, session, &not_now, |_, _| Ok(()))? else {
         return Ok(None);
     };
     match delivery::prepare(tx, device, &command)? {
@@ -216,12 +219,13 @@ fn ask_what_is_due(tx: &mut Tx<'_>, device: &mut Managed, credential: &Credentia
 }
 
 /// Notes what of a report cannot be read while the rest counts, or that the answers to such a command are read again.
-fn told_whole(tx: &mut Tx<'_>, device: &Managed, report: &Report, answered: Option<Action>) -> Result<()> {
-    let what = answered.map_or_else(|| "a report".into(), |action| format!("the answer to {}", action.as_str()));
-    match &report.spoilt {
-        Some(error) => journal::unreadable(tx, device.id, &format!("{what}: {error}")),
-        None if matches!(answered, Some(Action::Refresh | Action::Policy)) => journal::read_well(tx, device.id, &what),
-        None => Ok(()),
+fn told_whole(tx: &mut Tx<'_>, device: &Managed, report: &Report, answered: Option<(CommandId, Action)>) -> Result<()> {
+    let what = answered.map_or_else(|| "a report".into(), |(_, action)| format!("the answer to {}", action.as_str()));
+    let by = answered.map(|(id, _)| id);
+    match (&report.spoilt, answered) {
+        (Some(error), _) => journal::unreadable(tx, device.id, &format!("{what}: {error}"), by),
+        (None, Some((id, Action::Refresh | Action::Policy))) => journal::read_well(tx, device.id, &what, id),
+        (None, _) => Ok(()),
     }
 }
 
@@ -232,7 +236,7 @@ fn file(
     credential: &Credential,
     report: &Report,
     uuid: &str,
-) -> Result<Option<Action>> {
+) -> Result<Option<(CommandId, Action)>> {
     let (id, step_of) = match uuid.split_once('.') {
         Some((id, step)) => (id, step.parse().unwrap_or(u32::MAX)),
         None => (uuid, 0),
@@ -254,7 +258,7 @@ fn file(
         },
         Status::Error | Status::CommandFormatError => failed(tx, device, credential, &command, report)?,
     }
-    Ok(Some(command.action()))
+    Ok(Some((command.id, command.action())))
 }
 
 fn acknowledged(

@@ -1,6 +1,6 @@
 //! A Mac's users, each with a channel of their own: they are heard and not managed yet. How to wake them is kept.
 
-use super::{Answer, Shown, checkin, heard};
+use super::{Answer, Shown, checkin, heard, is_set_apart};
 use crate::{
     fleet::{keeper, life::Event},
     server::Server,
@@ -29,6 +29,7 @@ pub(super) async fn take(server: &Server, shown: Shown, message: CheckIn) -> Ans
 async fn token_update(server: &Server, shown: Shown, said: TokenUpdate) -> Answer {
     let keep = move |tx: &mut Tx<'_>| {
         let (credential, device) = heard(tx, &shown, said.channel.device_name())?;
+        let device = device.filter(|device| !is_set_apart(device, &shown));
         if let (Some(mut device), Some(user)) = (device, &said.channel.user) {
             let (UserName::Mac(id) | UserName::Enrollment(id) | UserName::SharedIpad(id)) = user;
             let (enrolment, push, name) = (credential.enrolment, checkin::push(&said), called(&said));

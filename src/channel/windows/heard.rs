@@ -34,14 +34,14 @@ pub(super) fn note(tx: &mut Tx<'_>, device: &Managed, told: &[Output]) -> Result
                     None => format!("{} of a session", found.command),
                 };
                 let node = found.node.as_ref().map(|node| format!("{node}: ")).unwrap_or_default();
-                journal::unreadable(tx, device.id, &format!("{what}: {node}{}", found.why))?;
+                journal::unreadable(tx, device.id, &format!("{what}: {node}{}", found.why), id)?;
             }
             _ => {}
         }
     }
     for id in answered.difference(&spoilt) {
         if let Some(action @ (Action::Refresh | Action::Policy)) = action(tx, device, Some(*id))? {
-            journal::read_well(tx, device.id, &answer_to(action))?;
+            journal::read_well(tx, device.id, &answer_to(action), *id)?;
         }
     }
     Ok(())

@@ -22,7 +22,7 @@ use lanyard_omadm::{
 };
 use std::collections::BTreeMap;
 
-/// The names of the groups of a command's operations, beyond all its parts: the rules of passwords, and what goes apart from them.
+/// The names of the groups of a command's operations, beyond all its parts (48 at most): the rules of passwords, and what goes apart from them.
 const RULES: usize = 1_000;
 const RULES_OFF: usize = 1_001;
 /// Of what is in an Atomic that failed: not begun, undone again, or not undone though it should be.
@@ -257,11 +257,11 @@ pub(super) fn file(
 ) -> Result<()> {
     let (wanted, _) = policies::due(tx, device, command.enrolment)?;
     let (before, mut parts) = (all(command), all(command));
-    let is_to_blame = is_to_blame(&parts, answers);
+    let blamed = one_was_refused_for_itself(&parts, answers);
     for (index, answer) in answers {
         let Some(part) = parts.get_mut(*index) else { continue };
         // Others in its Atomic were to blame: it goes again without them.
-        if is_to_blame && part.next == Next::Install && matches!(answer.code, Some(NOT_BEGUN | UNDONE)) {
+        if blamed && part.next == Next::Install && matches!(answer.code, Some(NOT_BEGUN | UNDONE)) {
             continue;
         }
         let node = wanted.get(&part.id).filter(|wanted| wanted.hash == part.hash).and_then(|w| Some((w, node(w)?)));
@@ -282,7 +282,7 @@ pub(super) fn file(
 }
 
 /// Whether a rule of passwords was refused for itself, and not for another in its Atomic.
-fn is_to_blame(parts: &[OnTheWay], answers: &BTreeMap<usize, Answer>) -> bool {
+fn one_was_refused_for_itself(parts: &[OnTheWay], answers: &BTreeMap<usize, Answer>) -> bool {
     answers.iter().any(|(index, answer)| {
         let is_rule = parts.get(*index).is_some_and(|part| part.next == Next::Install && rule(&part.id).is_some());
         let for_another = matches!(answer.code, Some(NOT_BEGUN | UNDONE | NOT_UNDONE | ATOMIC_FAILED));
@@ -303,7 +303,7 @@ fn answered(
         return match (part.next, answer.lost) {
             (Next::ReadBack, Some(Loss::Refused)) => {
                 let just_set = kept.is_none_or(|kept| kept.out);
-                let unread = || sent(Outcome::unread("the device broke the session off"));
+                let unread = || sent(Outcome::unread("the device gave no value"));
                 (Next::Nothing, just_set.then(unread).flatten())
             }
             _ => (part.next, None),

@@ -134,7 +134,7 @@ impl Managed {
         }
         self.superseded(enrolment, newer, time, effects);
         if let Some(retire) = retire {
-            // It is another record's, which gets nothing of this.
+            // It is another record's, which gets nothing of this; without one that enrolled later silence does not count (`silent_since`).
             self.change(retire, |retire| retire.later.push(Later { enrolment: newer, told: 0, answered: true }));
         }
     }

@@ -123,8 +123,7 @@ impl Managed {
         effects.push(Effect::Note(By::Device, event));
     }
 
-    /// The enrolment speaks under its renewed certificate: as soon as all that it takes is there, that is the pin. False where this is
-    /// another one.
+    /// The enrolment speaks under its renewed certificate: as soon as all that it takes is there, that is the pin.
     pub(super) fn speaks_under(&mut self, enrolment: EnrolmentId, shown: &Fingerprint, effects: &mut Vec<Effect>) {
         let Some(mine) = self.write().enrolment_mut(enrolment) else { return };
         if mine.renewed.as_ref().is_none_or(|renewed| renewed.sha256 != *shown) {

@@ -5,7 +5,7 @@
 use crate::{
     clock::{Steady, Timestamp},
     error::Result,
-    ids::DeviceId,
+    ids::{CommandId, DeviceId},
     store::{Kind, Record, Tx},
 };
 use serde::{Deserialize, Serialize};
@@ -56,6 +56,9 @@ pub struct Unreadable {
     last: Steady,
     /// What it was, and what is wrong with it.
     pub text: String,
+    /// The command in whose answer it last came: what else answers that one, in another message or step, does not show that it is over.
+    #[serde(default)]
+    by: Option<CommandId>,
 }
 
 /// What this file keeps in the store.
@@ -108,25 +111,42 @@ impl Journal {
         true
     }
 
-    /// Whether the problem is news, or comes again after a while, and is in it now. Where a number alone differs, as the place in a
-    /// message, it is the same.
-    fn add_problem(&mut self, now: Timestamp, at: Steady, text: String) -> bool {
+    /// It is in it now. Where a number alone differs, as the place in a message, it is the same.
+    fn add_problem(&mut self, now: Timestamp, at: Steady, text: String, by: Option<CommandId>) -> Added {
         self.unreadable.retain(|known| at.since(known.last) < OVER);
         if let Some(known) = self.unreadable.iter_mut().find(|known| alike(&known.text, &text)) {
-            let again = at.since(known.last) >= AGAIN;
+            let (again, another) = (at.since(known.last) >= AGAIN, known.by != by);
+            known.by = by;
             if again {
                 (known.last, known.text) = (at, text);
             }
-            return again;
+            return if again {
+                Added::News
+            } else if another {
+                Added::Quietly
+            } else {
+                Added::Nothing
+            };
         }
-        self.unreadable.push(Unreadable { since: now, last: at, text });
+        self.unreadable.push(Unreadable { since: now, last: at, text, by });
         while self.unreadable.len() > PROBLEMS {
             let oldest = self.unreadable.iter().enumerate().min_by_key(|(_, problem)| problem.last);
             let Some((oldest, _)) = oldest else { break };
             self.unreadable.remove(oldest);
         }
-        true
+        Added::News
     }
+}
+
+/// What became of a problem.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Added {
+    /// It is news, or comes again after a while.
+    News,
+    /// It is known, and came in another command's answer.
+    Quietly,
+    /// It is known.
+    Nothing,
 }
 
 fn alike(one: &str, other: &str) -> bool {
@@ -159,21 +179,24 @@ pub fn alerted(tx: &mut Tx<'_>, device: DeviceId, kind: &str, text: &str) -> Res
 }
 
 /// A message of a device of ours, or a part of one, could not be read. It is logged where it is news, and then once a day.
-pub fn unreadable(tx: &mut Tx<'_>, device: DeviceId, what: &str) -> Result<()> {
+pub fn unreadable(tx: &mut Tx<'_>, device: DeviceId, what: &str, by: Option<CommandId>) -> Result<()> {
     let text = cut(what, LONGEST_TEXT);
     let mut journal = tx.get::<Journal>(device)?.unwrap_or_else(|| Journal::new(device));
-    if journal.add_problem(tx.now(), tx.steady(), text.clone()) {
+    let added = journal.add_problem(tx.now(), tx.steady(), text.clone(), by);
+    if added == Added::News {
         tracing::warn!(%device, what = text, "a message of a device cannot be read, or not all of it");
+    }
+    if added != Added::Nothing {
         tx.put(&journal)?;
     }
     Ok(())
 }
 
-/// What such texts begin with came again, and all of it could be read: that problem is over.
-pub fn read_well(tx: &mut Tx<'_>, device: DeviceId, beginning: &str) -> Result<()> {
+/// What such texts begin with came again, in the answer to this command, and could be read: what another command's answer was spoilt by is over.
+pub fn read_well(tx: &mut Tx<'_>, device: DeviceId, beginning: &str, by: CommandId) -> Result<()> {
     let Some(mut journal) = tx.get::<Journal>(device)? else { return Ok(()) };
     let before = journal.unreadable.len();
-    journal.unreadable.retain(|known| !known.text.starts_with(beginning));
+    journal.unreadable.retain(|known| !known.text.starts_with(beginning) || known.by == Some(by));
     if journal.unreadable.len() < before {
         tx.put(&journal)?;
     }
@@ -220,7 +243,8 @@ mod tests {
     #[test]
     fn what_cannot_be_read_is_kept_by_its_kind_and_ends() {
         let mut kept = journal();
-        let mut add = |at: i64, text: &str| kept.add_problem(Timestamp(at), Steady(at), text.into());
+        let mut add =
+            |at: i64, text: &str| kept.add_problem(Timestamp(at), Steady(at), text.into(), None) == Added::News;
         assert!(add(0, "byte 3 of Data"));
         assert!(!add(1, "byte 77 of Data") && !add(24 * HOUR - 1, "byte 3 of Data"));
         assert!(add(24 * HOUR, "byte 9 of Data"));
@@ -241,7 +265,12 @@ mod tests {
         for n in 0..100 {
             let text = cut(&format!("{}{n}", "x".repeat(LONGEST_TEXT - 3)), LONGEST_TEXT);
             kept.add_event(Alerted { kind: "k".repeat(LONGEST_KIND), ..event(n, &text) });
-            kept.add_problem(Timestamp(n), Steady(n), format!("{text}{}", "y".repeat(usize::try_from(n).unwrap())));
+            kept.add_problem(
+                Timestamp(n),
+                Steady(n),
+                format!("{text}{}", "y".repeat(usize::try_from(n).unwrap())),
+                None,
+            );
         }
         assert!(serde_json::to_vec(&kept).unwrap().len() < 32 * 1024);
     }

@@ -179,7 +179,7 @@ pub async fn what_a_device_said_is_kept_for_its_time(fixture: Fixture) {
     let say = move |tx: &mut Tx<'_>| {
         settings::set(tx, &local, "keep.commands", "30d")?;
         journal::alerted(tx, device, "com.example:disk", "full")?;
-        journal::unreadable(tx, device, "byte 7 of a message")
+        journal::unreadable(tx, device, "byte 7 of a message", None)
     };
     fixture.store.run(say).await.unwrap();
     for (row, by, kept) in [("a minute before", 30 * DAY - MINUTE, true), ("then", MINUTE, false)] {
@@ -190,6 +190,27 @@ pub async fn what_a_device_said_is_kept_for_its_time(fixture: Fixture) {
         tidy(&fixture).await;
         assert_eq!(is_kept::<Journal>(&fixture, device).await, kept, "{row}");
     }
+}
+
+pub async fn what_else_answers_the_same_command_does_not_end_what_could_not_be_read(fixture: Fixture) {
+    let device = fixture.device("u1", &[Channel::Omadm]).await.id;
+    let spoilt = move |by: u128, at: &'static str| {
+        let by = Some(CommandId(uuid::Uuid::from_u128(by)));
+        move |tx: &mut Tx<'_>| journal::unreadable(tx, device, &format!("the answer to sync: {at}"), by)
+    };
+    let well = move |by: u128| {
+        let by = CommandId(uuid::Uuid::from_u128(by));
+        move |tx: &mut Tx<'_>| {
+            journal::read_well(tx, device, "the answer to sync", by)?;
+            let found = journal::of(tx, [device])?.pop().flatten();
+            Ok(found.map_or(0, |journal| journal.unreadable(tx.steady()).count()))
+        }
+    };
+    fixture.store.run(spoilt(1, "byte 3")).await.unwrap();
+    assert_eq!(fixture.store.run(well(1)).await.unwrap(), 1, "another step of the same");
+    fixture.store.run(spoilt(2, "byte 7")).await.unwrap();
+    assert_eq!(fixture.store.run(well(2)).await.unwrap(), 1, "it came again with the next");
+    assert_eq!(fixture.store.run(well(3)).await.unwrap(), 0, "the one after that is whole");
 }
 
 pub async fn a_certificate_stands_on_the_list_until_it_has_ended_by_itself(fixture: Fixture) {

@@ -105,7 +105,7 @@ fn each_answer_has_its_consequence() {
             "broken off over its value",
             on_its_way(Next::ReadBack, typed),
             Answer { lost: Some(Loss::Refused), ..Answer::default() },
-            (Next::Nothing, sent(Outcome::unread("the device broke the session off"))),
+            (Next::Nothing, sent(Outcome::unread("the device gave no value"))),
         ),
     ] {
         assert_eq!(answered(&part, &answer, None, None), want, "{row}");
@@ -233,7 +233,7 @@ fn what_is_undone_for_another_is_nobodys_refusal() {
         ("set for good, though it should be undone", [516, 200], false),
     ] {
         let answers = codes.into_iter().enumerate().map(|(index, code)| (index, answer(code, None))).collect();
-        assert_eq!(is_to_blame(&parts, &answers), want, "{row}");
+        assert_eq!(one_was_refused_for_itself(&parts, &answers), want, "{row}");
     }
     let (_, fate) = answered(&parts[0], &answer(215, None), None, None);
     assert_eq!(fate, Some(Fate::Sent { hash: "ab".into(), outcome: Outcome::failed("Status 215") }));
