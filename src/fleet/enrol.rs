@@ -137,9 +137,29 @@ pub fn bind(tx: &mut Tx<'_>, sha256: &Fingerprint, claim: &Claim) -> Result<(Man
     lookup::claim(tx, credential.channel.as_str(), &claim.identity, device.id)?;
     users::join(tx, &device)?;
     // Of which kind a device is that was there before, its strongest channel says.
-    keeper::happen(tx, &mut device, Event::Told(Box::new(Claim { platform: None, ..claim.clone() })))?;
+    tell(tx, &mut device, enrolment, Claim { platform: None, ..claim.clone() })?;
     audit::note(tx, By::Device, audit::Event::EnrolmentBegun { enrolment, device: device.id })?;
     Ok((device, enrolment))
+}
+
+/// What a device says of itself as it enrols. Beside what is complete and lives an enrolment that is not is a claim: it tells only what nobody
+/// told before, until it is complete and the device is asked.
+pub fn tell(tx: &mut Tx<'_>, device: &mut Managed, enrolment: EnrolmentId, mut claim: Claim) -> Result<()> {
+    let pending = device.enrolment(enrolment).is_some_and(|mine| mine.state == EnrolmentState::Pending);
+    if pending && device.is_managed_beside(enrolment) {
+        claim = Claim {
+            identity: claim.identity,
+            platform: None,
+            serial: claim.serial.filter(|_| device.serial.is_none()),
+            name: claim.name.filter(|_| device.name.is_none()),
+            model: claim.model.filter(|_| device.model.is_none()),
+            os_version: claim.os_version.filter(|_| device.os_version.is_none()),
+            mail_id: claim.mail_id.filter(|_| device.mail_id.is_none()),
+            hardware_id: claim.hardware_id.filter(|_| device.hardware_id.is_none()),
+            facts: Vec::new(),
+        };
+    }
+    keeper::happen(tx, device, Event::Told(Box::new(claim))).map(drop)
 }
 
 /// The device of the same user that this enrolment belongs to: by its name on the channel, by its mail id, by its hardware. One that is for
@@ -212,11 +232,25 @@ pub fn adopt_mail(tx: &mut Tx<'_>, device: &mut Managed) -> Result<()> {
     for other in lookup::claimants(tx, Channel::Activesync.as_str(), &mail_id)? {
         let same_user = other.is_of(&device.user);
         let mail_only = other.enrolments.iter().all(|e| e.channel == Channel::Activesync);
-        if other.id != device.id && same_user && mail_only && other.open.is_empty() {
+        let fits = other.id != device.id && same_user && mail_only && other.open.is_empty();
+        if fits && !is_apart(tx, device)? && !is_apart(tx, &other)? {
             adopt(tx, device, other)?;
         }
     }
     Ok(())
+}
+
+/// Whether something that lives here came of a newcomer's invitation, which joins no device that is there.
+fn is_apart(tx: &mut Tx<'_>, device: &Device) -> Result<bool> {
+    for certificate in device.live().filter_map(|mine| mine.certificate.as_ref()) {
+        let invitation = tx.get::<Credential>(certificate.sha256)?.and_then(|credential| credential.invitation);
+        if let Some(id) = invitation
+            && tx.get::<Invitation>(id)?.is_some_and(|invitation| invitation.apart)
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn adopt(tx: &mut Tx<'_>, device: &mut Managed, other: Device) -> Result<()> {

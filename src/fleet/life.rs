@@ -142,6 +142,7 @@ impl Managed {
                 self.renewal_offered(enrolment, command, challenge, time);
             }
             Event::Renewed { enrolment, certificate, shown } => self.renewed(enrolment, *certificate, shown, effects),
+            Event::SaidApart { enrolment, command, said } => self.said_apart(enrolment, command, said, time),
             Event::ToldAside { enrolment, push, noted } => self.told_aside(enrolment, push, noted, time),
             Event::Left { enrolment, kind, detail } => self.left(enrolment, kind, &detail, time, effects),
             Event::Revoked { only, by, reason } => self.revoked(only, &by, &reason, time, effects),

@@ -119,7 +119,7 @@ fn shows_itself(device: &Managed, mine: EnrolmentId, message: &Message) -> bool 
     matches!(&message.said, Some(Said::Of(command, _)) if renewal.is_some_and(|r| r.is_of(*command)))
 }
 
-/// Who has a certificate that is set apart gets a wipe and nothing else; what it says of that presumes and proves nothing.
+/// Who has a certificate that is set apart gets a wipe and nothing else; what it says of that ends nothing.
 fn set_apart(
     tx: &mut Tx<'_>,
     device: &mut Managed,
@@ -127,11 +127,11 @@ fn set_apart(
     message: &Message,
     heard: &mut Heard,
 ) -> Result<()> {
-    if let Some(Said::Of(command, Outcome::Done { kind, .. })) = message.said
+    if let Some(Said::Of(command, _)) = message.said
         && device.open().any(|c| c.id == command && c.action() == Action::Wipe)
     {
-        let outcome = Outcome::Presumed { kind, detail: "set apart".into() };
-        return queue::settle(tx, device, mine, command, outcome).map(drop);
+        let said = "set apart".into();
+        return keeper::happen(tx, device, Event::SaidApart { enrolment: mine, command, said }).map(drop);
     }
     let others = device.open().filter(|c| c.action() != Action::Wipe).map(|c| c.id).collect();
     let contact = if message.said.is_some() { Contact::Continued } else { Contact::Fresh };

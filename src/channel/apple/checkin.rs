@@ -79,8 +79,8 @@ async fn authenticate(server: &Server, shown: Shown, said: Authenticate) -> Answ
             return Ok(());
         }
         // The same certificate again is a retry, or a renewal's: queue, tokens and policy stay.
-        let (mut device, _) = enrol::bind(tx, &shown.certificate, &claim)?;
-        keeper::happen(tx, &mut device, Event::Told(Box::new(claim)))?;
+        let (mut device, enrolment) = enrol::bind(tx, &shown.certificate, &claim)?;
+        enrol::tell(tx, &mut device, enrolment, claim)?;
         Ok(())
     };
     server.store.judge(bind).await?;

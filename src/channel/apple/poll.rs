@@ -98,7 +98,7 @@ fn shows_itself(device: &Managed, credential: &Credential, report: &Report) -> b
 }
 
 /// Who has a certificate that is set apart gets a wipe and nothing else: it may be the device, whose word on its renewal was lost. What it says
-/// of the wipe proves nothing, and counts until the former certificate is heard.
+/// of the wipe is on record and ends nothing: the former certificate gets it as before.
 fn told_of_a_wipe(
     tx: &mut Tx<'_>,
     device: &mut Managed,
@@ -109,11 +109,10 @@ fn told_of_a_wipe(
     let named = report.command_uuid.as_deref().and_then(|uuid| uuid.parse::<CommandId>().ok());
     let wipe = named.and_then(|id| device.open().find(|command| command.id == id && command.action() == Action::Wipe));
     if let Some(id) = wipe.map(|wipe| wipe.id) {
-        if report.status == Status::Acknowledged {
-            let detail = "acknowledged under a renewed certificate that nothing has shown to be the device's".into();
-            queue::settle(tx, device, enrolment, id, Outcome::Presumed { kind: EvidenceKind::Acknowledged, detail })?;
-        }
         // It is told once in a session: what puts it off or refuses it hears of it in the next.
+        let said =
+            format!("{} under a renewed certificate that nothing has shown to be the device's", report.status.name());
+        keeper::happen(tx, device, Event::SaidApart { enrolment, command: id, said })?;
         return Ok(None);
     }
     let session = if report.status == Status::Idle { Contact::Fresh } else { Contact::Continued };

@@ -1,9 +1,9 @@
-//! The former record of a device that enrolled for nobody in particular: such an enrolment joins nothing and replaces nothing, since a
+//! The former record of a device that enrols, or enrolled, for nobody in particular: such an enrolment joins nothing and replaces nothing, since a
 //! UDID or a serial number is a claim. What goes by the same name ends once it was silent for a day while the new one is heard; whatever
 //! is still heard, or has a full wipe open, stays; a retire stays owed to the silent certificate, and is presumed after a month of it.
 
 use crate::{
-    clock::Timestamp,
+    clock::{Steady, Timestamp},
     error::Result,
     fleet::{
         keeper,
@@ -14,20 +14,37 @@ use crate::{
     store::{Kind, Record, Tx},
 };
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 /// So long the former must have been silent, and the new one be heard after it was complete.
 const SILENT: Duration = Duration::from_secs(86_400);
 /// Between two looks at one that is not over.
 const PAUSE: Duration = Duration::from_secs(3600);
+/// Looks that must find it silent: while the server was away nobody could be heard, and after it who is silent is woken first.
+const LOOKS: u32 = 3;
 
 /// A new enrolment beside which something lives that goes by its names.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Succession {
     enrolment: EnrolmentId,
     device: DeviceId,
+    /// Whether it enrolled for nobody in particular, whosever it is since.
+    nobodys: bool,
     /// When it is looked at next.
-    due: Timestamp,
+    due: Steady,
+    /// The formers that were silent at the last look.
+    silent: BTreeMap<EnrolmentId, Silence>,
+}
+
+/// How long one was silent, as far as looks tell.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct Silence {
+    /// By the store's time, in which no jump of a clock counts.
+    since: Steady,
+    /// Its last word.
+    spoke: Timestamp,
+    /// Looks at which it had said no more.
+    looks: u32,
 }
 
 /// What this file keeps in the store.
@@ -40,45 +57,55 @@ impl Record for Succession {
     }
 }
 
-/// An enrolment of nobody in particular is complete.
-pub(super) fn begin(tx: &mut Tx<'_>, device: &Device, enrolment: EnrolmentId) -> Result<()> {
+/// An enrolment is complete, of nobody in particular or of somebody.
+pub(super) fn begin(tx: &mut Tx<'_>, device: &Device, enrolment: EnrolmentId, nobodys: bool) -> Result<()> {
     let Some(mine) = device.enrolment(enrolment) else { return Ok(()) };
-    if formers(tx, device, mine)?.is_empty() {
+    if formers(tx, device, mine, nobodys)?.is_empty() {
         return Ok(());
     }
-    let due = tx.now().plus(SILENT);
-    Ok(tx.put(&Succession { enrolment, device: device.id, due })?)
+    let now = tx.steady();
+    let mut of = Succession { enrolment, device: device.id, nobodys, due: now.plus(PAUSE), silent: BTreeMap::new() };
+    ends_what_is_silent(tx, device, &mut of)?;
+    Ok(tx.put(&of)?)
 }
 
 /// Whether it is time to look. A clock that nobody believes ends nothing.
 pub fn is_due(tx: &mut Tx<'_>, of: &Succession) -> bool {
-    !tx.time().doubted && of.due <= tx.now()
+    !tx.time().doubted && of.due <= tx.steady()
 }
 
 /// Ends what is over of those that went by these names, and looks again later where something is not.
 pub fn look(tx: &mut Tx<'_>, of: &Succession) -> Result<()> {
     match tx.get::<Device>(of.device)? {
-        Some(device) if ends_what_is_silent(tx, &device, of.enrolment)? => {
-            let due = tx.now().plus(PAUSE);
-            Ok(tx.put(&Succession { due, ..of.clone() })?)
+        Some(device) => {
+            let mut next = of.clone();
+            match ends_what_is_silent(tx, &device, &mut next)? {
+                true => Ok(tx.put(&next)?),
+                false => Ok(tx.delete(of)?),
+            }
         }
-        _ => Ok(tx.delete(of)?),
+        None => Ok(tx.delete(of)?),
     }
 }
 
 /// True where something may be over later.
-fn ends_what_is_silent(tx: &mut Tx<'_>, device: &Device, enrolment: EnrolmentId) -> Result<bool> {
+fn ends_what_is_silent(tx: &mut Tx<'_>, device: &Device, of: &mut Succession) -> Result<bool> {
+    let (now, enrolment) = (tx.steady(), of.enrolment);
+    of.due = now.plus(PAUSE);
     let Some(mine) = device.enrolment(enrolment).filter(|mine| mine.state == EnrolmentState::Enrolled) else {
         return Ok(false);
     };
     let heard = sights::last_seen(tx, mine)?.unwrap_or(mine.created);
     let mut stays = false;
-    for former in formers(tx, device, mine)? {
+    for former in formers(tx, device, mine, of.nobodys)? {
         let mut former = keeper::load(tx, former)?;
         let older: Vec<Enrolment> = former.live().filter(|e| is_older(e, mine)).cloned().collect();
         for older in older {
-            let spoke = sights::last_seen(tx, &older)?.unwrap_or(older.created).max(mine.created);
-            if heard.since(spoke) >= SILENT {
+            let spoke = sights::last_seen(tx, &older)?.unwrap_or(older.created);
+            let known = of.silent.get(&older.id).copied().filter(|known| known.spoke == spoke);
+            let Silence { since, looks, .. } = known.unwrap_or(Silence { since: now, spoke, looks: 0 });
+            of.silent.insert(older.id, Silence { since, spoke, looks: looks.saturating_add(1) });
+            if looks >= LOOKS && now.since(since) >= SILENT && heard.since(spoke.max(mine.created)) >= SILENT {
                 keeper::happen(tx, &mut former, Event::Succeeded { enrolment: older.id, by: (device.id, enrolment) })?;
             }
         }
@@ -88,7 +115,7 @@ fn ends_what_is_silent(tx: &mut Tx<'_>, device: &Device, enrolment: EnrolmentId)
 }
 
 /// The records with something that lives on this enrolment's channel, is older, and goes by a name of its device's.
-fn formers(tx: &mut Tx<'_>, device: &Device, mine: &Enrolment) -> Result<Vec<Device>> {
+fn formers(tx: &mut Tx<'_>, device: &Device, mine: &Enrolment, nobodys: bool) -> Result<Vec<Device>> {
     let mut found = lookup::claimants(tx, mine.channel.as_str(), &mine.identity)?;
     found.retain(|d| d.enrolments.iter().any(|e| e.channel == mine.channel && e.has_name_of(mine)));
     if let Some(serial) = &device.serial {
@@ -103,7 +130,8 @@ fn formers(tx: &mut Tx<'_>, device: &Device, mine: &Enrolment) -> Result<Vec<Dev
     found.retain(|d| {
         let new = !seen.contains(&d.id);
         seen.push(d.id);
-        new && d.live().any(|e| is_older(e, mine))
+        // Somebody's device takes the place of nobody's, and of no other person's.
+        new && (nobodys || d.user.is_empty()) && d.live().any(|e| is_older(e, mine))
     });
     Ok(found)
 }

@@ -255,8 +255,8 @@ pub(super) fn completed(tx: &mut Tx<'_>, device: &mut Managed, shown: &Fingerpri
         tracing::warn!(invitation = %invitation.id, device = %device.id, "the invitation's group is no more: it is in none");
     }
     // A newcomer's ends nothing that is there.
-    if credential.user.is_empty() && !invitation.apart {
-        succession::begin(tx, device, credential.enrolment)?;
+    if !invitation.apart {
+        succession::begin(tx, device, credential.enrolment, credential.user.is_empty())?;
     }
     invitation.used = invitation.used().saturating_add(1);
     if invitation.used >= invitation.uses {

@@ -1,7 +1,7 @@
 //! What is asked of a device, until it leaves for it: held, in its undo window, queued; or withdrawn before.
 
 use super::{
-    Asker, Command, Effect, Managed, Order, Terms, Withdrawal,
+    Asker, Command, Effect, Enrolment, EnrolmentState, Managed, Order, Terms, Withdrawal,
     act::{Act, Action, Scope},
     command::{CommandFields, Evidence, Hold, SILENCE, SYSTEM, State},
     ended::End,
@@ -13,7 +13,7 @@ use crate::{
         audit::{self, Cancelled, Pass},
         terms::EvidenceKind,
     },
-    ids::{ApprovalId, CommandId},
+    ids::{ApprovalId, CommandId, EnrolmentId},
     store::Time,
 };
 use std::time::Duration;
@@ -28,7 +28,7 @@ impl Managed {
         let mut command = Kept::new(new(order, self.id, time));
         let fields = command.write();
         if fields.action() == Action::Wipe {
-            fields.owed_to = self.live().map(|enrolment| enrolment.id).collect();
+            fields.owed_to = self.owes(fields.scope());
         }
         match held {
             Some(approval) => {
@@ -44,6 +44,13 @@ impl Managed {
             self.note_asked(&command, pass, effects);
         }
         self.put(command);
+    }
+
+    /// All that lives owes a wipe; but what is begun as its user's own, and makes the device that only when it is complete, is never erased.
+    fn owes(&self, scope: Option<Scope>) -> Vec<EnrolmentId> {
+        let own = |e: &Enrolment| e.state == EnrolmentState::Pending && e.personal == Some(true);
+        let owes = self.live().filter(|mine| scope != Some(Scope::Full) || !own(mine));
+        owes.map(|mine| mine.id).collect()
     }
 
     /// A held wipe goes its way when somebody asks for it whom nothing hinders: who asked first, once the hour has room, or another.
@@ -68,7 +75,7 @@ impl Managed {
     fn about_now(&mut self, wipe: &mut CommandFields, effects: &mut Vec<Effect>) {
         let Some(carrier) = self.carrier().map(|e| (e.id, e.channel)) else { return };
         (wipe.enrolment, wipe.channel) = carrier;
-        (wipe.owed_to, wipe.later) = (self.live().map(|enrolment| enrolment.id).collect(), Vec::new());
+        (wipe.owed_to, wipe.later) = (self.owes(wipe.scope()), Vec::new());
         for former in self.owed(wipe.id) {
             self.restore(former, effects);
         }

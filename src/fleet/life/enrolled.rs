@@ -27,11 +27,13 @@ impl Managed {
     /// A wipe that is open is owed to what was there when it was asked for. What joins now gets it once, and does not make the device its
     /// user's own: anybody with an invitation could shield it so.
     pub(super) fn begun(&mut self, enrolment: Enrolment, personal: bool, time: Time, effects: &mut Vec<Effect>) {
-        let id = enrolment.id;
+        let (id, pending) = (enrolment.id, enrolment.state == EnrolmentState::Pending);
         let wipes: Vec<CommandId> = self.open().filter(|c| c.action() == Action::Wipe).map(|c| c.id).collect();
+        // Whose a device is that is managed already, only what is complete says: a link that is begun and never finished is a claim.
+        let claims = pending && self.is_managed_beside(id);
         self.write().enrolments.push(enrolment);
         self.back(effects);
-        if personal && wipes.is_empty() {
+        if personal && wipes.is_empty() && !claims {
             self.make_personal(time, effects);
         }
         for wipe in wipes {
@@ -41,6 +43,11 @@ impl Managed {
                 wipe.later.push(Later { enrolment: id, told: 0, answered });
             });
         }
+    }
+
+    /// Whether something else of this device is complete and lives.
+    pub fn is_managed_beside(&self, enrolment: EnrolmentId) -> bool {
+        self.live().any(|other| other.id != enrolment && other.state != EnrolmentState::Pending)
     }
 
     /// From now on the device is its user's own: a full wipe that has not been sent comes to nothing.
@@ -73,6 +80,12 @@ impl Managed {
             let formers: Vec<EnrolmentId> =
                 self.enrolments.iter().filter(|former| new.takes_the_place_of(former)).map(|e| e.id).collect();
             let anew = !formers.is_empty() || matches!(self.life, Life::Retired | Life::Wiped);
+            let wiped = self.open().any(|c| c.action() == Action::Wipe);
+            if new.personal == Some(true) && self.ownership == Ownership::Corporate && !wiped {
+                self.make_personal(time, effects);
+                let owned = audit::Event::DeviceOwned { device: self.id, ownership: Ownership::Personal.as_str() };
+                effects.push(Effect::Note(By::Device, owned));
+            }
             self.note_enrolled_anew(&new, time);
             for former in formers {
                 self.superseded(former, enrolment, time, effects);

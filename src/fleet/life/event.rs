@@ -52,6 +52,15 @@ pub enum Event {
         /// The other device, and its enrolment.
         by: (DeviceId, EnrolmentId),
     },
+    /// Who has a certificate of which nothing shows that it is the device's says something of a wipe.
+    SaidApart {
+        /// For which enrolment it was made.
+        enrolment: EnrolmentId,
+        /// Of which.
+        command: CommandId,
+        /// In words.
+        said: String,
+    },
     /// A challenge leaves, for a certificate before the present one ends.
     RenewalOffered {
         /// For which enrolment.

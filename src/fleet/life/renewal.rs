@@ -9,7 +9,7 @@
 
 use super::{
     Command, Effect, Managed,
-    command::State,
+    command::{Evidence, State},
     device::{
         Certificate, Enrolment, Push,
         renewal::{Aside, Renewal, Shown, Spent},
@@ -19,7 +19,7 @@ use crate::{
     clock::Timestamp,
     fleet::{
         audit::{self, By},
-        terms::FailureCode,
+        terms::{EvidenceKind, FailureCode},
     },
     ids::{CommandId, EnrolmentId, Fingerprint},
     policy::pause_after,
@@ -139,6 +139,13 @@ impl Managed {
                 effects.extend(mine.take_over().map(|former| Effect::Revoke(former, Duration::ZERO)));
             }
         }
+    }
+
+    /// It is on record, and ends nothing.
+    pub(super) fn said_apart(&mut self, enrolment: EnrolmentId, id: CommandId, detail: String, time: Time) {
+        let Some(channel) = self.enrolment(enrolment).map(|mine| mine.channel) else { return };
+        let kind = EvidenceKind::LaterEnrolment;
+        self.prove(id, Evidence { time: time.now, enrolment, channel, kind, detail });
     }
 
     /// Who has a certificate that is set apart told how to be woken (`push`), and what the channel keeps (`noted`).

@@ -289,7 +289,10 @@ pub async fn a_device_that_turns_personal_is_not_erased(fixture: Fixture) {
     assert_eq!(fixture.again(device).await.ownership, Ownership::Corporate);
     assert_eq!(take(&fixture, device, Contact::Fresh).await.map(|c| c.id), Some(full.id));
     let (device, ..) = enrolled(&fixture, Channel::Apple, ANN, claim("UDID-2")).await;
-    begun(&fixture, Channel::Apple, Ownership::Personal, claim("UDID-2")).await;
+    // Nor does one that is begun and never finished: whoever has a link must not keep a lost phone from its wipe.
+    let (enrolment, sha256) = begun(&fixture, Channel::Apple, Ownership::Personal, claim("UDID-2")).await;
+    assert_eq!(fixture.again(device).await.ownership, Ownership::Corporate);
+    completed(&fixture, device, enrolment, sha256).await;
     assert_eq!(code(fixture.wipe(&local, device, Scope::Full).await), "personal");
 }
 
