@@ -199,7 +199,8 @@ class Renewal(unittest.TestCase):
         self.assertIn("once in vain", told["renewal_refused"]["text"])
         self.server.later(740 * DAY)
         eventually(lambda: phone.report("Idle").status == 403, "its certificate has ended")
-        told = {line["code"]: line for line in self.server.verb("status")}
+        status = lambda: {line["code"]: line for line in self.server.verb("status")}
+        told = eventually(lambda: "device_cert_expired" in (told := status()) and told, "status tells of it")
         self.assertNotIn("renewal_refused", told)
         self.assertIn("must enrol anew", told["device_cert_expired"]["text"])
 

@@ -141,6 +141,8 @@ macro_rules! store_contract {
         a_cancelled_full_wipe_leaves_the_device_under_the_retire,
         further_proof_changes_nothing_about_who_was_let_in_again,
         a_device_that_turns_personal_is_not_erased,
+        what_is_begun_and_never_complete_tells_nothing_of_a_living_device,
+        a_newcomers_phone_adopts_no_mail_that_is_there,
         a_mail_device_brings_along_what_it_was,
         a_wiped_pcs_old_certificate_is_heard_for_its_wipe_alone,
         nothing_guarded_passes_the_breaker_by,

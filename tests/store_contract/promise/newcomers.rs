@@ -145,6 +145,20 @@ pub async fn a_newcomers_invitation_joins_no_device(fixture: Fixture) {
     assert_eq!(fixture.command(wipe).await.state, State::Sent);
 }
 
+pub async fn a_newcomers_phone_adopts_no_mail_that_is_there(fixture: Fixture) {
+    let (mail, ..) = enrolled(&fixture, Channel::Activesync, ANN, claim("MAIL-1")).await;
+    let eve = fixture.second("eve").await;
+    let claims = move |tx: &mut Tx<'_>| {
+        let made = invitation::create(tx, &eve, Channel::Apple, ANN, Ownership::Corporate, None)?;
+        let sha256 = spend(tx, made.invitation.id, "key")?.certificate.sha256;
+        let (mut device, enrolment) = enrol::bind(tx, &sha256, &claim("UDID-1"))?;
+        enrol::complete(tx, &mut device, enrolment, &sha256)?;
+        crate::fixture::tells_mail_id(tx, device.id, "MAIL-1").map(|device| device.enrolments.len())
+    };
+    assert_eq!(fixture.store.run(claims).await.unwrap(), 1);
+    assert_eq!(fixture.again(mail).await.enrolments.len(), 1, "it is a record of its own still");
+}
+
 pub async fn a_passcode_is_cleared_under_the_same_guard_as_a_lock(fixture: Fixture) {
     let [ann, _, eve] = people(&fixture).await;
     let device = fixture.device("u1", &[Channel::Apple]).await.id;

@@ -296,6 +296,24 @@ pub async fn a_device_that_turns_personal_is_not_erased(fixture: Fixture) {
     assert_eq!(code(fixture.wipe(&local, device, Scope::Full).await), "personal");
 }
 
+pub async fn what_is_begun_and_never_complete_tells_nothing_of_a_living_device(fixture: Fixture) {
+    let known = life::Claim { serial: Some("C02".into()), name: Some("ward 3".into()), ..claim("UDID-1") };
+    let (device, ..) = enrolled(&fixture, Channel::Apple, ANN, known).await;
+    let (before, mac) = (fixture.again(device).await, Some(life::Platform::Macos));
+    let said = life::Claim { serial: Some("X".into()), name: Some("x".into()), platform: mac, ..claim("UDID-1") };
+    let told = said.clone();
+    let (enrolment, _) = begun(&fixture, Channel::Apple, Ownership::Corporate, said).await;
+    let again = move |tx: &mut Tx<'_>| {
+        let mut device = keeper::by_id(tx, device)?;
+        enrol::tell(tx, &mut device, enrolment, told)
+    };
+    fixture.store.run(again).await.unwrap();
+    let after = fixture.again(device).await;
+    assert_eq!((&after.serial, &after.name, after.platform), (&before.serial, &before.name, before.platform));
+    let found = fixture.store.run(|tx| lookup::claimants(tx, lookup::SERIAL, "C02")).await.unwrap();
+    assert_eq!(found.len(), 1);
+}
+
 pub async fn a_mail_device_brings_along_what_it_was(fixture: Fixture) {
     let (enrolment, sha256) = begun(&fixture, Channel::Activesync, Ownership::Personal, claim("MAIL1")).await;
     let found = fixture.store.run(|tx| lookup::claimants(tx, "activesync", "MAIL1")).await.unwrap();
