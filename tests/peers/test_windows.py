@@ -303,6 +303,20 @@ class Windows(ServedTest):
         self.assertEqual(self.server.commands_of(self.device(bystander), "wipe"), [])
         self.assertNotIn(serial_of(bystander.identity.certificate), serials)
 
+    def test_no_pc_talks_itself_out_of_a_wipe_by_what_it_takes(self):
+        for size in ("0", "500", "2048"):
+            computer = self.enrolled(f"SMALL{size}")
+            computer.connect()
+            command, message = self.wipe(computer, "full"), computer.message
+            said = f'<Meta><MaxMsgSize xmlns="syncml:metinf">{size}</MaxMsgSize></Meta></SyncHdr>'
+            alerts = "".join(f"<Alert><CmdID>{n}</CmdID><Data>1224</Data></Alert>" for n in range(60, 90))
+            first = computer.package_one
+            computer.package_one = lambda unenrolling: first(unenrolling) + alerts
+            computer.message = lambda *a, **k: message(*a, **k).replace(b"</SyncHdr>", said.encode(), 1)
+            computer.connect()
+            self.assertTrue(computer.wiped, size)
+            self.wait_for_end(command, "presumed")
+
     def test_a_device_that_leaves_by_itself_is_retired(self):
         computer = self.enrolled()
         computer.connect()
