@@ -159,6 +159,13 @@ class Windows(ServedTest):
         self.assertEqual([row for row in came if row[0] != "Get"], [("Replace", "AllowCamera")], "what it has is not sent again")
         self.assertEqual(self.rows(computer, "lost")["camera"]["state"], "enforced")
 
+    def test_what_a_pc_lost_may_read_406(self):
+        computer = self.ruled("losers406", "name: lost406\nassign: [GROUP]\ncamera: blocked\n")
+        del computer.tree[CAMERA]
+        computer.refused[("Get", "AllowCamera")] = 406
+        self.sync(computer)
+        self.assertEqual(computer.tree.get(CAMERA), "0")
+
     def test_a_node_that_cannot_be_read_back_is_not_sent_again(self):
         silent = {("Get", "AllowCamera"): 404}
         computer = self.ruled("silent", "name: silent\nassign: [GROUP]\ncamera: blocked\n", refused=silent)

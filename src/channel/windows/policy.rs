@@ -290,6 +290,11 @@ fn one_was_refused_for_itself(parts: &[OnTheWay], answers: &BTreeMap<usize, Answ
     })
 }
 
+/// Whether a Status says that a node is not there: Windows says either.
+fn is_absent(code: u16) -> bool {
+    matches!(code, 404 | 406)
+}
+
 /// What is next for a part after this answer, and what became of it where that is known now.
 fn answered(
     part: &OnTheWay,
@@ -313,15 +318,14 @@ fn answered(
         // What was not undone is as it was set; the reading will tell.
         Next::Install | Next::Add if answer.is_good() || matches!(code, 418 | NOT_UNDONE) => (Next::ReadBack, None),
         // A rule of passwords is never added.
-        Next::Install if code == 404 && matches!(part.id, PartId::Csp(_)) && rule(&part.id).is_none() => {
+        Next::Install if is_absent(code) && matches!(part.id, PartId::Csp(_)) && rule(&part.id).is_none() => {
             (Next::Add, None)
         }
         Next::Install | Next::Add => {
             let text = format!("Status {code}");
-            let missing = matches!(code, 404 | 406);
-            (Next::Nothing, sent(if missing { Outcome::unsupported(&text) } else { Outcome::failed(&text) }))
+            (Next::Nothing, sent(if is_absent(code) { Outcome::unsupported(&text) } else { Outcome::failed(&text) }))
         }
-        Next::Remove if answer.is_good() || code == 404 => (Next::Nothing, Some(Fate::Gone)),
+        Next::Remove if answer.is_good() || is_absent(code) => (Next::Nothing, Some(Fate::Gone)),
         Next::Remove => (Next::Nothing, Some(Fate::Stuck(format!("Status {code}")))),
         Next::ReadBack => {
             let read = node.map(|(part, node)| read(part, node, code, answer.values.first().map(|(_, v)| v)));
@@ -329,7 +333,7 @@ fn answered(
                 (Some(read), Some(kept)) if !kept.out => looked_at(read, code, kept),
                 (Some(read), _) => sent(just_set(read)),
                 // Asked for no more.
-                (None, Some(_)) if code == 404 => Some(Fate::Gone),
+                (None, Some(_)) if is_absent(code) => Some(Fate::Gone),
                 (None, _) => None,
             };
             (Next::Nothing, fate)
@@ -383,9 +387,9 @@ fn looked_at(read: Read, code: u16, kept: &Applied) -> Option<Fate> {
     match read {
         Read::Met => Some(Fate::Seen),
         Read::Other(_) => Some(Fate::Lost),
-        Read::Silent(_) if told && code == 404 => Some(Fate::Lost),
+        Read::Silent(_) if told && is_absent(code) => Some(Fate::Lost),
         // One of an older version may have been taken at its word.
-        Read::WriteOnly if told && code == 404 && kept.verified.is_some() => Some(Fate::Lost),
+        Read::WriteOnly if told && is_absent(code) && kept.verified.is_some() => Some(Fate::Lost),
         Read::Silent(_) | Read::WriteOnly => None,
     }
 }
