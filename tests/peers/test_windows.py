@@ -1,6 +1,7 @@
 """A Windows PC's life: discovery to provisioning document, DM sessions, policy, both wipes; and who is refused."""
 
 import base64
+import re
 import unittest
 import uuid
 import xml.etree.ElementTree as ET
@@ -216,6 +217,24 @@ class Windows(ServedTest):
         self.assertEqual(set(rows.values()), {"enforced"}, rows)
         values = [computer.tree.get(LOCK + name) for name in ("DevicePasswordEnabled", "MinDevicePasswordLength", "DevicePasswordHistory")]
         self.assertEqual(values, ["0", "8", None])
+
+    def test_the_others_of_an_atomic_may_say_507_or_nothing(self):
+        other = re.compile(r"<Status>(?:(?!</Status>).)*<Data>21[56]</Data></Status>")
+        for group, said in (("say507", lambda status: re.sub("21[56]</Data>", "507</Data>", status[0])), ("silence", "")):
+            computer = self.enrolled()
+            answer = computer.answer
+            computer.answer = lambda orders: other.sub(said, answer(orders))
+            computer.refused[("Replace", "DevicePasswordHistory")] = 405
+            computer.connect()
+            self.server.verb("group", "create", group)
+            self.server.verb("group", "add", group, self.device(computer)["id"])
+            rules = "passcode: {required: true, min_length: 8, history: 3, max_idle_minutes: 5}"
+            self.server.policy(f"name: {group}\nassign: [{group}]\n{rules}\n")
+            computer.connect()
+            rows = {setting: row["state"] for setting, row in self.rows(computer, group).items()}
+            self.assertEqual(rows.pop("passcode.history"), "failed")
+            self.assertEqual(set(rows.values()), {"enforced"}, rows)
+            self.assertEqual(len([verb for verb, _, _ in computer.commands if verb == "Atomic"]), 2, "then without the refused")
 
     def test_of_two_policies_that_disagree_the_loser_says_so(self):
         computer = self.ruled("rivals", "name: a-lax\nassign: [GROUP]\ncamera: allowed\n")

@@ -261,7 +261,7 @@ pub(super) fn file(
     for (index, answer) in answers {
         let Some(part) = parts.get_mut(*index) else { continue };
         // Others in its Atomic were to blame: it goes again without them.
-        if blamed && part.next == Next::Install && matches!(answer.code, Some(NOT_BEGUN | UNDONE)) {
+        if blamed && is_rule_to_set(part) && answer.code.is_some_and(is_for_another) {
             continue;
         }
         let node = wanted.get(&part.id).filter(|wanted| wanted.hash == part.hash).and_then(|w| Some((w, node(w)?)));
@@ -284,10 +284,19 @@ pub(super) fn file(
 /// Whether a rule of passwords was refused for itself, and not for another in its Atomic.
 fn one_was_refused_for_itself(parts: &[OnTheWay], answers: &BTreeMap<usize, Answer>) -> bool {
     answers.iter().any(|(index, answer)| {
-        let is_rule = parts.get(*index).is_some_and(|part| part.next == Next::Install && rule(&part.id).is_some());
-        let for_another = matches!(answer.code, Some(NOT_BEGUN | UNDONE | NOT_UNDONE | ATOMIC_FAILED));
-        is_rule && !for_another && answer.code.is_some() && !answer.is_good()
+        let for_itself =
+            answer.code.is_some_and(|code| !is_for_another(code) && code != NOT_UNDONE) && !answer.is_good();
+        for_itself && parts.get(*index).is_some_and(is_rule_to_set)
     })
+}
+
+fn is_rule_to_set(part: &OnTheWay) -> bool {
+    part.next == Next::Install && rule(&part.id).is_some()
+}
+
+/// Whether a Status says no more than that the Atomic came to nothing. What is in it gets the Atomic's own where it has none.
+fn is_for_another(code: u16) -> bool {
+    matches!(code, NOT_BEGUN | UNDONE | ATOMIC_FAILED)
 }
 
 /// Whether a Status says that a node is not there: Windows says either.

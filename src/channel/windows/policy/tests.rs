@@ -232,6 +232,7 @@ fn what_is_undone_for_another_is_nobodys_refusal() {
     let parts = [on_its_way(Next::Install, length), on_its_way(Next::Install, history)];
     for (row, codes, want) in [
         ("one was refused for itself", [216, 405], true),
+        ("and the other says what the Atomic says", [507, 405], true),
         ("nobody says for what", [216, 215], false),
         ("the Atomic alone says so", [507, 507], false),
         ("all is set", [200, 200], false),
