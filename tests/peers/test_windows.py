@@ -1,6 +1,7 @@
 """A Windows PC's life: discovery to provisioning document, DM sessions, policy, both wipes; and who is refused."""
 
 import base64
+import re
 import unittest
 import uuid
 import xml.etree.ElementTree as ET
@@ -159,6 +160,13 @@ class Windows(ServedTest):
         self.assertEqual([row for row in came if row[0] != "Get"], [("Replace", "AllowCamera")], "what it has is not sent again")
         self.assertEqual(self.rows(computer, "lost")["camera"]["state"], "enforced")
 
+    def test_what_a_pc_lost_may_read_406(self):
+        computer = self.ruled("losers406", "name: lost406\nassign: [GROUP]\ncamera: blocked\n")
+        del computer.tree[CAMERA]
+        computer.refused[("Get", "AllowCamera")] = 406
+        self.sync(computer)
+        self.assertEqual(computer.tree.get(CAMERA), "0")
+
     def test_a_node_that_cannot_be_read_back_is_not_sent_again(self):
         silent = {("Get", "AllowCamera"): 404}
         computer = self.ruled("silent", "name: silent\nassign: [GROUP]\ncamera: blocked\n", refused=silent)
@@ -209,6 +217,24 @@ class Windows(ServedTest):
         self.assertEqual(set(rows.values()), {"enforced"}, rows)
         values = [computer.tree.get(LOCK + name) for name in ("DevicePasswordEnabled", "MinDevicePasswordLength", "DevicePasswordHistory")]
         self.assertEqual(values, ["0", "8", None])
+
+    def test_the_others_of_an_atomic_may_say_507_or_nothing(self):
+        other = re.compile(r"<Status>(?:(?!</Status>).)*<Data>21[56]</Data></Status>")
+        for group, said in (("say507", lambda status: re.sub("21[56]</Data>", "507</Data>", status[0])), ("silence", "")):
+            computer = self.enrolled()
+            answer = computer.answer
+            computer.answer = lambda orders: other.sub(said, answer(orders))
+            computer.refused[("Replace", "DevicePasswordHistory")] = 405
+            computer.connect()
+            self.server.verb("group", "create", group)
+            self.server.verb("group", "add", group, self.device(computer)["id"])
+            rules = "passcode: {required: true, min_length: 8, history: 3, max_idle_minutes: 5}"
+            self.server.policy(f"name: {group}\nassign: [{group}]\n{rules}\n")
+            computer.connect()
+            rows = {setting: row["state"] for setting, row in self.rows(computer, group).items()}
+            self.assertEqual(rows.pop("passcode.history"), "failed")
+            self.assertEqual(set(rows.values()), {"enforced"}, rows)
+            self.assertEqual(len([verb for verb, _, _ in computer.commands if verb == "Atomic"]), 2, "then without the refused")
 
     def test_of_two_policies_that_disagree_the_loser_says_so(self):
         computer = self.ruled("rivals", "name: a-lax\nassign: [GROUP]\ncamera: allowed\n")
@@ -302,6 +328,20 @@ class Windows(ServedTest):
         self.assertNotIn("Exec", [verb for verb, _, _ in bystander.commands])
         self.assertEqual(self.server.commands_of(self.device(bystander), "wipe"), [])
         self.assertNotIn(serial_of(bystander.identity.certificate), serials)
+
+    def test_no_pc_talks_itself_out_of_a_wipe_by_what_it_takes(self):
+        for size in ("0", "500", "2048"):
+            computer = self.enrolled(f"SMALL{size}")
+            computer.connect()
+            command, message = self.wipe(computer, "full"), computer.message
+            said = f'<Meta><MaxMsgSize xmlns="syncml:metinf">{size}</MaxMsgSize></Meta></SyncHdr>'
+            alerts = "".join(f"<Alert><CmdID>{n}</CmdID><Data>1224</Data></Alert>" for n in range(60, 90))
+            first = computer.package_one
+            computer.package_one = lambda unenrolling: first(unenrolling) + alerts
+            computer.message = lambda *a, **k: message(*a, **k).replace(b"</SyncHdr>", said.encode(), 1)
+            computer.connect()
+            self.assertTrue(computer.wiped, size)
+            self.wait_for_end(command, "presumed")
 
     def test_a_device_that_leaves_by_itself_is_retired(self):
         computer = self.enrolled()

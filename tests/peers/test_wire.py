@@ -123,6 +123,15 @@ class Wire(ServedTest):
         self.assertEqual((event["type"], event["text"]), (INSTALLED, "./Device/Vendor/MSFT/App: 0"))
         self.assertTrue(event["time"])
 
+    def test_of_a_flood_of_alerts_the_last_are_kept(self):
+        computer = self.computer()
+        computer.connect()
+        items = "".join(f"<Item><Data>{n}</Data></Item>" for n in range(20_000))
+        first = computer.package_one
+        computer.package_one = lambda unenrolling: first(unenrolling) + f"<Alert><CmdID>60</CmdID><Data>1226</Data>{items}</Alert>"
+        computer.connect()
+        self.assertEqual([event["text"] for event in self.device(computer.ident)["events"]], [str(n) for n in range(19_950, 20_000)])
+
 
 if __name__ == "__main__":
     unittest.main()

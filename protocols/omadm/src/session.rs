@@ -33,6 +33,9 @@ use in_flight::InFlight;
 pub const MAX_STATE_BYTES: usize = 3 * 1024 * 1024;
 /// Longest answer of ours, in bytes; operations that do not fit wait or are refused.
 pub const MAX_ANSWER_BYTES: usize = 512 * 1024;
+/// The smallest MaxMsgSize of a client that is believed, in bytes: what says less, or 0, counts as this. It holds each operation of ours that
+/// is no value of a policy's.
+pub const MIN_CLIENT_LIMIT: usize = 4 * 1024;
 /// Largest object that is put together from chunks, in bytes.
 pub const MAX_OBJECT_BYTES: usize = 512 * 1024;
 /// Nodes in all the operations that one answer hands out.

@@ -149,7 +149,8 @@ fn synced(tx: &mut Tx<'_>, device: &mut Managed, command: &Command, answers: &BT
     Ok(())
 }
 
-/// An operation that can never go out to this enrolment.
+/// An operation that can never go out to this enrolment, as far as its session tells. A wipe stays due all the same: the next session may take
+/// it, and nothing was refused.
 pub(super) fn unsendable(
     tx: &mut Tx<'_>,
     device: &mut Managed,
@@ -161,7 +162,31 @@ pub(super) fn unsendable(
     if command.action() == Action::Policy {
         return policy::unsendable(tx, device, command, index, why);
     }
+    if stays_due(command.action()) {
+        let (device, command) = (device.id, command.id);
+        tracing::warn!(%device, %command, why, "a wipe could not be sent in this session; it stays due");
+        return Ok(());
+    }
     let outcome = Outcome::Failed { code: FailureCode::NotSent, text: why.to_owned() };
     queue::settle(tx, device, enrolment, command.id, outcome)?;
     Ok(())
+}
+
+/// Whether a command is none the less due where a session cannot carry it.
+fn stays_due(action: Action) -> bool {
+    action == Action::Wipe
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_wipe_ends_by_not_being_sent() {
+        for (action, stays) in
+            [(Action::Wipe, true), (Action::Lock, false), (Action::Restart, false), (Action::Refresh, false)]
+        {
+            assert_eq!(stays_due(action), stays, "{action:?}");
+        }
+    }
 }

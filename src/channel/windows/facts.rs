@@ -10,7 +10,7 @@ use crate::{
     },
     store::Tx,
 };
-use lanyard_omadm::csp;
+use lanyard_omadm::{csp, session::Output};
 use std::collections::BTreeMap;
 
 /// What is asked and kept as a fact, under a name of ours.
@@ -26,6 +26,15 @@ pub(super) fn nodes() -> Vec<String> {
     let named = [csp::SOFTWARE_VERSION, csp::DEVICE_NAME, csp::SERIAL].into_iter();
     let ours = [csp::exchange_id(PROVIDER_ID), csp::hardware_id(PROVIDER_ID)];
     named.chain(FACTS.map(|(node, _)| node)).map(str::to_owned).chain(ours).collect()
+}
+
+/// What a message says of ./DevInfo; of a value that comes twice, the last.
+pub(super) fn gathered(told: &[Output]) -> BTreeMap<String, String> {
+    let said = told.iter().filter_map(|output| match output {
+        Output::DeviceInfo(info) => Some(info),
+        _ => None,
+    });
+    said.flatten().map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 /// What ./DevInfo of the first message says. Mostly it is known, and nothing is written.

@@ -261,7 +261,7 @@ pub(super) fn file(
     for (index, answer) in answers {
         let Some(part) = parts.get_mut(*index) else { continue };
         // Others in its Atomic were to blame: it goes again without them.
-        if blamed && part.next == Next::Install && matches!(answer.code, Some(NOT_BEGUN | UNDONE)) {
+        if blamed && is_rule_to_set(part) && answer.code.is_some_and(is_for_another) {
             continue;
         }
         let node = wanted.get(&part.id).filter(|wanted| wanted.hash == part.hash).and_then(|w| Some((w, node(w)?)));
@@ -284,10 +284,24 @@ pub(super) fn file(
 /// Whether a rule of passwords was refused for itself, and not for another in its Atomic.
 fn one_was_refused_for_itself(parts: &[OnTheWay], answers: &BTreeMap<usize, Answer>) -> bool {
     answers.iter().any(|(index, answer)| {
-        let is_rule = parts.get(*index).is_some_and(|part| part.next == Next::Install && rule(&part.id).is_some());
-        let for_another = matches!(answer.code, Some(NOT_BEGUN | UNDONE | NOT_UNDONE | ATOMIC_FAILED));
-        is_rule && !for_another && answer.code.is_some() && !answer.is_good()
+        let for_itself =
+            answer.code.is_some_and(|code| !is_for_another(code) && code != NOT_UNDONE) && !answer.is_good();
+        for_itself && parts.get(*index).is_some_and(is_rule_to_set)
     })
+}
+
+fn is_rule_to_set(part: &OnTheWay) -> bool {
+    part.next == Next::Install && rule(&part.id).is_some()
+}
+
+/// Whether a Status says no more than that the Atomic came to nothing. What is in it gets the Atomic's own where it has none.
+fn is_for_another(code: u16) -> bool {
+    matches!(code, NOT_BEGUN | UNDONE | ATOMIC_FAILED)
+}
+
+/// Whether a Status says that a node is not there: Windows says either.
+fn is_absent(code: u16) -> bool {
+    matches!(code, 404 | 406)
 }
 
 /// What is next for a part after this answer, and what became of it where that is known now.
@@ -313,15 +327,14 @@ fn answered(
         // What was not undone is as it was set; the reading will tell.
         Next::Install | Next::Add if answer.is_good() || matches!(code, 418 | NOT_UNDONE) => (Next::ReadBack, None),
         // A rule of passwords is never added.
-        Next::Install if code == 404 && matches!(part.id, PartId::Csp(_)) && rule(&part.id).is_none() => {
+        Next::Install if is_absent(code) && matches!(part.id, PartId::Csp(_)) && rule(&part.id).is_none() => {
             (Next::Add, None)
         }
         Next::Install | Next::Add => {
             let text = format!("Status {code}");
-            let missing = matches!(code, 404 | 406);
-            (Next::Nothing, sent(if missing { Outcome::unsupported(&text) } else { Outcome::failed(&text) }))
+            (Next::Nothing, sent(if is_absent(code) { Outcome::unsupported(&text) } else { Outcome::failed(&text) }))
         }
-        Next::Remove if answer.is_good() || code == 404 => (Next::Nothing, Some(Fate::Gone)),
+        Next::Remove if answer.is_good() || is_absent(code) => (Next::Nothing, Some(Fate::Gone)),
         Next::Remove => (Next::Nothing, Some(Fate::Stuck(format!("Status {code}")))),
         Next::ReadBack => {
             let read = node.map(|(part, node)| read(part, node, code, answer.values.first().map(|(_, v)| v)));
@@ -329,7 +342,7 @@ fn answered(
                 (Some(read), Some(kept)) if !kept.out => looked_at(read, code, kept),
                 (Some(read), _) => sent(just_set(read)),
                 // Asked for no more.
-                (None, Some(_)) if code == 404 => Some(Fate::Gone),
+                (None, Some(_)) if is_absent(code) => Some(Fate::Gone),
                 (None, _) => None,
             };
             (Next::Nothing, fate)
@@ -383,9 +396,9 @@ fn looked_at(read: Read, code: u16, kept: &Applied) -> Option<Fate> {
     match read {
         Read::Met => Some(Fate::Seen),
         Read::Other(_) => Some(Fate::Lost),
-        Read::Silent(_) if told && code == 404 => Some(Fate::Lost),
+        Read::Silent(_) if told && is_absent(code) => Some(Fate::Lost),
         // One of an older version may have been taken at its word.
-        Read::WriteOnly if told && code == 404 && kept.verified.is_some() => Some(Fate::Lost),
+        Read::WriteOnly if told && is_absent(code) && kept.verified.is_some() => Some(Fate::Lost),
         Read::Silent(_) | Read::WriteOnly => None,
     }
 }

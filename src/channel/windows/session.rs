@@ -114,12 +114,14 @@ fn exchange(tx: &mut Tx<'_>, said: &Said) -> Judged<Answer, Standing> {
         return Ok(answer);
     }
     heard::note(tx, &device, &told)?;
-    for output in &told {
-        match output {
-            Output::DeviceInfo(info) => facts::dev_info(tx, &mut device, info)?,
-            Output::Unenrolled => left(tx, &mut device, &credential)?,
-            other => answers.note(other),
-        }
+    told.iter().for_each(|output| answers.note(output));
+    // Once for all of a message: it may say the same many times.
+    let info = facts::gathered(&told);
+    if !info.is_empty() {
+        facts::dev_info(tx, &mut device, &info)?;
+    }
+    if told.contains(&Output::Unenrolled) {
+        left(tx, &mut device, &credential)?;
     }
     let (fresh, accepts) = (is_fresh(&told, said), turn.accepts());
     let mut visit = Visit { tx, device, credential: &credential, shown: &said.shown, fresh, accepts };

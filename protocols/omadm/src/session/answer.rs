@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::in_flight::{InFlight, Node};
 use super::{
-    Due, HeldStatus, LoginStatus, Lost, MAX_ANSWER_BYTES, MAX_NODES_IN_FLIGHT, NotSent, Output, Session, SyncType,
-    validate,
+    Due, HeldStatus, LoginStatus, Lost, MAX_ANSWER_BYTES, MAX_NODES_IN_FLIGHT, MIN_CLIENT_LIMIT, NotSent, Output,
+    Session, SyncType, validate,
 };
 use crate::syncml::{Alert, Command, ContentType, Group, Location, Message, Meta, SyncHdr};
 
@@ -189,7 +189,10 @@ impl Turn {
                 if length + OVERHEAD > limit || more > MAX_NODES_IN_FLIGHT {
                     return Err(NotSent::TooLarge);
                 }
-                if used + length > limit || nodes + more > MAX_NODES_IN_FLIGHT {
+                // The first goes even where the Statuses take the client's room: without it the session ends here, and the next one
+                // begins with the same.
+                let room = if nodes == 0 { MAX_ANSWER_BYTES } else { limit };
+                if used + length > room || nodes + more > MAX_NODES_IN_FLIGHT {
                     return Err(NotSent::NoRoom);
                 }
                 used += length;
@@ -205,9 +208,10 @@ impl Turn {
         }
     }
 
+    /// What the client says is a claim, and none that keeps every operation away is taken.
     fn limit(&self) -> usize {
         let client = self.session.client_limit.and_then(|limit| usize::try_from(limit).ok());
-        client.unwrap_or(MAX_ANSWER_BYTES).min(MAX_ANSWER_BYTES)
+        client.unwrap_or(MAX_ANSWER_BYTES).clamp(MIN_CLIENT_LIMIT, MAX_ANSWER_BYTES)
     }
 
     /// A message of ours without a command or question ends the session, and what is then open stays open.

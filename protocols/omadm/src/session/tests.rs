@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::csp;
 use crate::syncml::{Alert, Command, ContentType, GroupKind, Message, Verb, arbitrary};
 
 const URL: &str = "https://mdm.example/omadm";
@@ -363,6 +364,27 @@ fn the_clients_limit_is_kept_and_the_rest_waits() {
     assert!(waits > 20 && waits + session.unanswered().count() == 40, "{waits}");
     let Output::DeviceInfo(info) = &outputs[0] else { panic!() };
     assert_eq!(info.keys().collect::<Vec<_>>(), ["DevId", "Ext/Colour"]);
+}
+
+#[test]
+fn no_client_limits_a_wipe_away() {
+    let with = |limit: &str, body: &str| {
+        let mut message = says(1, body, true);
+        message.header.meta.max_msg_size = limit.parse().ok();
+        Session::new().step(&message, ContentType::DmXml, &[csp::wipe("w").into()], URL)
+    };
+    let alerts: String = (2..90).map(|id| format!("<Alert><CmdID>{id}</CmdID><Data>1224</Data></Alert>")).collect();
+    for limit in ["", "0", "1", "500", "1200", "4096", "16384"] {
+        for body in ["", &alerts] {
+            let (session, _, outputs) = with(limit, body);
+            assert_eq!(session.unanswered().collect::<Vec<_>>(), ["w"], "{limit:?} {outputs:?}");
+        }
+    }
+    let mut message = says(1, "", true);
+    message.header.meta.max_msg_size = Some(0);
+    let replace = |bytes| Op::replace("m", "./A", Format::Chr, "x".repeat(bytes)).into();
+    let (_, answer, _) = Session::new().step(&message, ContentType::DmXml, &[replace(2_000), replace(2_000)], URL);
+    assert!((2_000..4_096).contains(&answer.body.len()), "the floor is a limit all the same");
 }
 
 #[test]

@@ -79,6 +79,7 @@ fn each_answer_has_its_consequence() {
     for (row, part, answer, want) in [
         ("set", on_its_way(Next::Install, typed), answer(200, None), (Next::ReadBack, None)),
         ("no node yet", on_its_way(Next::Install, &raw), answer(404, None), (Next::Add, None)),
+        ("no node yet, in other words", on_its_way(Next::Install, &raw), answer(406, None), (Next::Add, None)),
         ("made", on_its_way(Next::Add, &raw), answer(200, None), (Next::ReadBack, None)),
         ("there already", on_its_way(Next::Add, &raw), answer(418, None), (Next::ReadBack, None)),
         (
@@ -94,6 +95,7 @@ fn each_answer_has_its_consequence() {
             (Next::Nothing, sent(Outcome::failed("Status 500"))),
         ),
         ("gone", on_its_way(Next::Remove, typed), answer(404, None), (Next::Nothing, Some(Fate::Gone))),
+        ("gone, in other words", on_its_way(Next::Remove, typed), answer(406, None), (Next::Nothing, Some(Fate::Gone))),
         (
             "stuck",
             on_its_way(Next::Remove, typed),
@@ -121,11 +123,14 @@ fn what_is_read_back_is_seen_or_lost_and_what_never_told_is_neither() {
         ("as it was", typed, &enforced, answer(200, Some("8")), Some(Fate::Seen)),
         ("laxer", typed, &enforced, answer(200, Some("4")), Some(Fate::Lost)),
         ("gone", typed, &enforced, answer(404, None), Some(Fate::Lost)),
+        ("gone, in other words", typed, &enforced, answer(406, None), Some(Fate::Lost)),
+        ("not allowed now", typed, &enforced, answer(405, None), None),
         ("not to be had now", typed, &enforced, answer(500, None), None),
         ("never told", typed, &Outcome::unread("Status 404"), answer(404, None), None),
         ("tells now", typed, &Outcome::unread("Status 404"), answer(200, Some("8")), Some(Fate::Seen)),
         ("a raw policy, gone", &raw, &enforced, answer(404, None), Some(Fate::Lost)),
         ("a network, gone", &other, &enforced, answer(404, None), Some(Fate::Lost)),
+        ("a network, gone, in other words", &other, &enforced, answer(406, None), Some(Fate::Lost)),
         ("write-only", &other, &taken, answer(404, None), None),
         ("broken off", typed, &enforced, Answer { lost: Some(Loss::Refused), ..Answer::default() }, None),
     ] {
@@ -139,7 +144,7 @@ fn what_is_read_back_is_seen_or_lost_and_what_never_told_is_neither() {
     }
     let kept = Applied::new("ab", Outcome::stuck("500"), time::OffsetDateTime::UNIX_EPOCH);
     let way = on_its_way(Next::ReadBack, typed);
-    for (code, want) in [(404, Some(Fate::Gone)), (200, None)] {
+    for (code, want) in [(404, Some(Fate::Gone)), (406, Some(Fate::Gone)), (200, None)] {
         assert_eq!(answered(&way, &answer(code, None), None, Some(&kept)).1, want, "asked for no more, {code}");
     }
 }
@@ -227,6 +232,7 @@ fn what_is_undone_for_another_is_nobodys_refusal() {
     let parts = [on_its_way(Next::Install, length), on_its_way(Next::Install, history)];
     for (row, codes, want) in [
         ("one was refused for itself", [216, 405], true),
+        ("and the other says what the Atomic says", [507, 405], true),
         ("nobody says for what", [216, 215], false),
         ("the Atomic alone says so", [507, 507], false),
         ("all is set", [200, 200], false),
