@@ -59,6 +59,7 @@ macro_rules! store_contract {
         a_device_that_was_off_for_a_month_is_asked_again,
         how_long_an_answer_is_waited_for_is_a_setting,
         what_comes_up_by_itself_does_not_wait_behind_what_is_never_answered,
+        a_part_that_is_put_off_for_ever_keeps_no_other_waiting,
         what_is_never_answered_takes_turns_with_its_like,
         a_wipe_is_neither_overtaken_nor_given_up,
         a_part_of_a_policy_that_is_never_answered_counts_as_refused_and_holds_no_other_back,

@@ -99,6 +99,7 @@ impl Managed {
                 command.was_answered();
                 (command.put_off, command.state) = (Some(time.now), State::NotNow);
                 command.wake_at = Some(time.steady.plus(PUT_OFF));
+                command.puts_off_no_other();
             }),
             Outcome::Step => self.change(id, |command| {
                 command.was_answered();

@@ -70,6 +70,14 @@ impl CommandFields {
         Duration::from_millis(self.heard_for).saturating_add(since)
     }
 
+    /// What is put off again and again keeps only itself waiting: the other parts of its policy are due with another command.
+    pub(super) fn puts_off_no_other(&mut self) {
+        let is_look = |part: &OnTheWay| part.next == Next::ReadBack;
+        if !self.parts_open().iter().all(is_look) {
+            self.narrow();
+        }
+    }
+
     /// One part of a policy shall not hold the others back: on a channel that asks for them one by one it is known which one is silent, of
     /// several in one message the half goes on without the rest. What is left out is due again, with another command.
     fn narrow(&mut self) {
@@ -124,9 +132,10 @@ impl Managed {
         self.part(enrolment, part.id, fate, time);
     }
 
-    /// Whether something of this kind is open that others wait for.
+    /// Whether something of this kind is open that others wait for: not for what is never answered, nor for what was put off.
     pub fn waits_for(&self, channel: Channel, action: Action) -> bool {
-        self.open_on(channel).into_iter().any(|command| command.action() == action && !command.lets_pass())
+        let waits = |c: &Command| c.action() == action && !c.lets_pass() && c.state != State::NotNow;
+        self.open_on(channel).into_iter().any(waits)
     }
 }
 

@@ -121,6 +121,24 @@ pub async fn what_comes_up_by_itself_does_not_wait_behind_what_is_never_answered
     }
 }
 
+pub async fn a_part_that_is_put_off_for_ever_keeps_no_other_waiting(fixture: Fixture) {
+    let device = fixture.device("u1", &[Channel::Apple]).await;
+    let (id, enrolment) = (device.id, device.enrolments[0].id);
+    let parts = ["+profile:a ab", "+profile:b ab"].map(str::to_string).to_vec();
+    let begin = move |tx: &mut Tx<'_>| {
+        let mut device = keeper::by_id(tx, id)?;
+        queue::ask_by_system(tx, &mut device, enrolment, Act::Policy { parts })
+    };
+    let policy = fixture.store.run(begin).await.unwrap();
+    take(&fixture, id, Contact::Fresh).await;
+    settle(&fixture, id, policy.id, Outcome::NotNow).await;
+    let look = move |tx: &mut Tx<'_>| {
+        let device = keeper::by_id(tx, id)?;
+        Ok((parts_on_the_way(device.open(), enrolment).len(), device.waits_for(Channel::Apple, Action::Policy)))
+    };
+    assert_eq!(fixture.store.run(look).await.unwrap(), (1, false), "the rest is free to go with another command");
+}
+
 pub async fn what_is_never_answered_takes_turns_with_its_like(fixture: Fixture) {
     let device = fixture.device("u1", &[Channel::Apple]).await;
     let (lock, restart) = (lock(&fixture, device.id).await, ask(&fixture, device.id, Act::Restart).await);
