@@ -24,6 +24,7 @@ use crate::{
         settings,
         wipe::{approvals::Approval, stop},
     },
+    ids::DeviceId,
     policy::Problem,
     store::Tx,
 };
@@ -94,7 +95,8 @@ impl DeviceView {
     pub(super) fn all(tx: &mut Tx<'_>, devices: &[Device], assigned: &Assigned) -> Result<Vec<Self>> {
         let seen = seen(tx, devices.iter().flat_map(|device| device.enrolments.iter().map(|e| e.id)))?;
         let (mut seen, now) = (seen.into_iter(), tx.steady());
-        let journals = journal::of(tx, devices.iter().map(|device| device.id))?;
+        let ids: Vec<DeviceId> = devices.iter().map(|device| device.id).collect();
+        let journals = journal::of(tx, &ids)?;
         let views = devices.iter().zip(journals).map(|(device, journal)| {
             let of = |enrolment| EnrolmentView::of(device, enrolment, seen.next().flatten());
             let enrolments = device.enrolments.iter().map(of).collect();

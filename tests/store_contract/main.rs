@@ -184,6 +184,7 @@ macro_rules! store_contract {
         what_the_server_asked_by_itself_is_kept_for_a_time_of_its_own,
         an_invitation_is_kept_for_its_time_and_its_ways_with_it,
         what_else_answers_the_same_command_does_not_end_what_could_not_be_read,
+        a_page_shows_each_device_what_that_device_said,
         what_a_device_said_is_kept_for_its_time,
         a_certificate_stands_on_the_list_until_it_has_ended_by_itself,
         what_is_over_is_found_on_every_page,

@@ -202,7 +202,7 @@ pub async fn what_else_answers_the_same_command_does_not_end_what_could_not_be_r
         let by = CommandId(uuid::Uuid::from_u128(by));
         move |tx: &mut Tx<'_>| {
             journal::read_well(tx, device, "the answer to sync", by)?;
-            let found = journal::of(tx, [device])?.pop().flatten();
+            let found = journal::of(tx, &[device])?.pop().flatten();
             Ok(found.map_or(0, |journal| journal.unreadable(tx.steady()).count()))
         }
     };
@@ -211,6 +211,29 @@ pub async fn what_else_answers_the_same_command_does_not_end_what_could_not_be_r
     fixture.store.run(spoilt(2, "byte 7")).await.unwrap();
     assert_eq!(fixture.store.run(well(2)).await.unwrap(), 1, "it came again with the next");
     assert_eq!(fixture.store.run(well(3)).await.unwrap(), 0, "the one after that is whole");
+}
+
+pub async fn a_page_shows_each_device_what_that_device_said(fixture: Fixture) {
+    // Enough that what is kept is walked; ids in no order, of which some have a journal, and so have others between and beyond them.
+    let id = |n: u128| DeviceId(uuid::Uuid::from_u128(n));
+    let said: Vec<u128> = (0..600).filter(|n| n % 3 == 0).collect();
+    for chunk in said.chunks(50).map(<[u128]>::to_vec) {
+        let say = move |tx: &mut Tx<'_>| {
+            chunk.iter().try_for_each(|n| journal::alerted(tx, id(*n), "com.example:disk", &n.to_string()))
+        };
+        fixture.store.run(say).await.unwrap();
+    }
+    for (row, from, to, step) in
+        [("from one with", 3, 590, 1), ("from one without", 4, 500, 2), ("few", 0, 40, 2), ("few of many", 1, 600, 9)]
+    {
+        let page: Vec<u128> = (from..to).step_by(step).collect::<Vec<_>>().into_iter().rev().collect();
+        let ids: Vec<DeviceId> = page.iter().map(|n| id(*n)).collect();
+        let found = fixture.store.run(move |tx| journal::of(tx, &ids)).await.unwrap();
+        let texts: Vec<Option<String>> =
+            found.iter().map(|j| j.as_ref().and_then(|j| j.events().next().map(|e| e.text.clone()))).collect();
+        let wanted: Vec<Option<String>> = page.iter().map(|n| (n % 3 == 0).then(|| n.to_string())).collect();
+        assert_eq!(texts, wanted, "{row}");
+    }
 }
 
 pub async fn a_certificate_stands_on_the_list_until_it_has_ended_by_itself(fixture: Fixture) {
