@@ -12,7 +12,7 @@ mod command;
 use command::{add_device, one_device, psql};
 use lanyard::{
     fleet::registry::presence::Presence,
-    store::{Changes, Engine, Fault, Moment, Options, Postgres, Reader, Readers, Store, Writes},
+    store::{Ahead, Changes, Engine, Fault, Moment, Options, Postgres, Reader, Readers, Store, Writes},
 };
 use std::{
     sync::{
@@ -141,6 +141,9 @@ impl Reader for Counting {
 impl Engine for Counting {
     fn begin(&mut self) -> Result<Moment, Fault> {
         self.inner.begin()
+    }
+    fn begin_ahead(&mut self, ahead: &mut Ahead<'_>) -> Result<(Moment, bool), Fault> {
+        self.inner.begin_ahead(ahead)
     }
     fn changes(&mut self) -> Result<Changes, Fault> {
         self.inner.changes()

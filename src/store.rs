@@ -7,10 +7,12 @@
 //! - Many calls share one commit (group commit); each has an outcome of its own, and a refused one leaves nothing behind.
 //! - A reply leaves only after the commit that it rests on, reads included: what nobody could lose is all that anybody sees.
 //! - Within a tenant, batches follow one another, on several nodes too (the engine's `begin` waits for its turn). So a count
-//!   and the write that rests on it cannot be torn apart.
+//!   and the write that rests on it cannot be torn apart. While a node waits for its turn it runs calls on what it remembers; what
+//!   they came to counts where the turn shows that all they read is still so, else they are run again.
 //! - What reads many records ([`Store::read`]) stands beside the writer and not in its way.
 
 mod beside;
+mod calls;
 mod codec;
 mod counts;
 mod held;
@@ -79,10 +81,25 @@ pub trait Readers: Send + Sync {
     fn open(&self) -> Result<Box<dyn Reader>, Fault>;
 }
 
+/// Who reads what a node remembers of the store, and nothing else.
+pub trait Remembered: Reader {
+    /// Whether something was asked, since this was asked last, that is not remembered.
+    fn missed(&mut self) -> bool;
+}
+
+/// What can be done while another node has the turn, a little at a time; false where there is nothing to do just now.
+pub type Ahead<'a> = dyn FnMut(&mut dyn Remembered, Moment) -> bool + 'a;
+
 /// A backend. Called by the writer thread alone, in the order begin, get and scan, commit.
 pub trait Engine: Reader {
     /// Opens a batch, after waiting for that of any other node to end, and says what time it is.
     fn begin(&mut self) -> Result<Moment, Fault>;
+    /// The same; until the turn has come `ahead` is called, with what this node remembers of the store and the moment of its last look. True:
+    /// all that was read there is still so in this batch.
+    fn begin_ahead(&mut self, ahead: &mut Ahead<'_>) -> Result<(Moment, bool), Fault> {
+        let _ = ahead;
+        Ok((self.begin()?, false))
+    }
     /// What other nodes changed since this was last asked. Needs no open batch.
     fn changes(&mut self) -> Result<Changes, Fault>;
     /// Ends the batch. At `Ok` all of it is on disk; at `Err` nobody may be told that it is: nothing of it was written

@@ -128,7 +128,7 @@ impl Asked {
             };
             Ok(Some((answer, approvals::unseen(tx, &call.actor)?)))
         };
-        match server.store.run(whole).await {
+        match server.store.once(whole).await {
             Ok(Some(((status, body), unseen))) => answer(&server, status, body, unseen).await,
             Ok(None) => {
                 count_stranger(&server, peer.as_deref());
@@ -155,7 +155,7 @@ async fn act(
         let step = work(tx, &call)?;
         Ok(Some((step.done()?, approvals::unseen(tx, &call.actor)?)))
     };
-    match server.store.run(whole).await {
+    match server.store.once(whole).await {
         Ok(Some((body, unseen))) => answer(&server, status, body, unseen).await,
         Ok(None) => {
             count_stranger(&server, peer.as_deref());

@@ -34,6 +34,7 @@ use crate::{
 const RENEWALS: usize = 5;
 
 /// A certificate that was made for a key, and the enrolment that it names.
+#[derive(Clone)]
 pub struct Issued {
     /// As [`under_way::whose`] said.
     pub enrolment: EnrolmentId,

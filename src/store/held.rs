@@ -1,6 +1,6 @@
 //! A backend whose commits wait for a gate: how tests see that nothing leaves before its commit.
 
-use super::{Changes, Engine, Entry, Fault, Moment, Reader, Readers, Writes};
+use super::{Ahead, Changes, Engine, Entry, Fault, Moment, Reader, Readers, Writes};
 use std::sync::{Arc, Mutex};
 
 /// See the module.
@@ -31,6 +31,9 @@ impl Reader for Held {
 impl Engine for Held {
     fn begin(&mut self) -> Result<Moment, Fault> {
         self.inner.begin()
+    }
+    fn begin_ahead(&mut self, ahead: &mut Ahead<'_>) -> Result<(Moment, bool), Fault> {
+        self.inner.begin_ahead(ahead)
     }
     fn changes(&mut self) -> Result<Changes, Fault> {
         self.inner.changes()

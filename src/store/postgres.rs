@@ -6,9 +6,11 @@
 //! is written with the end. The change feed is read by snapshot, so it stays right if turns are ever split.
 //!
 //! What was read or written is kept in memory ([`Cache`]): each batch writes to the feed which keys it wrote, and a batch begins by
-//! reading what the feed says of others, so within its turn a node knows what of its memory is still true. Each process writes to
+//! reading what the feed says of others, so within its turn a node knows what of its memory is still true. Until then calls are run on
+//! it as it is ([`Guess`]), since turns are what nodes share: that counts where the feed names nothing that was read. Each process writes to
 //! the feed under a name of its own; a lock on the node's name keeps two of one node apart, whose audit chains would run together.
 
+mod ahead;
 mod cache;
 mod check;
 mod layout;
@@ -20,6 +22,7 @@ mod time;
 mod tls;
 
 use self::{
+    ahead::Guess,
     cache::Cache,
     link::{Batch, Link, News, Unwritten},
     mark::{Mark, Note},
@@ -28,7 +31,7 @@ use self::{
     time::{Beside, Hands, Shown},
     tls::Tls,
 };
-use super::{Changes, Checked, DISTRUSTED, Engine, Fault, LAYOUT, Moment, Reader, Readers, Rise, Writes};
+use super::{Ahead, Changes, Checked, DISTRUSTED, Engine, Fault, LAYOUT, Moment, Reader, Readers, Rise, Writes};
 use crate::clock::{self, Steady};
 use rustls::RootCertStore;
 use std::{
@@ -85,6 +88,8 @@ pub struct Postgres {
     seen: Mark,
     note: Note,
     turn: Option<Turn>,
+    /// The moment of the last batch, where other nodes wrote just before it, and when that was.
+    last: Option<(Moment, Instant)>,
     /// Why the last batch that wrote came to nothing, and when that was last told.
     failed: Option<(String, Instant)>,
     /// Nobody else may come before the first batch that writes; with it this epoch begins.
@@ -165,6 +170,7 @@ impl Postgres {
             beside: Beside::default(),
             note,
             turn: None,
+            last: None,
             failed: None,
             alone,
             pool: Pool::new(Arc::clone(&place)),
@@ -362,8 +368,25 @@ impl Reader for Postgres {
 
 impl Engine for Postgres {
     fn begin(&mut self) -> Result<Moment, Fault> {
+        Ok(self.begin_ahead(&mut |_, _| false)?.0)
+    }
+
+    fn begin_ahead(&mut self, ahead: &mut Ahead<'_>) -> Result<(Moment, bool), Fault> {
         self.turn = None;
-        let news = self.on_link(Link::begin)?;
+        let last = self.last.take().filter(|(_, at)| self.read.is_some() && clock::since(*at) < PROMPT);
+        let mut guess = last.map(|(moment, _)| (moment, Guess::over(std::mem::take(&mut self.cache))));
+        let news = self.on_link(|link, horizon, author| {
+            let mut spend = guess.as_mut().map(|(moment, guess)| || ahead(guess, *moment));
+            link.begin(horizon, author, spend.as_mut().map(|spend| spend as &mut dyn FnMut() -> bool))
+        });
+        // After a failure nothing is remembered: it was on another connection.
+        let guess = guess.map(|(_, guess)| guess).filter(|_| self.read.is_some());
+        let read = guess.map(|guess| {
+            self.cache = guess.cache;
+            guess.read
+        });
+        let news = news?;
+        let holds = read.is_some_and(|read| news.is_prompt() && !news.keys.iter().any(|key| read.contains(key)));
         let steady = match self.look(&news) {
             Ok(steady) => steady,
             Err(fault) => {
@@ -372,14 +395,16 @@ impl Engine for Postgres {
             }
         };
         let (shown, commit) = (news.shown, news.commit);
+        let moment = Moment { wall: shown.wall, steady };
+        // Others write, so it is worth the while.
+        self.last = (!news.keys.is_empty()).then(|| (moment, clock::monotonic()));
         self.turn = Some(Turn { shown, steady, commit, news: Some(news) });
-        Ok(Moment { wall: shown.wall, steady })
+        Ok((moment, holds))
     }
 
     fn changes(&mut self) -> Result<Changes, Fault> {
-        let prompt = |news: &News| clock::since(news.asked) < PROMPT;
         match self.turn.as_mut().map(|turn| (turn.steady, turn.news.take())) {
-            Some((steady, Some(news))) if prompt(&news) => Ok(self.learn(news, steady)),
+            Some((steady, Some(news))) if news.is_prompt() => Ok(self.learn(news, steady)),
             Some((_, Some(_))) => {
                 let (horizon, author) = (self.horizon.clone(), self.author.clone());
                 let horizon = if self.read.is_some() { horizon } else { NEVER.into() };

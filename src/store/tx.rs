@@ -48,6 +48,7 @@ pub struct Tx<'a> {
     pub(super) writes: Writes,
     pub(super) changes: Changes,
     pub(super) remembered: Vec<super::Changed>,
+    pub(super) lines: Vec<super::calls::Line>,
     /// Under which name those records count that were read or written, as they are now.
     pub(super) counted: BTreeMap<String, Option<String>>,
     pub(super) moment: Moment,
@@ -198,6 +199,12 @@ impl Tx<'_> {
     /// Hands something to the store's [`super::Observer`], once and only if this call is committed.
     pub fn remember(&mut self, what: super::Changed) {
         self.remembered.push(what);
+    }
+
+    /// Writes a line to the log, by `line`, once its batch is committed, refused or not: a call may be run more than once before that
+    /// ([`Store::run`](super::Store::run)), and what did not come to pass is not told.
+    pub fn log(&mut self, line: impl FnOnce() + Send + 'static) {
+        self.lines.push(Box::new(line));
     }
 
     pub(super) fn raw(&mut self, key: &str) -> Result<Option<Vec<u8>>, Fault> {

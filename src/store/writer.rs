@@ -4,6 +4,7 @@
 use super::{
     Belief, Changes, Engine, Fault, Moment, Reader, Readers, Record, Seldom, Time, Tx, Writes,
     beside::{self, Ask, Slices, Turns},
+    calls::{Call, Done, Job, Run, Told, Turn},
     time::Shared,
     tx::{self, Ids},
 };
@@ -14,7 +15,6 @@ use crate::{
 use std::{
     any::Any,
     collections::{BTreeMap, VecDeque},
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex,
         mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel},
@@ -32,6 +32,8 @@ pub const TENANT: &str = "default";
 const BATCH: usize = 512;
 /// Calls that may wait; beyond them a caller is told that the store is busy.
 const QUEUE: usize = 8192;
+/// Calls that are run before it is seen whether the turn has come.
+const AHEAD: usize = 8;
 /// How often other nodes' changes are read while nothing else is asked. Memory counts for a second after each reading.
 const FEED: Duration = Duration::from_millis(250);
 
@@ -64,42 +66,6 @@ pub struct Options {
     pub fill: Fill,
     /// Who is told of changes.
     pub observer: Arc<dyn Observer>,
-}
-
-trait Job: Send {
-    fn run(&mut self, tx: &mut Tx<'_>) -> bool;
-    fn finish(self: Box<Self>, committed: std::result::Result<(), Fault>);
-}
-
-struct Call<F, T> {
-    work: Option<F>,
-    result: Option<Result<T>>,
-    reply: oneshot::Sender<Result<T>>,
-    /// What the call is part of: what it tells is told there, though another thread runs it.
-    span: Span,
-}
-
-impl<F, T> Job for Call<F, T>
-where
-    F: FnOnce(&mut Tx<'_>) -> Result<T> + Send,
-    T: Send,
-{
-    fn run(&mut self, tx: &mut Tx<'_>) -> bool {
-        let Some(work) = self.work.take() else { return false };
-        let _within = self.span.enter();
-        // A fault of ours in one call must not take the store, and with it every device, down.
-        let result = catch_unwind(AssertUnwindSafe(|| work(tx)));
-        self.result = Some(result.unwrap_or_else(|_| Err(Error::Internal("a call on the store failed".into()))));
-        matches!(self.result, Some(Ok(_)))
-    }
-    fn finish(self: Box<Self>, committed: std::result::Result<(), Fault>) {
-        let answer = match committed {
-            Ok(()) => self.result.unwrap_or_else(|| Err(Fault::Away("not run".into()).into())),
-            Err(fault) => Err(fault.into()),
-        };
-        // Who asked may have gone; what was done stays done.
-        drop(self.reply.send(answer));
-    }
 }
 
 /// What the writer thread is handed.
@@ -151,10 +117,25 @@ impl Store {
     /// away in the commit itself ([`Fault::Away`]): then asking again is safe, since calls are idempotent by id.
     pub async fn run<T: Send + 'static>(
         &self,
+        work: impl FnOnce(&mut Tx<'_>) -> Result<T> + Clone + Send + 'static,
+    ) -> Result<T> {
+        self.call(work, Some(Clone::clone)).await
+    }
+
+    /// The same for what cannot be repeated: it is run in its turn alone, not ahead of it.
+    pub async fn once<T: Send + 'static>(
+        &self,
         work: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
+        self.call(work, None).await
+    }
+
+    async fn call<T: Send + 'static, F>(&self, work: F, again: Option<fn(&F) -> F>) -> Result<T>
+    where
+        F: FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
+    {
         let (reply, answer) = oneshot::channel();
-        let job = Box::new(Call { work: Some(work), result: None, reply, span: Span::current() });
+        let job = Box::new(Call::new(work, again, reply));
         let sender = self.work.as_ref().ok_or_else(|| Fault::Away("closed".into()))?;
         sender.try_send(Work::Job(job)).map_err(|_| Fault::Busy)?;
         answer.await.map_err(|_| Fault::Away("the store stopped".into()))?
@@ -163,7 +144,7 @@ impl Store {
     /// Runs a call that judges: a refusal is written with all that was noted of it, an error takes everything back.
     pub async fn judge<T: Send + 'static, R: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Tx<'_>) -> Judged<T, R> + Send + 'static,
+        work: impl FnOnce(&mut Tx<'_>) -> Judged<T, R> + Clone + Send + 'static,
     ) -> Judged<T, R> {
         let judged = self.run(move |tx| match work(tx) {
             Ok(done) => Ok(Ok(done)),
@@ -203,6 +184,7 @@ impl Store {
             writes: Writes::new(),
             changes: Changes::new(),
             remembered: Vec::new(),
+            lines: Vec::new(),
             counted: BTreeMap::new(),
             moment: Moment { wall: time.now, steady: time.steady },
             time,
@@ -324,7 +306,7 @@ impl Writer {
     }
 
     fn batch(&mut self, mut jobs: Vec<Box<dyn Job>>, waiting: &Receiver<Work>, asks: &mut Asks) {
-        let span = tracing::debug_span!("batch", calls = Empty, writes = Empty);
+        let span = tracing::debug_span!("batch", calls = Empty, ahead = Empty, writes = Empty);
         let _within = span.enter();
         let (committed, told) = match self.attempt(&mut jobs, waiting, asks) {
             Ok(told) => {
@@ -340,11 +322,12 @@ impl Writer {
                 (Err(fault), Vec::new())
             }
         };
-        for (changes, remembered) in told {
-            if !changes.is_empty() {
-                self.observer.changed(&changes);
+        for told in told {
+            if !told.changes.is_empty() {
+                self.observer.changed(&told.changes);
             }
-            remembered.into_iter().for_each(|what| self.observer.remember(what));
+            told.remembered.into_iter().for_each(|what| self.observer.remember(what));
+            told.lines.into_iter().for_each(|line| line());
         }
         jobs.into_iter().for_each(|job| job.finish(committed.clone()));
     }
@@ -354,25 +337,59 @@ impl Writer {
         jobs: &mut Vec<Box<dyn Job>>,
         waiting: &Receiver<Work>,
         asks: &mut Asks,
-    ) -> std::result::Result<Vec<(Changes, Vec<Changed>)>, Fault> {
+    ) -> std::result::Result<Vec<Told>, Fault> {
         let begun = clock::monotonic();
-        let moment = self.engine.begin()?;
+        let (moment, ahead) = self.begin(jobs, waiting, asks)?;
         // In the batch's turn: from here to its commit nobody else writes, so what calls remember now is true.
         self.follow()?;
         // Who came while the turn was another node's goes along: turns are what nodes have to share.
         gather(waiting.try_iter(), jobs, asks);
         let time = self.present(moment)?;
-        let (mut writes, mut all, mut told) = (Writes::new(), Changes::new(), Vec::new());
-        for job in jobs {
-            let (own, changes, remembered) = self.one(job.as_mut(), &writes, moment, time);
-            writes.extend(own);
-            all.extend(changes.iter().cloned());
-            told.push((changes, remembered));
+        let before = ahead.as_ref().map_or(0, Done::calls);
+        let mut done = ahead.unwrap_or_default();
+        for (at, job) in jobs.iter_mut().enumerate() {
+            if !done.has(at) {
+                let mut turn = Turn { moment, time, tenant: &self.tenant, node: &self.node, ids: &mut self.ids };
+                let told = turn.run(job.as_mut(), self.engine.as_mut(), &done.writes, Run::Last);
+                done.add(at, told);
+            }
         }
-        Span::current().record("calls", told.len()).record("writes", writes.len());
-        let committed = self.engine.commit(&writes, &all);
-        self.tell_slow(clock::since(begun), told.len(), writes.len());
-        committed.map(|()| told)
+        Span::current().record("calls", done.calls()).record("ahead", before).record("writes", done.writes.len());
+        let committed = self.engine.commit(&done.writes, &done.changes);
+        self.tell_slow(clock::since(begun), done.calls(), done.writes.len());
+        committed.map(|()| done.told)
+    }
+
+    /// Takes the turn, and runs calls while it is another node's, on what is remembered of the store. What they came to counts where all
+    /// that they read is still true then; else they are run again, as what asked for more than is remembered is in any case.
+    fn begin(
+        &mut self,
+        jobs: &mut Vec<Box<dyn Job>>,
+        waiting: &Receiver<Work>,
+        asks: &mut Asks,
+    ) -> std::result::Result<(Moment, Option<Done>), Fault> {
+        let (mut ahead, mut next) = (Done::default(), 0);
+        let Self { engine, node, tenant, ids, .. } = self;
+        let (moment, holds) = engine.begin_ahead(&mut |known, moment| {
+            if next == jobs.len() {
+                gather(waiting.try_iter(), jobs, asks);
+            }
+            let Ok(time) = time_at(known, tenant, moment) else { return false };
+            let some = next..jobs.len().min(next + AHEAD);
+            next = some.end;
+            for (at, job) in jobs.iter_mut().enumerate().take(some.end).skip(some.start) {
+                if job.repeats() {
+                    known.missed();
+                    let mut turn = Turn { moment, time, tenant, node, ids };
+                    let told = turn.run(job.as_mut(), known, &ahead.writes, Run::Ahead);
+                    if !known.missed() {
+                        ahead.add(at, told);
+                    }
+                }
+            }
+            !some.is_empty()
+        })?;
+        Ok((moment, holds.then_some(ahead)))
     }
 
     fn tell_slow(&mut self, took: Duration, calls: usize, writes: usize) {
@@ -385,37 +402,14 @@ impl Writer {
 
     /// What time it is for a batch that begins at this moment, told to those who ask no store as well.
     fn present(&mut self, moment: Moment) -> std::result::Result<Time, Fault> {
-        let key = format!("{}/{}/", self.tenant, Belief::KIND);
-        let kept = self.engine.get(&key)?.map(|bytes| tx::read_record(&key, &bytes)).transpose()?;
-        let time = kept.unwrap_or_else(|| Belief::begin(moment)).time(moment);
+        let time = time_at(self.engine.as_mut(), &self.tenant, moment)?;
         self.time.set(time);
         Ok(time)
     }
+}
 
-    fn one(
-        &mut self,
-        job: &mut dyn Job,
-        batch: &Writes,
-        moment: Moment,
-        time: Time,
-    ) -> (Writes, Changes, Vec<Changed>) {
-        let mut tx = Tx {
-            below: self.engine.as_mut(),
-            batch,
-            writes: Writes::new(),
-            changes: Changes::new(),
-            remembered: Vec::new(),
-            counted: BTreeMap::new(),
-            moment,
-            time,
-            tenant: &self.tenant,
-            node: &self.node,
-            ids: &mut self.ids,
-        };
-        if job.run(&mut tx) {
-            (tx.writes, tx.changes, tx.remembered)
-        } else {
-            (Writes::new(), Changes::new(), Vec::new())
-        }
-    }
+fn time_at(reader: &mut dyn Reader, tenant: &str, moment: Moment) -> std::result::Result<Time, Fault> {
+    let key = format!("{tenant}/{}/", Belief::KIND);
+    let kept = reader.get(&key)?.map(|bytes| tx::read_record(&key, &bytes)).transpose()?;
+    Ok(kept.unwrap_or_else(|| Belief::begin(moment)).time(moment))
 }

@@ -171,7 +171,7 @@ impl Site {
         call: impl FnOnce(&mut Tx<'_>, Actor) -> crate::error::Result<T> + Send + 'static,
     ) -> T {
         let local = self.local.clone();
-        self.server.store.run(move |tx| call(tx, local)).await.unwrap()
+        self.server.store.once(move |tx| call(tx, local)).await.unwrap()
     }
 
     async fn send(&self, request: axum::http::request::Builder, path: &str, body: Body) -> Response<Incoming> {

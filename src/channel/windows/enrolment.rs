@@ -203,6 +203,7 @@ async fn token(
 }
 
 /// User name and code as they were typed.
+#[derive(Clone)]
 struct Login {
     user: String,
     code: String,

@@ -53,6 +53,7 @@ impl Record for Kept {
 }
 
 /// A message and who sent it.
+#[derive(Clone)]
 struct Said {
     shown: Fingerprint,
     message: Message,

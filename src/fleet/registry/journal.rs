@@ -10,7 +10,7 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, VecDeque},
     time::Duration,
 };
 
@@ -216,7 +216,7 @@ pub fn of(tx: &mut Tx<'_>, devices: &[DeviceId]) -> Result<Vec<Option<Journal>>>
     }
     let keys: Vec<String> = devices.iter().map(ToString::to_string).collect();
     let (Some(first), Some(last)) = (keys.iter().min(), keys.iter().max()) else { return Ok(Vec::new()) };
-    let mut kept: HashMap<String, Journal> = tx.get::<Journal>(first)?.map(|j| (j.key(), j)).into_iter().collect();
+    let mut kept: BTreeMap<String, Journal> = tx.get::<Journal>(first)?.map(|j| (j.key(), j)).into_iter().collect();
     let mut after = first.clone();
     loop {
         let more = tx.scan::<Journal>("", Some(&after), WALKED)?;

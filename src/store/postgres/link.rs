@@ -4,7 +4,7 @@
 //! took over, a backup was put back, a pooler came in between. All that is looked at each time, before anything is believed.
 
 use super::{
-    OTHERS, Place, TURN,
+    OTHERS, PROMPT, Place, TURN,
     cache::hash,
     mark::{Mark, WAYS},
     session::{EXCHANGE, Failure, Purpose, Session},
@@ -14,7 +14,10 @@ use crate::{
     clock::{self, Steady, Timestamp},
     store::{Changes, Fault, LAYOUT},
 };
-use std::time::{Duration, Instant};
+use std::{
+    convert::Infallible,
+    time::{Duration, Instant},
+};
 use tokio_postgres::{Client, Error, Row, SimpleQueryMessage, Statement, types::ToSql};
 use uuid::Uuid;
 
@@ -126,16 +129,32 @@ impl Link {
         self.session.is_closed()
     }
 
-    /// Takes the turn and reads the feed, in one message: what follows sees all that was committed in the turns before.
-    pub(super) fn begin(&mut self, horizon: &str, author: &str) -> Result<News, Failure> {
+    /// Takes the turn and reads the feed, in one message: what follows sees all that was committed in the turns before. Until it comes
+    /// `meanwhile` is called, which says whether it had something to do.
+    pub(super) fn begin(
+        &mut self,
+        horizon: &str,
+        author: &str,
+        meanwhile: Option<&mut dyn FnMut() -> bool>,
+    ) -> Result<News, Failure> {
         let (asked, news, name) = (clock::monotonic(), &self.asked.news, &self.name);
         let turn = format!("ROLLBACK; BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock({TURN})");
         self.session.each(EXCHANGE, async |client| {
-            let (begun, rows) = tokio::join!(
-                biased;
-                client.batch_execute(&turn),
-                async { client.query(news, &[&horizon, &author]).await },
-            );
+            let asking = async {
+                tokio::join!(
+                    biased;
+                    client.batch_execute(&turn),
+                    async { client.query(news, &[&horizon, &author]).await },
+                )
+            };
+            let (begun, rows) = match meanwhile {
+                None => asking.await,
+                Some(meanwhile) => tokio::select! {
+                    biased;
+                    answer = asking => answer,
+                    never = spend(meanwhile) => match never {},
+                },
+            };
             begun?;
             News::read(&rows?, name, asked)
         })
@@ -188,6 +207,17 @@ impl Link {
     }
 }
 
+/// Does what there is to do, a little at a time, for as long as the answer is not there.
+async fn spend(meanwhile: &mut dyn FnMut() -> bool) -> Infallible {
+    loop {
+        // First the question goes out; then each time it is seen whether the answer has come.
+        tokio::task::yield_now().await;
+        if !meanwhile() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+}
+
 impl Asked {
     async fn prepare(client: &Client) -> Result<Self, Error> {
         let (news, get, scan, write, note, prune, epoch) = tokio::try_join!(
@@ -236,6 +266,11 @@ pub(super) fn rand() -> i64 {
 }
 
 impl News {
+    /// Whoever asked has surely not stood still since.
+    pub(super) fn is_prompt(&self) -> bool {
+        clock::since(self.asked) < PROMPT
+    }
+
     fn read(rows: &[Row], name: &str, asked: Instant) -> Result<Self, Failure> {
         let row = rows.first().ok_or_else(|| Failure::Gone("the store's time is not in it".into()))?;
         if row.get::<_, Option<&str>>(8) != Some(name) {
