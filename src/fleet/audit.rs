@@ -4,6 +4,7 @@
 //! whole. A cut tail cannot be seen from inside; `audit verify --head` compares with a head kept elsewhere.
 
 mod event;
+pub mod recurring;
 
 pub use event::{By, Cancelled, Counts, Decision, Event, Invited, Loss, Pass, Proof, UNKNOWN_CERTIFICATE, Unasked};
 
@@ -170,8 +171,11 @@ impl From<Entry> for Printed {
     }
 }
 
-/// Appends an event to this node's chain.
+/// Appends an event to this node's chain, unless it [recurs](recurring) too often.
 pub fn note(tx: &mut Tx<'_>, by: impl Into<By>, event: Event) -> Result<()> {
+    if !recurring::is_noted(tx, &event)? {
+        return Ok(());
+    }
     let node = tx.node().to_string();
     let head = tx.get::<Head>(&node)?.unwrap_or(Head { node: node.clone(), seq: 0, hash: String::new() });
     let seq = head.seq + 1;

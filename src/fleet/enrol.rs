@@ -17,7 +17,7 @@ use under_way::Whose;
 use crate::{
     error::{Error, Result},
     fleet::{
-        audit::{self, By},
+        audit::{self, By, recurring},
         groups,
         keeper::{self, timers},
         life::{
@@ -29,9 +29,13 @@ use crate::{
     ids::{DeviceId, EnrolmentId, Fingerprint, InvitationId},
     store::Tx,
 };
+use std::time::Duration;
 
 /// Renewals of one enrolment's certificate in an hour.
 const RENEWALS: usize = 5;
+/// So many may come one after the other; then with pauses that grow to a day.
+const MANY_RENEWALS: u32 = 10;
+const DAY: Duration = Duration::from_secs(86_400);
 
 /// A certificate that was made for a key, and the enrolment that it names.
 #[derive(Clone)]
@@ -47,7 +51,7 @@ pub struct Issued {
 /// Spends a certificate on a key of an invitation, or answers the one that the same key got before. Several calls with one invitation are
 /// judged one after the other, whichever node they come to.
 pub fn spend(tx: &mut Tx<'_>, id: InvitationId, key: &str, issued: Issued) -> Result<Credential> {
-    let invitation = tx.get::<Invitation>(id)?.ok_or_else(|| Error::not_found("invitation", id))?;
+    let mut invitation = tx.get::<Invitation>(id)?.ok_or_else(|| Error::not_found("invitation", id))?;
     if let Whose::Before(before) = under_way::whose(tx, &invitation, key)? {
         return Ok(*before);
     }
@@ -56,6 +60,7 @@ pub fn spend(tx: &mut Tx<'_>, id: InvitationId, key: &str, issued: Issued) -> Re
         // Two keys asked at the same moment; the second asks again.
         return Err(Error::forbidden("overtaken", "Another install began at the same moment. Try again."));
     }
+    under_way::count_key(tx, &mut invitation)?;
     let Issued { enrolment, certificate, der } = issued;
     let credential = Credential {
         der,
@@ -94,8 +99,12 @@ pub fn renew(tx: &mut Tx<'_>, old: &Fingerprint, certificate: Certificate, der: 
     }
     // Each leaves a credential and a revocation for ever.
     let tries = tries::within(tx, &format!("renewal {}", before.enrolment), RENEWALS)?;
-    let too_many = || Error::forbidden("too_many_renewals", "the certificate was renewed too often within the hour");
+    let too_many = || Error::forbidden("too_many_renewals", "the certificate was renewed too often");
     tries.ok_or_else(too_many)?.count(tx)?;
+    let often = format!("renewal {}", before.enrolment);
+    if !recurring::is_due(tx, &often, MANY_RENEWALS, DAY)? {
+        return Err(too_many());
+    }
     let enrolment = device.enrolment(before.enrolment).ok_or_else(unknown)?.id;
     keeper::contact(tx, &mut device, enrolment)?;
     // The new key is no invitation's.
@@ -275,6 +284,7 @@ fn adopt(tx: &mut Tx<'_>, device: &mut Managed, other: Device) -> Result<()> {
         device.know(moved);
     }
     users::leave(tx, &other)?;
+    lookup::forget(tx, &other)?;
     tx.delete(&other)?;
     let other = keeper::load(tx, other)?;
     keeper::happen(tx, device, Event::Adopted(Box::new(other)))?;

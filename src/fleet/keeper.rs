@@ -9,15 +9,12 @@ use crate::{
         audit::{self, By, Unasked},
         life::{Command, Device, Effect, Event, Managed, effect::Named},
         notices::{self, News},
-        registry::{credential, lookup, sights, tries},
+        registry::{credential, lookup, sights},
         settings,
     },
     ids::{CommandId, DeviceId, EnrolmentId},
     store::Tx,
 };
-
-/// Answers about what was never sent that are noted in an hour, of one enrolment.
-const UNASKED: usize = 10;
 
 /// The device as it is kept, with its commands.
 pub fn load(tx: &mut Tx<'_>, device: Device) -> Result<Managed> {
@@ -61,6 +58,7 @@ pub fn happen(tx: &mut Tx<'_>, managed: &mut Managed, event: Event) -> Result<bo
             Effect::HeardAfterWipe(command) => notices::tell(tx, News::HeardAfterWipe(command))?,
             Effect::DeviceLeft => notices::tell(tx, News::DeviceLeft(id))?,
             Effect::Revoke(certificate, pause) => credential::revoke_after(tx, &certificate, pause)?,
+            Effect::Unname(named, name) => lookup::unclaim(tx, kind(named), &name, id)?,
             Effect::Name(named, name) => lookup::claim(tx, kind(named), &name, id)?,
             Effect::Wake => wake = true,
             Effect::Unasked(enrolment, command) => note_unasked(tx, enrolment, Unasked::Command(command))?,
@@ -125,11 +123,7 @@ fn tell(command: &Command) {
     tracing::debug!(command = %id, %device, %enrolment, action = command.action().as_str(), state = state.as_str(), "command");
 }
 
-/// Notes an answer about something that was never sent. A device that says so without end must not write the log full.
+/// Notes an answer about something that was never sent.
 pub fn note_unasked(tx: &mut Tx<'_>, enrolment: EnrolmentId, answer: Unasked) -> Result<()> {
-    match tries::within(tx, &format!("unasked {enrolment}"), UNASKED)? {
-        Some(tries) => tries.count(tx)?,
-        None => return Ok(()),
-    }
     audit::note(tx, By::Device, audit::Event::AnswerUnasked { enrolment, answer })
 }

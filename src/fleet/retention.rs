@@ -4,6 +4,7 @@
 use crate::{
     error::Result,
     fleet::{
+        audit::recurring::Recurring,
         enrol::{
             invitation::{Invitation, Way},
             succession::{self, Succession},
@@ -134,6 +135,13 @@ impl Ends for Revocation {
 impl Ends for Journal {
     fn is_over(&self, tx: &mut Tx<'_>, kept: Kept) -> Result<bool> {
         Ok(self.last().is_none_or(|last| tx.steady().since(last) >= kept.people))
+    }
+}
+
+/// What has not come again for long begins anew when it does.
+impl Ends for Recurring {
+    fn is_over(&self, tx: &mut Tx<'_>, _: Kept) -> Result<bool> {
+        Ok(self.is_of_the_past(tx.steady()))
     }
 }
 

@@ -28,12 +28,13 @@ const STORE: [Kind; 3] = [Kind::of::<Belief>(), Kind::of::<Count>(), Kind::of::<
 
 /// All of them.
 fn all() -> impl Iterator<Item = Kind> {
-    let lists: [&[Kind]; 30] = [
+    let lists: [&[Kind]; 31] = [
         &actor::KINDS,
         &admins::KINDS,
         &api::KINDS,
         &approvals::KINDS,
         &audit::KINDS,
+        &audit::recurring::KINDS,
         &sights::KINDS,
         &channel::identity::KINDS,
         &channel::windows::KINDS,

@@ -4,6 +4,7 @@ use super::{Server, rounds::every};
 use crate::{
     error::Result,
     fleet::{
+        audit::recurring::Recurring,
         enrol::{
             invitation::{Invitation, Way},
             succession::Succession,
@@ -32,6 +33,7 @@ pub(super) fn start(server: &Arc<Server>) {
     walk::<Approval>(server, "forgetting approvals");
     walk::<Revocation>(server, "forgetting revocations");
     walk::<Journal>(server, "forgetting what devices said");
+    walk::<Recurring>(server, "forgetting what has not come again");
 }
 
 fn walk<R: Ends + 'static>(server: &Arc<Server>, name: &'static str) {

@@ -10,6 +10,7 @@
 )]
 
 mod client;
+mod growth;
 mod sizes;
 mod wire;
 

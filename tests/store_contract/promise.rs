@@ -4,6 +4,7 @@
 mod again;
 mod breaker;
 mod commands;
+mod growth;
 mod history;
 mod installs;
 mod loss;
@@ -21,7 +22,7 @@ mod unanswered;
 mod worst_day;
 
 pub use self::{
-    again::*, breaker::*, commands::*, history::*, installs::*, loss::*, newcomers::*, owners::*, proof::*,
+    again::*, breaker::*, commands::*, growth::*, history::*, installs::*, loss::*, newcomers::*, owners::*, proof::*,
     registry::*, renewals::*, shared::*, status::*, store::*, summer::a_summer_leaves_one_living_record_each, texts::*,
     unanswered::*, worst_day::*,
 };

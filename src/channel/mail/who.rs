@@ -25,6 +25,9 @@ use lanyard_activesync::Request;
 /// New clients that one login may bring in an hour. Each is a record for ever, and whoever has the password could make up any number.
 const NEW_CLIENTS: usize = 20;
 
+/// Clients of one user that came in by a login and were not ended, as Exchange limits them (EASMaxDevices, 100 as shipped).
+const MOST_CLIENTS: usize = 100;
+
 /// What a request brings to say whose it is.
 #[derive(Debug, Clone)]
 pub(super) struct Asker {
@@ -175,6 +178,7 @@ fn by_login(tx: &mut Tx<'_>, asker: &Asker, user: &User, request: &Request) -> J
         let who = format!("mail client {}", user.name.to_lowercase());
         return match tries::within(tx, &who, NEW_CLIENTS)? {
             None => Err(Denial::Refused(Refusal::TooManyClients)),
+            Some(_) if has_many(tx, user)? => Err(Denial::Refused(Refusal::TooManyClients)),
             Some(tries) => {
                 tries.count(tx)?;
                 Ok(unknown(tx, user, request)?)
@@ -190,6 +194,18 @@ fn by_login(tx: &mut Tx<'_>, asker: &Asker, user: &User, request: &Request) -> J
             Err(Denial::Refused(Refusal::Denied))
         }
     }
+}
+
+/// Whether a user has as many clients that nobody invited as may be. Those that an administrator ended count no more.
+fn has_many(tx: &mut Tx<'_>, user: &User) -> Result<bool> {
+    let theirs = users::devices(tx, &user.name)?;
+    if theirs.len() < MOST_CLIENTS {
+        return Ok(false);
+    }
+    let theirs = tx.get_many::<Device>(theirs)?;
+    let uninvited = |e: &&Enrolment| e.channel == Channel::Activesync && e.certificate.is_none();
+    let clients = theirs.iter().flatten().flat_map(|device| device.live()).filter(uninvited);
+    Ok(clients.count() >= MOST_CLIENTS)
 }
 
 /// A client that nobody invited, of a user whom the mail server knows: recorded, and let in or not as the settings say.

@@ -139,10 +139,11 @@ fn synced(tx: &mut Tx<'_>, device: &mut Managed, command: &Command, answers: &BT
     let enrolment = command.enrolment;
     keeper::happen(tx, device, Event::Heard(enrolment))?;
     let minutes = provision::poll(tx)?;
-    // One that the device refused is not sent again and again.
-    if answers.get(&SCHEDULE).is_some_and(|answer| answer.code.is_some()) {
-        let value = Some(minutes.to_string());
-        keeper::happen(tx, device, Event::Noted { enrolment, name: provision::POLL, value })?;
+    // One that the device refused is not sent again and again, nor one that it does not answer.
+    if told_schedule(device, command) != Some(minutes) {
+        let answered = answers.get(&SCHEDULE).is_some_and(|answer| answer.code.is_some());
+        let told = provision::told(tx, enrolment, minutes, answered);
+        keeper::happen(tx, device, told)?;
     }
     let outcome = Outcome::Done { kind: EvidenceKind::Status, detail: "answered".into() };
     queue::settle(tx, device, command.enrolment, command.id, outcome)?;

@@ -5,7 +5,7 @@ use crate::{
     error::Result,
     fleet::{
         life::{Action, Command, Managed},
-        registry::journal,
+        registry::journal::{self, Said},
     },
     ids::CommandId,
     store::Tx,
@@ -22,9 +22,7 @@ const SPOILT: usize = 5;
 
 /// Notes it. Who is logged in, and for whom a session is, is told with each and is no news.
 pub(super) fn note(tx: &mut Tx<'_>, device: &Managed, told: &[Output]) -> Result<()> {
-    for (kind, text) in last_alerts(told) {
-        journal::alerted(tx, device.id, &kind, &text)?;
-    }
+    let mut said: Vec<Said> = last_alerts(told).into_iter().map(|(kind, text)| Said::Alert { kind, text }).collect();
     let (mut answered, mut spoilt, mut noted) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for output in told {
         match output {
@@ -38,7 +36,7 @@ pub(super) fn note(tx: &mut Tx<'_>, device: &Managed, told: &[Output]) -> Result
                         None => format!("{} of a session", found.command),
                     };
                     let node = found.node.as_ref().map(|node| format!("{node}: ")).unwrap_or_default();
-                    journal::unreadable(tx, device.id, &format!("{what}: {node}{}", found.why), id)?;
+                    said.push(Said::Unreadable { what: format!("{what}: {node}{}", found.why), by: id });
                 }
             }
             _ => {}
@@ -46,10 +44,10 @@ pub(super) fn note(tx: &mut Tx<'_>, device: &Managed, told: &[Output]) -> Result
     }
     for id in answered.difference(&spoilt) {
         if let Some(action @ (Action::Refresh | Action::Policy)) = action(tx, device, Some(*id))? {
-            journal::read_well(tx, device.id, &answer_to(action), *id)?;
+            said.push(Said::ReadWell { beginning: answer_to(action), by: *id });
         }
     }
-    Ok(())
+    journal::note(tx, device.id, said)
 }
 
 /// The last alerts of a message, each once, oldest first: their kinds and what they say.

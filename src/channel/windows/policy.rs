@@ -79,6 +79,14 @@ fn is_taken(id: &PartId, accepts: Accepts) -> bool {
     }
 }
 
+/// Whether a session has a use for a policy command: it takes something of what is still to go, or nothing is, and the command is at its end.
+/// One that is for others waits for theirs; taken for done here it would be made anew with each session.
+pub(super) fn is_here(command: &Command, accepts: Accepts) -> bool {
+    let parts = all(command);
+    let mut open = parts.iter().filter(|part| part.next != Next::Nothing).peekable();
+    open.peek().is_none() || open.any(|part| is_taken(&part.id, accepts))
+}
+
 fn length(content: &PartContent) -> usize {
     match content {
         PartContent::WindowsCsp { path, data, .. } => 2 * path.len() + data.len(),

@@ -3,6 +3,7 @@
 use super::{DM_PATH, ENROLMENT_PATH, PROVIDER_ID};
 use crate::{
     channel::certificates::fault,
+    clock::Steady,
     error::Result,
     fleet::{
         life::{Enrolment, Event},
@@ -24,6 +25,10 @@ const RENEWAL_DAYS: u32 = 42;
 const RETRY_DAYS: u32 = 7;
 /// Under this name an enrolment keeps the schedule that its device was last told, in minutes.
 pub(super) const POLL: &str = "poll";
+/// Under this one the schedule that it was told and did not answer, and when that was.
+const POLL_UNANSWERED: &str = "poll unanswered";
+/// After so long it is told that again.
+const TELL_AGAIN: Duration = Duration::from_secs(86_400);
 /// Under this name, to which store its certificates go: a renewal does not say it.
 const STORE: &str = "certificate_store";
 const OF_DEVICE: &str = "device";
@@ -58,6 +63,26 @@ pub(super) struct For<'a> {
 pub(super) fn poll(tx: &mut Tx<'_>) -> Result<u32> {
     let seconds = settings::span(tx, "windows.poll")?.as_secs();
     Ok(u32::try_from(seconds.div_ceil(60).clamp(1, LONGEST)).unwrap_or(60))
+}
+
+/// A device was told a schedule, and answered that or not.
+pub(super) fn told(tx: &mut Tx<'_>, enrolment: EnrolmentId, minutes: u32, answered: bool) -> Event {
+    let (name, value) = match answered {
+        true => (POLL, minutes.to_string()),
+        false => (POLL_UNANSWERED, format!("{minutes} {}", tx.steady().0)),
+    };
+    Event::Noted { enrolment, name, value: Some(value) }
+}
+
+/// Whether a device is to be told another schedule than it has.
+pub(super) fn is_to_be_told(tx: &mut Tx<'_>, mine: &Enrolment) -> Result<bool> {
+    let minutes = poll(tx)?.to_string();
+    if mine.channel_state.get(POLL) == Some(&minutes) {
+        return Ok(false);
+    }
+    let unanswered = mine.channel_state.get(POLL_UNANSWERED).and_then(|text| text.split_once(' '));
+    let at = unanswered.filter(|(told, _)| *told == minutes).and_then(|(_, at)| at.parse().ok());
+    Ok(at.is_none_or(|at| tx.steady().since(Steady(at)) >= TELL_AGAIN))
 }
 
 /// The document of a first enrolment.
@@ -113,7 +138,7 @@ fn random<const N: usize>() -> Result<[u8; N]> {
 mod tests {
     use super::*;
     use crate::{
-        clock::{Steady, Timestamp},
+        clock::Timestamp,
         fleet::life::{Channel, EnrolmentState, Managed, Ownership, Platform},
         ids::DeviceId,
         store::Time,

@@ -261,12 +261,15 @@ impl Visit<'_, '_> {
         Ok(Vec::new())
     }
 
-    /// What has had its turn, or has none here: a session for a user alone takes what a policy asks for the user. All else concerns the device
-    /// and stays in the queue, unsent; a wipe keeps back what comes after it even so.
+    /// What has had its turn, or has none here: a session for a user alone takes what a policy asks for the user, and none else takes that. All
+    /// else concerns the device and stays in the queue, unsent; a wipe keeps back what comes after it even so.
     fn not_here(&self, done: &BTreeSet<CommandId>) -> BTreeSet<CommandId> {
-        let for_user = self.accepts == Accepts::User;
-        let of_device = self.device.open().filter(|command| for_user && command.action() != Action::Policy);
-        of_device.map(|command| command.id).chain(done.iter().copied()).collect()
+        let here = |command: &Command| match command.action() {
+            Action::Policy => policy::is_here(command, self.accepts),
+            _ => self.accepts != Accepts::User,
+        };
+        let elsewhere = self.device.open_on(Channel::Omadm).into_iter().filter(|command| !here(command));
+        elsewhere.map(|command| command.id).chain(done.iter().copied()).collect()
     }
 
     /// An act that was handed out in an earlier session and never answered may be done twice: that is on record.
@@ -315,13 +318,14 @@ impl Visit<'_, '_> {
 fn ask_what_is_due(tx: &mut Tx<'_>, device: &mut Managed, enrolment: EnrolmentId, accepts: Accepts) -> Result<()> {
     let Some(mine) = device.enrolment(enrolment).filter(|_| device.is_served(enrolment)) else { return Ok(()) };
     let is_open = |action| device.find_open(Channel::Omadm, action).is_some();
-    let told = mine.channel_state.get(provision::POLL).and_then(|minutes| minutes.parse().ok());
     let now = tx.steady();
-    let stale = device.asked.is_none_or(|at| at.plus(FACTS) <= now) || told != Some(provision::poll(tx)?);
+    let stale = device.asked.is_none_or(|at| at.plus(FACTS) <= now) || provision::is_to_be_told(tx, mine)?;
     if stale && !is_open(Action::Refresh) && accepts != Accepts::User {
         return queue::ask_by_system(tx, device, enrolment, Act::Refresh).map(drop);
     }
-    if device.waits_for(Channel::Omadm, Action::Policy) {
+    // What waits for a session of another sort keeps nothing waiting in this one.
+    let is_waited_for = |command: &&Command| command.is_waited_for(Action::Policy) && policy::is_here(command, accepts);
+    if device.open_on(Channel::Omadm).iter().any(is_waited_for) {
         return Ok(());
     }
     let (wanted, todo) = policies::to_ask(tx, device, enrolment)?;

@@ -4,7 +4,7 @@
 //! The SCEP challenge is derived from the secret in the url, and stands for it.
 
 use crate::{
-    clock::Timestamp,
+    clock::{Steady, Timestamp},
     error::{Denial, Error, Judged, Result},
     fleet::{
         actor::Actor,
@@ -66,6 +66,11 @@ pub struct Invitation {
     /// What enrols by it comes into this group.
     #[serde(default)]
     pub group: Option<String>,
+    /// Keys that got a certificate within an hour that began then.
+    #[serde(default)]
+    pub(super) hour: Steady,
+    #[serde(default)]
+    pub(super) keys: u32,
 }
 
 fn one() -> u32 {
@@ -267,6 +272,8 @@ fn make(
         under_way: 0,
         begun,
         group,
+        hour: tx.steady(),
+        keys: 0,
     };
     for digest in [way("code", &normal(&code)), way("challenge", &challenge(&key))] {
         tx.put(&Way { digest, invitation: invitation.id })?;

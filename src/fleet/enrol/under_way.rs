@@ -29,6 +29,9 @@ use std::time::Duration;
 /// Keys that may be under way beyond the devices for which the invitation is: with one device, three installs of it. Those that broke off
 /// in a hall of many must not keep the last of them from beginning, so that the complete ones are not taken off.
 const SPARE: u32 = 2;
+/// Keys that get a certificate within an hour, beyond three for each device for which the invitation is.
+const TRIES: u32 = 20;
+const HOUR: Duration = Duration::from_secs(3600);
 /// So long a key may take from its certificate on, however long the invitation itself lives.
 pub const LASTS: Duration = Duration::from_secs(7 * 86_400);
 /// After so long without a word one that was shown gives way too.
@@ -203,6 +206,21 @@ fn issued_to(tx: &mut Tx<'_>, invitation: &Invitation, key: &str) -> Result<Opti
         Some(sha256) => Ok(tx.get::<Credential>(sha256)?),
         None => Ok(None),
     }
+}
+
+/// Counts a certificate for one more key. Each leaves a credential and entries in the log for ever, and whoever has the link could ask
+/// for any number.
+pub(super) fn count_key(tx: &mut Tx<'_>, invitation: &mut Invitation) -> Result<()> {
+    let now = tx.steady();
+    if now.since(invitation.hour) >= HOUR {
+        (invitation.hour, invitation.keys) = (now, 0);
+    }
+    if invitation.keys >= invitation.uses.saturating_mul(3).saturating_add(TRIES) {
+        let text = "This invitation was tried too often within the hour. Try again later, or ask for a new one.";
+        return Err(Error::forbidden("invitation_busy", text));
+    }
+    invitation.keys = invitation.keys.saturating_add(1);
+    Ok(())
 }
 
 /// From now on this key is under way.

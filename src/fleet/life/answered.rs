@@ -22,13 +22,17 @@ use std::time::Duration;
 const PUT_OFF: Duration = Duration::from_secs(600);
 /// That somebody was heard is written so often at most.
 const HEARD_EVERY: Duration = Duration::from_secs(3600);
+/// Entries of evidence of one kind that are kept of an enrolment.
+const ALIKE: usize = 10;
 
 impl Managed {
     pub(super) fn handed_out(&mut self, enrolment: EnrolmentId, id: CommandId, time: Time, effects: &mut Vec<Effect>) {
         let Some(command) = self.command(id).filter(|c| !c.state.is_final()) else { return };
         let later = command.later(enrolment).is_some();
         let first = command.later(enrolment).map_or(command.state != State::Sent, |later| later.told == 0);
-        if first && command.asked_by != SYSTEM {
+        // What is put off each time is told of ever more seldom.
+        let told_of = command.state != State::NotNow || command.attempts.saturating_add(1).is_power_of_two();
+        if first && told_of && command.asked_by != SYSTEM {
             let (device, action) = (self.id, command.action());
             let event = audit::Event::CommandSent { command: id, device, action, enrolment };
             effects.push(Effect::Note(By::Device, event));
@@ -135,10 +139,14 @@ impl Managed {
         }
     }
 
-    /// Files evidence, once.
+    /// Files evidence, once; of one kind and enrolment so much: what a device says in it, it may say in other words each time.
     pub(super) fn prove(&mut self, id: CommandId, entry: Evidence) {
-        let same = |e: &Evidence| (&e.kind, &e.detail, e.enrolment) == (&entry.kind, &entry.detail, entry.enrolment);
-        if !self.command(id).is_some_and(|command| command.evidence.iter().any(same)) {
+        let alike = |e: &&Evidence| (&e.kind, e.enrolment) == (&entry.kind, entry.enrolment);
+        let known = |command: &Command| {
+            let mut alike = command.evidence.iter().filter(alike);
+            alike.clone().any(|e| e.detail == entry.detail) || alike.nth(ALIKE - 1).is_some()
+        };
+        if !self.command(id).is_some_and(known) {
             self.change(id, |command| command.evidence.push(entry));
         }
     }

@@ -22,6 +22,8 @@ pub enum Effect {
     DeviceLeft,
     /// A certificate counts for nothing after so long.
     Revoke(Fingerprint, Duration),
+    /// The device goes by this name no more.
+    Unname(Named, String),
     /// The device goes by this name from now on.
     Name(Named, String),
     /// The device is to be woken.

@@ -51,6 +51,8 @@ impl Managed {
             if let Some(field) = fields.into_iter().nth(at) {
                 *field = Some(new.to_string());
             }
+            // A device that calls itself something else each day is found by what it is called now, and keeps one name.
+            effects.extend(named.zip(before).map(|(named, before)| Effect::Unname(named, before)));
             effects.extend(named.map(|named| Effect::Name(named, new.to_string())));
         }
         for (name, value) in facts {

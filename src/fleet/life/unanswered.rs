@@ -35,6 +35,11 @@ impl CommandFields {
         self.state == State::Sent && self.silent >= ROUNDS
     }
 
+    /// Whether it is of this kind, and others of it wait for it: not for what is never answered, nor for what was put off.
+    pub(crate) fn is_waited_for(&self, action: Action) -> bool {
+        self.action() == action && !self.lets_pass() && self.state != State::NotNow
+    }
+
     /// Whether there is an end to its being asked again.
     pub(crate) fn may_be_given_up(&self) -> bool {
         self.lets_pass() && !matches!(self.action(), Action::Wipe | Action::Lock)
@@ -132,10 +137,9 @@ impl Managed {
         self.part(enrolment, part.id, fate, time);
     }
 
-    /// Whether something of this kind is open that others wait for: not for what is never answered, nor for what was put off.
+    /// Whether something of this kind is open that others wait for.
     pub fn waits_for(&self, channel: Channel, action: Action) -> bool {
-        let waits = |c: &Command| c.action() == action && !c.lets_pass() && c.state != State::NotNow;
-        self.open_on(channel).into_iter().any(waits)
+        self.open_on(channel).into_iter().any(|command| command.is_waited_for(action))
     }
 }
 

@@ -103,6 +103,31 @@ impl Journal {
         self.events.iter().map(|event| event.at).chain(problems).max()
     }
 
+    /// Whether it is in it now, and was not before.
+    fn add(&mut self, now: Timestamp, at: Steady, said: Said) -> bool {
+        match said {
+            Said::Alert { kind, text } => {
+                let secret = kind.to_ascii_lowercase().contains("token");
+                let text = if secret { String::new() } else { cut(&text, LONGEST_TEXT) };
+                self.add_event(Alerted { time: now, at, kind: cut(&kind, LONGEST_KIND), text })
+            }
+            Said::Unreadable { what, by } => {
+                let text = cut(&what, LONGEST_TEXT);
+                let added = self.add_problem(now, at, text.clone(), by);
+                if added == Added::News {
+                    let device = self.device;
+                    tracing::warn!(%device, what = text, "a message of a device cannot be read, or not all of it");
+                }
+                added != Added::Nothing
+            }
+            Said::ReadWell { beginning, by } => {
+                let before = self.unreadable.len();
+                self.unreadable.retain(|known| !known.text.starts_with(&beginning) || known.by == Some(by));
+                self.unreadable.len() < before
+            }
+        }
+    }
+
     /// Whether the alert is news, and is in it now.
     fn add_event(&mut self, event: Alerted) -> bool {
         let same = |known: &&Alerted| known.kind == event.kind && known.text == event.text;
@@ -171,41 +196,54 @@ fn cut(text: &str, longest: usize) -> String {
     cut
 }
 
-/// An alert came. One that carries a token is known by its type alone: a token is a secret.
-pub fn alerted(tx: &mut Tx<'_>, device: DeviceId, kind: &str, text: &str) -> Result<()> {
-    let secret = kind.to_ascii_lowercase().contains("token");
-    let text = if secret { String::new() } else { cut(text, LONGEST_TEXT) };
-    let event = Alerted { time: tx.now(), at: tx.steady(), kind: cut(kind, LONGEST_KIND), text };
-    let mut journal = tx.get::<Journal>(device)?.unwrap_or_else(|| Journal::new(device));
-    if journal.add_event(event) {
-        tx.put(&journal)?;
-    }
-    Ok(())
+/// What a message tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Said {
+    /// An alert came. One that carries a token is known by its type alone: a token is a secret.
+    Alert {
+        /// As the device names it.
+        kind: String,
+        /// What it says.
+        text: String,
+    },
+    /// The message, or a part of it, could not be read. It is logged where it is news, and then once a day.
+    Unreadable {
+        /// What it was, and what is wrong with it.
+        what: String,
+        /// The command in whose answer it came.
+        by: Option<CommandId>,
+    },
+    /// What such texts begin with came again, in the answer to this command, and could be read: what another command's answer was spoilt by
+    /// is over.
+    ReadWell {
+        /// The beginning.
+        beginning: String,
+        /// The command.
+        by: CommandId,
+    },
 }
 
-/// A message of a device of ours, or a part of one, could not be read. It is logged where it is news, and then once a day.
+/// Takes down all that a message tells, in its order: read once, and written once where something of it is news.
+pub fn note(tx: &mut Tx<'_>, device: DeviceId, said: impl IntoIterator<Item = Said>) -> Result<()> {
+    let mut said = said.into_iter().peekable();
+    if said.peek().is_none() {
+        return Ok(());
+    }
+    let kept = tx.get::<Journal>(device)?;
+    let (now, at, mut changed) = (tx.now(), tx.steady(), false);
+    let mut journal = kept.unwrap_or_else(|| Journal::new(device));
+    said.for_each(|said| changed |= journal.add(now, at, said));
+    if changed { Ok(tx.put(&journal)?) } else { Ok(()) }
+}
+
+/// A message of a device of ours, or a part of one, could not be read.
 pub fn unreadable(tx: &mut Tx<'_>, device: DeviceId, what: &str, by: Option<CommandId>) -> Result<()> {
-    let text = cut(what, LONGEST_TEXT);
-    let mut journal = tx.get::<Journal>(device)?.unwrap_or_else(|| Journal::new(device));
-    let added = journal.add_problem(tx.now(), tx.steady(), text.clone(), by);
-    if added == Added::News {
-        tracing::warn!(%device, what = text, "a message of a device cannot be read, or not all of it");
-    }
-    if added != Added::Nothing {
-        tx.put(&journal)?;
-    }
-    Ok(())
+    note(tx, device, [Said::Unreadable { what: what.into(), by }])
 }
 
-/// What such texts begin with came again, in the answer to this command, and could be read: what another command's answer was spoilt by is over.
+/// What such texts begin with could be read.
 pub fn read_well(tx: &mut Tx<'_>, device: DeviceId, beginning: &str, by: CommandId) -> Result<()> {
-    let Some(mut journal) = tx.get::<Journal>(device)? else { return Ok(()) };
-    let before = journal.unreadable.len();
-    journal.unreadable.retain(|known| !known.text.starts_with(beginning) || known.by == Some(by));
-    if journal.unreadable.len() < before {
-        tx.put(&journal)?;
-    }
-    Ok(())
+    note(tx, device, [Said::ReadWell { beginning: beginning.into(), by }])
 }
 
 /// What is kept of these devices, in their order. Most have nothing: what is kept between the first and the last of a page is walked, which

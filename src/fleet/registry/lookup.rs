@@ -82,6 +82,11 @@ pub fn claim(tx: &mut Tx<'_>, kind: &str, name: &str, device: DeviceId) -> Resul
     Ok(())
 }
 
+/// The device goes by this name no more.
+pub(in crate::fleet) fn unclaim(tx: &mut Tx<'_>, kind: &str, name: &str, device: DeviceId) -> Result<()> {
+    Ok(tx.delete(&Name { kind: kind.into(), part: part(name), device })?)
+}
+
 /// The device's record goes, and the names with it by which it is called now.
 pub(in crate::fleet) fn forget(tx: &mut Tx<'_>, device: &Device) -> Result<()> {
     let said =
@@ -89,7 +94,7 @@ pub(in crate::fleet) fn forget(tx: &mut Tx<'_>, device: &Device) -> Result<()> {
     let said = said.into_iter().filter_map(|(kind, name)| Some((kind, name.as_deref()?)));
     let names = said.chain(device.enrolments.iter().map(|e| (e.channel.as_str(), e.identity.as_str())));
     for (kind, name) in names {
-        tx.delete(&Name { kind: kind.into(), part: part(name), device: device.id })?;
+        unclaim(tx, kind, name, device.id)?;
     }
     Ok(())
 }

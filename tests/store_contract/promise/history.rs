@@ -8,7 +8,7 @@ use lanyard::{
         life::Action,
         registry::{
             credential::Revocation,
-            journal::{self, Journal},
+            journal::{self, Journal, Said},
         },
         retention::{self, Ends},
         wipe::approvals::Stage,
@@ -178,7 +178,8 @@ pub async fn what_a_device_said_is_kept_for_its_time(fixture: Fixture) {
     let (local, device) = (fixture.local().await, fixture.device("u1", &[Channel::Omadm]).await.id);
     let say = move |tx: &mut Tx<'_>| {
         settings::set(tx, &local, "keep.commands", "30d")?;
-        journal::alerted(tx, device, "com.example:disk", "full")?;
+        let alert = Said::Alert { kind: "com.example:disk".into(), text: "full".into() };
+        journal::note(tx, device, [alert])?;
         journal::unreadable(tx, device, "byte 7 of a message", None)
     };
     fixture.store.run(say).await.unwrap();
