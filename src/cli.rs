@@ -105,6 +105,8 @@ pub struct Outcome {
     document: Value,
     /// Columns of a list, in order; empty: all that a record has.
     columns: &'static [&'static str],
+    /// Those of them that are left out first where a terminal has no room for all.
+    spare: &'static [&'static str],
     /// What people are shown of a list beside its own fields, row by row.
     beside: Vec<Value>,
     good: bool,
@@ -112,10 +114,15 @@ pub struct Outcome {
 
 impl Outcome {
     fn record(document: Value) -> Self {
-        Self { document, columns: &[], beside: Vec::new(), good: true }
+        Self { document, columns: &[], spare: &[], beside: Vec::new(), good: true }
     }
     fn list(items: Vec<Value>, columns: &'static [&'static str]) -> Self {
-        Self { document: Value::Array(items), columns, beside: Vec::new(), good: true }
+        Self { document: Value::Array(items), columns, spare: &[], beside: Vec::new(), good: true }
+    }
+    /// A list that fits a narrow terminal without these columns, of which the first goes first.
+    fn spare(mut self, spare: &'static [&'static str]) -> Self {
+        self.spare = spare;
+        self
     }
     /// A list whose rows are shown with more than their fields.
     fn beside(mut self, beside: Vec<Value>) -> Self {
@@ -126,40 +133,63 @@ impl Outcome {
         self.good = good;
         self
     }
+    fn shown(&self) -> print::Shown<'_> {
+        let Self { document, columns, spare, beside, .. } = self;
+        print::Shown { document, columns, spare, beside }
+    }
+}
+
+/// How it is shown: what all verbs take.
+#[derive(clap::Args)]
+pub struct How {
+    /// Print one JSON document.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// How moments are written; on a terminal `ago` where nothing is said, else `utc`. JSON has RFC 3339, always.
+    #[arg(long, global = true, value_enum, env = "LANYARD_TIME", hide_env_values = true)]
+    time: Option<print::Time>,
 }
 
 /// Carries out a verb, prints what it has to show, and says how it ended.
-pub async fn run(verb: Verb, json: bool) -> ExitCode {
+pub async fn run(verb: Verb, how: How) -> ExitCode {
+    let (json, screen) = (how.json, print::Screen::of_stdout(how.time));
     let (done, worst) = match verb {
         Verb::Store(store) => (store.run().await, None),
         verb => match Client::from_environment() {
-            Ok(client) => (carry_out(verb, &client, json).await, client.worst()),
+            Ok(client) => (carry_out(verb, &client, json, &screen).await, client.worst()),
             Err(failure) => (Err(failure), None),
         },
     };
+    let done = done.and_then(|outcome| {
+        print::show(&outcome.shown(), &screen.now(), json).map_err(unprinted)?;
+        Ok(outcome.good)
+    });
     let code = match done {
-        Ok(outcome) => {
-            print::show(&outcome.document, outcome.columns, &outcome.beside, json);
-            if outcome.good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-        }
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(Failure::Failed(text) | Failure::Away(text)) => {
-            eprintln!("lanyard: {text}");
+            print::say(text);
             ExitCode::FAILURE
         }
         Err(Failure::Usage(text)) => {
-            eprintln!("lanyard: {text}");
+            print::say(text);
             ExitCode::from(2)
         }
     };
     if let Some(worst) = worst {
-        eprintln!("lanyard: {worst} (lanyard status)");
+        print::say(format!("{worst} (lanyard status)"));
     }
     code
 }
 
-async fn carry_out(verb: Verb, client: &Client, json: bool) -> Done {
+/// Whoever reads it shall not take a part for all.
+fn unprinted(error: std::io::Error) -> Failure {
+    Failure::Failed(format!("what there is to show could not be printed whole: {error}"))
+}
+
+async fn carry_out(verb: Verb, client: &Client, json: bool, screen: &print::Screen) -> Done {
     match verb {
-        Verb::Status(status) => status.run(client, json).await,
+        Verb::Status(status) => status.run(client, json, screen).await,
         Verb::Invite(invite) => invite.run(client).await,
         Verb::Invitations(invitations) => invitations.run(client).await,
         Verb::Devices(devices) => devices.run(client).await,
@@ -187,7 +217,7 @@ fn confirm(question: &str) -> Result<bool, Failure> {
     if !std::io::stdin().is_terminal() {
         return Err(Failure::Usage(format!("{question} Say so with --yes.")));
     }
-    eprint!("{question} [y/N] ");
+    eprint!("{} [y/N] ", print::visible_lines(question));
     let mut answer = String::new();
     std::io::stdin().lock().read_line(&mut answer).map_err(|e| e.to_string())?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))

@@ -10,9 +10,8 @@ use std::process::ExitCode;
 struct Arguments {
     #[command(subcommand)]
     verb: Verb,
-    /// Print one JSON document.
-    #[arg(long, global = true)]
-    json: bool,
+    #[command(flatten)]
+    how: cli::How,
 }
 
 #[derive(Subcommand)]
@@ -50,12 +49,12 @@ fn main() -> ExitCode {
                 ExitCode::from(2)
             }
         },
-        Verb::Demo(options) => match runtime.block_on(demo::run(options, arguments.json)) {
+        Verb::Demo(options) => match runtime.block_on(demo::run(options, arguments.how.json)) {
             Ok(true) => ExitCode::SUCCESS,
             Ok(false) => ExitCode::FAILURE,
             Err(error) => failed(&error),
         },
-        Verb::Client(verb) => runtime.block_on(cli::run(verb, arguments.json)),
+        Verb::Client(verb) => runtime.block_on(cli::run(verb, arguments.how)),
     }
 }
 

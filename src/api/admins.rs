@@ -13,8 +13,10 @@ use crate::{
     error::{Error, Result},
     fleet::{
         admins::{self, AdminView as Admin, TokenView as Token},
+        registry::lookup,
         wipe::approvals::{self, Subject},
     },
+    ids::TokenId,
     store::Tx,
 };
 
@@ -70,7 +72,22 @@ fn create_token(tx: &mut Tx<'_>, call: &Call, body: WhoseBody) -> Result<NewToke
 }
 
 fn revoke_token(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<EndedView> {
-    let id = call.id("id", "token")?;
+    let id = token_of(tx, call.named("id")?)?;
     admins::revoke_token(tx, &call.actor, id)?;
     Ok(EndedView { id: id.to_string() })
+}
+
+/// Tokens lie under their digests: which begins so is found among all.
+fn token_of(tx: &mut Tx<'_>, given: &str) -> Result<TokenId> {
+    if let Ok(id) = given.parse() {
+        return Ok(id);
+    }
+    let all = admins::list_tokens(tx)?.into_iter().map(|token| token.id.to_string());
+    let begins = lookup::is_beginning(given);
+    let found: Vec<String> = all.filter(|id| begins && id.starts_with(&given.to_ascii_lowercase())).collect();
+    match found.as_slice() {
+        [one] => one.parse().map_err(|_| Error::not_found("token", given)),
+        [] => Err(Error::not_found("token", given)),
+        several => Err(lookup::several_begin_so(given, several)),
+    }
 }

@@ -13,10 +13,11 @@ use crate::{
     fleet::{
         policies::rollout,
         wipe::{
-            approvals::{self, Subject},
+            approvals::{self, Approval, Subject},
             stop::{self, Stop},
         },
     },
+    ids::ApprovalId,
     store::Tx,
 };
 
@@ -41,13 +42,19 @@ fn list(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<Page<ApprovalView>> {
     Ok(Page::of(items, limit, |a| a.id.clone()))
 }
 
+fn named(tx: &mut Tx<'_>, call: &Call) -> Result<ApprovalId> {
+    call.id::<Approval, _>(tx, "id", "approval")
+}
+
 fn show(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<ApprovalView> {
-    let approval = approvals::look(tx, &call.actor, call.id("id", "approval")?)?;
+    let id = named(tx, call)?;
+    let approval = approvals::look(tx, &call.actor, id)?;
     ApprovalView::of(tx, &approval)
 }
 
 fn approve(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<ApprovalView> {
-    let approval = approvals::approve(tx, &call.actor, call.id("id", "approval")?)?;
+    let id = named(tx, call)?;
+    let approval = approvals::approve(tx, &call.actor, id)?;
     if let Subject::DeviceOwnership(device) = approval.subject {
         // What is asked of it by policy goes by whose it is.
         rollout::nudge(tx, device)?;
@@ -56,7 +63,8 @@ fn approve(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<ApprovalView> {
 }
 
 fn reject(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<ApprovalView> {
-    let approval = approvals::reject(tx, &call.actor, call.id("id", "approval")?)?;
+    let id = named(tx, call)?;
+    let approval = approvals::reject(tx, &call.actor, id)?;
     ApprovalView::of(tx, &approval)
 }
 

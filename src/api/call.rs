@@ -2,9 +2,9 @@
 
 use crate::{
     error::{Error, Result},
-    fleet::actor::Actor,
+    fleet::{actor::Actor, registry::lookup},
     server::Server,
-    store::Tx,
+    store::{Record, Tx},
 };
 use std::{collections::BTreeMap, str::FromStr, sync::Arc};
 
@@ -27,10 +27,9 @@ impl Call {
         self.path.get(part).map(String::as_str).ok_or_else(|| Error::Internal(format!("the route has no {part}")))
     }
 
-    /// A part of the path that is an id.
-    pub(super) fn id<I: FromStr>(&self, part: &str, what: &'static str) -> Result<I> {
-        let text = self.named(part)?;
-        text.parse().map_err(|_| Error::not_found(what, text))
+    /// A part of the path that is an id, or what an id of this kind of record alone begins with.
+    pub(super) fn id<R: Record, I: FromStr>(&self, tx: &mut Tx<'_>, part: &str, what: &'static str) -> Result<I> {
+        lookup::id::<R, I>(tx, what, self.named(part)?)
     }
 
     /// `?after=` and `?limit=`.

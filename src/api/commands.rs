@@ -17,6 +17,7 @@ use crate::{
         registry::lookup,
         wipe,
     },
+    ids::CommandId,
     store::Tx,
 };
 
@@ -43,13 +44,19 @@ fn list(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<Page<CommandView>> {
     Ok(Page::of(CommandView::all(tx, call, &commands)?, limit, |c| c.id.clone()))
 }
 
+fn named(tx: &mut Tx<'_>, call: &Call) -> Result<CommandId> {
+    call.id::<Command, _>(tx, "id", "command")
+}
+
 fn show(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<CommandView> {
-    let command = queue::find(tx, call.id("id", "command")?)?;
+    let id = named(tx, call)?;
+    let command = queue::find(tx, id)?;
     CommandView::of(tx, call, &command)
 }
 
 fn cancel(tx: &mut Tx<'_>, call: &Call, body: CancelBody) -> Result<CommandView> {
     let open_mail = body.mail.opens();
-    let command = wipe::cancel(tx, &call.actor, call.id("id", "command")?, open_mail)?;
+    let id = named(tx, call)?;
+    let command = wipe::cancel(tx, &call.actor, id, open_mail)?;
     CommandView::of(tx, call, &command)
 }

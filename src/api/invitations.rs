@@ -61,8 +61,7 @@ fn list(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<Page<InvitationView>> 
 }
 
 fn revoke(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<InvitationView> {
-    let id = call.named("id")?;
-    let id: InvitationId = id.parse().map_err(|_| Error::not_found("invitation", id))?;
+    let id: InvitationId = call.id::<Invitation, _>(tx, "id", "invitation")?;
     Ok(under_way::revoke(tx, &call.actor, id)?.into())
 }
 

@@ -3,6 +3,7 @@
 use super::{
     Done, Outcome,
     client::{Client, encode},
+    print,
 };
 use crate::documents::{
     audit::{EntryView, VerdictView},
@@ -48,7 +49,7 @@ impl Audit {
                 let query = head.as_ref().map(|h| format!("?head={}", encode(h))).unwrap_or_default();
                 let verdict = client.read::<VerdictView>(&format!("audit/verify{query}")).await?;
                 if head.is_none() {
-                    eprintln!("lanyard: a cut tail shows only against a head kept elsewhere (--head)");
+                    print::say("a cut tail shows only against a head kept elsewhere (--head)");
                 }
                 Ok(Outcome::record(verdict.document).good_if(verdict.said.ok))
             }

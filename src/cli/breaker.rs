@@ -3,6 +3,7 @@
 use super::{
     Done, Outcome,
     client::{Client, encode},
+    print,
 };
 use crate::documents::{
     Empty,
@@ -61,7 +62,7 @@ impl Approvals {
 async fn wait(client: &Client, path: &str) -> Done {
     let mut approval = client.read::<ApprovalView>(path).await?;
     if approval.said.state == Stage::Waiting {
-        eprintln!("lanyard: it waits for a second person");
+        print::say("it waits for a second person");
     }
     while approval.said.state == Stage::Waiting {
         tokio::time::sleep(LOOK).await;

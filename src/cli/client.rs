@@ -1,6 +1,6 @@
 //! Calls on the admin API: where it is, with which token, and whom to trust, from the environment or the data folder.
 
-use super::Failure;
+use super::{Failure, print};
 use crate::{
     clock,
     documents::{IDEMPOTENCY_KEY, Page, WAITING, WORST, of_header, problem::Problem},
@@ -161,7 +161,7 @@ impl Client {
             match answer {
                 Err(_) => return Ok(None),
                 Ok(Err(Failure::Away(text))) if !told => {
-                    eprintln!("lanyard: {text}; asking on");
+                    print::say(format!("{text}; asking on"));
                     told = true;
                 }
                 Ok(Err(Failure::Away(_))) => {}
@@ -234,9 +234,9 @@ impl Client {
         let waiting = said(WAITING).and_then(|v| v.parse::<usize>().ok()).unwrap_or(0);
         if waiting > 0 && !self.told.replace(true) {
             let (what, verb) = if waiting == 1 { ("request", "waits") } else { ("requests", "wait") };
-            eprintln!(
-                "lanyard: {waiting} {what} that you have not looked at {verb} for a second person: lanyard approvals list"
-            );
+            print::say(format!(
+                "{waiting} {what} that you have not looked at {verb} for a second person: lanyard approvals list"
+            ));
         }
     }
 }

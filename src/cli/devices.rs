@@ -3,6 +3,7 @@
 use super::{
     Done, Outcome,
     client::{Client, encode},
+    print,
     standing::standing,
     wipe::six_digits,
 };
@@ -19,14 +20,17 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 /// `device_id` is what a mail client calls itself: it has no serial number.
-const COLUMNS: &[&str] =
+pub(super) const COLUMNS: &[&str] =
     &["id", "user", "channel", "platform", "name", "model", "serial", "device_id", "state", "compliance", "last_seen"];
+
+/// What a night's work can be done without comes first.
+const SPARE: &[&str] = &["device_id", "model", "channel", "serial", "compliance", "platform"];
 
 /// All but that one are the document's own.
 const _: &[&str] = fields!(DeviceView: id, user, channel, platform, name, model, serial, state, compliance, last_seen);
 
 /// Devices as a list, with the DeviceIds of their mail clients.
-fn listed(devices: Vec<Value>) -> Outcome {
+pub(super) fn listed(devices: Vec<Value>) -> Outcome {
     let device_id = |device: &Value| {
         let of = |enrolment: &Value| {
             let mail = enrolment.get("channel").and_then(Value::as_str) == Some("activesync");
@@ -37,7 +41,7 @@ fn listed(devices: Vec<Value>) -> Outcome {
         json!({"device_id": ids})
     };
     let beside = devices.iter().map(device_id).collect();
-    Outcome::list(devices, COLUMNS).beside(beside)
+    Outcome::list(devices, COLUMNS).spare(SPARE).beside(beside)
 }
 
 /// Devices.
@@ -237,7 +241,7 @@ impl Whose {
             let page = client.ask::<ConcernedView>(&format!("devices/where?limit=500{after}"), &body).await?;
             concerned.extend(page.document.get("items").and_then(Value::as_array).cloned().unwrap_or_default());
             for RefusedView { id, code, text } in &page.said.refused {
-                eprintln!("lanyard: {id}: {text} ({code})");
+                print::say(format!("{id}: {text} ({code})"));
                 refused += 1;
             }
             match page.said.next {
@@ -246,7 +250,7 @@ impl Whose {
             }
         }
         if !yes {
-            eprintln!("lanyard: nothing was changed; it would concern {}: say so with --yes", concerned.len());
+            print::say(format!("nothing was changed; it would concern {}: say so with --yes", concerned.len()));
         }
         Ok(listed(concerned).good_if(refused == 0))
     }
@@ -271,7 +275,7 @@ impl Lock {
         let path = format!("devices/{}/lock", encode(&self.device));
         let body = LockBody { pin: self.pin, reason: self.reason, message: self.message, phone: self.phone };
         let command = client.ask::<CommandView>(&path, &body).await?;
-        eprintln!("lanyard: {}", standing(client, &command.said).await);
+        print::say(standing(client, &command.said).await);
         Ok(Outcome::record(command.document))
     }
 }

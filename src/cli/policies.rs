@@ -3,7 +3,7 @@
 use super::{
     Done, Failure, Outcome,
     client::{Client, encode},
-    confirm,
+    confirm, print,
 };
 use crate::{
     documents::{
@@ -79,7 +79,7 @@ async fn apply(client: &Client, file: &Path, yes: bool) -> Done {
     let name = PolicyFile::parse(&whole).map_err(|e| format!("{}: {e}", file.display()))?.name;
     let change = client.put(&format!("{}?apply={yes}", path(&name)), &ApplyBody { text: whole }).await?;
     if !yes {
-        eprintln!("lanyard: nothing was changed; --yes carries it out");
+        print::say("nothing was changed; --yes carries it out");
     }
     Ok(Outcome::record(change))
 }
@@ -87,7 +87,7 @@ async fn apply(client: &Client, file: &Path, yes: bool) -> Done {
 async fn delete(client: &Client, name: &str, yes: bool) -> Done {
     if !yes {
         let change = client.end::<ChangeView>(&path(name)).await?;
-        eprint!("{}", change.said.diff);
+        eprint!("{}", print::visible_lines(&change.said.diff));
         if !confirm(&format!("Delete the policy {name}?"))? {
             return Err(Failure::Failed("nothing was done".into()));
         }

@@ -1,104 +1,187 @@
-//! What a verb shows: one JSON document, a table, or a record line by line.
+//! What a verb shows: one JSON document, a table, or a record line by line. What is shown is a function of the document and of the
+//! [`Screen`]; golden files hold it.
 
+mod cells;
+mod table;
+mod times;
+
+pub(super) use cells::{visible, visible_lines};
+pub(super) use table::Table;
+pub(super) use times::Times;
+
+use crate::clock::{self, Timestamp};
 use serde_json::Value;
-use std::io::{BufWriter, Write as _};
+use std::io::{self, BufWriter, IsTerminal as _, Write as _};
 
-/// Prints to stdout. A reader who has gone is no fault.
-///
-/// `beside`: fields that a table shows and the document does not hold, a record for each row.
-pub(super) fn show(document: &Value, columns: &[&str], beside: &[Value], json: bool) {
-    let mut out = BufWriter::with_capacity(64 * 1024, std::io::stdout().lock());
-    if json {
-        drop(serde_json::to_writer_pretty(&mut out, document));
-        drop(out.write_all(b"\n").and_then(|()| out.flush()));
-        return;
+/// How moments are written.
+#[derive(Clone, Copy, clap::ValueEnum)]
+pub(super) enum Time {
+    /// As "3 min ago".
+    Ago,
+    /// By the clock of the zone where this runs.
+    Local,
+    /// RFC 3339, UTC.
+    Utc,
+}
+
+/// Where it is shown, and to whom.
+#[derive(Clone)]
+pub(super) struct Screen {
+    /// Columns; none: a line is as long as it is.
+    pub(super) width: Option<usize>,
+    /// People look at it: ids are shortened. Programs get them whole.
+    pub(super) terminal: bool,
+    pub(super) colour: bool,
+    pub(super) now: Timestamp,
+    pub(super) times: Times,
+}
+
+impl Screen {
+    /// That of stdout. `COLUMNS` goes before what the terminal says; `NO_COLOR` and a dumb terminal are kept to.
+    pub(super) fn of_stdout(time: Option<Time>) -> Self {
+        let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let (stdout, terminal) = (io::stdout(), io::stdout().is_terminal());
+        let told =
+            || rustix::termios::tcgetwinsize(&stdout).ok().map(|size| usize::from(size.ws_col)).filter(|n| *n > 0);
+        let given = set("COLUMNS").and_then(|text| text.trim().parse().ok()).filter(|n| *n > 0);
+        let width = given.or_else(|| if terminal { Some(told().unwrap_or(80)) } else { None });
+        let colour = terminal && set("NO_COLOR").is_none() && set("TERM").is_none_or(|term| term != "dumb");
+        let times = match time {
+            Some(Time::Utc) => Times::Utc,
+            Some(Time::Local) => Times::Local(jiff::tz::TimeZone::system()),
+            Some(Time::Ago) => Times::Ago,
+            None if terminal => Times::Ago,
+            None => Times::Utc,
+        };
+        Self { width, terminal, colour, now: clock::system().wall(), times }
     }
-    let text = match document {
-        Value::Null => return,
-        Value::Array(rows) => table(rows, columns, beside),
+
+    /// The same, later.
+    pub(super) fn now(self) -> Self {
+        Self { now: clock::system().wall(), ..self }
+    }
+
+    /// Such a moment in words, as people are told.
+    pub(super) fn moment(&self, at: Timestamp) -> String {
+        self.times.print(at, self.now)
+    }
+
+    /// A cell of this column: what is bad is red, what waits for somebody yellow, a head bold.
+    fn painted(&self, column: &str, whole: &str, part: &str) -> String {
+        let colour = match (column, whole) {
+            _ if !self.colour || part.is_empty() => None,
+            ("head", _) => Some("1"),
+            ("severity", "error") | ("state", "failed") => Some("31"),
+            ("severity", "warning") | ("state", "held" | "waiting") | ("compliance", "noncompliant") => Some("33"),
+            _ => None,
+        };
+        colour.map_or_else(|| part.to_string(), |colour| format!("\u{1b}[{colour}m{part}\u{1b}[0m"))
+    }
+}
+
+/// What there is to show.
+pub(super) struct Shown<'a> {
+    pub(super) document: &'a Value,
+    /// Columns of a list, in order, and which of them are left out first.
+    pub(super) columns: &'a [&'a str],
+    pub(super) spare: &'a [&'a str],
+    /// Fields that a table shows and the document does not hold, a record for each row.
+    pub(super) beside: &'a [Value],
+}
+
+/// Prints to stdout. A reader who has gone is no fault; any other is one.
+pub(super) fn show(shown: &Shown<'_>, screen: &Screen, json: bool) -> io::Result<()> {
+    if json {
+        return print(|out| {
+            serde_json::to_writer_pretty(&mut *out, shown.document)?;
+            out.write_all(b"\n")
+        });
+    }
+    text(&as_text(shown, screen))
+}
+
+/// Prints text to stdout likewise.
+pub(super) fn text(text: &str) -> io::Result<()> {
+    print(|out| out.write_all(text.as_bytes()))
+}
+
+fn print(write: impl FnOnce(&mut dyn io::Write) -> io::Result<()>) -> io::Result<()> {
+    let mut out = BufWriter::with_capacity(64 * 1024, io::stdout().lock());
+    match write(&mut out).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        ended => ended,
+    }
+}
+
+/// A remark for people, on stderr: it may hold what devices call themselves.
+pub(super) fn say(text: impl AsRef<str>) {
+    // Nobody is left to be told that it did not get there.
+    drop(writeln!(io::stderr().lock(), "lanyard: {}", visible_lines(text.as_ref())));
+}
+
+fn as_text(shown: &Shown<'_>, screen: &Screen) -> String {
+    match shown.document {
+        Value::Null => String::new(),
+        Value::Array(rows) => {
+            Table { rows, columns: shown.columns, spare: shown.spare, beside: shown.beside }.print(screen)
+        }
         Value::Object(_) => {
             let mut text = String::new();
-            record(&mut text, document, 0);
+            record(&mut text, shown.document, 0, screen);
             text
         }
-        other => word(other) + "\n",
-    };
-    drop(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
-}
-
-fn table(rows: &[Value], columns: &[&str], beside: &[Value]) -> String {
-    let head: Vec<String> = columns.iter().map(|c| c.to_uppercase().replace('_', " ")).collect();
-    let beside = beside.iter().map(Some).chain(std::iter::repeat(None));
-    let cells = rows.iter().zip(beside).map(|(row, beside)| {
-        let value = |c: &str| row.get(c).or_else(|| beside?.get(c)).map(word).unwrap_or_default();
-        columns.iter().map(|c| value(c)).collect()
-    });
-    let lines: Vec<Vec<String>> = std::iter::once(head).chain(cells).collect();
-    let width = |at: usize| lines.iter().filter_map(|line| line.get(at)).map(|c| c.chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..columns.len()).map(width).collect();
-    let mut out = String::new();
-    for line in &lines {
-        let cells: Vec<String> = line.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-        out.push_str(cells.join("  ").trim_end());
-        out.push('\n');
+        other => word("", other, screen) + "\n",
     }
-    out
 }
 
-/// A value on one line.
-fn word(value: &Value) -> String {
+/// A field's value on one line.
+fn word(field: &str, value: &Value, screen: &Screen) -> String {
     match value {
         Value::Null => "-".into(),
-        Value::String(text) => text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect(),
-        Value::Array(items) => items.iter().map(word).collect::<Vec<_>>().join(", "),
-        Value::Object(fields) => fields.values().map(word).collect::<Vec<_>>().join(" "),
+        Value::String(text) => match times::moment(field, text) {
+            Some(at) => screen.moment(at),
+            None => visible(text),
+        },
+        Value::Array(items) => items.iter().map(|item| word(field, item, screen)).collect::<Vec<_>>().join(", "),
+        Value::Object(fields) => {
+            fields.iter().map(|(name, value)| word(name, value, screen)).collect::<Vec<_>>().join(" ")
+        }
         other => other.to_string(),
     }
 }
 
-fn record(out: &mut String, value: &Value, depth: usize) {
+fn record(out: &mut String, value: &Value, depth: usize, screen: &Screen) {
     let Value::Object(fields) = value else { return };
     let pad = "  ".repeat(depth);
-    for (name, value) in fields {
-        let name = name.replace('_', " ");
+    for (field, value) in fields {
+        let name = visible(&field.replace('_', " "));
         match value {
             Value::Null => {}
             Value::Array(items) if items.is_empty() => {}
             Value::Array(items) if items.iter().any(Value::is_object) => {
                 for item in items {
                     out.push_str(&format!("{pad}{name}:\n"));
-                    record(out, item, depth + 1);
+                    record(out, item, depth + 1, screen);
                 }
             }
             Value::Object(_) => {
                 out.push_str(&format!("{pad}{name}:\n"));
-                record(out, value, depth + 1);
+                record(out, value, depth + 1, screen);
             }
             Value::String(text) if text.trim_end().contains('\n') => {
                 out.push_str(&format!("{pad}{name}:\n"));
                 for line in text.lines() {
-                    let line: String = line.chars().filter(|c| !c.is_control()).collect();
-                    out.push_str(&format!("{pad}  {line}\n"));
+                    out.push_str(&format!("{pad}  {}\n", visible(line)));
                 }
             }
-            other => out.push_str(&format!("{pad}{name}: {}\n", word(other))),
+            // There is room for both.
+            Value::String(text) if matches!(screen.times, Times::Ago) && times::moment(field, text).is_some() => {
+                out.push_str(&format!("{pad}{name}: {text} ({})\n", word(field, value, screen)));
+            }
+            other => out.push_str(&format!("{pad}{name}: {}\n", word(field, other, screen))),
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn lists_are_tables_and_records_are_lines() {
-        let rows = [json!({"id": "1", "name": null}), json!({"id": "22", "name": "x\u{1b}[31m"})];
-        assert_eq!(table(&rows, &["id", "name"], &[]), "ID  NAME\n1   -\n22  x [31m\n", "no escape reaches a terminal");
-        let beside = [json!({"more": "y"}), Value::Null];
-        assert_eq!(table(&rows, &["id", "more"], &beside), "ID  MORE\n1   y\n22\n");
-        let mut out = String::new();
-        record(&mut out, &json!({"a": 1, "b": null, "c": [], "d": [{"e_f": "x"}], "g": ["y", "z"]}), 0);
-        assert_eq!(out, "a: 1\nd:\n  e f: x\ng: y, z\n");
-    }
-}
+mod tests;

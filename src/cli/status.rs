@@ -1,6 +1,11 @@
 //! `lanyard status`.
 
-use super::{Done, Failure, Outcome, client::Client, print};
+use super::{
+    Done, Failure, Outcome,
+    client::Client,
+    print::{self, Screen},
+    unprinted,
+};
 use crate::documents::{fields, status::StatusView};
 use serde_json::Value;
 use std::time::Duration;
@@ -17,14 +22,15 @@ pub struct Status {
 }
 
 impl Status {
-    pub(super) async fn run(self, client: &Client, json: bool) -> Done {
+    pub(super) async fn run(self, client: &Client, json: bool, screen: &Screen) -> Done {
         let columns = fields!(StatusView: severity, code, subject, text, since, until);
         let mut list: Vec<Value> = client.read("status").await?.said;
         if !self.watch {
             return Ok(Outcome::list(list, columns));
         }
         loop {
-            print::show(&Value::Array(list.clone()), columns, &[], json);
+            let outcome = Outcome::list(list.clone(), columns);
+            print::show(&outcome.shown(), &screen.clone().now(), json).map_err(unprinted)?;
             list = another(client, &list).await?;
         }
     }

@@ -1,7 +1,7 @@
 //! `lanyard store`: what is in the store of a server that is stopped, and the way on after a loss. These verbs open the store
 //! themselves.
 
-use super::{Done, Failure, Outcome};
+use super::{Done, Failure, Outcome, print};
 use crate::{
     clock,
     serve::{Folder, stores},
@@ -70,10 +70,10 @@ impl Store {
                     return Err(Failure::Failed("nothing was changed".into()));
                 }
                 let held = stores::accept_loss(&url, &folder, commit, clock::system()).await?;
-                eprintln!(
-                    "lanyard: the emergency stop is on, and {held} commands are held; look at them, and at those that are sent, \
+                print::say(format!(
+                    "the emergency stop is on, and {held} commands are held; look at them, and at those that are sent, \
                      before it is lifted"
-                );
+                ));
                 Ok(Outcome::record(serde_json::json!({"commit": commit, "held": held})))
             }
             Self::Show { at, key } => {

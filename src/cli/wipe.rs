@@ -3,7 +3,7 @@
 use super::{
     Done, Failure, Outcome,
     client::{Answer, Client, encode},
-    confirm,
+    confirm, print,
     standing::{standing, what_goes},
 };
 use crate::{
@@ -106,16 +106,16 @@ impl Wipe {
         let command = &answer.said;
         let known = before.iter().find(|known| known.id == command.id);
         if let Some(known) = known {
-            eprintln!("lanyard: {}", asked_before(known, command, self.says_how()));
+            print::say(asked_before(known, command, self.says_how()));
         }
         if !command.state.is_final() {
             let scope = command.scope.unwrap_or(self.scope.into());
             let words = what_goes(Some(command.channel), device.platform, scope);
-            eprintln!("lanyard: {words}");
+            print::say(words);
         }
-        eprintln!("lanyard: {}", standing(client, command).await);
+        print::say(standing(client, command).await);
         if let Some(words) = silence(device.last_seen, command.created).filter(|_| !command.state.is_final()) {
-            eprintln!("lanyard: {words}");
+            print::say(words);
         }
         if !self.wait {
             return Ok(Outcome::record(answer.document));
@@ -133,7 +133,7 @@ impl Wipe {
             return Err(Failure::Failed(text.into()));
         }
         let words = what_goes(device.channel, device.platform, self.scope.into());
-        eprintln!("lanyard: if you say yes, {words}");
+        print::say(format!("if you say yes, {words}"));
         if confirm(&question(device, self.scope))? {
             return Ok(());
         }
@@ -209,11 +209,11 @@ async fn wait(
         };
         let Some(next) = next else {
             let (id, state) = (&command.said.id, command.said.state.as_str());
-            eprintln!("lanyard: not ended within the time given; command {id} was {state} when last heard of");
+            print::say(format!("not ended within the time given; command {id} was {state} when last heard of"));
             break;
         };
         if next.said.state != command.said.state {
-            eprintln!("lanyard: {}", standing(client, &next.said).await);
+            print::say(standing(client, &next.said).await);
         }
         command = next;
         tokio::time::sleep(LOOK).await;

@@ -7,6 +7,7 @@ use crate::{
         actor::{self, Actor},
         audit::{self, By, Event},
         notices::{self, News},
+        registry::lookup,
         settings,
         terms::Jump,
     },
@@ -250,9 +251,19 @@ pub fn list(tx: &mut Tx<'_>) -> Result<Vec<AdminView>> {
     all(tx)?.iter().map(|a| view(tx, a)).collect()
 }
 
-/// The administrator of this id or name.
+/// The administrator of this id or name, or whose id alone begins so.
 pub fn find(tx: &mut Tx<'_>, who: &str) -> Result<Admin> {
-    all(tx)?.into_iter().find(|a| a.id == who || a.name == who).ok_or_else(|| Error::not_found("administrator", who))
+    let (people, not_found) = (all(tx)?, || Error::not_found("administrator", who));
+    if let Some(named) = people.iter().find(|a| a.id == who || a.name == who) {
+        return Ok(named.clone());
+    }
+    let begins = lookup::is_beginning(who);
+    let mut found = people.into_iter().filter(|a| begins && a.id.starts_with(&who.to_ascii_lowercase()));
+    let one = found.next().ok_or_else(not_found)?;
+    match found.next() {
+        None => Ok(one),
+        Some(other) => Err(lookup::several_begin_so(who, &[one.id, other.id])),
+    }
 }
 
 /// Removes an administrator. The second person's approval is the caller's to have.

@@ -1,9 +1,15 @@
 """What the command line says beside its documents, and how its verbs end: exit codes, remarks on stderr, waits."""
 
+import fcntl
 import json
 import os
+import pty
+import re
 import signal
+import struct
 import subprocess
+import termios
+import unicodedata
 import unittest
 
 from apple_device import AppleDevice
@@ -38,6 +44,50 @@ class Verb:
         code = self.process.wait(REQUEST_LIMIT)
         self.reader.join(REQUEST_LIMIT)
         return code, self.said
+
+
+class Terminal:
+    """A verb at a terminal of so many columns: what it shows, and what a person types."""
+
+    def __init__(self, server, *words, columns=80, **variables):
+        environment = {key: value for key, value in os.environ.items()
+                       if not key.startswith("LANYARD_") and key not in ("COLUMNS", "NO_COLOR")}
+        environment.update({"LANYARD_DATA": str(server.data), "TERM": "xterm"}, **variables)
+        self.main, side = pty.openpty()
+        fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+        self.process = subprocess.Popen([str(BINARY), *(str(word) for word in words)], env=environment, stdin=side, stdout=side, stderr=side)
+        os.close(side)
+        self.raw = b""
+        self.reader = in_background(self._read)
+
+    def _read(self):
+        try:
+            while part := os.read(self.main, 65536):
+                self.raw += part
+        except OSError:
+            pass  # The verb has ended, and with it the other side.
+
+    @property
+    def shown(self):
+        return self.raw.decode(errors="replace")
+
+    def type(self, text):
+        os.write(self.main, text.encode())
+
+    def end(self):
+        code = self.process.wait(REQUEST_LIMIT)
+        self.reader.join(REQUEST_LIMIT)
+        os.close(self.main)
+        return code, self.shown
+
+
+COLOUR = re.compile("\x1b\\[[0-9;]*m")
+
+
+def columns(line):
+    """How wide a terminal shows it."""
+    wide = lambda c: 2 if unicodedata.east_asian_width(c) in "WF" else 0 if unicodedata.combining(c) else 1
+    return sum(wide(c) for c in line)
 
 
 class CommandLine(ServedTest):
@@ -149,6 +199,69 @@ class CommandLine(ServedTest):
         ):
             with self.subTest(words=words):
                 self.assertIn(argument, self.says(*words, code=2))
+
+
+class Tables(ServedTest):
+    HOSTILE = "\u7530\u4e2d\u3055\u3093\x9b31m\u202e\u96fb\u8a71 of quite a long name, so that it has to be cut"
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        for name in ("iPhone 07E6", cls.HOSTILE):
+            phone = AppleDevice(cls.server, cls.server.folder, name)
+            phone.enrol(cls.server.verb("invite", "--channel", "apple", "--user", "ann@example.org")).poll()
+
+    def shown(self, *words, **how):
+        code, shown = Terminal(self.server, *words, **how).end()
+        self.assertEqual(code, 0, shown)
+        return [line for line in shown.splitlines() if not COLOUR.sub("", line).startswith("lanyard: ")]
+
+    def piped(self, *words, **variables):
+        verb = Verb(self.server, *words, **variables)
+        code, said = verb.end()
+        self.assertEqual(code, 0, said)
+        return verb.printed
+
+    def test_a_table_fits_its_terminal_and_its_ids_are_taken(self):
+        for width in (80, 200):
+            lines = self.shown("devices", "list", columns=width)
+            self.assertEqual(len(lines), 3, lines)
+            plain = [COLOUR.sub("", line) for line in lines]
+            self.assertNotEqual(plain, lines, "a terminal has colours")
+            self.assertLessEqual(max(map(columns, plain)), width, plain)
+            self.assertFalse(any(c in line for line in plain for c in "\x1b\x9b\u202e"), plain)
+            self.assertRegex(plain[1], r"(now|\d+ s ago)$")
+        self.assertIn("\\u{9b}31m\\u{202e}", plain[2])
+        short = plain[1].split()[0]
+        self.assertLess(len(short), 36)
+        whole = self.server.verb("devices", "show", short)["id"]
+        self.assertTrue(whole.startswith(short))
+        with self.assertRaisesRegex(VerbFailed, r"\(ambiguous\)"):
+            self.server.verb("devices", "show", whole[:6])
+        plain = self.shown("devices", "list", columns=200, NO_COLOR="1", COLUMNS="80", LANYARD_TIME="local", TZ="Asia/Kolkata")
+        self.assertNotIn("\x1b", "".join(plain))
+        self.assertLessEqual(max(map(columns, plain)), 80, plain)
+        self.assertRegex(plain[1], r"\d\d:\d\d:\d\d IST$")
+
+    def test_a_pipe_gets_all_of_it_and_json_is_as_it_was(self):
+        head, first, second = self.piped("devices", "list").splitlines()
+        ids = [device["id"] for device in self.server.verb("devices", "list")]
+        self.assertEqual([first.split()[0], second.split()[0]], ids)
+        self.assertIn("so that it has to be cut", second)
+        self.assertRegex(first, r"\d{4}-\d\d-\d\dT[0-9:.]+Z$")
+        self.assertFalse(any(c in head + first + second for c in "\x1b\x9b\u202e"))
+        printed = self.piped("devices", "list", "--json", "--time", "ago", COLUMNS="20")
+        self.assertEqual(json.loads(printed)[1]["name"], self.HOSTILE)
+        self.assertRegex(json.loads(printed)[0]["last_seen"], r"^\d{4}-\d\d-\d\dT[0-9:.]+Z$")
+
+    def test_what_could_not_be_printed_is_no_success(self):
+        environment = {**os.environ, "LANYARD_DATA": str(self.server.data)}
+        for words in (("devices", "list"), ("devices", "list", "--json"), ("stop", "status"), ("status", "--watch")):
+            with self.subTest(words=words), open("/dev/full", "wb") as full:
+                done = subprocess.run([str(BINARY), *words], env=environment, stdin=subprocess.DEVNULL, stdout=full,
+                                      stderr=subprocess.PIPE, text=True, timeout=REQUEST_LIMIT, check=False)
+                self.assertEqual(done.returncode, 1, done.stderr)
+                self.assertIn("could not be printed whole: No space left on device", done.stderr)
 
 
 class WhatIsWrong(ServedTest):

@@ -93,6 +93,7 @@ macro_rules! store_contract {
         a_right_code_is_taken_however_many_wrong_ones_there_were,
         a_name_that_many_bore_still_finds_who_bears_it,
         a_name_that_fits_two_devices_is_refused,
+        an_id_is_taken_by_its_beginning_where_that_is_one_devices_alone,
         a_name_means_the_one_that_lives_and_else_tells_whom_it_fits,
         what_has_ended_and_was_proved_is_removed_and_nothing_else,
         a_removed_device_that_enrols_anew_is_its_record_again,

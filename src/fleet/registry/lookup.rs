@@ -10,6 +10,7 @@ use crate::{
     store::{Kind, Record, Tx},
 };
 use serde::{Deserialize, Serialize};
+use std::str::FromStr;
 
 /// Leads from a name (serial, UDID, Windows DeviceID, mail DeviceId …) to those that claim it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -109,6 +110,42 @@ pub fn claimants(tx: &mut Tx<'_>, kind: &str, name: &str) -> Result<Vec<Device>>
     Ok(devices)
 }
 
+/// Of an id at least this is taken for it.
+const BEGINNING: usize = 6;
+
+/// Whether the text may stand for an id that begins so.
+pub fn is_beginning(text: &str) -> bool {
+    (BEGINNING..36).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-')
+}
+
+/// The keys of those of this kind whose id begins so, at most a hundred: people are shown ids by their beginning. None where the text
+/// is too short or no part of an id.
+fn beginning<R: Record>(tx: &mut Tx<'_>, text: &str) -> Result<Vec<String>> {
+    if !is_beginning(text) {
+        return Ok(Vec::new());
+    }
+    Ok(tx.scan_keys::<R>(&text.to_ascii_lowercase(), None, PAGE)?)
+}
+
+/// The id that is given, whole or by a beginning that one record of this kind has alone.
+pub fn id<R: Record, I: FromStr>(tx: &mut Tx<'_>, what: &'static str, given: &str) -> Result<I> {
+    if let Ok(id) = given.parse() {
+        return Ok(id);
+    }
+    match beginning::<R>(tx, given)?.as_slice() {
+        [] => Err(Error::not_found(what, given)),
+        [one] => one.parse().map_err(|_| Error::not_found(what, given)),
+        several => Err(several_begin_so(given, several)),
+    }
+}
+
+/// A beginning of an id that leaves open which is meant.
+pub fn several_begin_so(given: &str, ids: &[String]) -> Error {
+    let (named, more) = ids.split_at(ids.len().min(10));
+    let more = if more.is_empty() { "" } else { " and more" };
+    Error::refused("ambiguous", format!("several ids begin with {given:?}: {}{more}", named.join(", ")))
+}
+
 /// The device of this id.
 pub fn by_id(tx: &mut Tx<'_>, id: DeviceId) -> Result<Device> {
     tx.get::<Device>(id)?.ok_or_else(|| Error::not_found("device", id))
@@ -124,7 +161,7 @@ pub fn ever(tx: &mut Tx<'_>, wanted: &str) -> Result<Device> {
     device(tx, wanted)
 }
 
-/// The device of this id, serial or name in a protocol. A name means the one that lives and bears it, whatever bore it before; it is
+/// The device of this id, serial or name in a protocol, or of an id that begins so. A name means the one that lives and bears it, whatever bore it before; it is
 /// refused where several live, or several have ended and none lives.
 pub fn device(tx: &mut Tx<'_>, wanted: &str) -> Result<Device> {
     if let Ok(id) = wanted.parse::<DeviceId>()
@@ -137,10 +174,24 @@ pub fn device(tx: &mut Tx<'_>, wanted: &str) -> Result<Device> {
         found.gather(tx, kind, wanted)?;
     }
     match (found.living.as_slice(), found.ended.as_slice()) {
-        ([], []) => Err(Error::not_found("device", wanted)),
+        ([], []) => of_beginning(tx, wanted),
         ([one], _) | ([], [one]) => Ok(one.clone()),
         (living, ended) => {
             let candidates = living.iter().chain(ended).map(|device| candidate(tx, device)).collect::<Result<_>>()?;
+            Err(Error::Ambiguous { name: wanted.into(), candidates })
+        }
+    }
+}
+
+/// The device whose id begins so, where that is one alone. What somebody named a device goes before: this is looked for last.
+fn of_beginning(tx: &mut Tx<'_>, wanted: &str) -> Result<Device> {
+    let ids = beginning::<Device>(tx, wanted)?;
+    let found = tx.get_many::<Device>(ids)?.into_iter().flatten().filter(|device| device.removed.is_none());
+    match found.collect::<Vec<_>>().as_slice() {
+        [] => Err(Error::not_found("device", wanted)),
+        [one] => Ok(one.clone()),
+        several => {
+            let candidates = several.iter().map(|device| candidate(tx, device)).collect::<Result<_>>()?;
             Err(Error::Ambiguous { name: wanted.into(), candidates })
         }
     }

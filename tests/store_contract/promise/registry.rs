@@ -166,6 +166,35 @@ pub async fn a_name_that_fits_two_devices_is_refused(fixture: Fixture) {
     assert_eq!(fixture.store.run(group).await.unwrap(), [one]);
 }
 
+pub async fn an_id_is_taken_by_its_beginning_where_that_is_one_devices_alone(fixture: Fixture) {
+    let (one, two) =
+        (fixture.device("one", &[Channel::Apple]).await.id, fixture.device("two", &[Channel::Apple]).await.id);
+    let found = async |name: String| fixture.store.run(move |tx| lookup::device(tx, &name)).await;
+    let (text, other) = (one.to_string(), two.to_string());
+    let alike = text.bytes().zip(other.bytes()).take_while(|(a, b)| a == b).count();
+    assert_eq!(found(text[..=alike].to_uppercase()).await.unwrap().id, one);
+    assert_eq!(found(other[..35].into()).await.unwrap().id, two);
+    let Err(Error::Ambiguous { candidates, .. }) = found(text[..6].into()).await else { panic!("both begin so") };
+    assert_eq!(candidates.iter().map(|c| c.id.clone()).collect::<Vec<_>>(), [text.clone(), other.clone()]);
+    for (row, name) in
+        [("too short", &text[..5]), ("no part of one", "019d1a x"), ("nobody's", "ffffffff"), ("its end", &text[20..])]
+    {
+        assert_eq!(code(found(name.into()).await), "device", "{row}");
+    }
+    // What somebody is called goes before what an id begins with.
+    fixture.store.run(move |tx| lookup::claim(tx, "apple", &text[..=alike], two)).await.unwrap();
+    assert_eq!(found(one.to_string()[..=alike].into()).await.unwrap().id, two);
+    let local = fixture.local().await;
+    let command = fixture.wipe(&local, one, Scope::Full).await.unwrap().id;
+    let of_command = async |given: String| {
+        fixture.store.run(move |tx| lookup::id::<life::Command, lanyard::ids::CommandId>(tx, "command", &given)).await
+    };
+    assert_eq!(of_command(command.to_string()[..13].into()).await.unwrap(), command);
+    fixture.wipe(&local, two, Scope::Full).await.unwrap();
+    assert_eq!(code(of_command(command.to_string()[..6].into()).await), "ambiguous");
+    assert_eq!(code(of_command(one.to_string()[..35].into()).await), "command", "a device's is none of a command's");
+}
+
 pub async fn a_certificate_of_ours_that_the_store_does_not_know_is_named_once(fixture: Fixture) {
     for shown in [1, 1, 2, 1] {
         let judge = move |tx: &mut Tx<'_>| identity::judge(tx, &Fingerprint([shown; 32]));
