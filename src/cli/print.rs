@@ -21,6 +21,7 @@ pub(super) fn show(document: &Value, columns: &[&str], beside: &[Value], json: b
             record(&mut text, document, 0);
             text
         }
+        Value::String(text) => lines(text),
         other => word(other) + "\n",
     };
     drop(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
@@ -43,6 +44,11 @@ fn table(rows: &[Value], columns: &[&str], beside: &[Value]) -> String {
         out.push('\n');
     }
     out
+}
+
+/// A text of several lines.
+fn lines(text: &str) -> String {
+    text.lines().flat_map(|line| line.chars().filter(|c| !c.is_control()).chain(['\n'])).collect()
 }
 
 /// A value on one line.
@@ -98,6 +104,7 @@ mod tests {
         let beside = [json!({"more": "y"}), Value::Null];
         assert_eq!(table(&rows, &["id", "more"], &beside), "ID  MORE\n1   y\n22\n");
         let mut out = String::new();
+        assert_eq!(lines("x\u{1b}[31m\r\ny\n"), "x[31m\ny\n", "nor by a text");
         record(&mut out, &json!({"a": 1, "b": null, "c": [], "d": [{"e_f": "x"}], "g": ["y", "z"]}), 0);
         assert_eq!(out, "a: 1\nd:\n  e f: x\ng: y, z\n");
     }
