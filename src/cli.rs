@@ -205,7 +205,7 @@ async fn carry_out(verb: Verb, client: &Client, json: bool, screen: &print::Scre
         Verb::Settings(settings) => settings.run(client).await,
         Verb::Apple(apple) => apple.run(client).await,
         Verb::Audit(audit) => audit.run(client).await,
-        Verb::Ca(ca) => ca.run(client).await,
+        Verb::Ca(ca) => ca.run(client, json).await,
         Verb::Clock(clock) => clock.run(client).await,
         Verb::Store(store) => store.run().await,
     }

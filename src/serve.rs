@@ -3,6 +3,7 @@
 mod folder;
 mod keys;
 pub mod kinds;
+mod notify;
 mod options;
 pub mod stores;
 mod tls;
@@ -214,16 +215,18 @@ pub async fn run(options: Options) -> Result<(), String> {
     let log = options.log.unwrap_or(Log::Text);
     start_log(log);
     let running = start(&options).await?;
-    eprintln!("{}", running.ready_line(log));
     let listen = |kind| tokio::signal::unix::signal(kind).map_err(|e| e.to_string());
     let mut terminate = listen(tokio::signal::unix::SignalKind::terminate())?;
     let mut hang_up = listen(tokio::signal::unix::SignalKind::hangup())?;
+    eprintln!("{}", running.ready_line(log));
+    notify::tell(notify::Word::Ready);
     tokio::select! {
         _ = terminate.recv() => {}
         _ = hang_up.recv() => {}
         _ = tokio::signal::ctrl_c() => {}
         () = store_is_dead(&running.server) => return Err("the store's thread has ended: start the server anew".into()),
     }
+    notify::tell(notify::Word::Stopping);
     running.stop().await;
     Ok(())
 }

@@ -130,6 +130,7 @@ fn as_text(shown: &Shown<'_>, screen: &Screen) -> String {
             record(&mut text, shown.document, 0, screen);
             text
         }
+        Value::String(text) => format!("{}\n", visible_lines(text.trim_end())),
         other => word("", other, screen) + "\n",
     }
 }

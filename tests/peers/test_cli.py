@@ -118,6 +118,14 @@ class CommandLine(ServedTest):
         self.server.verb("admins", "add", name)
         return self.server.verb("token", "create", "--admin", name)["token"]
 
+    def test_the_ca_is_shown_as_a_file_of_anchors(self):
+        show = Verb(self.server, "ca", "show", "--pem")
+        self.assertEqual(show.end()[0], 0)
+        shown = self.server.verb("ca", "show", "--pem")
+        self.assertEqual(shown, self.server.verb("ca", "show"), "the document holds them already")
+        self.assertEqual(show.printed, "".join(shown[part]["pem"].strip() + "\n" for part in ("root", "issuing")))
+        self.assertEqual(show.printed.splitlines()[0], "-----BEGIN CERTIFICATE-----")
+
     def test_a_wait_outlasts_a_restart(self):
         phone, ident = self.phone()
         held = Api(self.server, self.newcomer()).done("POST", f"devices/{self.phone()[1]}/lock", {})

@@ -24,7 +24,8 @@ pub(crate) const BUILD: &[Package] = &[
     Package { name: "libssl-dev", present: || header("openssl/ssl.h") },
 ];
 
-const CURL: &str = "/usr/lib/ipsec/plugins/libstrongswan-curl.so";
+const STRONGSWAN_CURL: &str = "/usr/lib/ipsec/plugins/libstrongswan-curl.so";
+const NGINX_JS: &str = "/usr/lib/nginx/modules/ngx_http_js_module.so";
 
 /// The independent programs that the tests talk to.
 pub(crate) const TEST: &[Package] = &[
@@ -37,7 +38,7 @@ pub(crate) const TEST: &[Package] = &[
     Package { name: "scep", present: || program("scepclient").is_some() },
     Package { name: "strongswan-pki", present: || program("pki").is_some() },
     // It fetches by curl.
-    Package { name: "libstrongswan-extra-plugins", present: || Path::new(CURL).is_file() },
+    Package { name: "libstrongswan-extra-plugins", present: || Path::new(STRONGSWAN_CURL).is_file() },
     Package { name: "libwbxml2-utils", present: || program("wbxml2xml").is_some() },
     Package { name: "nghttp2-server", present: || program("nghttpd").is_some() },
     Package { name: "openssl", present: || program("openssl").is_some() },
@@ -51,6 +52,11 @@ pub(crate) const TEST: &[Package] = &[
     // Debian cuts the part out of Python that fills a virtual environment.
     Package { name: "python3-venv", present: || succeeds(Command::new("python3").args(["-c", "import ensurepip"])) },
     Package { name: "golang-go", present: || program("go").is_some() },
+    // Proxies, and a client of them that speaks HTTP/2.
+    Package { name: "nginx", present: || program("nginx").is_some() },
+    Package { name: "libnginx-mod-http-js", present: || Path::new(NGINX_JS).is_file() },
+    Package { name: "haproxy", present: || program("haproxy").is_some() },
+    Package { name: "curl", present: || program("curl").is_some() },
     Package { name: "ca-certificates", present: || Path::new("/etc/ssl/certs/ca-certificates.crt").is_file() },
 ];
 
