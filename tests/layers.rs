@@ -208,3 +208,22 @@ fn no_files_use_each_other_in_a_circle() {
         walk(place, &mut Vec::new(), &mut done, &up);
     }
 }
+
+/// What is run in a call on the store may be run more than once, and may come to nothing: what it has for the log waits for the commit.
+#[test]
+fn the_fleet_writes_to_the_log_when_its_calls_are_committed() {
+    // Not in a call, or the same each time and remembered.
+    let beside = ["fleet/registry/presence", "fleet/policies"];
+    let mut wrong = Vec::new();
+    for (place, text) in files().iter().filter(|(place, _)| place[0] == "fleet") {
+        let lines: Vec<&str> = text.lines().collect();
+        for (at, line) in lines.iter().enumerate() {
+            let told = ["error!", "warn!", "info!"].iter().any(|word| line.contains(&format!("tracing::{word}")));
+            let waits = lines[at.saturating_sub(1)..=at].iter().any(|line| line.contains("tx.log("));
+            if told && !waits && !beside.contains(&place.join("/").as_str()) {
+                wrong.push(format!("{}: {}", place.join("/"), line.trim()));
+            }
+        }
+    }
+    assert_eq!(wrong, [""; 0]);
+}

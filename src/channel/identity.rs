@@ -114,8 +114,9 @@ fn note_unknown(tx: &mut Tx<'_>, shown: &Fingerprint) -> Result<()> {
             None => return Ok(()),
         }
     }
-    tracing::warn!(sha256 = %shown, "{UNKNOWN_CERTIFICATE}");
-    audit::note(tx, By::Device, Event::CertificateUnknown { sha256: *shown })
+    let sha256 = *shown;
+    tx.log(move || tracing::warn!(%sha256, "{UNKNOWN_CERTIFICATE}"));
+    audit::note(tx, By::Device, Event::CertificateUnknown { sha256 })
 }
 
 /// One ground is noted once in this time: a refused device that asks without end must not write the log full either.

@@ -115,7 +115,9 @@ pub fn look_at_clock(tx: &mut Tx<'_>) -> Result<()> {
         Found::Doubted(by) => Jump::Doubted(by),
         Found::Believed(by) => Jump::Believed(by),
     };
-    tracing::warn!(seconds = jump.by() / 1000, outcome = jump.outcome(), "the clock jumped: {}", jump.meaning());
+    tx.log(move || {
+        tracing::warn!(seconds = jump.by() / 1000, outcome = jump.outcome(), "the clock jumped: {}", jump.meaning());
+    });
     notices::tell(tx, News::ClockJumped(jump))?;
     audit::note(tx, By::System, Event::ClockJumped { jump })
 }
@@ -159,9 +161,11 @@ pub fn ensure_local(tx: &mut Tx<'_>, secret: &str) -> Result<()> {
     let digest = digest(secret.as_bytes());
     match tx.get::<Token>(&digest)? {
         Some(token) if token.node.as_ref() == Some(&node) => {}
-        Some(_) => tracing::warn!(
-            "local.token is another node's and opens nothing here: node.id was deleted or copied; stop, delete local.token, and start"
-        ),
+        Some(_) => tx.log(|| {
+            tracing::warn!(
+                "local.token is another node's and opens nothing here: node.id was deleted or copied; stop, delete local.token, and start"
+            );
+        }),
         None => {
             let id = tx.new_id();
             tx.put(&Token {

@@ -69,7 +69,7 @@ impl Stage {
         &self,
         work: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
     ) -> std::result::Result<Result<T>, String> {
-        match self.runtime.block_on(self.store.as_ref().unwrap().run(work)) {
+        match self.runtime.block_on(self.store.as_ref().unwrap().once(work)) {
             Err(error @ (Error::Internal(_) | Error::Store(_))) => Err(format!("a fault of ours: {error}")),
             outcome => Ok(outcome),
         }

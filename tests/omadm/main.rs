@@ -459,7 +459,7 @@ async fn an_idle_session_needs_no_store() {
     let (release, held) = std::sync::mpsc::channel::<()>();
     let store = bench.server().store.clone();
     let holding = tokio::spawn(async move {
-        store.run(move |_| Ok(held.recv_timeout(Duration::from_secs(20)).is_ok())).await.unwrap()
+        store.once(move |_| Ok(held.recv_timeout(Duration::from_secs(20)).is_ok())).await.unwrap()
     });
     tokio::time::sleep(Duration::from_millis(100)).await;
     for session in 3..6 {

@@ -13,7 +13,7 @@ use lanyard::{
 impl Bench {
     async fn journal(&self, device: &Device) -> Option<Journal> {
         let id = device.id;
-        self.server().store.run(move |tx| Ok(journal::of(tx, [id])?.pop().flatten())).await.unwrap()
+        self.server().store.run(move |tx| Ok(journal::of(tx, &[id])?.pop().flatten())).await.unwrap()
     }
 
     async fn problems(&self, name: &str) -> Vec<String> {

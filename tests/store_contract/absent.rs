@@ -104,7 +104,7 @@ async fn what_a_message_tells_is_read_once_whatever_it_tells() {
     store.run(move |tx| journal::note(tx, id, [])).await.unwrap();
     let asked = asked.lock().unwrap().iter().filter(|key| key.contains("/journal/")).count();
     assert_eq!(asked, 2, "once a message that tells something");
-    let kept = store.run(move |tx| Ok(journal::of(tx, [id])?.pop().flatten())).await.unwrap().unwrap();
+    let kept = store.run(move |tx| Ok(journal::of(tx, &[id])?.pop().flatten())).await.unwrap().unwrap();
     let texts: Vec<&str> = kept.events().map(|event| event.text.as_str()).collect();
     assert_eq!((texts.len(), texts[0], texts[49]), (50, "0", "49"), "in their order, and each once");
     assert_eq!(kept.unreadable(lanyard::clock::Steady(0)).count(), 2);

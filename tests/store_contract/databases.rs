@@ -1,14 +1,20 @@
 //! What PostgreSQL alone can do to a store: clocks that are set under it, copies that are put back, newer programs, writes that
 //! fail. Engine by engine, without the domain.
 
-use crate::fixture::{new_database, open_postgres};
+use crate::{
+    ahead::{Number, more},
+    fixture::{new_database, open_postgres, options},
+};
 use lanyard::{
     clock::{Steady, Timestamp},
-    store::{Changes, Engine, Fault, Moment, Postgres, Reader, Rise, Writes},
+    store::{Changes, Engine, Fault, Moment, Postgres, Reader, Rise, Store, Tx, Writes},
 };
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
     time::Duration,
 };
 
@@ -389,4 +395,63 @@ fn a_start_that_cannot_be_names_the_cause_first() {
     let words = refusal(wrong(format!("{}_none", place.url)).open("a"));
     assert!(words.starts_with("database \"") && words.contains("does not exist"), "{words}");
     assert!(!Path::new(&place.mark("a")).exists());
+}
+
+/// Nodes under load run calls ahead of their turns: no count of all of them loses one, and what one of them has been told is so, is so for
+/// whoever asks another one afterwards.
+#[test]
+fn nodes_that_write_at_once_lose_nothing_and_see_what_was_acknowledged() {
+    let Some(place) = Place::new() else { return };
+    let nodes = ["a", "b", "c"].map(|node| Store::start(Box::new(place.open(node).unwrap()), options(node)));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build().unwrap();
+    runtime.block_on(at_once(nodes.to_vec()));
+}
+
+async fn at_once(nodes: Vec<Store>) {
+    let runs = Arc::<AtomicUsize>::default();
+    let callers: Vec<_> = (0..96)
+        .map(|caller| {
+            let (store, runs) = (nodes[caller % nodes.len()].clone(), runs.clone());
+            tokio::spawn(async move {
+                for round in 0..30 {
+                    let runs = runs.clone();
+                    let call = move |tx: &mut Tx<'_>| {
+                        runs.fetch_add(1, SeqCst);
+                        // Most touch what is theirs, some what is everybody's.
+                        if (caller + round) % 40 == 0 {
+                            more(tx, "shared")?;
+                        }
+                        more(tx, &format!("of {caller}"))
+                    };
+                    let found = store.run(call).await.unwrap();
+                    assert_eq!(found, u64::try_from(round).unwrap() + 1, "caller {caller}");
+                }
+            })
+        })
+        .collect();
+    let flag = tokio::spawn({
+        let nodes = nodes.clone();
+        async move {
+            for n in 1..=60_u64 {
+                let told = nodes[0].run(|tx| more(tx, "flag")).await.unwrap();
+                assert_eq!(told, n);
+                for other in &nodes[1..] {
+                    let seen = other.run(|tx| Ok(tx.get::<Number>("flag")?.map_or(0, |flag| flag.is)));
+                    assert_eq!(seen.await.unwrap(), n, "acknowledged before it was asked");
+                }
+            }
+        }
+    });
+    for caller in callers {
+        caller.await.unwrap();
+    }
+    flag.await.unwrap();
+    let wanted = (0..96).flat_map(|caller| (0..30).map(move |round| caller + round)).filter(|n| n % 40 == 0).count();
+    let shared = nodes[2].run(|tx| Ok(tx.get::<Number>("shared")?.map_or(0, |number| number.is))).await.unwrap();
+    assert_eq!(shared, u64::try_from(wanted).unwrap());
+    // Some were run again: they were run ahead at all.
+    assert!(runs.load(SeqCst) > 96 * 30, "{} runs", runs.load(SeqCst));
+    for node in nodes {
+        node.end().await;
+    }
 }

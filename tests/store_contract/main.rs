@@ -9,6 +9,7 @@
 )]
 
 mod absent;
+mod ahead;
 mod damaged;
 mod databases;
 mod fixture;

@@ -164,8 +164,10 @@ pub(super) fn unsendable(
         return policy::unsendable(tx, device, command, index, why);
     }
     if stays_due(command.action()) {
-        let (device, command) = (device.id, command.id);
-        tracing::warn!(%device, %command, why, "a wipe could not be sent in this session; it stays due");
+        let (device, command, why) = (device.id, command.id, why.to_owned());
+        tx.log(
+            move || tracing::warn!(%device, %command, why, "a wipe could not be sent in this session; it stays due"),
+        );
         return Ok(());
     }
     let outcome = Outcome::Failed { code: FailureCode::NotSent, text: why.to_owned() };

@@ -132,7 +132,8 @@ pub fn place_for_one_more(tx: &mut Tx<'_>, invitation: &Invitation) -> Result<Pl
     match giving {
         Some(key) => Ok(Place::Of(Box::new(key))),
         None => {
-            tracing::warn!(invitation = %invitation.id, "as many installs as may be are under way by one invitation");
+            let invitation = invitation.id;
+            tx.log(move || tracing::warn!(%invitation, "as many installs as may be are under way by one invitation"));
             let text = "As many installs as this invitation allows are under way, and each has come as far as its device. Finish one \
                         of them, try again in a day, or ask for a new invitation.";
             Err(Error::forbidden("invitation_busy", text))
@@ -270,7 +271,8 @@ pub(super) fn completed(tx: &mut Tx<'_>, device: &mut Managed, shown: &Fingerpri
     if let Some(group) = &invitation.group
         && !groups::join(tx, device, group)?
     {
-        tracing::warn!(invitation = %invitation.id, device = %device.id, "the invitation's group is no more: it is in none");
+        let (invitation, device) = (invitation.id, device.id);
+        tx.log(move || tracing::warn!(%invitation, %device, "the invitation's group is no more: it is in none"));
     }
     // A newcomer's ends nothing that is there.
     if !invitation.apart {

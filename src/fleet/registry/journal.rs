@@ -103,8 +103,8 @@ impl Journal {
         self.events.iter().map(|event| event.at).chain(problems).max()
     }
 
-    /// Whether it is in it now, and was not before.
-    fn add(&mut self, now: Timestamp, at: Steady, said: Said) -> bool {
+    /// Whether it is in it now, and was not before. What could not be read and is news goes to `news`.
+    fn add(&mut self, now: Timestamp, at: Steady, said: Said, news: &mut Vec<String>) -> bool {
         match said {
             Said::Alert { kind, text } => {
                 let secret = kind.to_ascii_lowercase().contains("token");
@@ -115,8 +115,7 @@ impl Journal {
                 let text = cut(&what, LONGEST_TEXT);
                 let added = self.add_problem(now, at, text.clone(), by);
                 if added == Added::News {
-                    let device = self.device;
-                    tracing::warn!(%device, what = text, "a message of a device cannot be read, or not all of it");
+                    news.push(text);
                 }
                 added != Added::Nothing
             }
@@ -232,7 +231,11 @@ pub fn note(tx: &mut Tx<'_>, device: DeviceId, said: impl IntoIterator<Item = Sa
     let kept = tx.get::<Journal>(device)?;
     let (now, at, mut changed) = (tx.now(), tx.steady(), false);
     let mut journal = kept.unwrap_or_else(|| Journal::new(device));
-    said.for_each(|said| changed |= journal.add(now, at, said));
+    let mut news = Vec::new();
+    said.for_each(|said| changed |= journal.add(now, at, said, &mut news));
+    for what in news {
+        tx.log(move || tracing::warn!(%device, what, "a message of a device cannot be read, or not all of it"));
+    }
     if changed { Ok(tx.put(&journal)?) } else { Ok(()) }
 }
 

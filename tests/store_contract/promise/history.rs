@@ -220,7 +220,8 @@ pub async fn a_page_shows_each_device_what_that_device_said(fixture: Fixture) {
     let said: Vec<u128> = (0..600).filter(|n| n % 3 == 0).collect();
     for chunk in said.chunks(50).map(<[u128]>::to_vec) {
         let say = move |tx: &mut Tx<'_>| {
-            chunk.iter().try_for_each(|n| journal::alerted(tx, id(*n), "com.example:disk", &n.to_string()))
+            let alert = |n: &u128| Said::Alert { kind: "com.example:disk".into(), text: n.to_string() };
+            chunk.iter().try_for_each(|n| journal::note(tx, id(*n), [alert(n)]))
         };
         fixture.store.run(say).await.unwrap();
     }

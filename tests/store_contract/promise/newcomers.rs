@@ -267,7 +267,7 @@ pub async fn a_revoked_invitation_enrols_nobody(fixture: Fixture) {
         assert_eq!((of(tx, unused)?, of(tx, used)?), (true, false), "what has enrolled stays");
         Ok(())
     };
-    fixture.store.run(again).await.unwrap();
+    fixture.store.once(again).await.unwrap();
     let entries = fixture.store.run(|tx| Ok(tx.all::<Entry>("")?)).await.unwrap();
     assert_eq!(entries.iter().filter(|entry| entry.action == "invitation.revoked").count(), 3);
 }

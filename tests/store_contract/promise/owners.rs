@@ -8,7 +8,7 @@ use lanyard::fleet::{
     owners::{self, Set},
 };
 
-fn removes(actor: &Actor, device: DeviceId) -> impl FnOnce(&mut Tx<'_>) -> Result<Device> + Send + use<> {
+fn removes(actor: &Actor, device: DeviceId) -> impl FnOnce(&mut Tx<'_>) -> Result<Device> + Clone + Send + use<> {
     let actor = actor.clone();
     move |tx| owners::remove(tx, &actor, &device.to_string())
 }
@@ -17,7 +17,7 @@ fn sets(
     actor: &Actor,
     device: DeviceId,
     to: Ownership,
-) -> impl FnOnce(&mut Tx<'_>) -> Result<Option<Approval>> + Send + use<> {
+) -> impl FnOnce(&mut Tx<'_>) -> Result<Option<Approval>> + Clone + Send + use<> {
     let actor = actor.clone();
     move |tx| {
         Ok(match owners::own(tx, &actor, &device.to_string(), to)? {

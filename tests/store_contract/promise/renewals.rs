@@ -55,7 +55,7 @@ async fn says(fixture: &Fixture, phone: DeviceId, event: impl Fn(EnrolmentId) ->
         let enrolment = phone.enrolments[0].id;
         keeper::happen(tx, &mut phone, event(enrolment)).map(drop)
     };
-    fixture.store.run(say).await.unwrap();
+    fixture.store.once(say).await.unwrap();
 }
 
 fn done(command: CommandId) -> impl Fn(EnrolmentId) -> life::Event {

@@ -88,7 +88,7 @@ pub async fn a_nul_in_any_text_harms_nobody(fixture: Fixture) {
         let shown: String = text.chars().take(10).collect();
         for (at, (what, call)) in calls().into_iter().enumerate() {
             let (local, text) = (local.clone(), text.clone());
-            let asked = fixture.store.run(move |tx| call(tx, &local, &text));
+            let asked = fixture.store.once(move |tx| call(tx, &local, &text));
             let name = format!("{round}.{at}");
             let beside = note(&name);
             let honest = fixture.store.run(move |tx| Ok(tx.put(&beside)?));
