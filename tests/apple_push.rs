@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use base64::Engine as _;
+use http::Method;
 use lanyard::serve::{self, Running};
 use lanyard_sim::{Admin, Apns, AppleDevice, World};
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
@@ -123,5 +124,36 @@ async fn a_busy_service_is_tried_again_and_a_lost_connection_made_anew() {
     tokio::time::timeout(Duration::from_secs(15), woken.recv()).await.unwrap().unwrap();
     let anew = || site.pushes(&phone).iter().any(|(status, on)| *status == 200 && connections.iter().all(|c| c != on));
     site.eventually("a connection of its own after GOAWAY", anew).await;
+    site.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_device_whose_ownership_changes_is_woken_for_what_its_policy_is_then() {
+    let site = Site::start().await;
+    // Before there are devices nobody waits as a newcomer.
+    let second = site.admin.add_admin("ann").await.unwrap();
+    site.admin
+        .apply_policy("base", "name: base\nassign: all\npasscode: {min_length: 6, max_failed: 8}\n")
+        .await
+        .unwrap();
+    let mut phone = site.phone().await;
+    phone.poll().await.unwrap();
+    let mut woken = site.apns.register(phone.push());
+    let place = format!("devices/{}", phone.facts.udid);
+    // What is left of its enrolment's own pushes is none of this.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    while woken.try_recv().is_ok() {}
+    let whose = async |ownership: &str| {
+        let body = serde_json::json!({"ownership": ownership});
+        site.admin.call::<serde_json::Value>(Method::PATCH, &place, Some(&body)).await.unwrap()
+    };
+    assert_eq!(whose("personal").await["ownership"], "personal");
+    tokio::time::timeout(Duration::from_secs(10), woken.recv()).await.expect("a push").unwrap();
+    phone.poll().await.unwrap();
+    let approval = whose("corporate").await["id"].as_str().unwrap().to_owned();
+    second.get::<serde_json::Value>(&format!("approvals/{approval}")).await.unwrap();
+    while woken.try_recv().is_ok() {}
+    second.post::<serde_json::Value>(&format!("approvals/{approval}/approve"), serde_json::json!({})).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(10), woken.recv()).await.expect("a push").unwrap();
     site.end().await;
 }

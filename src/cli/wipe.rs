@@ -45,7 +45,8 @@ pub struct Wipe {
     /// A full wipe of an iPhone or iPad: it keeps its eSIM.
     #[arg(long)]
     preserve_data_plan: bool,
-    /// A full wipe of an iPhone or iPad: it sets itself up again without a person.
+    /// A full wipe of an iPhone or iPad: it sets itself up again without a person. It needs a network by cable or mobile, and automated enrolment
+    /// by Apple's portal: it is given no Wi-Fi and no enrolment profile.
     #[arg(long)]
     return_to_service: bool,
     /// What a Mac does that cannot erase itself the quick way: Default, DoNotObliterate, ObliterateWithWarning or Always.
@@ -113,6 +114,9 @@ impl Wipe {
             let words = what_goes(Some(command.channel), device.platform, scope);
             print::say(words);
         }
+        if self.return_to_service {
+            print::say(RETURNS);
+        }
         print::say(standing(client, command).await);
         if let Some(words) = silence(device.last_seen, command.created).filter(|_| !command.state.is_final()) {
             print::say(words);
@@ -157,6 +161,10 @@ impl Wipe {
         }
     }
 }
+
+/// What a device needs that is told to return to service.
+const RETURNS: &str = "it comes back by itself only with a network by cable or mobile and automated enrolment by Apple's portal; else it is erased, and waits \
+                       for a person";
 
 /// That the answer is a command from before, and whether this call changed anything about it.
 fn asked_before(known: &CommandView, command: &CommandView, says_how: bool) -> String {

@@ -123,7 +123,8 @@ pub(crate) struct WipeBody {
     /// A full wipe of an iPhone or iPad that keeps its eSIM.
     #[serde(default)]
     pub(crate) preserve_data_plan: bool,
-    /// A full wipe of an iPhone or iPad that sets itself up again without a person.
+    /// A full wipe of an iPhone or iPad that sets itself up again without a person, by a network that needs no password and Apple's automated
+    /// enrolment: it is given no Wi-Fi and no enrolment profile.
     #[serde(default)]
     pub(crate) return_to_service: bool,
     /// What a Mac does that cannot erase itself the quick way: Default, DoNotObliterate, ObliterateWithWarning or Always, without case.

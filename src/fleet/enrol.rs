@@ -191,8 +191,8 @@ fn join(tx: &mut Tx<'_>, credential: &Credential, claim: &Claim) -> Result<Optio
     for (kind, name) in ways {
         let found = lookup::claimants(tx, kind, name)?;
         let strangers = !found.is_empty();
-        let own = found.into_iter().find(|d| !apart && d.is_of(&credential.user));
-        match own {
+        let own = found.into_iter().filter(|d| !apart && d.is_of(&credential.user)).collect();
+        match which(tx, own, credential.channel, &claim.identity)? {
             Some(device) => return Ok(Some(device)),
             None if strangers => {
                 audit::note(tx, By::Device, audit::Event::DeviceNameTaken { enrolment: credential.enrolment })?;
@@ -201,6 +201,25 @@ fn join(tx: &mut Tx<'_>, credential: &Credential, claim: &Claim) -> Result<Optio
         }
     }
     Ok(None)
+}
+
+/// Which of several records of one user's a new enrolment belongs to: with what was given to them there may be two of one machine. That under a
+/// wipe, which must not be left behind; else what lives under this name, and of those the newest.
+fn which(tx: &mut Tx<'_>, found: Vec<Device>, channel: Channel, name: &str) -> Result<Option<Device>> {
+    if found.len() < 2 {
+        return Ok(found.into_iter().next());
+    }
+    let mut best = None;
+    for device in found {
+        let device = keeper::load(tx, device)?;
+        let its = |e: &&Enrolment| e.channel == channel && e.identity.to_lowercase() == name.to_lowercase();
+        let newest = device.live().filter(its).max_by_key(|e| (e.complete, e.created)).map(|e| (e.complete, e.created));
+        let rank = (device.open().any(|command| command.is_wipe_under_way()), newest, device.created);
+        if best.as_ref().is_none_or(|(before, _)| *before < rank) {
+            best = Some((rank, device.device().clone()));
+        }
+    }
+    Ok(best.map(|(_, device)| device))
 }
 
 /// The enrolment is complete ([`Event::Completed`]), and spends its invitation. True where it was not before.

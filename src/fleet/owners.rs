@@ -6,15 +6,19 @@ use crate::{
         actor::Actor,
         enrol::{self, invitation::user_name},
         groups, keeper,
-        life::{Device, Event, Managed, Ownership, Scope, Stays},
+        life::{Device, EnrolmentState, Event, Managed, Ownership, Scope, Stays},
         registry::{Credential, journal, lookup, users},
         wipe::{
             self, Approval,
             approvals::{self, Subject},
         },
     },
+    ids::DeviceId,
     store::Tx,
 };
+
+/// Records that are looked at of those that took one another's place: a school's iPad has one a year.
+const CHAIN: usize = 32;
 
 /// Removes the record of a device that has ended, and whose end was proved: guarded like a retire. Its commands, the evidence and the
 /// pins of its certificates stay, and it is listed again once it is heard. Of one that was removed before nothing changes.
@@ -35,7 +39,13 @@ pub fn remove(tx: &mut Tx<'_>, actor: &Actor, device: &str) -> Result<Device> {
             let text = "its certificates were revoked, and nothing proves that the organisation's data is gone from it";
             return refused("not_proved", text);
         }
-        Ok(()) => wipe::count_act(tx, actor)?,
+        Err(Stays::Succeeded(newer)) if !is_accounted_for(tx, newer)? => {
+            let text = format!(
+                "device {newer} took its place and has ended without proof: wipe that one, or remove this one once that is proved"
+            );
+            return refused("not_proved", &text);
+        }
+        Err(Stays::Succeeded(_)) | Ok(()) => wipe::count_act(tx, actor)?,
     }
     let id = device.id.to_string();
     for group in device.groups.clone() {
@@ -45,6 +55,22 @@ pub fn remove(tx: &mut Tx<'_>, actor: &Actor, device: &str) -> Result<Device> {
     keeper::happen(tx, &mut device, Event::Removed { by: actor.id.clone() })?;
     journal::forget(tx, device.id)?;
     Ok(device.device().clone())
+}
+
+/// Whether a record that took another's place is managed, or its end was proved, or the same holds for what took its place.
+fn is_accounted_for(tx: &mut Tx<'_>, mut newer: DeviceId) -> Result<bool> {
+    for _ in 0..CHAIN {
+        let Some(device) = tx.get::<Device>(newer)? else { return Ok(false) };
+        let device = keeper::load(tx, device)?;
+        if device.live().any(|mine| mine.state == EnrolmentState::Enrolled) {
+            return Ok(true);
+        }
+        match device.may_be_removed() {
+            Err(Stays::Succeeded(next)) => newer = next,
+            other => return Ok(other.is_ok()),
+        }
+    }
+    Ok(false)
 }
 
 /// What came of saying whose a device is.

@@ -14,6 +14,7 @@
 mod admin;
 mod calls;
 mod dice;
+mod halls;
 mod indexes;
 mod lines;
 mod machine;

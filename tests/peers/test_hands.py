@@ -120,6 +120,7 @@ class Hands(ServedTest):
         detail = self.server.verb("approvals", "show", wipes[1]["approval"])["detail"]
         for way in ("erasing so: keeping its data plan", "erasing so: keeping its data plan, returning to service by itself"):
             self.assertIn(way, detail)
+        self.assertIn("with Apple's automated enrolment alone", detail)
         self.server.verb("approvals", "reject", wipes[1]["approval"])
 
     def test_whose_a_phone_is_decides_what_its_policy_asks_of_it(self):

@@ -183,6 +183,8 @@ pub enum Event {
     /// An administrator wants to see no more of one that has ended.
     DeviceRemoved {
         device: DeviceId,
+        /// The record that took its place, where its end is not proved.
+        newer: Option<DeviceId>,
     },
     /// It was heard again.
     DeviceBack {

@@ -20,6 +20,8 @@ use std::{collections::BTreeMap, time::Duration};
 const SILENT: Duration = Duration::from_secs(86_400);
 /// Between two looks at one that is not over.
 const PAUSE: Duration = Duration::from_secs(3600);
+/// The same where nothing of it lives, and may live again: its wipe is presumed, and may be taken back when it is heard.
+const LONG_PAUSE: Duration = Duration::from_secs(86_400);
 /// Looks that must find it silent: while the server was away nobody could be heard, and after it who is silent is woken first.
 const LOOKS: u32 = 3;
 
@@ -90,16 +92,16 @@ pub fn look(tx: &mut Tx<'_>, of: &Succession) -> Result<()> {
 
 /// True where something may be over later.
 fn ends_what_is_silent(tx: &mut Tx<'_>, device: &Device, of: &mut Succession) -> Result<bool> {
-    let (now, enrolment) = (tx.steady(), of.enrolment);
-    of.due = now.plus(PAUSE);
+    let (now, wall, enrolment) = (tx.steady(), tx.now(), of.enrolment);
     let Some(mine) = device.enrolment(enrolment).filter(|mine| mine.state == EnrolmentState::Enrolled) else {
         return Ok(false);
     };
     let heard = sights::last_seen(tx, mine)?.unwrap_or(mine.created);
-    let mut stays = false;
+    let (mut stays, mut often) = (false, false);
     for former in formers(tx, device, mine, of.nobodys)? {
         let mut former = keeper::load(tx, former)?;
-        let older: Vec<Enrolment> = former.live().filter(|e| is_older(e, mine)).cloned().collect();
+        let lives = |e: &&Enrolment| e.state == EnrolmentState::Enrolled && is_older(e, mine, wall);
+        let older: Vec<Enrolment> = former.enrolments.iter().filter(lives).cloned().collect();
         for older in older {
             let spoke = sights::last_seen(tx, &older)?.unwrap_or(older.created);
             let known = of.silent.get(&older.id).copied().filter(|known| known.spoke == spoke);
@@ -109,13 +111,16 @@ fn ends_what_is_silent(tx: &mut Tx<'_>, device: &Device, of: &mut Succession) ->
                 keeper::happen(tx, &mut former, Event::Succeeded { enrolment: older.id, by: (device.id, enrolment) })?;
             }
         }
-        stays |= former.live().any(|e| is_older(e, mine));
+        stays |= former.enrolments.iter().any(|e| is_older(e, mine, wall));
+        often |= former.enrolments.iter().any(|e| lives(&e));
     }
+    of.due = now.plus(if often { PAUSE } else { LONG_PAUSE });
     Ok(stays)
 }
 
-/// The records with something that lives on this enrolment's channel, is older, and goes by a name of its device's.
+/// The records with something on this enrolment's channel that lives or may live again, is older, and goes by a name of its device's.
 fn formers(tx: &mut Tx<'_>, device: &Device, mine: &Enrolment, nobodys: bool) -> Result<Vec<Device>> {
+    let wall = tx.now();
     let mut found = lookup::claimants(tx, mine.channel.as_str(), &mine.identity)?;
     found.retain(|d| d.enrolments.iter().any(|e| e.channel == mine.channel && e.has_name_of(mine)));
     if let Some(serial) = &device.serial {
@@ -130,14 +135,15 @@ fn formers(tx: &mut Tx<'_>, device: &Device, mine: &Enrolment, nobodys: bool) ->
     found.retain(|d| {
         let new = !seen.contains(&d.id);
         seen.push(d.id);
-        // Somebody's device takes the place of nobody's, and of no other person's.
-        new && (nobodys || d.user.is_empty()) && d.live().any(|e| is_older(e, mine))
+        // Somebody's device takes the place of nobody's and of another record of theirs (one that was given to them), and of no other person's.
+        let theirs = nobodys || d.user.is_empty() || d.is_of(&device.user);
+        new && theirs && d.enrolments.iter().any(|e| is_older(e, mine, wall))
     });
     Ok(found)
 }
 
-fn is_older(former: &Enrolment, mine: &Enrolment) -> bool {
-    former.state == EnrolmentState::Enrolled
-        && former.channel == mine.channel
-        && (former.created, former.id) < (mine.created, mine.id)
+/// Whether it is older, and lives or may live again.
+fn is_older(former: &Enrolment, mine: &Enrolment, now: Timestamp) -> bool {
+    let may = former.state == EnrolmentState::Enrolled || former.may_live_again(now);
+    may && former.channel == mine.channel && former.is_older_than(mine)
 }

@@ -39,7 +39,9 @@ impl Erasing {
     /// In words; none where nothing is said.
     pub fn words(&self) -> Option<String> {
         let plan = self.preserve_data_plan.then(|| "keeping its data plan".to_string());
-        let service = self.return_to_service.then(|| "returning to service by itself".to_string());
+        let service = self
+            .return_to_service
+            .then(|| "returning to service by itself (with Apple's automated enrolment alone)".to_string());
         let obliteration = self.obliteration.map(|one| format!("obliteration {}", one.as_str()));
         let all: Vec<String> = plan.into_iter().chain(service).chain(obliteration).collect();
         (!all.is_empty()).then(|| all.join(", "))

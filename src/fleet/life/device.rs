@@ -140,6 +140,10 @@ pub struct Enrolment {
     /// not known, it is older than this.
     #[serde(default)]
     pub personal: Option<bool>,
+    /// When it was complete, by the time that counts for waits: of two the later one is newer, however the wall clock was set between. None: it is
+    /// not complete, or older than this.
+    #[serde(default)]
+    pub complete: Option<Steady>,
 }
 
 /// A user of a Mac, who is managed beside the Mac itself.
@@ -392,6 +396,7 @@ impl Enrolment {
             owed: None,
             renewal: None,
             personal: None,
+            complete: None,
         }
     }
 
@@ -458,6 +463,22 @@ impl Enrolment {
     /// Whether this one, once it is whole, ends the other: the same name on the same channel. Other names may be clones of one another.
     pub fn takes_the_place_of(&self, former: &Enrolment) -> bool {
         self.id != former.id && self.channel == former.channel && self.has_name_of(former)
+    }
+
+    /// Whether it was complete before the other. One of before that was kept is older than one since.
+    pub fn is_older_than(&self, other: &Enrolment) -> bool {
+        match (self.complete, other.complete) {
+            (None, None) => (self.created, self.id) < (other.created, other.id),
+            (mine, its) => (mine, self.id) < (its, other.id),
+        }
+    }
+
+    /// Whether it is owed a wipe that has ended or not, and is what it was before as soon as that comes to nothing: nothing has taken its place, and
+    /// it can be heard.
+    pub fn may_live_again(&self, now: Timestamp) -> bool {
+        let over = [GIVEN_UP, SUCCEEDED].iter().any(|mark| self.channel_state.contains_key(*mark));
+        let heard = self.certificate.as_ref().is_some_and(|certificate| certificate.not_after > now);
+        self.state == EnrolmentState::Former && !over && heard
     }
 
     /// Whether the two go by one name in their protocol.

@@ -31,7 +31,8 @@ impl Managed {
         let wipes: Vec<CommandId> = self.open().filter(|c| c.action() == Action::Wipe).map(|c| c.id).collect();
         // Whose a device is that is managed already, only what is complete says: a link that is begun and never finished is a claim.
         let claims = pending && self.is_managed_beside(id);
-        self.write().enrolments.push(enrolment);
+        let complete = (!pending).then_some(time.steady);
+        self.write().enrolments.push(Enrolment { complete, ..enrolment });
         self.back(effects);
         if personal && wipes.is_empty() && !claims {
             self.make_personal(time, effects);
@@ -75,7 +76,7 @@ impl Managed {
         let Some(mine) = self.write().enrolment_mut(enrolment) else { return };
         let pending = mine.state == EnrolmentState::Pending;
         if pending {
-            (mine.state, mine.created) = (EnrolmentState::Enrolled, time.now);
+            (mine.state, mine.created, mine.complete) = (EnrolmentState::Enrolled, time.now, Some(time.steady));
             let new = mine.clone();
             let formers: Vec<EnrolmentId> =
                 self.enrolments.iter().filter(|former| new.takes_the_place_of(former)).map(|e| e.id).collect();

@@ -3,10 +3,11 @@
 use super::{
     Effect, Managed,
     command::State,
-    device::{Life, Ownership},
+    device::{Enrolment, EnrolmentState, GIVEN_UP, Life, Ownership, SUCCEEDED},
 };
 use crate::{
     fleet::audit::{self, By},
+    ids::DeviceId,
     store::Time,
 };
 
@@ -19,6 +20,8 @@ pub enum Stays {
     Presumed,
     /// Its certificates were revoked, and nothing says what became of the device.
     Unproved,
+    /// This record goes by the same name and was heard while it was silent: it may go, where that one is managed or may go.
+    Succeeded(DeviceId),
 }
 
 impl Managed {
@@ -33,14 +36,33 @@ impl Managed {
         }
         match self.life {
             Life::Retired | Life::Wiped => Ok(()),
-            Life::Enrolled | Life::Retiring | Life::Wiping => Err(Stays::Unproved),
+            Life::Enrolled | Life::Retiring | Life::Wiping => {
+                Err(self.newer().map_or(Stays::Unproved, Stays::Succeeded))
+            }
         }
     }
 
+    /// The record that took the place of all that was not ended otherwise.
+    fn newer(&self) -> Option<DeviceId> {
+        let mut revoked = self.enrolments.iter().filter(|e| e.state == EnrolmentState::Revoked);
+        let last = revoked.clone().filter_map(|e| e.channel_state.get(SUCCEEDED)?.parse().ok()).next_back();
+        let is_told_of = |e: &Enrolment| {
+            let replaced = self.enrolments.iter().any(|later| later.takes_the_place_of(e) && e.is_older_than(later));
+            replaced || [SUCCEEDED, GIVEN_UP].iter().any(|mark| e.channel_state.contains_key(*mark))
+        };
+        let all = revoked.all(is_told_of);
+        last.filter(|_| all)
+    }
+
     pub(super) fn removed(&mut self, by: &str, time: Time, effects: &mut Vec<Effect>) {
-        if self.device.removed.is_none() && self.may_be_removed().is_ok() {
+        let newer = match self.may_be_removed() {
+            Ok(()) => None,
+            Err(Stays::Succeeded(newer)) => Some(newer),
+            Err(_) => return,
+        };
+        if self.device.removed.is_none() {
             self.write().removed = Some(time.now);
-            effects.push(Effect::Note(By::Admin(by.into()), audit::Event::DeviceRemoved { device: self.id }));
+            effects.push(Effect::Note(By::Admin(by.into()), audit::Event::DeviceRemoved { device: self.id, newer }));
         }
     }
 

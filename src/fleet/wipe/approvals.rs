@@ -9,7 +9,7 @@ use crate::{
         admins::{self},
         audit::{self, By, Decision},
         keeper,
-        life::{Command, Event, Ownership, State, Withdrawal, command::Hold},
+        life::{Command, Device, Event, Ownership, State, Withdrawal, command::Hold},
         notices::{self, News},
         queue::stop,
     },
@@ -385,10 +385,16 @@ pub fn approve(tx: &mut Tx<'_>, actor: &Actor, id: ApprovalId) -> Result<Approva
             }
         }
         Subject::StopOff => stop::lift(tx, &actor.id)?,
-        Subject::AdminRemove(who) => admins::remove(tx, &actor.id, who)?,
+        Subject::AdminRemove(who) => match admins::remove(tx, &actor.id, who) {
+            Err(Error::NotFound { .. }) => return comes_too_late(tx, actor, approval, "the administrator is no more"),
+            removed => removed?,
+        },
         Subject::DeviceOwnership(device) => {
             let (ownership, by) = (Ownership::Corporate, actor.id.clone());
-            let mut device = keeper::by_id(tx, *device)?;
+            let Some(device) = tx.get::<Device>(*device)?.filter(|device| device.removed.is_none()) else {
+                return comes_too_late(tx, actor, approval, "the device's record is no more");
+            };
+            let mut device = keeper::load(tx, device)?;
             keeper::happen(tx, &mut device, Event::Owned { ownership, by })?;
         }
     }
@@ -396,6 +402,15 @@ pub fn approve(tx: &mut Tx<'_>, actor: &Actor, id: ApprovalId) -> Result<Approva
     if subject != Subject::Commands {
         lapse(tx, actor, &subject)?;
     }
+    Ok(decided)
+}
+
+/// What was to be decided is no more: it ends rejected, and says why; so do others about the same.
+fn comes_too_late(tx: &mut Tx<'_>, actor: &Actor, approval: Approval, why: &str) -> Result<Approval> {
+    let subject = approval.subject.clone();
+    let detail = format!("{}; nothing was done: {why}", approval.detail);
+    let decided = decide(tx, actor, Approval { detail, ..approval }, Stage::Rejected)?;
+    lapse(tx, actor, &subject)?;
     Ok(decided)
 }
 

@@ -286,3 +286,23 @@ pub async fn a_locked_screen_says_what_it_was_asked_to_where_that_is_shown(fixtu
     assert_eq!(code(lock(pc, screen()).await), "unsupported");
     assert!(lock(pc, wipe::Screen::default()).await.is_ok());
 }
+
+pub async fn who_approves_what_is_no_more_is_told_so_and_it_ends(fixture: Fixture) {
+    let (local, second) = (fixture.local().await, fixture.second("ann").await);
+    let mine = |tx: &mut Tx<'_>| crate::fixture::device(tx, "u1", &[Channel::Apple], Ownership::Personal);
+    let device = fixture.store.run(mine).await.unwrap();
+    let id = device.id;
+    let ask = move |tx: &mut Tx<'_>| match owners::own(tx, &local, &id.to_string(), Ownership::Corporate)? {
+        owners::Set::Waits(approval) => Ok(approval.id),
+        owners::Set::Done(_) => panic!("without a second person"),
+    };
+    let approval = fixture.store.run(ask).await.unwrap();
+    let approve = move |tx: &mut Tx<'_>| {
+        tx.delete(&device)?;
+        crate::fixture::reads_and_approves(tx, &second, approval)
+    };
+    let decided = fixture.store.run(approve).await.unwrap();
+    assert_eq!(decided.stage, wipe::approvals::Stage::Rejected);
+    assert!(decided.detail.ends_with("; nothing was done: the device's record is no more"), "{}", decided.detail);
+    assert_eq!(fixture.store.run(approvals::open).await.unwrap().len(), 0);
+}

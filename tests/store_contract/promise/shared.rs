@@ -264,3 +264,145 @@ pub async fn pcs_that_share_a_serial_number_alone_are_not_one_machine(fixture: F
     fixture.pass(Duration::from_secs(1));
     assert_eq!(begun("PC-3", "HW-1").await, 1, "reset, it has another name");
 }
+
+/// A shared iPad, given to ann, beside the record that was hers before and is silent by now.
+async fn given_beside_her_own(fixture: &Fixture) -> (DeviceId, DeviceId) {
+    let (hers, ..) = enrolled(fixture, Channel::Apple, ANN, claim("UDID-1")).await;
+    fixture.pass(Duration::from_secs(1));
+    let id = for_many(fixture, Channel::Apple, 2).await;
+    let (shared, _) = joins(fixture, id, "one", "UDID-1").await;
+    let local = fixture.local().await;
+    let give = move |tx: &mut Tx<'_>| owners::give(tx, &local, &shared.to_string(), ANN).map(drop);
+    fixture.store.run(give).await.unwrap();
+    fixture.pass(Duration::from_secs(1));
+    (hers, shared)
+}
+
+pub async fn of_two_records_of_one_user_a_new_enrolment_joins_that_under_a_wipe(fixture: Fixture) {
+    for under_wipe in [false, true] {
+        let (hers, shared) = given_beside_her_own(&fixture).await;
+        let local = fixture.local().await;
+        let wipe = match under_wipe {
+            true => Some(fixture.wipe(&local, hers, Scope::Full).await.unwrap().id),
+            false => None,
+        };
+        let (joined, enrolment, _) = enrolled(&fixture, Channel::Apple, ANN, claim("UDID-1")).await;
+        if !fixture.owns_clock {
+            return;
+        }
+        assert_eq!(joined, if under_wipe { hers } else { shared }, "the newest, but no wipe is left behind");
+        let next = move |tx: &mut Tx<'_>| {
+            let mut device = keeper::by_id(tx, joined)?;
+            Ok(queue::take_next(tx, &mut device, enrolment, Contact::Fresh)?.map(|command| command.id))
+        };
+        assert_eq!(fixture.store.run(next).await.unwrap(), wipe, "it follows");
+        // The other one is of the past as soon as it is silent.
+        let other = if under_wipe { shared } else { hers };
+        for _ in 0..30 {
+            fixture.live_through(HOUR).await;
+            fixture.store.run(move |tx| sights::note_seen(tx, enrolment)).await.unwrap();
+            tidied(&fixture).await;
+        }
+        assert_eq!(state(&fixture, other).await, EnrolmentState::Revoked);
+        // The next round begins with neither of them.
+        for device in [hers, shared] {
+            let local = fixture.local().await;
+            let end = move |tx: &mut Tx<'_>| {
+                for command in keeper::by_id(tx, device)?.open().map(|c| c.id).collect::<Vec<_>>() {
+                    wipe::cancel(tx, &local, command, true)?;
+                }
+                enrol::revoke(tx, &local.id, device, None, "the test is over").map(drop)
+            };
+            fixture.store.run(end).await.unwrap();
+        }
+    }
+}
+
+pub async fn a_record_that_another_took_the_place_of_is_removed_while_that_is_managed(fixture: Fixture) {
+    let (former, ..) = enrolled(&fixture, Channel::Apple, ANN, claim("UDID-1")).await;
+    let id = for_many(&fixture, Channel::Apple, 2).await;
+    fixture.pass(Duration::from_secs(1));
+    let (new, _) = joins(&fixture, id, "one", "UDID-1").await;
+    let local = fixture.local().await;
+    let remove = async |device: DeviceId| {
+        let local = local.clone();
+        fixture.store.run(move |tx| owners::remove(tx, &local, &device.to_string())).await
+    };
+    for _ in 0..30 {
+        if !fixture.live_through(HOUR).await {
+            return;
+        }
+        heard(&fixture, new).await;
+        tidied(&fixture).await;
+    }
+    assert_eq!(state(&fixture, former).await, EnrolmentState::Revoked);
+    // Of both that are gone nobody knows what became.
+    let revoke = async |device: DeviceId| {
+        let by = local.id.clone();
+        fixture.store.run(move |tx| enrol::revoke(tx, &by, device, None, "lost").map(drop)).await.unwrap();
+    };
+    let (third, _) = joins(&fixture, id, "two", "UDID-1").await;
+    for _ in 0..30 {
+        fixture.live_through(HOUR).await;
+        heard(&fixture, third).await;
+        tidied(&fixture).await;
+    }
+    assert_eq!(state(&fixture, new).await, EnrolmentState::Revoked);
+    assert!(remove(former).await.unwrap().removed.is_some(), "by way of the one between");
+    revoke(third).await;
+    assert_eq!(code(remove(new).await), "not_proved");
+    assert_eq!(code(remove(third).await), "not_proved");
+    let log = fixture.store.run(|tx| audit::list(tx, None, 1000)).await.unwrap();
+    let removed: Vec<_> = log.iter().filter(|e| e.entry.action == "device.removed").collect();
+    assert_eq!(removed.len(), 1);
+    assert_eq!(removed[0].detail.as_deref(), Some(format!("device {new} took its place").as_str()));
+}
+
+pub async fn a_former_record_whose_presumed_wipe_is_taken_back_ends_as_any_other(fixture: Fixture) {
+    let (former, _, sha256) = enrolled(&fixture, Channel::Omadm, ANN, claim("PC-1")).await;
+    let local = fixture.local().await;
+    let wipe = fixture.wipe(&local, former, Scope::Full).await.unwrap().id;
+    take(&fixture, former, Contact::Fresh).await.unwrap();
+    settle(&fixture, former, wipe, Outcome::Presumed { kind: EvidenceKind::Status, detail: "200".into() }).await;
+    fixture.pass(Duration::from_secs(1));
+    let id = for_many(&fixture, Channel::Omadm, 2).await;
+    let (new, _) = joins(&fixture, id, "one", "PC-1").await;
+    if !fixture.live_through(2 * HOUR).await {
+        return;
+    }
+    // It was not wiped, and is heard; whoever asked takes it back.
+    let speaks = move |tx: &mut Tx<'_>| {
+        let mut device = keeper::by_id(tx, former)?;
+        let enrolment = device.enrolments[0].id;
+        keeper::contact(tx, &mut device, enrolment)?;
+        sights::note_seen(tx, enrolment)?;
+        wipe::cancel(tx, &local, wipe, true).map(drop)
+    };
+    fixture.store.run(speaks).await.unwrap();
+    assert_eq!(state(&fixture, former).await, EnrolmentState::Enrolled);
+    for _ in 0..60 {
+        fixture.live_through(HOUR).await;
+        heard(&fixture, new).await;
+        tidied(&fixture).await;
+    }
+    assert_eq!(
+        (state(&fixture, former).await, standing(&fixture, sha256).await),
+        (EnrolmentState::Revoked, Standing::Revoked)
+    );
+    assert_eq!(fixture.store.run(|tx| Ok(tx.all::<Succession>("")?.len())).await.unwrap(), 0);
+}
+
+pub async fn which_of_two_is_older_does_not_go_by_the_wall_clock(fixture: Fixture) {
+    let (former, ..) = enrolled(&fixture, Channel::Apple, ANN, claim("UDID-1")).await;
+    if !fixture.jump(-3 * HOUR_MS).await {
+        return;
+    }
+    fixture.pass(Duration::from_secs(60));
+    let id = for_many(&fixture, Channel::Apple, 2).await;
+    let (new, _) = joins(&fixture, id, "one", "UDID-1").await;
+    let [older, newer] = [fixture.again(former).await, fixture.again(new).await];
+    assert!(older.enrolments[0].created > newer.enrolments[0].created, "as the clock says");
+    assert!(older.enrolments[0].is_older_than(&newer.enrolments[0]));
+    assert!(!newer.enrolments[0].is_older_than(&older.enrolments[0]));
+    assert_eq!(fixture.store.run(|tx| Ok(tx.all::<Succession>("")?.len())).await.unwrap(), 1);
+}

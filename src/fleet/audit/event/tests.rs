@@ -163,13 +163,15 @@ fn of_people() -> Vec<Row> {
     let setting = |counts| Event::SettingSet { key: "wipe.delay".into(), value: "1h".into(), counts };
     let decided = |decision| Event::ApprovalDecided { approval: APPROVAL, decision };
     let token = "00000000-0000-0000-0000-000000000007";
+    let took_its_place = "device 00000000-0000-0000-0000-00000000000d took its place";
     let invitation = "00000000-0000-0000-0000-000000000001";
     let asked = Event::ApprovalAsked { approval: APPROVAL, detail: "too many".into() };
     let applied = Event::PolicyApplied { policy: "base".into(), diff: "camera: blocked".into() };
     vec![
         (Event::GroupMade { group: group() }, "group.made", "sales", "ok", "", ""),
         (Event::GroupDeleted { group: group() }, "group.deleted", "sales", "ok", "", ""),
-        (Event::DeviceRemoved { device }, "device.removed", D, "ok", "", "d"),
+        (Event::DeviceRemoved { device, newer: None }, "device.removed", D, "ok", "", "d"),
+        (Event::DeviceRemoved { device, newer: Some(device) }, "device.removed", D, "ok", took_its_place, "d"),
         (Event::DeviceBack { device }, "device.back", D, "ok", "", "d"),
         (Event::DeviceOwned { device, ownership: "personal" }, "device.ownership", D, "ok", "personal", "d"),
         (Event::DeviceGiven { device, user: name() }, "device.user", D, "ok", "Ann", "d"),

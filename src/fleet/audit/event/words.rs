@@ -137,7 +137,10 @@ impl Event {
                 let detail = "another user's device goes by the same name; nothing was joined";
                 of("device.name_taken", &enrolment).by(enrolment).outcome("noted").detail(detail)
             }
-            Self::DeviceRemoved { device } => of("device.removed", &device).on(device),
+            Self::DeviceRemoved { device, newer } => {
+                let detail = newer.map(|newer| format!("device {newer} took its place")).unwrap_or_default();
+                of("device.removed", &device).on(device).detail(detail)
+            }
             Self::DeviceBack { device } => of("device.back", &device).on(device),
             Self::DeviceOwned { device, ownership } => of("device.ownership", &device).on(device).detail(ownership),
             Self::DeviceGiven { device, user } => of("device.user", &device).on(device).detail(user),
