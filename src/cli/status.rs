@@ -1,11 +1,6 @@
 //! `lanyard status`.
 
-use super::{
-    Done, Failure, Outcome,
-    client::Client,
-    print::{self, Screen},
-    unprinted,
-};
+use super::{Done, Failure, Outcome, Shown, client::Client, print, unprinted};
 use crate::documents::{fields, status::StatusView};
 use serde_json::Value;
 use std::time::Duration;
@@ -22,7 +17,7 @@ pub struct Status {
 }
 
 impl Status {
-    pub(super) async fn run(self, client: &Client, json: bool, screen: &Screen) -> Done {
+    pub(super) async fn run(self, client: &Client, how: &Shown) -> Done {
         let columns = fields!(StatusView: severity, code, subject, text, since, until);
         let mut list: Vec<Value> = client.read("status").await?.said;
         if !self.watch {
@@ -30,7 +25,7 @@ impl Status {
         }
         loop {
             let outcome = Outcome::list(list.clone(), columns);
-            print::show(&outcome.shown(), &screen.clone().now(), json).map_err(unprinted)?;
+            print::show(&outcome.shown(), &how.screen.now(), how.json).map_err(unprinted)?;
             list = another(client, &list).await?;
         }
     }

@@ -61,7 +61,11 @@ impl Table<'_> {
 
     fn column<'a>(&self, name: &'a str, screen: &Screen) -> Column<'a> {
         let beside = self.beside.iter().map(Some).chain(std::iter::repeat(None));
-        let values = self.rows.iter().zip(beside).map(|(row, beside)| row.get(name).or_else(|| beside?.get(name)));
+        let values = self
+            .rows
+            .iter()
+            .zip(beside)
+            .map(|(row, beside)| beside.and_then(|beside| beside.get(name)).or_else(|| row.get(name)));
         let mut cells: Vec<String> =
             values.map(|value| value.map(|value| word(name, value, screen)).unwrap_or_default()).collect();
         if screen.terminal {
@@ -103,7 +107,7 @@ fn head(name: &str) -> String {
 }
 
 /// Ids by their beginning, as long as it takes to tell them apart. The server takes it wherever it takes an id.
-pub(super) fn shorten(cells: &mut [String]) {
+pub(in crate::cli) fn shorten(cells: &mut [String]) {
     let is_id = |cell: &&mut String| cell.len() == 36 && cell.parse::<Uuid>().is_ok();
     let mut ids: Vec<String> = cells.iter_mut().filter(is_id).map(|id| id.clone()).collect();
     ids.sort_unstable();
