@@ -6,7 +6,7 @@ mod table;
 mod times;
 
 pub(super) use cells::{visible, visible_lines};
-pub(super) use table::Table;
+pub(super) use table::{Table, shorten};
 pub(super) use times::Times;
 
 use crate::clock::{self, Timestamp};
@@ -96,7 +96,7 @@ impl Screen {
     }
 
     /// A cell of this column: what is bad is red, what waits for somebody yellow, a head bold.
-    fn painted(&self, column: &str, whole: &str, part: &str) -> String {
+    pub(super) fn painted(&self, column: &str, whole: &str, part: &str) -> String {
         let colour = match (column, whole) {
             _ if !self.colour || part.is_empty() => None,
             ("head", _) => Some("1"),

@@ -3,7 +3,7 @@
 use super::{
     Failure,
     client::{Client, encode},
-    print::{Screen, visible},
+    print::{Screen, shorten, visible},
 };
 use crate::documents::{
     admins::AdminView,
@@ -73,6 +73,16 @@ impl Request {
     /// What it is about, why it waits and who may decide.
     pub(super) fn words(&self, screen: &Screen) -> String {
         screen.fitted(&self.lines(NAMED, screen).join("\n"))
+    }
+
+    /// The same with its id, and no more than so many devices of each kind by name.
+    pub(super) fn in_short(&self, named: usize, screen: &Screen) -> String {
+        let mut id = [self.approval.id.clone()];
+        if screen.terminal {
+            shorten(&mut id);
+        }
+        let lines = self.lines(named, screen).join("\n  ");
+        screen.fitted(&format!("{}  {lines}", id.concat()))
     }
 
     fn lines(&self, named_one_by_one: usize, screen: &Screen) -> Vec<String> {

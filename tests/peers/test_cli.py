@@ -290,6 +290,40 @@ class Alone(ServedTest):
         self.assertTrue(self.server.verb("stop", "status")["on"])
 
 
+class Night(ServedTest):
+    def test_one_screen_says_what_waits_for_whom_and_whose_wipes_are_open(self):
+        self.server.verb("admins", "add", "Alice")
+        alice = self.server.verb("token", "create", "--admin", "Alice")["token"]
+        phones = [AppleDevice(self.server, self.folder(), f"Phone of {user}") for user in ("ann", "bob")]
+        for phone, user in zip(phones, ("ann@example.org", "bob@example.org")):
+            phone.enrol(self.server.verb("invite", "--channel", "apple", "--user", user)).poll()
+        ann, bob = (self.server.device_of(phone.udid)["id"] for phone in phones)
+        wipe = ("--scope", "full", "--reason", "lost", "--yes")
+        self.server.verb("wipe", ann, *wipe, "--delay", "2h")
+        watch = Terminal(self.server, "status", "--watch")
+        self.addCleanup(watch.process.kill)
+        eventually(lambda: "EMERGENCY STOP: off" in watch.shown, "the first screen")
+        self.server.verb("stop", "on")
+        held = Api(self.server, alice).done("POST", f"devices/{bob}/wipe", {"scope": "full", "reason": "stolen"})
+        eventually(lambda: "asks to ERASE 1: bob@example.org" in " ".join(watch.shown.split()), "the screen is kept up to date", 30)
+        code, shown = Terminal(self.server, "status").end()
+        self.assertEqual(code, 0, shown)
+        plain = COLOUR.sub("", shown)
+        self.assertLessEqual(max(columns(line) for line in plain.splitlines() if not line.startswith("lanyard: ")), 80, plain)
+        told = " ".join(plain.split())
+        self.assertRegex(told, r"EMERGENCY STOP: ON since (now|\d+ s ago), set by local")
+        self.assertRegex(told, r"Alice asks to ERASE 1: bob@example.org, Phone of bob, last seen [^,]*, reason 'stolen'")
+        self.assertIn("may approve: local (once the emergency stop is lifted)", told)
+        self.assertRegex(told, r"ann@example.org Phone of ann .*held .*leaves in (119|120|1|2) (min|h)")
+        self.assertIn("push_cert_missing", told)
+        self.assertRegex(told, "CAN APPROVE NOW[^:]*: (local, Alice|Alice, local)")
+        self.assertEqual(Api(self.server, (self.server.data / "local.token").read_text().strip()).call(
+            "POST", f"approvals/{held['approval']}/approve", {})[1]["code"], "approval_grew", "the screen counts as no reading")
+        piped = Verb(self.server, "status")
+        self.assertEqual(piped.end()[0], 0)
+        self.assertIn(held["approval"], piped.printed)
+
+
 class Tables(ServedTest):
     HOSTILE = "\u7530\u4e2d\u3055\u3093\x9b31m\u202e\u96fb\u8a71 of quite a long name, so that it has to be cut"
 

@@ -13,7 +13,7 @@ const SENTENCE: usize = 30;
 /// Columns that hold sentences.
 const SENTENCES: &[&str] = &["detail", "text"];
 /// Columns that are never cut: what stands there is short, or is to be used again.
-const WHOLE: &[&str] = &["action", "channel", "id", "platform", "scope", "seq", "severity", "state"];
+const WHOLE: &[&str] = &["action", "channel", "id", "platform", "scope", "seq", "severity", "state", "what"];
 /// Of an id at least this is shown. An id begins with the millisecond in which it was made, in 13 characters: a list may hold
 /// a part of all there are, and what is unique in that would not be so much by less.
 const OF_ID: usize = 13;
@@ -38,7 +38,7 @@ struct Column<'a> {
 }
 
 impl Table<'_> {
-    pub(super) fn print(&self, screen: &Screen) -> String {
+    pub(in crate::cli) fn print(&self, screen: &Screen) -> String {
         let mut columns: Vec<Column<'_>> = self.columns.iter().map(|name| self.column(name, screen)).collect();
         if let Some(width) = screen.width {
             leave_out(&mut columns, self.spare, width);
