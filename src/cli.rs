@@ -9,9 +9,11 @@ mod clock;
 mod commands;
 mod devices;
 mod invitations;
+mod names;
 mod policies;
 mod print;
 mod push_cert;
+mod request;
 mod settings;
 mod standing;
 mod status;
@@ -109,15 +111,23 @@ pub struct Outcome {
     spare: &'static [&'static str],
     /// What people are shown of a list beside its own fields, row by row.
     beside: Vec<Value>,
+    /// What people are told of it, above it.
+    words: Option<String>,
     good: bool,
+}
+
+/// How what there is to show is shown.
+struct Shown {
+    json: bool,
+    screen: print::Screen,
 }
 
 impl Outcome {
     fn record(document: Value) -> Self {
-        Self { document, columns: &[], spare: &[], beside: Vec::new(), good: true }
+        Self { document, columns: &[], spare: &[], beside: Vec::new(), words: None, good: true }
     }
     fn list(items: Vec<Value>, columns: &'static [&'static str]) -> Self {
-        Self { document: Value::Array(items), columns, spare: &[], beside: Vec::new(), good: true }
+        Self { document: Value::Array(items), columns, spare: &[], beside: Vec::new(), words: None, good: true }
     }
     /// A list that fits a narrow terminal without these columns, of which the first goes first.
     fn spare(mut self, spare: &'static [&'static str]) -> Self {
@@ -129,13 +139,18 @@ impl Outcome {
         self.beside = beside;
         self
     }
+    /// People are told this above it.
+    fn words(mut self, words: String) -> Self {
+        self.words = Some(words);
+        self
+    }
     fn good_if(mut self, good: bool) -> Self {
         self.good = good;
         self
     }
     fn shown(&self) -> print::Shown<'_> {
-        let Self { document, columns, spare, beside, .. } = self;
-        print::Shown { document, columns, spare, beside }
+        let Self { document, columns, spare, beside, words, .. } = self;
+        print::Shown { document, columns, spare, beside, words: words.as_deref() }
     }
 }
 
@@ -152,16 +167,16 @@ pub struct How {
 
 /// Carries out a verb, prints what it has to show, and says how it ended.
 pub async fn run(verb: Verb, how: How) -> ExitCode {
-    let (json, screen) = (how.json, print::Screen::of_stdout(how.time));
+    let how = Shown { json: how.json, screen: print::Screen::of_stdout(how.time) };
     let (done, worst) = match verb {
         Verb::Store(store) => (store.run().await, None),
         verb => match Client::from_environment() {
-            Ok(client) => (carry_out(verb, &client, json, &screen).await, client.worst()),
+            Ok(client) => (carry_out(verb, &client, &how).await, client.worst()),
             Err(failure) => (Err(failure), None),
         },
     };
     let done = done.and_then(|outcome| {
-        print::show(&outcome.shown(), &screen.now(), json).map_err(unprinted)?;
+        print::show(&outcome.shown(), &how.screen.now(), how.json).map_err(unprinted)?;
         Ok(outcome.good)
     });
     let code = match done {
@@ -187,25 +202,25 @@ fn unprinted(error: std::io::Error) -> Failure {
     Failure::Failed(format!("what there is to show could not be printed whole: {error}"))
 }
 
-async fn carry_out(verb: Verb, client: &Client, json: bool, screen: &print::Screen) -> Done {
+async fn carry_out(verb: Verb, client: &Client, how: &Shown) -> Done {
     match verb {
-        Verb::Status(status) => status.run(client, json, screen).await,
+        Verb::Status(status) => status.run(client, how).await,
         Verb::Invite(invite) => invite.run(client).await,
         Verb::Invitations(invitations) => invitations.run(client).await,
         Verb::Devices(devices) => devices.run(client).await,
-        Verb::Commands(commands) => commands.run(client).await,
-        Verb::Wipe(wipe) => wipe.run(client).await,
-        Verb::Device(act) => act.run(client).await,
-        Verb::Policy(policy) => policy.run(client).await,
+        Verb::Commands(commands) => commands.run(client, how).await,
+        Verb::Wipe(wipe) => wipe.run(client, how).await,
+        Verb::Device(act) => act.run(client, how).await,
+        Verb::Policy(policy) => policy.run(client, how).await,
         Verb::Group(group) => group.run(client).await,
-        Verb::Approvals(approvals) => approvals.run(client).await,
+        Verb::Approvals(approvals) => approvals.run(client, how).await,
         Verb::Stop(stop) => stop.run(client).await,
         Verb::Admins(admins) => admins.run(client).await,
         Verb::Token(token) => token.run(client).await,
         Verb::Settings(settings) => settings.run(client).await,
         Verb::Apple(apple) => apple.run(client).await,
-        Verb::Audit(audit) => audit.run(client).await,
-        Verb::Ca(ca) => ca.run(client, json).await,
+        Verb::Audit(audit) => audit.run(client, how).await,
+        Verb::Ca(ca) => ca.run(client, how.json).await,
         Verb::Clock(clock) => clock.run(client).await,
         Verb::Store(store) => store.run().await,
     }

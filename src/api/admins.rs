@@ -14,7 +14,7 @@ use crate::{
     fleet::{
         admins::{self, AdminView as Admin, TokenView as Token},
         registry::lookup,
-        wipe::approvals::{self, Subject},
+        wipe::approvals::{self, Approval, Subject},
     },
     ids::TokenId,
     store::Tx,
@@ -22,7 +22,10 @@ use crate::{
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
-        get("/api/v1/admins", "All administrators", list).paged(),
+        get("/api/v1/admins", "All administrators", list).paged().query(&[(
+            "may_approve",
+            "only those who may approve this now: an approval's id, or `mine`, what the asker asks for",
+        )]),
         post("/api/v1/admins", "Make one, who counts after the newcomers' wait", add),
         delete("/api/v1/admins/{id}", "Ask a second person to remove one, by id or name", remove),
         get("/api/v1/tokens", "All tokens, without their secrets", tokens).paged(),
@@ -38,8 +41,18 @@ impl From<Admin> for AdminView {
     }
 }
 
-fn list(tx: &mut Tx<'_>, _: &Call, _: Empty) -> Result<Page<AdminView>> {
-    Ok(Page::whole(admins::list(tx)?.into_iter().map(AdminView::from).collect()))
+fn list(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<Page<AdminView>> {
+    let (people, now) = (admins::list(tx)?, tx.now());
+    let people = match call.query.get("may_approve").map(String::as_str) {
+        None => people,
+        Some("mine") => approvals::may_decide(&people, now, &call.actor.id, &call.actor.sponsors),
+        Some(id) => {
+            let id = lookup::id::<Approval, _>(tx, "approval", id)?;
+            let approval = approvals::find(tx, id)?;
+            approvals::may_decide(&people, now, &approval.asked_by, &approval.sponsors)
+        }
+    };
+    Ok(Page::whole(people.into_iter().map(AdminView::from).collect()))
 }
 
 fn add(tx: &mut Tx<'_>, call: &Call, body: NewAdminBody) -> Result<AdminView> {

@@ -7,13 +7,15 @@ use super::{
     route::{Route, described, get},
 };
 use crate::{
+    clock::Timestamp,
     documents::{
         At, Empty, Page,
         audit::{EntryView, HeadView, VerdictView},
     },
-    error::Result,
+    error::{Error, Result},
     fleet::{
-        audit::{self, Printed, Verdict},
+        admins,
+        audit::{self, Entry, Printed, Verdict},
         registry::lookup,
     },
     server::Server,
@@ -31,10 +33,15 @@ use uuid::Uuid;
 const VERIFY: &str = "/api/v1/audit/verify";
 
 pub(super) fn routes() -> Vec<Route> {
-    let device = &[("device", "only entries on this device, its enrolments and its commands")];
+    let which = &[
+        ("device", "only entries on this device, its enrolments and its commands"),
+        ("since", "only entries from this moment on, RFC 3339"),
+        ("actor", "only what this administrator did, by name or id, or device, system, stranger"),
+        ("action", "only entries of this action, such as wipe.asked, or of all that begin so: wipe"),
+    ];
     let head = &[("head", "a hash kept elsewhere: it must occur")];
     vec![
-        get("/api/v1/audit", "What was done, by whom and when", list).paged().query(device).beside(),
+        get("/api/v1/audit", "What was done, by whom and when", list).paged().query(which).beside(),
         described::<Empty, VerdictView>(Method::GET, VERIFY, "Recompute the chains", StatusCode::OK).query(head),
     ]
 }
@@ -64,6 +71,7 @@ impl From<Printed> for EntryView {
 
 fn list(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<Page<EntryView>> {
     let (after, limit) = call.page()?;
+    let wanted = Wanted::read(tx, call)?;
     let page = match call.query.get("device") {
         Some(device) => {
             let ids = ids_of(tx, device)?;
@@ -72,7 +80,40 @@ fn list(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<Page<EntryView>> {
         None => audit::list(tx, after, limit)?,
     };
     let next = page.last().filter(|_| page.len() == limit).map(|p| audit::cursor(&p.entry));
-    Ok(Page { items: page.into_iter().map(EntryView::from).collect(), next })
+    let shown = page.into_iter().filter(|printed| wanted.has(&printed.entry));
+    Ok(Page { items: shown.map(EntryView::from).collect(), next })
+}
+
+/// What is left of a page.
+struct Wanted {
+    since: Option<Timestamp>,
+    /// As the entries name them.
+    actor: Option<String>,
+    action: Option<String>,
+}
+
+impl Wanted {
+    fn read(tx: &mut Tx<'_>, call: &Call) -> Result<Self> {
+        let moment = |text: &String| {
+            text.parse().map_err(|_| Error::invalid("since", format!("{text:?} is no moment as 2026-11-30T03:00:00Z")))
+        };
+        let actor = match call.query.get("actor") {
+            Some(name) => Some(admins::ever(tx, name)?.map_or_else(|| name.clone(), |admin| admin.id)),
+            None => None,
+        };
+        let since = call.query.get("since").map(moment).transpose()?;
+        Ok(Self { since, actor, action: call.query.get("action").cloned() })
+    }
+
+    fn has(&self, entry: &Entry) -> bool {
+        // A whole word, or the part before a point: `wipe` is no beginning of `wipes.x`.
+        let of_action = |wanted: &String| {
+            entry.action.strip_prefix(wanted.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        self.since.is_none_or(|since| entry.time >= since)
+            && self.actor.as_ref().is_none_or(|actor| entry.actor == *actor)
+            && self.action.as_ref().is_none_or(of_action)
+    }
 }
 
 /// The ids under which entries are found that concern a device. Entries outlive its record: then its id alone is known.

@@ -9,7 +9,7 @@ use crate::{
         At, Empty, Page,
         breaker::{ApprovalView, StopAnswer, StopView, WantedBody},
     },
-    error::Result,
+    error::{Error, Result},
     fleet::{
         policies::rollout,
         wipe::{
@@ -24,7 +24,8 @@ use crate::{
 pub(super) fn routes() -> Vec<Route> {
     vec![
         get("/api/v1/approvals", "What waits or waited for a second person, oldest first", list).paged(),
-        get("/api/v1/approvals/{id}", "One of them", show),
+        get("/api/v1/approvals/{id}", "One of them", show)
+            .query(&[("unread", "true: this does not count as having read it, which approving needs")]),
         post("/api/v1/approvals/{id}/approve", "Let it pass; not who asked, and no newcomer", approve).ok(),
         post("/api/v1/approvals/{id}/reject", "Cancel all that it holds, in one act", reject).ok(),
         get("/api/v1/stop", "The emergency stop", status),
@@ -48,7 +49,11 @@ fn named(tx: &mut Tx<'_>, call: &Call) -> Result<ApprovalId> {
 
 fn show(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<ApprovalView> {
     let id = named(tx, call)?;
-    let approval = approvals::look(tx, &call.actor, id)?;
+    let approval = match call.query.get("unread").map(String::as_str) {
+        None | Some("false") => approvals::look(tx, &call.actor, id)?,
+        Some("true") => approvals::find(tx, id)?,
+        Some(_) => return Err(Error::invalid("unread", "true or false is needed")),
+    };
     ApprovalView::of(tx, &approval)
 }
 

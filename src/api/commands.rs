@@ -9,23 +9,30 @@ use crate::{
         Empty, Page,
         commands::{CancelBody, CommandView},
     },
-    error::Result,
+    error::{Error, Result},
     fleet::{
         keeper::timers,
-        life::Command,
+        life::{Action, Command, Device, State},
         queue::{self},
         registry::lookup,
-        wipe,
+        wipe::{self, Approval, approvals},
     },
     ids::CommandId,
     store::Tx,
 };
+use serde::de::DeserializeOwned;
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
         get("/api/v1/commands", "All commands, oldest first", list)
             .paged()
-            .query(&[("device", "only those of this device, by id or name")])
+            .query(&[
+                ("device", "only those of this device, by id or name"),
+                ("approval", "only those that this approval holds or held, by its id"),
+                ("state", "only those in this state"),
+                ("action", "only those of this action"),
+                ("user", "only those on devices of this user"),
+            ])
             .beside(),
         get("/api/v1/commands/{id}", "A command", show),
         post("/api/v1/commands/{id}/cancel", "Take it back; refused for a wipe that was sent already", cancel).ok(),
@@ -33,15 +40,62 @@ pub(super) fn routes() -> Vec<Route> {
 }
 
 fn list(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<Page<CommandView>> {
+    let wanted = Wanted::read(call)?;
     let (after, limit) = call.page()?;
-    let commands = match call.query.get("device") {
-        Some(device) => {
+    let commands = match (call.query.get("device"), call.query.get("approval")) {
+        (Some(device), _) => {
             let device = lookup::ever(tx, device)?;
             timers::page_of_device(tx, &device, after, limit)?
         }
-        None => tx.scan::<Command>("", after, limit)?,
+        (None, Some(approval)) => of_approval(tx, approval, after, limit)?,
+        (None, None) => tx.scan::<Command>("", after, limit)?,
     };
-    Ok(Page::of(CommandView::all(tx, call, &commands)?, limit, |c| c.id.clone()))
+    let next = commands.last().filter(|_| commands.len() >= limit).map(|c| c.id.to_string());
+    let commands = wanted.of(tx, commands)?;
+    Ok(Page { items: CommandView::all(tx, call, &commands)?, next })
+}
+
+fn of_approval(tx: &mut Tx<'_>, approval: &str, after: Option<&str>, limit: usize) -> Result<Vec<Command>> {
+    let id = lookup::id::<Approval, _>(tx, "approval", approval)?;
+    let mut ids = approvals::find(tx, id)?.commands;
+    ids.sort_unstable();
+    let after = after.and_then(|after| after.parse::<CommandId>().ok());
+    let ids = ids.into_iter().filter(|id| after.is_none_or(|after| *id > after)).take(limit);
+    Ok(tx.get_many::<Command>(ids)?.into_iter().flatten().collect())
+}
+
+/// What is left of a page.
+struct Wanted {
+    state: Option<State>,
+    action: Option<Action>,
+    user: Option<String>,
+}
+
+impl Wanted {
+    fn read(call: &Call) -> Result<Self> {
+        Ok(Self {
+            state: one_of(call, "state")?,
+            action: one_of(call, "action")?,
+            user: call.query.get("user").map(|user| user.trim().to_lowercase()),
+        })
+    }
+
+    fn of(&self, tx: &mut Tx<'_>, mut commands: Vec<Command>) -> Result<Vec<Command>> {
+        commands.retain(|c| self.state.is_none_or(|s| c.state == s) && self.action.is_none_or(|a| c.action() == a));
+        let Some(user) = &self.user else { return Ok(commands) };
+        let devices = tx.get_many::<Device>(commands.iter().map(|c| c.device))?;
+        let is_theirs = |device: &Option<Device>| device.as_ref().is_some_and(|d| d.user.to_lowercase() == *user);
+        Ok(commands.into_iter().zip(devices).filter(|(_, device)| is_theirs(device)).map(|(c, _)| c).collect())
+    }
+}
+
+/// A word of the query that is one of a few.
+fn one_of<T: DeserializeOwned>(call: &Call, name: &'static str) -> Result<Option<T>> {
+    let read = |text: &String| {
+        let known = serde_json::from_value(text.as_str().into());
+        known.map_err(|_| Error::invalid(name, format!("{text:?} is no {name} of a command")))
+    };
+    call.query.get(name).map(read).transpose()
 }
 
 fn named(tx: &mut Tx<'_>, call: &Call) -> Result<CommandId> {

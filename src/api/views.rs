@@ -165,6 +165,7 @@ impl CommandView {
             requested_by: command.requested_by.clone(),
             approval: command.approval.map(|a| a.to_string()),
             created: At(command.created),
+            leaves_at: leaves_at(tx, command).map(At),
             sent: command.sent.map(At),
             finished: command.finished.map(At),
             expires: command.expires.map(At),
@@ -184,6 +185,12 @@ impl CommandView {
     pub(super) fn all(tx: &mut Tx<'_>, call: &Call, commands: &[Command]) -> Result<Vec<Self>> {
         commands.iter().map(|command| Self::of(tx, call, command)).collect()
     }
+}
+
+/// When the undo window that holds it ends. One that waits for a second person has none yet: it begins with the approval.
+fn leaves_at(tx: &Tx<'_>, command: &Command) -> Option<Timestamp> {
+    let undo = command.state == State::Held && command.hold == Some(Hold::Delay);
+    command.release_at.filter(|_| undo).map(|at| tx.wall_of(at))
 }
 
 /// By when a device that is on hears of it: Apple devices by a push, PCs by their poll, mail clients when their Ping is answered or ends.

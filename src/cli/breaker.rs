@@ -1,16 +1,17 @@
 //! `lanyard approvals` and `lanyard stop`.
 
 use super::{
-    Done, Outcome,
+    Done, Failure, Outcome, Shown,
     client::{Client, encode},
-    print,
+    confirm, print,
+    request::{Request, deciders, named},
 };
 use crate::documents::{
     Empty,
-    breaker::{ApprovalView, Stage, WantedBody},
+    breaker::{ApprovalView, Stage, StopView, WantedBody},
     fields,
 };
-use std::time::Duration;
+use std::{io::IsTerminal as _, time::Duration};
 
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(500);
@@ -30,10 +31,13 @@ pub enum Approvals {
         /// Its id.
         id: String,
     },
-    /// Let it pass: as a second person.
+    /// Let it pass: as a second person. On a terminal it says what it would do, and asks.
     Approve {
         /// Its id.
         id: String,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
     },
     /// Cancel all that it holds.
     Reject {
@@ -43,26 +47,55 @@ pub enum Approvals {
 }
 
 impl Approvals {
-    pub(super) async fn run(self, client: &Client) -> Done {
+    pub(super) async fn run(self, client: &Client, how: &Shown) -> Done {
         let path = |id: &str| format!("approvals/{}", encode(id));
         Ok(match self {
             Self::List => {
                 let columns = fields!(ApprovalView: id, state, subject, requested_by, decided_by, detail, created);
-                Outcome::list(client.list("approvals").await?, columns)
+                Outcome::list(client.list("approvals").await?, columns).spare(&["decided_by", "subject"])
             }
-            Self::Show { id } => Outcome::record(client.get(&path(&id)).await?),
+            Self::Show { id } => {
+                let approval = client.read::<ApprovalView>(&path(&id)).await?;
+                let outcome = Outcome::record(approval.document);
+                if how.json {
+                    return Ok(outcome);
+                }
+                outcome.words(Request::of(client, approval.said).await?.words(&how.screen))
+            }
             Self::Wait { id } => wait(client, &path(&id)).await?,
-            Self::Approve { id } => Outcome::record(client.post(&format!("{}/approve", path(&id)), &Empty {}).await?),
+            Self::Approve { id, yes } => {
+                // A program is asked nothing, and reads nothing by this: what its token has not read it is refused.
+                let id = if yes || !std::io::stdin().is_terminal() { id } else { ask(client, &path(&id), how).await? };
+                Outcome::record(client.post(&format!("{}/approve", path(&id)), &Empty {}).await?)
+            }
             Self::Reject { id } => Outcome::record(client.post(&format!("{}/reject", path(&id)), &Empty {}).await?),
         })
     }
+}
+
+/// Says what it would do, and asks whether it shall. Its whole id.
+async fn ask(client: &Client, path: &str, how: &Shown) -> Result<String, Failure> {
+    let approval = client.read::<ApprovalView>(path).await?.said;
+    let (id, waits) = (approval.id.clone(), approval.state == Stage::Waiting);
+    if waits {
+        eprintln!("{}", Request::of(client, approval).await?.words(&how.screen));
+    }
+    // What is decided already the server refuses, with the word for it.
+    if waits && !confirm("Approve?")? {
+        return Err(Failure::Failed("nothing was done".into()));
+    }
+    Ok(id)
 }
 
 /// Until somebody has decided.
 async fn wait(client: &Client, path: &str) -> Done {
     let mut approval = client.read::<ApprovalView>(path).await?;
     if approval.said.state == Stage::Waiting {
-        print::say("it waits for a second person");
+        let detail = approval.said.detail.clone();
+        // A remark: that it cannot be had ends no wait.
+        let who = deciders(client, &approval.said.id).await;
+        let who = who.map_or_else(|_| String::new(), |who| format!("; may approve: {}", named(&who)));
+        print::say(format!("it waits for a second person: {detail}{who}"));
     }
     while approval.said.state == Stage::Waiting {
         tokio::time::sleep(LOOK).await;
@@ -81,6 +114,9 @@ pub enum Stop {
         /// Cancel all that has not been sent, in the same act.
         #[arg(long)]
         cancel_all: bool,
+        /// Do not ask, where nobody but you could agree to lift it again.
+        #[arg(long)]
+        yes: bool,
     },
     /// Ask a second person to lift it.
     Off,
@@ -91,9 +127,28 @@ pub enum Stop {
 impl Stop {
     pub(super) async fn run(self, client: &Client) -> Done {
         Ok(Outcome::record(match self {
-            Self::On { cancel_all } => client.put("stop", &WantedBody { on: true, cancel_all }).await?,
+            Self::On { cancel_all, yes } => {
+                say_if_alone(client, yes).await?;
+                client.put("stop", &WantedBody { on: true, cancel_all }).await?
+            }
             Self::Off => client.put("stop", &WantedBody { on: false, cancel_all: false }).await?,
             Self::Status => client.get("stop").await?,
         }))
     }
+}
+
+/// Whoever sets it alone cannot lift it: that is said before. A program is not kept from it.
+async fn say_if_alone(client: &Client, yes: bool) -> Result<(), Failure> {
+    // Nothing that cannot be asked keeps anybody from an emergency stop.
+    let already = client.read::<StopView>("stop").await.is_ok_and(|stop| stop.said.on);
+    if already || deciders(client, "mine").await.map_or(true, |others| !others.is_empty()) {
+        return Ok(());
+    }
+    let text = "nobody but you could agree to lift the emergency stop: it stays on until there is a second administrator who counts \
+                (lanyard admins add; a new one counts after the newcomers' wait)";
+    print::say(text);
+    if !yes && std::io::stdin().is_terminal() && !confirm("Set it all the same?")? {
+        return Err(Failure::Failed("nothing was done".into()));
+    }
+    Ok(())
 }

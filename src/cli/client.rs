@@ -3,7 +3,7 @@
 use super::{Failure, print};
 use crate::{
     clock,
-    documents::{IDEMPOTENCY_KEY, Page, WAITING, WORST, of_header, problem::Problem},
+    documents::{IDEMPOTENCY_KEY, Page, WAITING, WORST, devices::DeviceView, of_header, problem::Problem},
     http::{connector::trusted_roots, limits::read_from, outgoing::Outgoing},
     serve::Folder,
 };
@@ -19,6 +19,7 @@ use serde::{
 use serde_json::Value;
 use std::{
     cell::{Cell, RefCell},
+    collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
     path::PathBuf,
     sync::Arc,
@@ -30,6 +31,8 @@ const MAX_ANSWER: usize = 64 * 1024 * 1024;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// A call that met a busy server, or none, is repeated under its key: it acts once.
 const TRIES: u32 = 4;
+/// Devices that are asked for one by one.
+const FEW: usize = 40;
 /// Between two tries of a wait that finds no server.
 const AWAY: Duration = Duration::from_secs(1);
 
@@ -143,6 +146,22 @@ impl Client {
             items.extend(page.await.map_err(|e| e.to_string())??.items);
         }
         Ok(items)
+    }
+
+    /// Devices by their ids: a few one by one, more by the list of all. For words beside a document: what cannot be had is left out.
+    pub(super) async fn devices(&self, wanted: BTreeSet<String>) -> BTreeMap<String, DeviceView> {
+        let mut found = BTreeMap::new();
+        if wanted.len() > FEW {
+            let all = self.list::<DeviceView>("devices").await.unwrap_or_default();
+            found.extend(all.into_iter().filter(|device| wanted.contains(&device.id)).map(|d| (d.id.clone(), d)));
+            return found;
+        }
+        for id in wanted {
+            if let Ok(device) = self.read::<DeviceView>(&format!("devices/{}", encode(&id))).await {
+                found.insert(id, device.said);
+            }
+        }
+        found
     }
 
     /// What lies there, asked for until there is an answer: a server that restarts or is busy ends no wait. `None`: there
@@ -292,4 +311,11 @@ pub(super) fn encode(text: &str) -> String {
         }
     }
     out
+}
+
+/// A path with those of these filters in its query that are given.
+pub(super) fn filtered<const N: usize>(path: &str, wanted: [(&str, Option<String>); N]) -> String {
+    let wanted = wanted.into_iter().filter_map(|(name, value)| Some(format!("{name}={}", encode(&value?))));
+    let query = wanted.collect::<Vec<_>>().join("&");
+    if query.is_empty() { path.into() } else { format!("{path}?{query}") }
 }

@@ -1,13 +1,15 @@
 //! `lanyard commands`.
 
 use super::{
-    Done, Outcome,
-    client::{Client, encode},
+    Done, Outcome, Shown,
+    client::{Client, encode, filtered},
+    names,
 };
 use crate::documents::{
     commands::{CancelBody, CommandView, MailAfterwards},
     fields,
 };
+use serde_json::Value;
 
 /// Commands.
 #[derive(clap::Subcommand)]
@@ -17,6 +19,15 @@ pub enum Commands {
         /// Only those of this device.
         #[arg(long)]
         device: Option<String>,
+        /// Only those in this state: held, queued, sent, confirmed …
+        #[arg(long)]
+        state: Option<String>,
+        /// Only those of this action: wipe, lock, restart …
+        #[arg(long)]
+        action: Option<String>,
+        /// Only those on devices of this user.
+        #[arg(long)]
+        user: Option<String>,
     },
     /// One of them.
     Show {
@@ -42,13 +53,20 @@ pub enum Mail {
     Block,
 }
 
+/// The document's own; whose device it is, and what that is called, stands beside.
+const COLUMNS: &[&str] =
+    &["id", "user", "name", "action", "scope", "state", "requested_by", "created", "leaves_at", "channel", "device"];
+const SPARE: &[&str] = &["device", "channel", "leaves_at", "requested_by", "scope"];
+const _: &[&str] = fields!(CommandView: id, action, scope, state, requested_by, created, leaves_at, channel, device);
+
 impl Commands {
-    pub(super) async fn run(self, client: &Client) -> Done {
+    pub(super) async fn run(self, client: &Client, how: &Shown) -> Done {
         Ok(match self {
-            Self::List { device } => {
-                let query = device.map(|d| format!("?device={}", encode(&d))).unwrap_or_default();
-                let columns = fields!(CommandView: id, device, channel, action, scope, state, requested_by, created);
-                Outcome::list(client.list(&format!("commands{query}")).await?, columns)
+            Self::List { device, state, action, user } => {
+                let wanted = [("device", device), ("state", state), ("action", action), ("user", user)];
+                let rows: Vec<Value> = client.list(&filtered("commands", wanted)).await?;
+                let beside = names::beside(client, how, &rows, "device").await;
+                Outcome::list(rows, COLUMNS).spare(SPARE).beside(beside)
             }
             Self::Show { id } => Outcome::record(client.get(&format!("commands/{}", encode(&id))).await?),
             Self::Cancel { id, mail } => {

@@ -1,8 +1,8 @@
 //! `lanyard devices`, `lock`, `clear-passcode`, `restart`.
 
 use super::{
-    Done, Outcome,
-    client::{Client, encode},
+    Done, Failure, Outcome, Shown,
+    client::{Client, encode, filtered},
     print,
     standing::standing,
     wipe::six_digits,
@@ -62,7 +62,7 @@ pub enum Devices {
         #[arg(long)]
         platform: Option<String>,
     },
-    /// One of them.
+    /// One of them; by a user's name all of theirs.
     Show(One),
     /// Ask it what it is and how it stands.
     Sync(One),
@@ -183,12 +183,9 @@ impl Devices {
             Self::List { expiring, state, user, platform } => {
                 let expiring = expiring.map(print_duration);
                 let wanted = [("expiring", expiring), ("state", state), ("user", user), ("platform", platform)];
-                let wanted = wanted.into_iter().filter_map(|(name, value)| Some(format!("{name}={}", encode(&value?))));
-                let query = wanted.collect::<Vec<_>>().join("&");
-                let path = if query.is_empty() { "devices".into() } else { format!("devices?{query}") };
-                Ok(listed(client.list(&path).await?))
+                Ok(listed(client.list(&filtered("devices", wanted)).await?))
             }
-            Self::Show(one) => Ok(Outcome::record(client.get(&one.path("")).await?)),
+            Self::Show(one) => one.show(client).await,
             Self::Sync(one) => one.run(client, "sync").await,
             Self::Rename(rename) => rename.run(client).await,
             Self::Set(set) => set.run(client).await,
@@ -202,9 +199,9 @@ impl Devices {
 }
 
 impl Acts {
-    pub(super) async fn run(self, client: &Client) -> Done {
+    pub(super) async fn run(self, client: &Client, how: &Shown) -> Done {
         match self {
-            Self::Lock(lock) => lock.run(client).await,
+            Self::Lock(lock) => lock.run(client, how).await,
             Self::ClearPasscode(one) => one.run(client, "clear-passcode").await,
             Self::Restart(one) => one.run(client, "restart").await,
         }
@@ -214,6 +211,17 @@ impl Acts {
 impl One {
     fn path(&self, act: &str) -> String {
         format!("devices/{}{act}", encode(&self.device))
+    }
+
+    /// The device; where the name is no device's but a user's, theirs.
+    async fn show(self, client: &Client) -> Done {
+        match client.get(&self.path("")).await {
+            Err(Failure::Failed(text)) => {
+                let theirs = client.list(&format!("devices?user={}", encode(&self.device))).await.unwrap_or_default();
+                if theirs.is_empty() { Err(Failure::Failed(text)) } else { Ok(listed(theirs)) }
+            }
+            device => device.map(Outcome::record),
+        }
     }
 
     async fn run(self, client: &Client, act: &str) -> Done {
@@ -271,11 +279,11 @@ impl Set {
 }
 
 impl Lock {
-    async fn run(self, client: &Client) -> Done {
+    async fn run(self, client: &Client, how: &Shown) -> Done {
         let path = format!("devices/{}/lock", encode(&self.device));
         let body = LockBody { pin: self.pin, reason: self.reason, message: self.message, phone: self.phone };
         let command = client.ask::<CommandView>(&path, &body).await?;
-        print::say(standing(client, &command.said).await);
+        print::say(standing(client, &command.said, &how.screen).await);
         Ok(Outcome::record(command.document))
     }
 }

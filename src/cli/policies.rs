@@ -1,9 +1,9 @@
 //! `lanyard policy` and `lanyard group`.
 
 use super::{
-    Done, Failure, Outcome,
+    Done, Failure, Outcome, Shown,
     client::{Client, encode},
-    confirm, print,
+    confirm, names, print,
 };
 use crate::{
     documents::{
@@ -50,7 +50,7 @@ pub enum Policy {
 }
 
 impl Policy {
-    pub(super) async fn run(self, client: &Client) -> Done {
+    pub(super) async fn run(self, client: &Client, how: &Shown) -> Done {
         match self {
             Self::Apply { file, yes } => apply(client, &file, yes).await,
             Self::List => {
@@ -59,12 +59,33 @@ impl Policy {
             }
             Self::Show { name } => Ok(Outcome::record(client.get(&path(&name)).await?)),
             Self::Coverage { name } => {
-                let rows = client.list(&format!("{}/coverage", path(&name))).await?;
-                Ok(Outcome::list(rows, fields!(CoverageView: device, state, verified, settings)))
+                let rows: Vec<Value> = client.list(&format!("{}/coverage", path(&name))).await?;
+                let mut beside = names::beside(client, how, &rows, "device").await;
+                for (row, beside) in rows.iter().zip(&mut beside) {
+                    if let Some(fields) = beside.as_object_mut() {
+                        fields.insert("detail".into(), in_short(row).into());
+                    }
+                }
+                Ok(Outcome::list(rows, COVERAGE).spare(&["verified", "device"]).beside(beside))
             }
             Self::Delete { name, yes } => delete(client, &name, yes).await,
         }
     }
+}
+
+/// `user`, `name` and `detail`, the settings in short, stand beside.
+const COVERAGE: &[&str] = &["device", "user", "name", "state", "verified", "detail"];
+const _: &[&str] = fields!(CoverageView: device, state, verified, settings);
+
+/// How each setting stands, and why where it does not hold.
+fn in_short(row: &Value) -> String {
+    let word = |setting: &Value, name: &str| setting.get(name).and_then(Value::as_str).map(String::from);
+    let settings = row.get("settings").and_then(Value::as_array).into_iter().flatten();
+    let told = settings.filter_map(|setting| {
+        let why = word(setting, "why").map(|why| format!(" ({why})")).unwrap_or_default();
+        Some(format!("{} {}{why}", word(setting, "setting")?, word(setting, "state")?))
+    });
+    told.collect::<Vec<_>>().join(", ")
 }
 
 fn path(name: &str) -> String {

@@ -6,12 +6,15 @@ mod table;
 mod times;
 
 pub(super) use cells::{visible, visible_lines};
-pub(super) use table::Table;
+pub(super) use table::{Table, shorten};
 pub(super) use times::Times;
 
 use crate::clock::{self, Timestamp};
 use serde_json::Value;
 use std::io::{self, BufWriter, IsTerminal as _, Write as _};
+
+/// By so much a line that goes on is set in.
+const ON: usize = 4;
 
 /// How moments are written.
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -57,8 +60,8 @@ impl Screen {
     }
 
     /// The same, later.
-    pub(super) fn now(self) -> Self {
-        Self { now: clock::system().wall(), ..self }
+    pub(super) fn now(&self) -> Self {
+        Self { now: clock::system().wall(), ..self.clone() }
     }
 
     /// Such a moment in words, as people are told.
@@ -66,8 +69,34 @@ impl Screen {
         self.times.print(at, self.now)
     }
 
+    /// The same where there is room: how long it is, and when.
+    pub(super) fn moment_whole(&self, at: Timestamp) -> String {
+        match self.times {
+            Times::Ago | Times::Utc => {
+                format!("{} ({})", Times::Utc.print(at, self.now), Times::Ago.print(at, self.now))
+            }
+            Times::Local(_) => self.moment(at),
+        }
+    }
+
+    /// Lines of sentences as wide as the screen; what goes on is set in below.
+    pub(super) fn fitted(&self, text: &str) -> String {
+        let Some(width) = self.width else { return text.into() };
+        let mut out = Vec::new();
+        for line in text.split('\n') {
+            let inner = line.trim_start_matches(' ');
+            let indent = line.len() - inner.len();
+            let parts = cells::wrapped(inner, width.saturating_sub(indent + ON).max(1));
+            out.extend(parts.iter().enumerate().map(|(at, part)| {
+                let blanks = if at == 0 { indent } else { indent + ON };
+                format!("{:blanks$}{part}", "")
+            }));
+        }
+        out.join("\n")
+    }
+
     /// A cell of this column: what is bad is red, what waits for somebody yellow, a head bold.
-    fn painted(&self, column: &str, whole: &str, part: &str) -> String {
+    pub(super) fn painted(&self, column: &str, whole: &str, part: &str) -> String {
         let colour = match (column, whole) {
             _ if !self.colour || part.is_empty() => None,
             ("head", _) => Some("1"),
@@ -87,6 +116,8 @@ pub(super) struct Shown<'a> {
     pub(super) spare: &'a [&'a str],
     /// Fields that a table shows and the document does not hold, a record for each row.
     pub(super) beside: &'a [Value],
+    /// What people are told of it first.
+    pub(super) words: Option<&'a str>,
 }
 
 /// Prints to stdout. A reader who has gone is no fault; any other is one.
@@ -97,7 +128,8 @@ pub(super) fn show(shown: &Shown<'_>, screen: &Screen, json: bool) -> io::Result
             out.write_all(b"\n")
         });
     }
-    text(&as_text(shown, screen))
+    let words = shown.words.map(|words| format!("{words}\n\n")).unwrap_or_default();
+    text(&(words + &as_text(shown, screen)))
 }
 
 /// Prints text to stdout likewise.
@@ -185,4 +217,4 @@ fn record(out: &mut String, value: &Value, depth: usize, screen: &Screen) {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

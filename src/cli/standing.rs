@@ -1,30 +1,48 @@
 //! How a command stands, and what a wipe will take, in words for people: on stderr, beside the document.
 
-use super::client::Client;
+use super::{
+    Failure,
+    client::Client,
+    print::Screen,
+    request::{deciders, kind, named, unread},
+};
 use crate::documents::{
     breaker::StopView,
-    commands::{Action, Channel, CommandView, Scope, State},
+    commands::{Channel, CommandView, Scope, State},
     devices::Platform,
 };
 
-/// How a command stands, in one line. Asks how the emergency stop stands, where it may hold the command back.
-pub(super) async fn standing(client: &Client, command: &CommandView) -> String {
-    let guarded = matches!(command.action, Action::Wipe | Action::Lock);
-    // A remark: that it cannot be had fails nothing.
+/// How a command stands, in one line, with why it is held and who may let it go. Asks for what it needs of that.
+pub(super) async fn standing(client: &Client, command: &CommandView, screen: &Screen) -> String {
+    let (guarded, held) = (kind(command).is_some(), command.state == State::Held);
+    // Remarks: that they cannot be had fails nothing.
     let stopped = guarded
-        && command.state == State::Queued
+        && (held || command.state == State::Queued)
         && client.read::<StopView>("stop").await.is_ok_and(|stop| stop.said.on);
-    in_words(command, stopped)
+    let held = match command.approval.as_ref().filter(|_| held) {
+        // Somebody else's may be asked about by who could approve it: told of it they have not read it.
+        Some(approval) => why_held(client, approval).await.ok(),
+        None => None,
+    };
+    in_words(command, held.as_deref(), stopped, screen)
 }
 
-fn in_words(command: &CommandView, stopped: bool) -> String {
+async fn why_held(client: &Client, approval: &str) -> Result<String, Failure> {
+    let detail = unread(client, approval).await?.detail;
+    Ok(format!("{detail}; may approve: {}", named(&deciders(client, approval).await?)))
+}
+
+fn in_words(command: &CommandView, held: Option<&str>, stopped: bool, screen: &Screen) -> String {
     let id = &command.id;
     match (command.state, &command.approval, command.expected_by) {
         (State::Held, Some(approval), _) => {
-            format!("command {id} is held for a second person: lanyard approvals wait {approval}")
+            let why = held.map(|why| format!(": {why}")).unwrap_or_default();
+            let first = if stopped { ", once the emergency stop is lifted" } else { "" };
+            format!("command {id} is held{why}{first}; it waits for a second person: lanyard approvals wait {approval}")
         }
         (State::Held, None, _) => {
-            format!("command {id} waits for its undo window to end; lanyard commands cancel {id} takes it back")
+            let end = command.leaves_at.map_or_else(String::new, |at| format!(", at {}", screen.moment_whole(at.0)));
+            format!("command {id} leaves when its undo window ends{end}; lanyard commands cancel {id} takes it back")
         }
         (State::Queued, ..) if stopped => {
             format!("command {id} is queued, and the emergency stop holds it back: it goes out when the stop is lifted")
@@ -33,7 +51,7 @@ fn in_words(command: &CommandView, stopped: bool) -> String {
             format!("command {id} is queued; nothing wakes the device, it hears of it when it next asks")
         }
         (State::Queued, _, Some(by)) => {
-            format!("command {id} is queued; the device can be expected to hear of it by {by}")
+            format!("command {id} is queued; the device can be expected to hear of it by {}", screen.moment_whole(by.0))
         }
         (state, ..) => format!("command {id} is {}", state.as_str()),
     }
@@ -68,7 +86,10 @@ pub(super) fn what_goes(channel: Option<Channel>, platform: Platform, scope: Sco
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::documents::{At, commands::sample};
+    use crate::{
+        cli::print::tests::terminal,
+        documents::{At, commands::sample},
+    };
 
     fn command(state: State, approval: Option<&str>, expected_by: Option<&str>) -> CommandView {
         let expected_by = expected_by.map(|by| At(by.parse().unwrap()));
@@ -79,14 +100,30 @@ mod tests {
     fn a_command_says_what_it_waits_for() {
         let by = "2026-11-25T13:28:29Z";
         for (row, command, stopped, part) in [
-            ("held", command(State::Held, Some("7"), None), false, "lanyard approvals wait 7"),
-            ("undo", command(State::Held, None, None), false, "undo window"),
+            (
+                "held",
+                command(State::Held, Some("7"), None),
+                false,
+                "is held: why; may approve: bob; it waits for a second person: lanyard approvals wait 7",
+            ),
+            (
+                "held under the stop",
+                command(State::Held, Some("7"), None),
+                true,
+                "may approve: bob, once the emergency stop is lifted; ",
+            ),
+            (
+                "undo",
+                CommandView { leaves_at: Some(At(by.parse().unwrap())), ..command(State::Held, None, None) },
+                false,
+                "undo window ends, at 2026-11-25T13:28:29Z (in ",
+            ),
             ("stop", command(State::Queued, None, None), true, "emergency stop holds it back"),
             ("no push", command(State::Queued, None, None), false, "nothing wakes the device"),
             ("queued", command(State::Queued, None, Some(by)), false, by),
             ("ended", command(State::Presumed, None, None), false, "is presumed"),
         ] {
-            let words = in_words(&command, stopped);
+            let words = in_words(&command, Some("why; may approve: bob"), stopped, &terminal(80));
             assert!(words.contains(part), "{row}: {words}");
         }
     }

@@ -1,38 +1,57 @@
-//! `lanyard status`.
+//! `lanyard status`: the screen of a bad night. The stop, what waits for whom, open wipes, what is wrong, what ends, who can approve.
 
-use super::{
-    Done, Failure, Outcome,
-    client::Client,
-    print::{self, Screen},
-    unprinted,
-};
+mod night;
+
+use super::{Done, Failure, Outcome, Shown, client::Client, print, unprinted};
 use crate::documents::{fields, status::StatusView};
+use night::Night;
 use serde_json::Value;
 use std::time::Duration;
 
 /// Between two looks.
 const LOOK: Duration = Duration::from_secs(5);
+/// Up to the left corner, and all away that was shown.
+const CLEAR: &str = "\u{1b}[H\u{1b}[2J\u{1b}[3J";
 
-/// What is wrong now, and what will be within 90 days, worst first.
+/// The emergency stop, what waits for whom, open wipes, what is wrong and what ends within 90 days, and who can approve now.
 #[derive(clap::Args)]
 pub struct Status {
-    /// Look again every five seconds, and print the list whenever it is another.
+    /// Look again every five seconds: a terminal keeps it, else it is printed whenever what is wrong is another.
     #[arg(long)]
     watch: bool,
 }
 
+/// What is wrong, as a list: for programs it is the document.
+const COLUMNS: &[&str] = fields!(StatusView: severity, code, subject, text, since, until);
+
 impl Status {
-    pub(super) async fn run(self, client: &Client, json: bool, screen: &Screen) -> Done {
-        let columns = fields!(StatusView: severity, code, subject, text, since, until);
-        let mut list: Vec<Value> = client.read("status").await?.said;
-        if !self.watch {
-            return Ok(Outcome::list(list, columns));
+    pub(super) async fn run(self, client: &Client, how: &Shown) -> Done {
+        let list: Vec<Value> = client.read("status").await?.said;
+        match (self.watch, how.json) {
+            (false, true) => Ok(Outcome::list(list, COLUMNS)),
+            (false, false) => {
+                let screen = how.screen.now();
+                let text = Night::gather(client, list).await?.print(&screen);
+                print::text(&text).map_err(unprinted)?;
+                Ok(Outcome::record(Value::Null))
+            }
+            (true, false) if how.screen.terminal => keep(client, how).await,
+            (true, _) => follow(client, how, list).await,
         }
-        loop {
-            let outcome = Outcome::list(list.clone(), columns);
-            print::show(&outcome.shown(), &screen.clone().now(), json).map_err(unprinted)?;
-            list = another(client, &list).await?;
+    }
+}
+
+/// For a program or a file: the list, and again whenever it is another one.
+async fn follow(client: &Client, how: &Shown, mut list: Vec<Value>) -> Done {
+    loop {
+        if how.json {
+            let outcome = Outcome::list(list.clone(), COLUMNS);
+            print::show(&outcome.shown(), &how.screen, true).map_err(unprinted)?;
+        } else {
+            let night = in_time(client, list.clone()).await?;
+            print::text(&night.print(&how.screen.now())).map_err(unprinted)?;
         }
+        list = another(client, &list).await?;
     }
 }
 
@@ -44,5 +63,41 @@ async fn another(client: &Client, shown: &[Value]) -> Result<Vec<Value>, Failure
         if let Some(answer) = answer.filter(|answer| answer.said != shown) {
             return Ok(answer.said);
         }
+    }
+}
+
+/// What belongs to the list, asked for until there is an answer.
+async fn in_time(client: &Client, list: Vec<Value>) -> Result<Night, Failure> {
+    loop {
+        match Night::gather(client, list.clone()).await {
+            Err(Failure::Away(_)) => tokio::time::sleep(LOOK).await,
+            gathered => return gathered,
+        }
+    }
+}
+
+/// For people: the screen, always as it is now. One that cannot be had stays, and says since when.
+async fn keep(client: &Client, how: &Shown) -> Done {
+    let (mut shown, mut away) = (String::new(), None);
+    loop {
+        let screen = how.screen.now();
+        let gathered = match client.read::<Vec<Value>>("status").await {
+            Ok(list) => Night::gather(client, list.said).await,
+            Err(failure) => Err(failure),
+        };
+        match gathered {
+            Ok(night) => (shown, away) = (night.print(&screen), None),
+            Err(Failure::Away(text)) => {
+                let (since, _) = away.get_or_insert_with(|| (screen.now, String::new()));
+                away = Some((*since, text));
+            }
+            Err(failure) => return Err(failure),
+        }
+        let note = away.as_ref().map(|(since, text)| {
+            let text = format!("\nThis is old: since {} {text}\n", screen.moment(*since));
+            screen.fitted(&print::visible_lines(&text))
+        });
+        print::text(&format!("{CLEAR}{shown}{}", note.unwrap_or_default())).map_err(unprinted)?;
+        tokio::time::sleep(LOOK).await;
     }
 }

@@ -1,9 +1,10 @@
 //! `lanyard wipe`: asks once more, asks for it, and waits for its end where that is wanted.
 
 use super::{
-    Done, Failure, Outcome,
+    Done, Failure, Outcome, Shown,
     client::{Answer, Client, encode},
-    confirm, print,
+    confirm,
+    print::{self, Screen},
     standing::{standing, what_goes},
 };
 use crate::{
@@ -95,7 +96,7 @@ fn obliteration(text: &str) -> Result<Obliteration, String> {
 }
 
 impl Wipe {
-    pub(super) async fn run(self, client: &Client) -> Done {
+    pub(super) async fn run(self, client: &Client, how: &Shown) -> Done {
         let device = client.read::<DeviceView>(&format!("devices/{}", encode(&self.device))).await?.said;
         if !self.yes {
             self.ask_once_more(&device)?;
@@ -117,14 +118,14 @@ impl Wipe {
         if self.return_to_service {
             print::say(RETURNS);
         }
-        print::say(standing(client, command).await);
+        print::say(standing(client, command, &how.screen.now()).await);
         if let Some(words) = silence(device.last_seen, command.created).filter(|_| !command.state.is_final()) {
             print::say(words);
         }
         if !self.wait {
             return Ok(Outcome::record(answer.document));
         }
-        let ended = wait(client, answer, self.timeout).await?;
+        let ended = wait(client, answer, self.timeout, &how.screen).await?;
         let good = matches!(ended.said.state, State::Confirmed | State::Presumed);
         Ok(Outcome::record(ended.document).good_if(good))
     }
@@ -207,6 +208,7 @@ async fn wait(
     client: &Client,
     mut command: Answer<CommandView>,
     timeout: Option<Duration>,
+    screen: &Screen,
 ) -> Result<Answer<CommandView>, Failure> {
     let until = timeout.and_then(|limit| clock::monotonic().checked_add(limit));
     let path = format!("commands/{}", encode(&command.said.id));
@@ -221,7 +223,7 @@ async fn wait(
             break;
         };
         if next.said.state != command.said.state {
-            print::say(standing(client, &next.said).await);
+            print::say(standing(client, &next.said, &screen.now()).await);
         }
         command = next;
         tokio::time::sleep(LOOK).await;

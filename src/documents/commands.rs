@@ -22,6 +22,8 @@ pub(crate) struct CommandView {
     /// What to wait on while the breaker holds it.
     pub(crate) approval: Option<String>,
     pub(crate) created: At,
+    /// When its undo window ends; null where none holds it.
+    pub(crate) leaves_at: Option<At>,
     pub(crate) sent: Option<At>,
     pub(crate) finished: Option<At>,
     pub(crate) expires: Option<At>,
@@ -108,6 +110,7 @@ pub(crate) fn sample() -> CommandView {
         requested_by: "eve".into(),
         approval: None,
         created: At(crate::clock::Timestamp(1_764_000_000_000)),
+        leaves_at: None,
         sent: None,
         finished: None,
         expires: None,

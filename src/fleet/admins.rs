@@ -270,6 +270,13 @@ pub fn find(tx: &mut Tx<'_>, who: &str) -> Result<Admin> {
     }
 }
 
+/// The administrator of this id or name, one who was removed too: what they did is still told. Who is there goes before.
+pub fn ever(tx: &mut Tx<'_>, who: &str) -> Result<Option<Admin>> {
+    let mut named: Vec<Admin> = tx.all::<Admin>("")?.into_iter().filter(|a| a.id == who || a.name == who).collect();
+    named.sort_by_key(|admin| admin.removed.is_some());
+    Ok(named.into_iter().next())
+}
+
 /// Removes an administrator. The second person's approval is the caller's to have.
 pub fn remove(tx: &mut Tx<'_>, actor: &str, id: &str) -> Result<()> {
     if id == LOCAL {

@@ -9,7 +9,7 @@ use crate::{
     clock::Timestamp,
     error::Result,
     fleet::{
-        admins::{self, AdminView},
+        admins,
         enrol::invitation::Invitation,
         keeper::timers::{Timer, Unsent},
         life::{Channel, Command, Device, Enrolment, Scope, State, command::Hold},
@@ -304,19 +304,12 @@ fn waiting(tx: &mut Tx<'_>) -> Result<Vec<Waiting>> {
     let mut found = Vec::new();
     for approval in approvals::open(tx)? {
         let until = tx.wall_of(approval.lapses());
-        let deciders = deciders(&approval, &people, now);
+        let deciders = approvals::may_decide(&people, now, &approval.asked_by, &approval.sponsors);
+        let deciders = deciders.into_iter().map(|person| person.name).collect();
         let asked_by = admins::name_of(tx, &approval.asked_by)?;
         found.push(Waiting { approval, until, asked_by, deciders });
     }
     Ok(found)
-}
-
-/// Who may decide it: neither who asked, nor who stood behind them, nor a newcomer.
-fn deciders(approval: &Approval, people: &[AdminView], now: Timestamp) -> Vec<String> {
-    let may = |person: &&AdminView| {
-        person.id != approval.asked_by && !approval.sponsors.contains(&person.id) && person.counts_from <= now
-    };
-    people.iter().filter(may).map(|person| person.name.clone()).collect()
 }
 
 /// Each is found by a timer, which it has until it ends, or as unsent.

@@ -187,7 +187,81 @@ class CommandLine(ServedTest):
         said = self.says("wipe", ident, "--scope", "full", "--reason", "lost", "--yes")
         self.assertIn("the emergency stop holds it back", said)
         said = self.says("lock", self.phone()[1])
-        self.assertIn("is held for a second person: lanyard approvals wait ", said)
+        self.assertRegex(said, "is held: the emergency stop is on; may approve: Alice, once the emergency stop is lifted; "
+                               "it waits for a second person: lanyard approvals wait ")
+        # The same under --wait, and of what others asked for, without having read it.
+        held = self.server.verb("lock", self.phone()[1])
+        read = Verb(self.server, "wipe", self.phone()[1], "--scope", "full", "--reason", "lost", "--yes", "--wait", "--timeout", "1s",
+                    LANYARD_TOKEN=self.alice)
+        code, said = read.end()
+        self.assertEqual(code, 1, said)
+        self.assertRegex(said, "is held: the emergency stop is on; may approve: local, once")
+        self.assertIn("request that you have not looked at waits", said, "that of the other is told")
+        asked = Api(self.server, self.alice)
+        self.assertEqual(asked.call("POST", f"approvals/{held['approval']}/approve", {})[1]["code"], "approval_grew")
+        said = self.says("devices", "list")
+        self.assertIn("1 request that you have not looked at waits", said, "hers; his own was told when he asked")
+        for approval in self.server.verb("approvals", "list"):
+            if approval["state"] == "waiting":
+                self.server.verb("approvals", "reject", approval["id"])
+
+    def test_an_undo_window_says_when_it_ends(self):
+        _, ident = self.phone()
+        command = self.server.verb("wipe", ident, "--scope", "full", "--reason", "lost", "--yes", "--delay", "1h")
+        self.assertEqual(command["state"], "held")
+        self.assertRegex(command["leaves_at"], r"^\d{4}-\d\d-\d\dT[0-9:.]+Z$")
+        said = self.says("wipe", ident, "--scope", "full", "--reason", "lost", "--yes")
+        self.assertIn("leaves when its undo window ends, at 20", said)
+        self.assertRegex(said, r"Z \(in (59|60) min\)")
+        self.assertIsNone(self.server.verb("commands", "cancel", command["id"])["leaves_at"])
+
+    def test_who_approves_is_asked_with_what_it_would_do(self):
+        phone, ident = self.phone()
+        lock = Api(self.server, self.newcomer()).done("POST", f"devices/{ident}/lock", {"reason": "lost"})
+        # In a program's hands it is what it was: no question, and nobody approves blind.
+        self.assertIn("(approval_grew)", self.says("approvals", "approve", lock["approval"], code=1, LANYARD_TOKEN=self.alice))
+        verb = Terminal(self.server, "approvals", "approve", lock["approval"][:18], LANYARD_TOKEN=self.alice)
+        eventually(lambda: "[y/N]" in verb.shown, "the question")
+        shown = " ".join(COLOUR.sub("", verb.shown).split())
+        self.assertRegex(shown, r"asks to lock 1: ann@example.org, Spoken of, last seen (now|\d+ s ago), reason 'lost' held: ")
+        self.assertRegex(shown, "is new here and counts from .*; may approve: Alice|may approve: .*Alice")
+        verb.type("n\n")
+        code, shown = verb.end()
+        self.assertEqual((code, self.server.command(lock["id"])["state"]), (1, "held"), shown)
+        verb = Terminal(self.server, "approvals", "approve", lock["approval"], LANYARD_TOKEN=self.alice)
+        eventually(lambda: "[y/N]" in verb.shown, "the question")
+        verb.type("y\n")
+        self.assertEqual(verb.end()[0], 0)
+        self.assertNotEqual(self.server.command(lock["id"])["state"], "held")
+        verb = Verb(self.server, "approvals", "show", lock["approval"])
+        self.assertEqual(verb.end()[0], 0)
+        self.assertIn("asked to lock 1: ann@example.org, Spoken of", verb.printed)
+        self.assertIn("approved by Alice", verb.printed)
+
+    def test_lists_name_people_and_are_filtered(self):
+        phone, ident = self.phone()
+        self.server.verb("devices", "sync", ident)
+        phone.poll()
+        mine = lambda *words: [c["action"] for c in self.server.verb("commands", "list", "--device", ident, *words)]
+        self.assertIn("sync", mine())
+        self.assertEqual(set(mine("--action", "sync", "--state", "acknowledged", "--user", "ANN@example.org")), {"sync"})
+        self.assertEqual((mine("--action", "wipe"), mine("--user", "bob@example.org"), mine("--state", "held")), ([], [], []))
+        self.assertIn('"nonsense" is no state of a command', self.says("commands", "list", "--state", "nonsense", code=1))
+        shown = Verb(self.server, "commands", "list", "--device", ident)
+        self.assertEqual(shown.end()[0], 0)
+        self.assertRegex(shown.printed, "ann@example.org +Spoken of +sync")
+        hers = self.server.verb("devices", "show", "ann@example.org")
+        self.assertIn(ident, [device["id"] for device in hers])
+        self.assertIn("(not_found)", self.says("devices", "show", "nobody@example.org", code=1))
+        audit = lambda *words: self.server.verb("audit", "list", *words)
+        self.assertEqual({e["action"].split(".")[0] for e in audit("--action", "admin")}, {"admin"})
+        self.assertEqual({e["actor"] for e in audit("--actor", "local")}, {"local"})
+        self.assertEqual(audit("--since", "1h", "--limit", "2"), audit()[-2:])
+        self.assertEqual(audit("--since", "2999-01-01T00:00:00Z"), [])
+        self.assertIn("--since", self.says("audit", "list", "--since", "yesterday", code=2))
+        shown = Verb(self.server, "audit", "list", "--device", ident, "--actor", "local")
+        self.assertEqual(shown.end()[0], 0)
+        self.assertRegex(shown.printed, "local +[a-z.]+ .* ann@example.org +Spoken of")
 
     def lift_stop(self):
         asked = Api(self.server, self.alice).done("PUT", "stop", {"on": False})
@@ -207,6 +281,55 @@ class CommandLine(ServedTest):
         ):
             with self.subTest(words=words):
                 self.assertIn(argument, self.says(*words, code=2))
+
+
+class Alone(ServedTest):
+    def test_who_sets_the_stop_alone_is_told_before_that_nobody_else_could_lift_it(self):
+        verb = Terminal(self.server, "stop", "on")
+        eventually(lambda: "[y/N]" in verb.shown, "the question")
+        self.assertIn("nobody but you could agree to lift the emergency stop", " ".join(verb.shown.split()))
+        verb.type("n\n")
+        self.assertEqual(verb.end()[0], 1)
+        self.assertFalse(self.server.verb("stop", "status")["on"])
+        verb = Verb(self.server, "stop", "on")
+        code, said = verb.end()
+        self.assertEqual(code, 0, "no program is kept from an emergency stop")
+        self.assertIn("nobody but you could agree", said)
+        self.assertTrue(self.server.verb("stop", "status")["on"])
+
+
+class Night(ServedTest):
+    def test_one_screen_says_what_waits_for_whom_and_whose_wipes_are_open(self):
+        self.server.verb("admins", "add", "Alice")
+        alice = self.server.verb("token", "create", "--admin", "Alice")["token"]
+        phones = [AppleDevice(self.server, self.folder(), f"Phone of {user}") for user in ("ann", "bob")]
+        for phone, user in zip(phones, ("ann@example.org", "bob@example.org")):
+            phone.enrol(self.server.verb("invite", "--channel", "apple", "--user", user)).poll()
+        ann, bob = (self.server.device_of(phone.udid)["id"] for phone in phones)
+        wipe = ("--scope", "full", "--reason", "lost", "--yes")
+        self.server.verb("wipe", ann, *wipe, "--delay", "2h")
+        watch = Terminal(self.server, "status", "--watch")
+        self.addCleanup(watch.process.kill)
+        eventually(lambda: "EMERGENCY STOP: off" in watch.shown, "the first screen")
+        self.server.verb("stop", "on")
+        held = Api(self.server, alice).done("POST", f"devices/{bob}/wipe", {"scope": "full", "reason": "stolen"})
+        eventually(lambda: "asks to ERASE 1: bob@example.org" in " ".join(watch.shown.split()), "the screen is kept up to date", 30)
+        code, shown = Terminal(self.server, "status").end()
+        self.assertEqual(code, 0, shown)
+        plain = COLOUR.sub("", shown)
+        self.assertLessEqual(max(columns(line) for line in plain.splitlines() if not line.startswith("lanyard: ")), 80, plain)
+        told = " ".join(plain.split())
+        self.assertRegex(told, r"EMERGENCY STOP: ON since (now|\d+ s ago), set by local")
+        self.assertRegex(told, r"Alice asks to ERASE 1: bob@example.org, Phone of bob, last seen [^,]*, reason 'stolen'")
+        self.assertIn("may approve: local (once the emergency stop is lifted)", told)
+        self.assertRegex(told, r"ann@example.org Phone of ann .*held .*leaves in (119|120|1|2) (min|h)")
+        self.assertIn("push_cert_missing", told)
+        self.assertRegex(told, "CAN APPROVE NOW[^:]*: (local, Alice|Alice, local)")
+        self.assertEqual(Api(self.server, (self.server.data / "local.token").read_text().strip()).call(
+            "POST", f"approvals/{held['approval']}/approve", {})[1]["code"], "approval_grew", "the screen counts as no reading")
+        piped = Verb(self.server, "status")
+        self.assertEqual(piped.end()[0], 0)
+        self.assertIn(held["approval"], piped.printed)
 
 
 class Tables(ServedTest):

@@ -13,7 +13,7 @@ const SENTENCE: usize = 30;
 /// Columns that hold sentences.
 const SENTENCES: &[&str] = &["detail", "text"];
 /// Columns that are never cut: what stands there is short, or is to be used again.
-const WHOLE: &[&str] = &["action", "channel", "id", "platform", "scope", "seq", "severity", "state"];
+const WHOLE: &[&str] = &["action", "channel", "id", "platform", "scope", "seq", "severity", "state", "what"];
 /// Of an id at least this is shown. An id begins with the millisecond in which it was made, in 13 characters: a list may hold
 /// a part of all there are, and what is unique in that would not be so much by less.
 const OF_ID: usize = 13;
@@ -38,7 +38,7 @@ struct Column<'a> {
 }
 
 impl Table<'_> {
-    pub(super) fn print(&self, screen: &Screen) -> String {
+    pub(in crate::cli) fn print(&self, screen: &Screen) -> String {
         let mut columns: Vec<Column<'_>> = self.columns.iter().map(|name| self.column(name, screen)).collect();
         if let Some(width) = screen.width {
             leave_out(&mut columns, self.spare, width);
@@ -61,7 +61,11 @@ impl Table<'_> {
 
     fn column<'a>(&self, name: &'a str, screen: &Screen) -> Column<'a> {
         let beside = self.beside.iter().map(Some).chain(std::iter::repeat(None));
-        let values = self.rows.iter().zip(beside).map(|(row, beside)| row.get(name).or_else(|| beside?.get(name)));
+        let values = self
+            .rows
+            .iter()
+            .zip(beside)
+            .map(|(row, beside)| beside.and_then(|beside| beside.get(name)).or_else(|| row.get(name)));
         let mut cells: Vec<String> =
             values.map(|value| value.map(|value| word(name, value, screen)).unwrap_or_default()).collect();
         if screen.terminal {
@@ -103,7 +107,7 @@ fn head(name: &str) -> String {
 }
 
 /// Ids by their beginning, as long as it takes to tell them apart. The server takes it wherever it takes an id.
-pub(super) fn shorten(cells: &mut [String]) {
+pub(in crate::cli) fn shorten(cells: &mut [String]) {
     let is_id = |cell: &&mut String| cell.len() == 36 && cell.parse::<Uuid>().is_ok();
     let mut ids: Vec<String> = cells.iter_mut().filter(is_id).map(|id| id.clone()).collect();
     ids.sort_unstable();

@@ -63,7 +63,7 @@ fn of_devices(rows: Vec<Value>, screen: &Screen) -> String {
     as_text(&outcome.shown(), screen)
 }
 
-fn fits(text: &str, width: usize) {
+pub(in crate::cli) fn fits(text: &str, width: usize) {
     for line in text.lines() {
         assert!(cells::width(line) <= width, "{line}");
         assert!(!line.chars().any(char::is_control), "{line:?}");
@@ -116,7 +116,7 @@ fn colour_changes_no_width_and_is_for_terminals_alone() {
 fn records_are_lines() {
     let document = json!({"a": 1, "b": null, "c": [], "d": [{"e_f": "x\u{1b}[31m"}], "g": ["y", "z"], "text": "one\ntwo\u{202e}\n",
         "created": ago(180)});
-    let shown = Shown { document: &document, columns: &[], spare: &[], beside: &[] };
+    let shown = Shown { document: &document, columns: &[], spare: &[], beside: &[], words: None };
     let rest = "a: 1\nCd:\n  e f: x\\u{1b}[31m\ng: y, z\ntext:\n  one\n  two\\u{202e}\n";
     let created = format!("created: {}", ago(180));
     assert_eq!(as_text(&shown, &pipe()), rest.replace('C', &format!("{created}\n")));

@@ -6,7 +6,7 @@ use crate::{
     error::{Error, Result},
     fleet::{
         actor::Actor,
-        admins::{self},
+        admins::{self, AdminView},
         audit::{self, By, Decision},
         keeper,
         life::{Command, Device, Event, Ownership, State, Withdrawal, command::Hold},
@@ -206,7 +206,8 @@ fn create(tx: &mut Tx<'_>, actor: &Actor, subject: Subject, detail: &str) -> Res
         detail: detail.into(),
         created: tx.now(),
         asked: tx.steady(),
-        seen: BTreeSet::new(),
+        // Who asks is told by the answer.
+        seen: [actor.id.clone()].into(),
         outdated: BTreeSet::new(),
         sponsors: actor.sponsors.clone(),
         revision: 1,
@@ -240,8 +241,8 @@ pub(super) fn hold(tx: &mut Tx<'_>, actor: &Actor, command: CommandId, why: &str
     approval.joined.push(approval.revision);
     approval.sponsors.extend(actor.sponsors.iter().cloned());
     // It is another request now: who has seen the former is told of this one.
-    let before = std::mem::take(&mut approval.seen);
-    approval.outdated.extend(before);
+    let before = std::mem::replace(&mut approval.seen, [actor.id.clone()].into());
+    approval.outdated.extend(before.into_iter().filter(|id| *id != actor.id));
     tx.put(&approval)?;
     tx.put(&Current { person: actor.id.clone(), approval: approval.id })?;
     Ok(approval.id)
@@ -355,18 +356,30 @@ fn waiting(tx: &mut Tx<'_>, id: ApprovalId) -> Result<Approval> {
     }
 }
 
-/// A second person says yes: not who asked, not who made them lately, no newcomer, and by a token that has read it as it stands.
-pub fn approve(tx: &mut Tx<'_>, actor: &Actor, id: ApprovalId) -> Result<Approval> {
-    let approval = waiting(tx, id)?;
-    actor.must_count("approve")?;
-    if approval.asked_by == actor.id {
+/// Refused to who asked, and to who stood behind them then.
+fn second_person(asked_by: &str, sponsors: &BTreeSet<String>, person: &str) -> Result<()> {
+    if asked_by == person {
         return Err(Error::forbidden("own_request", "a second person must approve what you asked for"));
     }
-    if approval.sponsors.contains(&actor.id) {
+    if sponsors.contains(person) {
         let text =
             "you made who asked for this, or their token, within the newcomers' wait: another person must approve";
         return Err(Error::forbidden("own_newcomer", text));
     }
+    Ok(())
+}
+
+/// Those of these people who may decide now what this one asks for, or asked for: second persons who count.
+pub fn may_decide(people: &[AdminView], now: Timestamp, asked_by: &str, sponsors: &BTreeSet<String>) -> Vec<AdminView> {
+    let may = |person: &&AdminView| person.counts_from <= now && second_person(asked_by, sponsors, &person.id).is_ok();
+    people.iter().filter(may).cloned().collect()
+}
+
+/// A second person says yes: not who asked, not who made them lately, no newcomer, and by a token that has read it as it stands.
+pub fn approve(tx: &mut Tx<'_>, actor: &Actor, id: ApprovalId) -> Result<Approval> {
+    let approval = waiting(tx, id)?;
+    actor.must_count("approve")?;
+    second_person(&approval.asked_by, &approval.sponsors, &actor.id)?;
     if approval.read.get(&actor.token) != Some(&approval.revision) {
         let added = approval.unread(&actor.token).iter().map(CommandId::to_string).collect();
         let code = "approval_grew";

@@ -113,6 +113,11 @@ pub async fn who_saw_an_approval_before_it_grew_looks_again(fixture: Fixture) {
     let local = fixture.local().await;
     fixture.store.run(move |tx| stop::set(tx, &local, false)).await.unwrap();
     let id = fixture.wipe(&eve, one.id, Scope::Selective).await.unwrap().approval.unwrap();
+    let own = async || {
+        let who = eve.clone();
+        fixture.store.run(move |tx| approvals::unseen(tx, &who)).await.unwrap()
+    };
+    assert_eq!(own().await, 0, "who asked was told by the answer");
     let look = |carl: Actor| {
         move |tx: &mut Tx<'_>| {
             approvals::look(tx, &carl, id)?;
@@ -121,6 +126,7 @@ pub async fn who_saw_an_approval_before_it_grew_looks_again(fixture: Fixture) {
     };
     assert_eq!(fixture.store.run(look(carl.clone())).await.unwrap(), 0);
     assert_eq!(fixture.wipe(&eve, two.id, Scope::Full).await.unwrap().approval, Some(id));
+    assert_eq!(own().await, 0);
     let who = carl.clone();
     assert_eq!(fixture.store.run(move |tx| approvals::unseen(tx, &who)).await.unwrap(), 1, "told again");
     let who = carl.clone();
