@@ -27,10 +27,20 @@ DEB, DEBIAN = os.environ.get("LANYARD_DEB"), os.environ.get("LANYARD_DEB_ROOT")
 BOOT, STEP = 60, 120
 
 
+def needs(test, *programs):
+    """Skips the test where a program is not installed, or fails it where all must be."""
+    missing = [name for name in programs if not shutil.which(name)]
+    if missing and os.environ.get("LANYARD_REQUIRE_PEERS"):
+        test.fail(f"not installed: {missing}")
+    if missing:
+        test.skipTest(f"not installed: {', '.join(missing)}")
+
+
 class Unit(unittest.TestCase):
     """What needs no systemd that runs."""
 
     def test_the_unit_is_understood_and_exposes_little(self):
+        needs(self, "systemd-analyze")
         words = ["systemd-analyze", "security", "--offline=true", f"--threshold={EXPOSURE}", UNIT]
         tool(words)
         done = subprocess.run(["systemd-analyze", "verify", "--man=no", UNIT], capture_output=True, text=True, check=False)
@@ -39,6 +49,7 @@ class Unit(unittest.TestCase):
         self.assertEqual(said, [])
 
     def test_the_maintainers_scripts_are_sound(self):
+        needs(self, "shellcheck")
         scripts = [PACKAGING / "debian" / name for name in ("postinst", "prerm", "postrm")] + [PACKAGING / "certbot-deploy"]
         tool(["shellcheck", *scripts])
         for script in scripts:
@@ -58,6 +69,7 @@ class Unit(unittest.TestCase):
                 self.assertEqual((done.returncode, done.stderr[:19]), (2, "lanyard: --store (o"), done.stderr)
 
     def test_what_the_server_asks_of_the_kernel_is_what_the_unit_grants(self):
+        needs(self, "systemd-analyze", "strace")
         folder = pathlib.Path(tempfile.mkdtemp(prefix="lanyard-calls-"))
         self.addCleanup(shutil.rmtree, folder, True)
         traced = Traced(["--public-url", "https://localhost:8443"])
@@ -154,38 +166,67 @@ class Told(unittest.TestCase):
 
 
 class Renewed(unittest.TestCase):
-    def test_certbots_hook_brings_a_renewed_certificate_without_a_restart(self):
+    """Debian's certbot, with Debian's pebble for an authority that believes everybody."""
+
+    NAME = "mdm.lanyard.test"
+
+    def authority(self, folder):
+        """The ACME directory's URL."""
+        listens, manages = free_port(), free_port()
+        openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj", "/CN=localhost", "-keyout", folder / "acme.key",
+                "-out", folder / "acme.pem", "-addext", "subjectAltName=DNS:localhost")
+        (folder / "pebble.json").write_text(json.dumps({"pebble": {
+            "listenAddress": f"127.0.0.1:{listens}", "managementListenAddress": f"127.0.0.1:{manages}", "httpPort": free_port(),
+            "tlsPort": free_port(), "certificate": str(folder / "acme.pem"), "privateKey": str(folder / "acme.key"),
+            "certificateValidityPeriod": 90 * 86_400}}))
+        log = open(folder / "pebble.log", "wb")
+        self.addCleanup(log.close)
+        pebble = subprocess.Popen(
+            ["pebble", "-config", folder / "pebble.json"], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            env={**os.environ, "PEBBLE_VA_ALWAYS_VALID": "1", "PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "0"})
+        self.addCleanup(pebble.wait, 10)
+        self.addCleanup(pebble.terminate)
+
+        def answers():
+            assert pebble.poll() is None, (folder / "pebble.log").read_text()
+            with socket.socket() as probe:
+                return probe.connect_ex(("127.0.0.1", listens)) == 0
+
+        eventually(answers, "pebble")
+        return f"https://localhost:{listens}/dir"
+
+    def test_certbots_hook_brings_each_certificate_without_a_restart(self):
+        needs(self, "certbot", "pebble")
         folder = pathlib.Path(tempfile.mkdtemp(prefix="lanyard-certbot-"))
         self.addCleanup(shutil.rmtree, folder, True)
-        live, own = folder / "live", folder / "etc"
+        own, acme, port = folder / "etc", self.authority(folder), free_port()
         own.mkdir()
-        live.mkdir(mode=0o700)
-        port = free_port()
 
-        def renew():
-            openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "80", "-subj", "/CN=localhost", "-keyout",
-                    live / "privkey.pem", "-out", live / "fullchain.pem", "-addext", "subjectAltName=DNS:localhost",
-                    "-addext", "extendedKeyUsage=serverAuth")
-            tool([PACKAGING / "certbot-deploy"], environment={
-                "RENEWED_LINEAGE": str(live), "RENEWED_DOMAINS": "localhost", "LANYARD_CONFIGURATION": str(own),
-                "LANYARD_GROUP": str(os.getgid())})
-            return (live / "fullchain.pem").read_text().strip()
+        def certbot(*words):
+            places = [word for name in ("config", "work", "logs") for word in (f"--{name}-dir", folder / f"certbot-{name}")]
+            tool(["certbot", *words, "--non-interactive", *places], environment={
+                "REQUESTS_CA_BUNDLE": str(folder / "acme.pem"), "LANYARD_CONFIGURATION": str(own), "LANYARD_GROUP": str(os.getgid())})
+            return (folder / f"certbot-config/live/{self.NAME}/fullchain.pem").read_text().split("-----END")[0].strip()
 
         def shown():
-            return ssl.get_server_certificate(("127.0.0.1", port)).strip()
+            return ssl.get_server_certificate(("127.0.0.1", port)).split("-----END")[0].strip()
 
-        first = renew()
-        (own / "lanyard.yaml").write_text(f"device-addr: 127.0.0.1:{port}\npublic-url: https://localhost:{port}\n"
+        # The page's words, and who it is.
+        first = certbot("certonly", "--deploy-hook", PACKAGING / "certbot-deploy", "-d", self.NAME, "--standalone", "--http-01-port",
+                        str(free_port()), "--server", acme, "--agree-tos", "--register-unsafely-without-email")
+        (own / "lanyard.yaml").write_text(f"device-addr: 127.0.0.1:{port}\npublic-url: https://{self.NAME}:{port}\n"
                                           "tls-cert: fullchain.pem\ntls-key: privkey.pem\n")
         server = Server(["--config", own / "lanyard.yaml", "--device-addr", f"127.0.0.1:{port}"]).start()
         self.addCleanup(server.stop)
         self.assertEqual(shown(), first)
         for _ in range(2):
-            now = renew()
+            now = certbot("renew", "--force-renewal", "--no-random-sleep-on-renew")
+            self.assertNotEqual(now, first)
             eventually(lambda now=now: shown() == now, "the renewed certificate")
         self.assertEqual({file.name: file.stat().st_mode & 0o777 for file in own.glob("*.pem")},
                          {"fullchain.pem": 0o640, "privkey.pem": 0o640})
         self.assertEqual(sorted(file.name for file in own.iterdir()), ["fullchain.pem", "lanyard.yaml", "privkey.pem"])
+        self.assertEqual([line["code"] for line in server.verb("status") if line["code"] in ("server_cert_unfit", "server_cert_refused")], [])
 
     def test_outside_of_certbot_it_does_nothing(self):
         done = subprocess.run([PACKAGING / "certbot-deploy"], capture_output=True, text=True, check=False,
