@@ -33,17 +33,19 @@ CAROL, WORD = "carol@example.org", "right horse"
 LARGE = 20_000_000
 # Longer than the timeouts with which nginx (60 s) and Debian's HAProxy (50 s) come.
 HELD = 65
+# Where nginx keeps what it does not keep in memory.
+TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 # As whom somebody comes whom the server does not trust.
 ELSEWHERE = "127.0.0.2"
 
 
 def printed(*beginnings):
-    """The blocks of the page that begin with one of the comments, by the file's name that each gives."""
+    """The blocks of the page that begin with one of the comments, by the file that each names."""
     blocks = re.findall(r"^```\n(.*?)^```$", PAGE.read_text(), re.M | re.S)
     found = {}
     for beginning in beginnings:
         [block] = [block for block in blocks if block.startswith(beginning)]
-        found[pathlib.PurePath(beginning.split()[1].rstrip(",")).name] = block
+        found[pathlib.PurePath(beginning.split()[1].rstrip(","))] = block
     return found
 
 
@@ -112,11 +114,14 @@ class Proxy:
     def __init__(self, folder, port, server, changes=()):
         self.folder, self.port = folder, port
         folder.mkdir()
-        for name, text in printed(*self.files).items():
+        for file, text in printed(*self.files).items():
             for before, after in (*self.places(folder, port), ("10.0.0.9:8443", server), ("example.org", "lanyard.test"), *changes):
                 text = text.replace(before, after)
             assert not re.findall(r"example\.org|/etc/|10\.0\.0\.9", text), text
-            (folder / name).write_text(text)
+            # Below the folder as below /etc/nginx or /etc/haproxy.
+            place = folder.joinpath(*file.parts[3:])
+            place.parent.mkdir(exist_ok=True)
+            place.write_text(text)
         self.process = None
 
     def start(self, *under):
@@ -138,7 +143,7 @@ class Proxy:
 
 class Nginx(Proxy):
     name, program = "nginx", "/usr/sbin/nginx"
-    files = ("// /etc/nginx/lanyard.js", "# /etc/nginx/conf.d/lanyard.conf")
+    files = ("// /etc/nginx/lanyard.js", "# /etc/nginx/snippets/lanyard.conf", "# /etc/nginx/conf.d/lanyard.conf")
     http2 = ((" ssl;", " ssl http2;"),)
     leaves_time_to_the_server = False
     unverified = (("proxy_ssl_verify on", "proxy_ssl_verify off"),)
@@ -148,13 +153,19 @@ class Nginx(Proxy):
         return ("/etc/nginx/", f"{folder}/"), ("listen 443 ", f"listen 127.0.0.1:{port} ")
 
     def command(self):
-        """Debian's own nginx.conf as far as it matters: the module and the include."""
-        places = " ".join(f"{kind}_temp_path {self.folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
-        (self.folder / "nginx.conf").write_text(
-            "load_module /usr/lib/nginx/modules/ngx_http_js_module.so;\nuser root;\ndaemon off;\nmaster_process on;\n"
-            f"pid {self.folder}/pid;\nerror_log stderr info;\nevents {{}}\n"
-            f"http {{\n{places}\naccess_log off;\ninclude {self.folder}/lanyard.conf;\n}}\n"
-        )
+        """Under Debian's own nginx.conf, with its places moved to the folder."""
+        text = pathlib.Path("/etc/nginx/nginx.conf").read_text()
+        for before, after in (
+            ("user www-data;", "user root; daemon off;"), ("/run/nginx.pid", f"{self.folder}/pid"), ("/var/log/nginx/error.log", "stderr info"),
+            ("/var/log/nginx/access.log", f"{self.folder}/access"), ("/etc/nginx/conf.d/", f"{self.folder}/conf.d/"),
+            ("/etc/nginx/sites-enabled/", f"{self.folder}/sites-enabled/"),
+            ("http {", "http { " + " ".join(f"{kind}_temp_path {self.folder}/{kind};" for kind in TEMPORARY)),
+            ("/etc/nginx/modules-enabled/*.conf", f"{self.folder}/modules.conf"),
+        ):
+            assert before in text, f"nginx.conf is not Debian's: no {before}"
+            text = text.replace(before, after)
+        (self.folder / "modules.conf").write_text("load_module /usr/lib/nginx/modules/ngx_http_js_module.so;\n")
+        (self.folder / "nginx.conf").write_text(text)
         return [self.program, "-p", self.folder, "-e", "stderr", "-c", self.folder / "nginx.conf"]
 
     def certificate(self, chain, key):
@@ -174,12 +185,11 @@ class Haproxy(Proxy):
         return ("/etc/haproxy/", f"{folder}/"), ("bind :443 ", f"bind 127.0.0.1:{port} ")
 
     def command(self):
-        # Debian's own defaults, which the page builds upon.
-        (self.folder / "defaults.cfg").write_text(
-            "global\n    log stdout format raw local0\ndefaults\n    log global\n    mode http\n    option httplog\n    option dontlognull\n"
-            "    timeout connect 5000\n    timeout client 50000\n    timeout server 50000\n"
-        )
-        return [self.program, "-db", "-f", self.folder / "defaults.cfg", "-f", self.folder / "haproxy.cfg"]
+        # Debian's own, save for what only a daemon of root's can do.
+        lines = pathlib.Path("/etc/haproxy/haproxy.cfg").read_text().replace("/run/haproxy/", f"{self.folder}/").splitlines()
+        kept = [line for line in lines if line.split()[:1] not in (["chroot"], ["user"], ["group"], ["daemon"])]
+        (self.folder / "debian.cfg").write_text("\n".join(kept).replace("/dev/log\tlocal0", "stdout format raw local0") + "\n")
+        return [self.program, "-db", "-f", self.folder / "debian.cfg", "-f", self.folder / "haproxy.cfg"]
 
     def certificate(self, chain, key):
         (self.folder / "mdm.pem").write_bytes(chain.read_bytes() + key.read_bytes())

@@ -10,6 +10,7 @@ use std::process::ExitCode;
 mod bench;
 mod compare;
 mod fuzz;
+mod package;
 mod packages;
 mod paths;
 mod peers;
@@ -33,7 +34,7 @@ pub(crate) struct Verb {
     act: fn(&[String]) -> Outcome,
 }
 
-const VERBS: &[Verb] = &[run::VERB, test::VERB, fuzz::VERB, bench::VERB, tables::VERB, compare::VERB];
+const VERBS: &[Verb] = &[run::VERB, test::VERB, fuzz::VERB, bench::VERB, tables::VERB, compare::VERB, package::VERB];
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);

@@ -57,7 +57,20 @@ pub(crate) const TEST: &[Package] = &[
     Package { name: "libnginx-mod-http-js", present: || Path::new(NGINX_JS).is_file() },
     Package { name: "haproxy", present: || program("haproxy").is_some() },
     Package { name: "curl", present: || program("curl").is_some() },
+    // A certificate that is renewed, and an authority that believes everybody.
+    Package { name: "certbot", present: || program("certbot").is_some() },
+    Package { name: "pebble", present: || program("pebble").is_some() },
+    // What the unit and the scripts of the Debian package are worth.
+    Package { name: "systemd", present: || program("systemd-analyze").is_some() },
+    Package { name: "shellcheck", present: || program("shellcheck").is_some() },
     Package { name: "ca-certificates", present: || Path::new("/etc/ssl/certs/ca-certificates.crt").is_file() },
+];
+
+/// To make a Debian package and to try it in a machine of its own.
+pub(crate) const PACKAGE: &[Package] = &[
+    Package { name: "dpkg-dev", present: || program("dpkg-shlibdeps").is_some() },
+    Package { name: "debootstrap", present: || program("debootstrap").is_some() },
+    Package { name: "systemd-container", present: || program("systemd-nspawn").is_some() },
 ];
 
 /// For libFuzzer, which is C++.
