@@ -36,7 +36,7 @@ mod version;
 mod windows;
 pub(crate) mod yaml;
 
-pub use applied::{Applied, Moment, Origins, Outcome, pause_after};
+pub use applied::{Applied, Moment, Origins, Outcome, Passcode, Said, pause_after};
 pub use coverage::{
     ChannelView, Compliance, DeviceState, Problem, SettingCoverage, State, Subject, compliance, coverage, coverage_of,
     device_state, left, of_policy, problems, verified,

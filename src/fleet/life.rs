@@ -172,6 +172,7 @@ impl Managed {
             Event::PartsForgotten { enrolment, parts } => self.parts_forgotten(enrolment, &parts),
             Event::PartsAdopted { enrolment, parts } => self.parts_adopted(enrolment, parts),
             Event::PartsAsked { enrolment, parts } => self.parts_asked(enrolment, &parts, time),
+            Event::PasscodeTold { enrolment, parts } => self.passcode_told(enrolment, parts, time),
             Event::LookAgain => self.look_again(),
             Event::FactsTold => self.write().asked = Some(time.steady),
             Event::Told(claim) => self.told(*claim, effects),

@@ -383,7 +383,8 @@ pub fn to_ask(
     enrolment: EnrolmentId,
 ) -> Result<(BTreeMap<PartId, Part>, Difference)> {
     let (wanted, mut todo) = due(tx, device, enrolment)?;
-    todo.leave_out(&parts_on_the_way(device.open(), enrolment));
+    let (sent, looked_at) = parts_on_the_way(device.open(), enrolment);
+    todo.leave_out(&sent, &looked_at);
     Ok((wanted, todo))
 }
 
@@ -495,6 +496,7 @@ mod tests {
             hash: format!("of {kind}"),
             settings: Vec::new(),
             of: BTreeMap::new(),
+            passcode: false,
             content: PartContent::AppleProfile { identifier, bytes: bytes.into_bytes() },
         }
     }

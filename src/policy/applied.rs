@@ -57,6 +57,43 @@ pub struct Applied {
     pub since: Option<OffsetDateTime>,
     /// When the device was last seen to hold this content.
     pub verified: Option<OffsetDateTime>,
+    /// Of a part with rules for the passcode: what the device says of that since it took this content. None: not asked yet.
+    pub passcode: Option<Passcode>,
+}
+
+/// What a device says of its passcode. An Apple device takes the rules at once; the passcode keeps to them when its user has changed it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Passcode {
+    /// Its last word; none: it was asked, and has not said.
+    pub said: Option<Said>,
+    /// Since when it says so.
+    pub since: OffsetDateTime,
+    /// When it last said that its passcode keeps to these rules.
+    pub met: Option<OffsetDateTime>,
+    /// How often on end it did not say that.
+    pub tries: u16,
+    /// It is asked again no sooner; none: when the part is next read back.
+    pub again: Option<Steady>,
+}
+
+#[cfg(test)]
+impl Passcode {
+    /// One that keeps to the rules, by the device's own word then.
+    pub(super) fn met(at: OffsetDateTime) -> Passcode {
+        Passcode { said: Some(Said::Met), since: at, met: Some(at), tries: 0, again: None }
+    }
+}
+
+/// A device's word on its passcode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Said {
+    /// It keeps to the rules.
+    Met,
+    /// It does not.
+    Unmet,
+    /// There is none.
+    Absent,
 }
 
 /// The same as it lies in the store: there are many of these, and most times are that of the answer, or a while after it.
@@ -80,7 +117,14 @@ struct Lean {
     /// `again` and `since`, where there is the one, or the other is not `at`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     rest: Option<(Option<i64>, Option<i64>)>,
+    /// Never without `rest`, whose place it would take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    passcode: Option<LeanPasscode>,
 }
+
+/// [`Passcode`], likewise.
+#[derive(Serialize, Deserialize)]
+struct LeanPasscode(Option<Said>, i64, Option<i64>, u16, Option<i64>);
 
 impl From<Applied> for Lean {
     fn from(part: Applied) -> Lean {
@@ -91,10 +135,24 @@ impl From<Applied> for Lean {
             |time: Option<Steady>| time.map(|time| time.0.saturating_add(999).div_euclid(1000).saturating_sub(at));
         let looked = part.looked.map(|time| time.0.div_euclid(1000).saturating_sub(at));
         let (again, since) = (steady(part.again), wall(part.since));
-        let rest = (again.is_some() || since != Some(0)).then_some((again, since));
+        let passcode = part.passcode.map(|passcode| {
+            let (since, met) = (passcode.since.unix_timestamp().saturating_sub(at), wall(passcode.met));
+            LeanPasscode(passcode.said, since, met, passcode.tries, steady(passcode.again))
+        });
+        let rest = (again.is_some() || since != Some(0) || passcode.is_some()).then_some((again, since));
         let marks = u32::from(part.tries) << 2 | u32::from(part.out) << 1 | u32::from(part.held);
         let verified = wall(part.verified);
-        Lean { hash: part.hash, outcome: part.outcome, at: part.at, marks, of: part.of, looked, verified, rest }
+        Lean {
+            hash: part.hash,
+            outcome: part.outcome,
+            at: part.at,
+            marks,
+            of: part.of,
+            looked,
+            verified,
+            rest,
+            passcode,
+        }
     }
 }
 
@@ -119,6 +177,13 @@ impl From<Lean> for Applied {
             looked: steady(lean.looked),
             since: wall(since),
             verified: wall(lean.verified),
+            passcode: lean.passcode.map(|LeanPasscode(said, since, met, tries, again)| Passcode {
+                said,
+                since: wall(Some(since)).unwrap_or(lean.at),
+                met: wall(met),
+                tries,
+                again: steady(again),
+            }),
         }
     }
 }
@@ -217,6 +282,7 @@ impl Applied {
             looked: None,
             since: None,
             verified: None,
+            passcode: None,
         }
     }
 
@@ -230,7 +296,7 @@ impl Applied {
         let mut part = before.unwrap_or_else(|| Applied::new(hash, Outcome::Sent, when.at));
         let same = part.hash == hash && (part.outcome.is_refused() || part.outcome == Outcome::Lost);
         if part.hash != hash {
-            part.verified = None;
+            (part.verified, part.passcode) = (None, None);
         }
         if !same {
             (part.outcome, part.tries, part.again, part.since) = (Outcome::Sent, 0, None, None);
@@ -259,7 +325,7 @@ impl Applied {
         let mut part = before.unwrap_or_else(|| Applied::new(hash, Outcome::Sent, when.at));
         let again = part.hash == hash && part.outcome.is_refused();
         if part.hash != hash {
-            part.verified = None;
+            (part.verified, part.passcode) = (None, None);
             part.hash = hash.to_owned();
         }
         part.held |= outcome.holds() || matches!(outcome, Outcome::Partly(_));
@@ -271,6 +337,8 @@ impl Applied {
         }
         if outcome == Outcome::Enforced {
             part.verified = Some(when.at);
+            // What it said before is of the passcode under what was there before.
+            part.passcode = part.passcode.map(|before| Passcode { said: None, tries: 0, again: None, ..before });
         }
         (part.outcome, part.at, part.out) = (outcome, when.at, false);
         part
@@ -308,9 +376,27 @@ impl Applied {
         (self.tries, self.again) = (0, None);
     }
 
+    /// The device was asked whether its passcode keeps to this: its word, or none. One that it does not say again stands as it was.
+    pub fn passcode_told(&mut self, said: Option<Said>, when: Moment) {
+        let before = self.passcode.take();
+        let met = if said == Some(Said::Met) { Some(when.at) } else { before.as_ref().and_then(|before| before.met) };
+        let said = said.or(before.as_ref().and_then(|before| before.said));
+        let again = before.filter(|before| before.said == said);
+        let since = again.as_ref().map_or(when.at, |before| before.since);
+        let told = Passcode { said, since, met, tries: 0, again: None };
+        self.passcode = Some(match said {
+            Some(Said::Met) => told,
+            _ => {
+                let tries = again.map_or(1, |before| before.tries.saturating_add(1));
+                Passcode { tries, again: Some(when.now.plus(pause_after(tries.into()))), ..told }
+            }
+        });
+    }
+
     /// Somebody wants to know now: pauses are over, and it is read back.
     pub fn look_again(&mut self) {
         (self.again, self.looked) = (None, None);
+        self.passcode.iter_mut().for_each(|passcode| passcode.again = None);
     }
 }
 
@@ -378,6 +464,41 @@ mod tests {
     }
 
     #[test]
+    fn what_the_passcode_keeps_to_is_the_devices_last_word() {
+        let mut part = Applied::answered(None, "ab", Outcome::Enforced, when(0));
+        let mut told = |said, seconds| {
+            part.passcode_told(said, when(seconds));
+            part.passcode.clone().unwrap()
+        };
+        let pause = |told: &Passcode, from: i64| told.again.map(|again| again.since(when(from).now).as_secs());
+        for (at, said, want, since, wait) in [
+            (1, None, None, 1, Some(60)),
+            (70, None, None, 1, Some(600)),
+            (700, Some(Said::Unmet), Some(Said::Unmet), 700, Some(60)),
+            (770, None, Some(Said::Unmet), 700, Some(600)),
+            (1500, Some(Said::Absent), Some(Said::Absent), 1500, Some(60)),
+            (1600, Some(Said::Met), Some(Said::Met), 1600, None),
+            (1700, None, Some(Said::Met), 1600, None),
+            (1800, Some(Said::Met), Some(Said::Met), 1600, None),
+            (1900, Some(Said::Unmet), Some(Said::Unmet), 1900, Some(60)),
+        ] {
+            let now = told(said, at);
+            assert_eq!((now.said, now.since, pause(&now, at)), (want, when(since).at, wait), "{at}");
+            let met = [(1600..1800, 1600), (1800..9999, 1800)].into_iter().find(|(span, _)| span.contains(&at));
+            assert_eq!(now.met, met.map(|(_, met)| when(met).at), "{at}");
+        }
+        part.look_again();
+        assert_eq!(part.passcode.as_ref().unwrap().again, None, "somebody wants to know now");
+        part.lost(when(2000));
+        let part = Applied::answered(Some(part), "ab", Outcome::Enforced, when(2001));
+        let again = part.passcode.clone().unwrap();
+        assert_eq!((again.said, again.met), (None, Some(when(1800).at)), "set again: it has not said yet");
+        let failed = Applied::answered(Some(part.clone()), "ab", Outcome::failed("x"), when(2002));
+        assert_eq!(failed.passcode, part.passcode);
+        assert_eq!(Applied::answered(Some(part), "cd", Outcome::Enforced, when(2003)).passcode, None, "other rules");
+    }
+
+    #[test]
     fn what_holds_says_since_when_and_when_it_was_seen() {
         let mut part = Applied::answered(None, "ab", Outcome::Enforced, when(1));
         part.seen(when(50));
@@ -416,6 +537,19 @@ mod tests {
         };
         let back: Applied = serde_json::from_str(&serde_json::to_string(&full).unwrap()).unwrap();
         assert_eq!(back, Applied { again: Some(Steady(91_000)), ..full }, "to the second, and never due before");
+        // As it lies in the store, where fields have places and no names.
+        let passcode =
+            |again| Passcode { said: Some(Said::Unmet), since: when(21).at, met: moment(-3), tries: 2, again };
+        let held = Applied { since: moment(20), ..Applied::new("ab", Outcome::Enforced, when(20).at) };
+        for (row, kept, want) in [
+            ("asked", Some(passcode(Some(Steady(90_001)))), Some(passcode(Some(Steady(91_000))))),
+            ("asked again by somebody", Some(passcode(None)), Some(passcode(None))),
+            ("never asked", None, None),
+        ] {
+            let bytes = rmp_serde::to_vec(&Applied { passcode: kept, ..held.clone() }).unwrap();
+            let back: Applied = rmp_serde::from_slice(&bytes).unwrap();
+            assert_eq!(back, Applied { passcode: want, ..held.clone() }, "{row}");
+        }
         assert_eq!(Outcome::failed(&"é".repeat(500)), Outcome::Failed("é".repeat(Outcome::MAX_TEXT)));
     }
 }

@@ -14,12 +14,12 @@ use std::rc::Rc;
 use serde::{Serialize, Serializer};
 use time::OffsetDateTime;
 
-use super::applied::{Applied, Outcome};
+use super::applied::{Applied, Outcome, Passcode, Said};
 use super::effective::Effective;
 use super::file::PolicyFile;
 use super::part::{Part, PartId};
 use super::parts::desired;
-use super::settings::{Setting, Value};
+use super::settings::{Setting, Value, passcode};
 use super::support::{Known, Support};
 use super::target::{Channel, Target};
 
@@ -86,6 +86,8 @@ pub enum State {
     Enforced,
     /// Sent or to be sent, not yet answered; or answered by a device that has not told yet what would make its answer good.
     Pending,
+    /// Installed, and the device says that its user has not done yet what it asks for; `pending` in JSON.
+    Unmet,
     /// Done as far as the platform can; `partly` in JSON.
     Limited,
     /// Acknowledged over ActiveSync; `partly` in JSON.
@@ -112,7 +114,7 @@ impl State {
     pub fn as_str(self) -> &'static str {
         match self {
             State::Enforced => "enforced",
-            State::Pending => "pending",
+            State::Pending | State::Unmet => "pending",
             State::Limited | State::Acknowledged | State::Partly => "partly",
             State::Failed => "failed",
             State::Unsupported => "cannot",
@@ -223,7 +225,7 @@ pub fn verified(rows: &[SettingCoverage]) -> Option<OffsetDateTime> {
 
 /// Pending while anything is, else enforced where everything is. Nothing asked is enforced.
 pub fn device_state(rows: &[SettingCoverage]) -> DeviceState {
-    if rows.iter().any(|row| row.state == State::Pending) {
+    if rows.iter().any(|row| matches!(row.state, State::Pending | State::Unmet)) {
         DeviceState::Pending
     } else if rows.iter().all(|row| row.state == State::Enforced) {
         DeviceState::Enforced
@@ -232,11 +234,11 @@ pub fn device_state(rows: &[SettingCoverage]) -> DeviceState {
     }
 }
 
-/// A gap is a gap: what a device refused or cannot do makes it noncompliant; what its platform limits, or mail leaves
-/// unproven, does not.
+/// A gap is a gap: what a device refused or cannot do, or says of itself that it is not so, makes it noncompliant; what its platform
+/// limits, or mail leaves unproven, does not.
 pub fn compliance(rows: &[SettingCoverage]) -> Compliance {
     let any = |states: &[State]| rows.iter().any(|row| states.contains(&row.state));
-    if any(&[State::Partly, State::Failed, State::Unsupported]) {
+    if any(&[State::Unmet, State::Partly, State::Failed, State::Unsupported]) {
         Compliance::Noncompliant
     } else if any(&[State::Pending]) {
         Compliance::Pending
@@ -265,7 +267,7 @@ fn typed_row(
             // The channel knows a way that the table does not, and has not taken it.
             None => Stands::PENDING,
             Some(part) => {
-                let stands = answered(view, part);
+                let stands = answered(view, part, passcode::is_rule(value.setting()));
                 let (state, why) = limit((stands.state, stands.why.clone()), supported);
                 Stands { state, why, ..stands }
             }
@@ -277,7 +279,7 @@ fn typed_row(
 fn raw_rows(view: &ChannelView<'_>, parts: &BTreeMap<PartId, Part>) -> Vec<SettingCoverage> {
     let rows = parts.values().flat_map(|part| {
         let raw = part.settings.iter().filter(|setting| Setting::from_name(setting).is_none());
-        raw.map(|setting| answered(view, part).row(setting.clone(), view.channel))
+        raw.map(|setting| answered(view, part, true).row(setting.clone(), view.channel))
     });
     rows.collect()
 }
@@ -304,8 +306,8 @@ impl Stands {
     }
 }
 
-/// What the device made of the part as it is wanted now.
-fn answered(view: &ChannelView<'_>, part: &Part) -> Stands {
+/// What the device made of the part as it is wanted now. `rules`: of its rules for the passcode, where it has any.
+fn answered(view: &ChannelView<'_>, part: &Part, rules: bool) -> Stands {
     let Some(applied) = view.applied.get(&part.id).filter(|applied| applied.hash == part.hash) else {
         return Stands::PENDING;
     };
@@ -323,7 +325,30 @@ fn answered(view: &ChannelView<'_>, part: &Part) -> Stands {
         Outcome::Lost => Stands::of(State::Pending, "the device has lost it, and it is set again".to_owned()),
         Outcome::Stuck(_) | Outcome::Sent | Outcome::Leaving => Stands::PENDING,
     };
-    Stands { since: applied.since, verified: applied.verified, ..stands }
+    let stands = Stands { since: applied.since, verified: applied.verified, ..stands };
+    let asks_its_user = rules && part.passcode && stands.state == State::Enforced;
+    if asks_its_user { by_its_passcode(stands, applied.passcode.as_ref()) } else { stands }
+}
+
+/// The same of rules for the passcode, once they are installed: they hold since, and as long as, the device says that its passcode keeps to
+/// them.
+fn by_its_passcode(installed: Stands, passcode: Option<&Passcode>) -> Stands {
+    let no_word = "installed, and the device has not said yet whether its passcode complies";
+    let (state, why) = match passcode.and_then(|passcode| passcode.said) {
+        Some(Said::Met) => (State::Enforced, installed.why),
+        Some(Said::Unmet) => {
+            (State::Unmet, Some("installed, but the device says that its passcode does not comply yet".to_owned()))
+        }
+        Some(Said::Absent) => {
+            (State::Unmet, Some("installed, but the device says that it has no passcode yet".to_owned()))
+        }
+        None => (State::Pending, Some(no_word.to_owned())),
+    };
+    let met = passcode.and_then(|passcode| passcode.met);
+    let since = passcode.map_or(installed.since, |passcode| installed.since.max(Some(passcode.since)));
+    // Both at once, and so the earlier of the two; at first both were seen when the later one was.
+    let verified = if state == State::Enforced { installed.verified.min(met).max(since) } else { met };
+    Stands { state, why, since, verified }
 }
 
 /// A platform's limits, put on what the device answered.

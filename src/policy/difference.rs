@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::applied::{Applied, Outcome};
+use super::applied::{Applied, Outcome, Said};
 use super::part::{Part, PartId};
 use crate::clock::Steady;
 
@@ -33,11 +33,12 @@ impl Difference {
         self.install.is_empty() && self.remove.is_empty() && self.look.is_empty()
     }
 
-    /// Without these, which are with the device already.
-    pub fn leave_out(&mut self, parts: &BTreeSet<PartId>) {
+    /// Without these, which are with the device already, or are being read back.
+    pub fn leave_out(&mut self, parts: &BTreeSet<PartId>, looked_at: &BTreeSet<PartId>) {
         for todo in [&mut self.install, &mut self.remove, &mut self.look] {
             todo.retain(|part| !parts.contains(part));
         }
+        self.look.retain(|part| !looked_at.contains(part));
     }
 }
 
@@ -86,7 +87,7 @@ impl Found {
             return;
         }
         match &kept.outcome {
-            Outcome::Enforced | Outcome::Unread(_) | Outcome::Taken => self.look(id, kept),
+            Outcome::Enforced | Outcome::Unread(_) | Outcome::Taken => self.look_of_wanted(part, kept),
             Outcome::Partly(_) | Outcome::Failed(_) | Outcome::Unsupported(_) => {
                 if self.is_past(kept.again) {
                     self.due.install.push(id.clone());
@@ -109,6 +110,20 @@ impl Found {
                     self.look(id, kept);
                 }
             }
+        }
+    }
+
+    /// What has rules for the passcode is asked about more often until the device says that its passcode keeps to them.
+    fn look_of_wanted(&mut self, part: &Part, kept: &Applied) {
+        let again = match &kept.passcode {
+            _ if !part.passcode => None,
+            Some(passcode) if passcode.said == Some(Said::Met) => None,
+            passcode => Some(passcode.as_ref().and_then(|passcode| passcode.again)),
+        };
+        if again.is_some_and(|again| self.is_past(again)) {
+            self.due.look.push(part.id.clone());
+        } else {
+            self.look(&part.id, kept);
         }
     }
 

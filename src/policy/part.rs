@@ -50,6 +50,8 @@ pub struct Part {
     pub content: PartContent,
     /// The policies that ask for it. Another one changes nothing about the part.
     pub of: Origins,
+    /// Whether it has rules for the passcode and the device itself says whether its passcode keeps to them.
+    pub passcode: bool,
 }
 
 impl PartId {

@@ -6,8 +6,8 @@
 use super::applied::Origins;
 use super::effective::Effective;
 use super::part::{Part, PartContent, PartId};
-use super::settings::Value;
-use super::target::{Channel, Target};
+use super::settings::{Value, passcode};
+use super::target::{Channel, Platform, Target};
 use std::collections::BTreeMap;
 
 /// The parts that such a device must have over that channel. Values that it cannot keep at all, or always does, are left
@@ -20,8 +20,14 @@ pub fn desired(effective: &Effective, channel: Channel, target: &Target) -> BTre
         Channel::Omadm => windows(effective, values),
         Channel::Activesync => activesync(effective, values),
     };
-    let of = |part: Part| Part { of: origins(effective, &part), ..part };
+    let tells = channel == Channel::Apple && tells_of_its_passcode(target.platform);
+    let of = |part: Part| Part { of: origins(effective, &part), passcode: tells && part.passcode, ..part };
     parts.into_iter().map(|part| (part.id.clone(), of(part))).collect()
+}
+
+/// Whether such a device says in SecurityInfo whether its passcode keeps to the rules: a Mac does not, and an Apple TV has none.
+fn tells_of_its_passcode(platform: Platform) -> bool {
+    !matches!(platform, Platform::Macos | Platform::Tvos)
 }
 
 /// Which policies ask for a part, and where its id does not say it, for which settings.
@@ -38,14 +44,14 @@ fn origins(effective: &Effective, part: &Part) -> Origins {
 }
 
 fn apple(effective: &Effective, values: Vec<Value>) -> Vec<Part> {
-    let typed = (!values.is_empty()).then(|| part(PartId::Settings, names(&values), PartContent::Settings(values)));
+    let passcode = values.iter().any(|value| passcode::is_rule(value.setting()));
+    let whole = |values: Vec<Value>| part(PartId::Settings, names(&values), PartContent::Settings(values));
+    let typed = (!values.is_empty()).then(|| Part { passcode, ..whole(values) });
     let profiles = effective.apple_profiles.iter().map(|(identifier, raw)| {
         let bytes = raw.content.bytes.clone();
-        part(
-            PartId::Profile(identifier.clone()),
-            vec![format!("apple.profiles[{identifier}]")],
-            PartContent::AppleProfile { identifier: identifier.clone(), bytes },
-        )
+        let settings = vec![format!("apple.profiles[{identifier}]")];
+        let content = PartContent::AppleProfile { identifier: identifier.clone(), bytes };
+        Part { passcode: raw.content.passcode, ..part(PartId::Profile(identifier.clone()), settings, content) }
     });
     typed.into_iter().chain(profiles).collect()
 }
@@ -82,7 +88,7 @@ fn names(values: &[Value]) -> Vec<String> {
 }
 
 fn part(id: PartId, settings: Vec<String>, content: PartContent) -> Part {
-    Part { id, hash: content.hash(), settings, content, of: Origins::new() }
+    Part { id, hash: content.hash(), settings, content, of: Origins::new(), passcode: false }
 }
 
 #[cfg(test)]
@@ -92,7 +98,6 @@ mod tests {
     use super::super::file::PolicyFile;
     use super::super::raw::CspFormat;
     use super::super::settings::{Permission, Required};
-    use super::super::target::Platform;
     use super::*;
 
     fn whole() -> Effective {
@@ -122,6 +127,31 @@ mod tests {
             ]
         );
         assert_eq!(ids(Channel::Activesync, Platform::Android), ["document"]);
+    }
+
+    #[test]
+    fn who_says_how_its_passcode_is_is_asked_where_there_are_rules_for_one() {
+        let profile = test_profile("com.example.p", "com.apple.mobiledevice.passwordpolicy", "");
+        let camera = "name: a\nassign: all\ncamera: blocked\n".to_owned();
+        let raw = format!("{camera}apple: {{profiles: ['{profile}']}}\n");
+        let typed = format!("{camera}passcode: {{required: true}}\n");
+        for (row, text, channel, platform, want) in [
+            ("typed", &typed, Channel::Apple, Platform::Ios, &["settings"][..]),
+            ("an iPad", &typed, Channel::Apple, Platform::Ipados, &["settings"]),
+            ("a watch", &typed, Channel::Apple, Platform::Watchos, &["settings"]),
+            ("no rule", &camera, Channel::Apple, Platform::Ios, &[]),
+            ("raw", &raw, Channel::Apple, Platform::Ios, &["profile:com.example.p"]),
+            ("a Mac does not say", &raw, Channel::Apple, Platform::Macos, &[]),
+            ("nor this one", &typed, Channel::Apple, Platform::Macos, &[]),
+            ("a PC", &typed, Channel::Omadm, Platform::Windows, &[]),
+            ("mail", &typed, Channel::Activesync, Platform::Ios, &[]),
+        ] {
+            let wanted = effective([&PolicyFile::parse(text).unwrap()]);
+            let parts = desired(&wanted, channel, &Target::of(platform));
+            let found: Vec<String> =
+                parts.values().filter(|part| part.passcode).map(|part| part.id.to_string()).collect();
+            assert_eq!(found, want, "{row}");
+        }
     }
 
     #[test]

@@ -9,6 +9,8 @@ pub struct AppleProfile {
     pub bytes: Vec<u8>,
     /// The fewest wrong tries that any of its payloads allows.
     pub max_failed: Option<i64>,
+    /// Whether it has rules for the passcode.
+    pub passcode: bool,
 }
 
 /// A Windows node and what it is set to.

@@ -79,6 +79,7 @@ fn answered(parts: &BTreeMap<PartId, Part>, outcome: &Outcome) -> BTreeMap<PartI
         held: outcome.holds(),
         again: outcome.is_refused().then_some(LATER),
         looked: Some(Steady(0)),
+        passcode: part.passcode.then(|| Passcode::met(OffsetDateTime::UNIX_EPOCH)),
         ..Applied::new(&part.hash, outcome.clone(), OffsetDateTime::UNIX_EPOCH)
     };
     parts.iter().map(|(id, part)| (id.clone(), record(part))).collect()

@@ -17,7 +17,7 @@ use lanyard::{
         policies::{self, Source},
     },
     ids::{DeviceId, EnrolmentId},
-    policy::{Next, OnTheWay, Outcome, Part, PartId, State},
+    policy::{Next, OnTheWay, Outcome, Part, PartId, Said, State},
     store::Tx,
 };
 use std::{
@@ -30,6 +30,8 @@ use std::{
 enum Fault {
     /// What a device refuses is taken as done.
     RefusedIsDropped,
+    /// A phone's word on its passcode is not heard.
+    InstalledIsEnough,
     /// A removal goes out though its place is wanted.
     DeleteHitsWanted,
 }
@@ -59,6 +61,8 @@ struct Machine {
     /// What is set where, by the hash of the part that set it.
     tree: BTreeMap<String, String>,
     moods: BTreeMap<String, Mood>,
+    /// What a phone says of its passcode; none: nothing.
+    passcode: Option<Said>,
     /// A command that was handed out and not answered.
     way: Vec<OnTheWay>,
 }
@@ -110,6 +114,7 @@ impl World {
                 48..53 => self.somebody_is_switched(),
                 53..57 => self.somebody_asks()?,
                 57..59 => self.somebody_changes_hands()?,
+                59..63 => self.somebody_changes_a_passcode(),
                 _ => {
                     let at = self.dice.below(self.machines.len());
                     self.session(at, true)?;
@@ -139,9 +144,21 @@ impl World {
                 moods.insert(place.to_owned(), mood);
             }
         }
+        let passcode = self.says_of_its_passcode();
         let (name, tree, way) = (format!("machine-{number}"), BTreeMap::new(), Vec::new());
         self.script.push(format!("{name}: {moods:?}"));
-        self.machines.push(Machine { name, record, enrolment, channel, platform, on: true, tree, moods, way });
+        self.machines.push(Machine {
+            name,
+            record,
+            enrolment,
+            channel,
+            platform,
+            on: true,
+            tree,
+            moods,
+            passcode,
+            way,
+        });
         Ok(())
     }
 
@@ -214,6 +231,16 @@ impl World {
         }
     }
 
+    /// Its user changes the passcode, or takes it away.
+    fn somebody_changes_a_passcode(&mut self) {
+        let (at, said) = (self.dice.below(self.machines.len()), self.says_of_its_passcode());
+        self.machines[at].passcode = said;
+    }
+
+    fn says_of_its_passcode(&mut self) -> Option<Said> {
+        [Some(Said::Met), Some(Said::Met), Some(Said::Unmet), Some(Said::Absent), None][self.dice.below(5)]
+    }
+
     fn somebody_is_switched(&mut self) {
         let at = self.dice.below(self.machines.len());
         self.machines[at].on = !self.machines[at].on;
@@ -280,8 +307,30 @@ impl World {
                     return Ok(());
                 }
             }
+            let looks = parts.iter().any(|part| part.next == Next::ReadBack);
+            if looks && self.machines[at].channel == Channel::Apple && !(bad_day && self.dice.in_hundred(10)) {
+                self.tells_of_its_passcode(at)?;
+            }
         }
         Ok(())
+    }
+
+    /// SecurityInfo is answered, after the list of profiles.
+    fn tells_of_its_passcode(&mut self, at: usize) -> Verdict {
+        let (record, enrolment, wanted) = (self.machines[at].record, self.machines[at].enrolment, self.wanted(at)?);
+        let said =
+            if self.fault == Some(Fault::InstalledIsEnough) { Some(Said::Met) } else { self.machines[at].passcode };
+        self.script.push(format!("{} says of its passcode: {said:?}", self.machines[at].name));
+        self.stage.sure(move |tx| {
+            let mut device = keeper::by_id(tx, record)?;
+            let Some(mine) = device.enrolment(enrolment) else { return Ok(()) };
+            let holds = |part: &&Part| {
+                let kept = mine.applied.get(&part.id);
+                part.passcode && kept.is_some_and(|kept| kept.hash == part.hash && kept.outcome.holds() && !kept.out)
+            };
+            let parts = wanted.values().filter(holds).map(|part| (part.id.clone(), said)).collect();
+            keeper::happen(tx, &mut device, Event::PasscodeTold { enrolment, parts }).map(drop)
+        })
     }
 
     /// One part to its answer.
@@ -396,9 +445,17 @@ impl World {
                 let part = wanted.values().find(|part| part.settings.contains(&row.setting));
                 let there = part.is_some_and(|part| tree.get(&*part.id.place()) == Some(&part.hash));
                 let place = part.map(|part| part.id.place().into_owned()).unwrap_or_default();
+                let tells = row.setting.starts_with("passcode.") && part.is_some_and(|part| part.passcode);
+                let said = machine.passcode.filter(|_| tells);
                 let what = || format!("{name}: {} of {policy} is {:?} ({:?})", row.setting, row.state, row.why);
                 match row.state {
+                    State::Enforced if matches!(said, Some(Said::Unmet | Said::Absent)) => {
+                        return Err(format!("{}, and it says {said:?}", what()));
+                    }
                     State::Enforced => must!(there, "{}, and it is not there", what()),
+                    State::Unmet => must!(there && tells && said != Some(Said::Met), "{}, and says {said:?}", what()),
+                    // A phone that says nothing of its passcode is never compliant for that.
+                    State::Pending if there && tells && said.is_none() => {}
                     State::Failed => must!(mood(&place) == Some(Mood::Refuses), "{}, and is not refused", what()),
                     State::Partly => must!(mood(&place) == Some(Mood::Silent), "{}, and can be read", what()),
                     State::LeftBehind => told_left += 1,
@@ -429,7 +486,7 @@ fn every_setting_that_a_device_can_hold_is_there_and_coverage_says_the_truth() {
 
 #[test]
 fn faults_with_settings_are_found_within_a_hundred_seeds() {
-    for fault in [Fault::RefusedIsDropped, Fault::DeleteHitsWanted] {
+    for fault in [Fault::RefusedIsDropped, Fault::InstalledIsEnough, Fault::DeleteHitsWanted] {
         let found = first_failure(100, |seed| play(seed, Some(fault)));
         let (seed, what) = found.unwrap_or_else(|| panic!("{fault:?} was not found"));
         println!("{fault:?} is found by seed {seed}: {}", what.lines().last().unwrap_or_default());

@@ -190,8 +190,12 @@ class AppleDevice:
         }
         return {"QueryResponses": {query: known[query] for query in command.get("Queries", known) if query in known}}
 
+    # What its user has for a passcode: one that "complies", "too short", "none".
+    passcode = "complies"
+
     def do_securityinfo(self, command):
-        compliant = {"PasscodePresent": True, "PasscodeCompliant": True, "PasscodeCompliantWithProfiles": True}
+        complies = self.passcode == "complies"
+        compliant = {"PasscodePresent": self.passcode != "none", "PasscodeCompliant": complies, "PasscodeCompliantWithProfiles": complies}
         return {"SecurityInfo": {**compliant, "HardwareEncryptionCaps": 3, "PasscodeLockGracePeriod": 0}}
 
     def do_profilelist(self, command):

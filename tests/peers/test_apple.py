@@ -181,6 +181,43 @@ class Apple(ServedTest):
         self.assertEqual(self.rows(phone, "kept")["camera"]["state"], "enforced")
         self.assertNotIn("InstallProfile", self.sync(phone), "what it has is not sent again")
 
+    def test_a_policy_of_passcodes_holds_when_the_phone_says_that_its_own_complies(self):
+        phone = self.enrolled()
+        phone.passcode = "too short"
+        phone.poll()
+        self.server.verb("group", "create", "slow-phones")
+        self.server.verb("group", "add", "slow-phones", self.device(phone)["id"])
+        self.server.policy("name: slow\nassign: [slow-phones]\npasscode: {min_length: 8}\ncamera: blocked\n")
+        came = eventually(lambda: phone.poll(), "the policy")
+        self.assertEqual(came[-3:], ["InstallProfile", "ProfileList", "SecurityInfo"], "it is asked at once")
+
+        def says():
+            rows = self.rows(phone, "slow")
+            self.assertEqual(rows["camera"]["state"], "enforced")
+            self.assertEqual(rows["passcode.required"]["state"], rows["passcode.min_length"]["state"])
+            row = rows["passcode.min_length"]
+            return row["state"], self.device(phone)["compliance"], row["why"], row["verified"]
+
+        state, compliance, why, verified = says()
+        self.assertEqual((state, compliance, verified), ("pending", "noncompliant", None))
+        self.assertIn("its passcode does not comply yet", why)
+        self.assertEqual(phone.poll(), [], "it is not asked on end")
+        phone.passcode = "complies"
+        self.assertIn("SecurityInfo", self.sync(phone))
+        state, compliance, why, since = says()
+        self.assertEqual((state, compliance, why), ("enforced", "compliant", None))
+        phone.passcode = "none"
+        self.sync(phone)
+        state, compliance, why, verified = says()
+        self.assertEqual((state, compliance, verified), ("pending", "noncompliant", since), "it was last seen to hold then")
+        self.assertIn("it has no passcode yet", why)
+        phone.passcode, phone.refused = "complies", {"SecurityInfo"}
+        self.sync(phone)
+        self.assertEqual(says()[:2], ("pending", "noncompliant"), "what it does not say is as it was")
+        phone.refused = set()
+        self.sync(phone)
+        self.assertEqual(says()[:2], ("enforced", "compliant"))
+
     def test_a_refused_removal_is_told_until_it_is_gone(self):
         phone = self.ruled("stuck-phones", "name: stuck\nassign: [stuck-phones]\ncamera: blocked\n")
         phone.refused.add("RemoveProfile")

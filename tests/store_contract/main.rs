@@ -221,6 +221,7 @@ macro_rules! store_contract {
         what_is_set_apart_gets_no_other_certificate_by_its_own_signature,
         a_challenge_ends_with_its_hour_its_command_and_its_enrolment,
         a_proved_wipe_ends_both_certificates_of_an_enrolment_that_is_renewed,
+        rules_for_the_passcode_hold_when_the_device_says_so,
     } };
 }
 

@@ -18,13 +18,14 @@ mod status;
 mod store;
 mod summer;
 mod texts;
+mod truth;
 mod unanswered;
 mod worst_day;
 
 pub use self::{
     again::*, breaker::*, commands::*, growth::*, history::*, installs::*, loss::*, newcomers::*, owners::*, proof::*,
     registry::*, renewals::*, shared::*, status::*, store::*, summer::a_summer_leaves_one_living_record_each, texts::*,
-    unanswered::*, worst_day::*,
+    truth::*, unanswered::*, worst_day::*,
 };
 
 use crate::fixture::{Fixture, SECRET, able, counts, device, request};

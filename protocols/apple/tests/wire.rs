@@ -64,7 +64,11 @@ fn reports_are_read() {
     assert_eq!(report("idle").command_uuid, None);
     let information = report("acknowledged-device-information").device_information().unwrap();
     assert_eq!(information.eas_device_identifier.as_deref(), Some("EXAMPLE0EAS0DEVICE0ID00000"));
-    assert_eq!(report("acknowledged-security-info").security_info().unwrap().encrypted(), Some(true));
+    let security = |name| report(name).security_info().unwrap();
+    assert_eq!(security("acknowledged-security-info").encrypted(), Some(true));
+    assert_eq!(security("acknowledged-security-info").passcode_complies(), Some(true));
+    let unmet = security("acknowledged-security-info-passcode-not-compliant");
+    assert_eq!((unmet.passcode_present, unmet.passcode_complies()), (Some(true), Some(false)));
     assert_eq!(report("error-12007").error_text(), "MCMDMErrorDomain 12007: The command is not allowed.");
     assert_eq!(report("not-now").status.name(), "NotNow");
 }

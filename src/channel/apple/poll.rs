@@ -19,7 +19,7 @@ use crate::{
         terms::{EvidenceKind, FailureCode},
     },
     ids::CommandId,
-    policy::{Next, OnTheWay, Outcome as Part, PartId},
+    policy::{Applied, Next, OnTheWay, Outcome as PartOutcome, Part, PartId, Said},
     server::Server,
     store::Tx,
 };
@@ -27,7 +27,7 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
-use lanyard_apple::report::{Report, Status};
+use lanyard_apple::report::{Report, SecurityInfo, Status};
 use std::{sync::Arc, time::Duration};
 
 /// The enrolment has not the right to erase: so nothing was erased, whatever the device is (MCMDMErrorDomain).
@@ -145,7 +145,7 @@ fn next(tx: &mut Tx<'_>, device: &mut Managed, credential: &Credential, session:
             }
             delivery::Prepared::Unsupported(text) => {
                 let command = queue::find(tx, command.id)?;
-                applied(tx, device, &command, Part::unsupported(&text))?;
+                applied(tx, device, &command, PartOutcome::unsupported(&text))?;
                 step(tx, device, credential, &command)?;
             }
             delivery::Prepared::Cannot(text) => {
@@ -268,9 +268,9 @@ fn acknowledged(
     report: &Report,
 ) -> Result<()> {
     match command.action() {
-        Action::Refresh => learn(tx, device, report)?,
+        Action::Refresh => told(tx, device, command, report)?,
         Action::Policy if delivery::is_look(command) => look(tx, device, command, report)?,
-        Action::Policy => applied(tx, device, command, Part::Enforced)?,
+        Action::Policy => applied(tx, device, command, PartOutcome::Enforced)?,
         _ => {
             if let Act::Rename { name } = &command.act {
                 renamed(tx, device, command, name)?;
@@ -309,11 +309,17 @@ fn failed(
         report.errors.first().and_then(|e| e.code).map_or_else(|| report.status.name().to_string(), |c| c.to_string());
     let outcome = match command.action() {
         // Facts that a device does not tell are no failure, and one refused part does not keep the others back.
-        Action::Refresh => return step(tx, device, credential, command),
+        Action::Refresh => {
+            says_of_its_passcode(tx, device, command, report)?;
+            return step(tx, device, credential, command);
+        }
         // What it does not tell is not lost.
-        Action::Policy if delivery::is_look(command) => return step(tx, device, credential, command),
+        Action::Policy if delivery::is_look(command) => {
+            says_of_its_passcode(tx, device, command, report)?;
+            return step(tx, device, credential, command);
+        }
         Action::Policy => {
-            applied(tx, device, command, Part::failed(&text))?;
+            applied(tx, device, command, PartOutcome::failed(&text))?;
             return step(tx, device, credential, command);
         }
         // Whatever ObliterationBehavior says, but that it must not, a Mac may answer Error and erase itself all the same; not where it did not understand.
@@ -356,11 +362,11 @@ fn step(tx: &mut Tx<'_>, device: &mut Managed, credential: &Credential, command:
 }
 
 /// Notes what became of the part that the command's present step brought or took away.
-fn applied(tx: &mut Tx<'_>, device: &mut Managed, command: &Command, outcome: Part) -> Result<()> {
+fn applied(tx: &mut Tx<'_>, device: &mut Managed, command: &Command, outcome: PartOutcome) -> Result<()> {
     let Some(OnTheWay { next, id, hash }) = delivery::part(command) else { return Ok(()) };
     let fate = match (next, outcome) {
-        (Next::Remove, Part::Enforced) => Fate::Gone,
-        (Next::Remove, Part::Failed(text) | Part::Unsupported(text)) => Fate::Stuck(text),
+        (Next::Remove, PartOutcome::Enforced) => Fate::Gone,
+        (Next::Remove, PartOutcome::Failed(text) | PartOutcome::Unsupported(text)) => Fate::Stuck(text),
         (_, outcome) => Fate::Sent { hash, outcome },
     };
     keeper::happen(tx, device, Event::Part { enrolment: command.enrolment, part: id, fate })?;
@@ -370,7 +376,7 @@ fn applied(tx: &mut Tx<'_>, device: &mut Managed, command: &Command, outcome: Pa
 /// What the device tells of what it has: which profiles, and how it is protected.
 fn look(tx: &mut Tx<'_>, device: &mut Managed, command: &Command, report: &Report) -> Result<()> {
     let Some(installed) = report.profile_list().filter(|_| command.step == 0) else {
-        return learn(tx, device, report);
+        return told(tx, device, command, report);
     };
     let (wanted, _) = policies::due(tx, device, command.enrolment)?;
     for part in delivery::parts(command) {
@@ -384,12 +390,47 @@ fn look(tx: &mut Tx<'_>, device: &mut Managed, command: &Command, report: &Repor
             Some(_) if !same => continue,
             Some(_) if is_there => Fate::Seen,
             Some(_) => Fate::Lost,
-            None if matches!(kept.outcome, Part::Stuck(_)) && !is_there => Fate::Gone,
+            None if matches!(kept.outcome, PartOutcome::Stuck(_)) && !is_there => Fate::Gone,
             None => continue,
         };
         keeper::happen(tx, device, Event::Part { enrolment, part: part.id, fate })?;
     }
     Ok(())
+}
+
+/// What a device says of itself, and with that how its passcode is.
+fn told(tx: &mut Tx<'_>, device: &mut Managed, command: &Command, report: &Report) -> Result<()> {
+    learn(tx, device, report)?;
+    says_of_its_passcode(tx, device, command, report)
+}
+
+/// An answer to SecurityInfo, the second step of all that asks for it, says whether the passcode keeps to the rules that are installed. Not
+/// one that the device took since: it has been asked before.
+fn says_of_its_passcode(tx: &mut Tx<'_>, device: &mut Managed, command: &Command, report: &Report) -> Result<()> {
+    if command.step == 0 || command.state.is_final() {
+        return Ok(());
+    }
+    let enrolment = command.enrolment;
+    let Some(mine) = device.enrolment(enrolment) else { return Ok(()) };
+    let (wanted, _) = policies::due(tx, device, enrolment)?;
+    let said = report.security_info().unwrap_or_default();
+    let is_held = |part: &Part, kept: &Applied| kept.hash == part.hash && kept.outcome.holds() && !kept.out;
+    let installed = wanted
+        .values()
+        .filter(|part| part.passcode && mine.applied.get(&part.id).is_some_and(|kept| is_held(part, kept)));
+    let parts = installed.map(|part| (part.id.clone(), passcode(part, &said))).collect();
+    keeper::happen(tx, device, Event::PasscodeTold { enrolment, parts }).map(drop)
+}
+
+/// The device's word on its passcode under a part. Our own rules ask for one; of a raw profile's the device is the judge.
+fn passcode(part: &Part, said: &SecurityInfo) -> Option<Said> {
+    match (said.passcode_present, said.passcode_complies()) {
+        (Some(false), _) if part.id == PartId::Settings => Some(Said::Absent),
+        (Some(false), Some(false)) => Some(Said::Absent),
+        (_, Some(true)) => Some(Said::Met),
+        (_, Some(false)) => Some(Said::Unmet),
+        (_, None) => None,
+    }
 }
 
 /// What a device says of itself.
@@ -411,6 +452,7 @@ fn learn(tx: &mut Tx<'_>, device: &mut Managed, report: &Report) -> Result<()> {
     if let Some(said) = report.security_info() {
         claim.facts.extend(fact("encrypted", said.encrypted()));
         claim.facts.extend(fact("passcode", said.passcode_present.or(said.passcode_compliant)));
+        claim.facts.extend(fact("passcode_compliant", said.passcode_complies()));
     }
     keeper::happen(tx, device, Event::Told(Box::new(claim)))?;
     enrol::adopt_mail(tx, device)
@@ -418,4 +460,42 @@ fn learn(tx: &mut Tx<'_>, device: &mut Managed, report: &Report) -> Result<()> {
 
 fn fact(name: &'static str, value: Option<bool>) -> impl Iterator<Item = (&'static str, String)> {
     value.map(|value| (name, value.to_string())).into_iter()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::PartContent;
+
+    #[test]
+    fn of_its_own_rules_a_device_without_a_passcode_keeps_none() {
+        let content = PartContent::Settings(Vec::new());
+        let part = |id| Part {
+            id,
+            hash: String::new(),
+            settings: Vec::new(),
+            content: content.clone(),
+            of: Default::default(),
+            passcode: true,
+        };
+        let (ours, raw) = (part(PartId::Settings), part(PartId::Profile("com.example.p".into())));
+        let (yes, no) = (Some(true), Some(false));
+        for (row, present, profiles, want) in [
+            ("it has one that complies", yes, yes, [Some(Said::Met); 2]),
+            ("it has one that does not", yes, no, [Some(Said::Unmet); 2]),
+            ("it has none", no, no, [Some(Said::Absent); 2]),
+            ("it has none, and a profile asks for none", no, yes, [Some(Said::Absent), Some(Said::Met)]),
+            ("user enrolment tells no more", None, no, [Some(Said::Unmet); 2]),
+            ("it has one, of which it says nothing", yes, None, [None; 2]),
+            ("it has none, of which it says nothing", no, None, [Some(Said::Absent), None]),
+            ("it says nothing", None, None, [None; 2]),
+        ] {
+            let said = SecurityInfo {
+                passcode_present: present,
+                passcode_compliant_with_profiles: profiles,
+                ..SecurityInfo::default()
+            };
+            assert_eq!([&ours, &raw].map(|part| passcode(part, &said)), want, "{row}");
+        }
+    }
 }

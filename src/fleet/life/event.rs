@@ -13,7 +13,7 @@ use crate::{
         terms::{EvidenceKind, FailureCode},
     },
     ids::{ApprovalId, CommandId, DeviceId, EnrolmentId, Fingerprint},
-    policy::{self, Origins, PartId},
+    policy::{self, Origins, PartId, Said},
 };
 
 use std::time::Duration;
@@ -234,6 +234,13 @@ pub enum Event {
         enrolment: EnrolmentId,
         /// Which.
         parts: Vec<PartId>,
+    },
+    /// The device was asked whether its passcode keeps to the rules of these parts.
+    PasscodeTold {
+        /// Over which enrolment.
+        enrolment: EnrolmentId,
+        /// Which, and its word on each; none: it did not say.
+        parts: Vec<(PartId, Option<Said>)>,
     },
     /// Somebody wants to know how the device stands: what was refused is tried again, a renewal too, and all that is set is read back.
     LookAgain,

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     ids::EnrolmentId,
-    policy::{Applied, Moment, Origins, PartId},
+    policy::{Applied, Moment, Origins, PartId, Said},
     store::Time,
 };
 
@@ -92,6 +92,18 @@ impl Managed {
             self.with(enrolment, |mine| {
                 let asked = mine.applied.iter_mut().filter(|(id, _)| parts.contains(id));
                 asked.for_each(|(_, kept)| kept.looked = Some(time.steady));
+            });
+        }
+    }
+
+    pub(super) fn passcode_told(&mut self, enrolment: EnrolmentId, parts: Vec<(PartId, Option<Said>)>, time: Time) {
+        if !parts.is_empty() {
+            self.with(enrolment, |mine| {
+                for (part, said) in parts {
+                    if let Some(kept) = mine.applied.get_mut(&part) {
+                        kept.passcode_told(said, moment(time));
+                    }
+                }
             });
         }
     }

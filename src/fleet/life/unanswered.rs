@@ -83,6 +83,12 @@ impl CommandFields {
         }
     }
 
+    /// Whether it is a look of Apple's: nothing is set by it.
+    fn only_reads_back(&self) -> bool {
+        let mut parts = self.act.parts().iter().filter_map(|part| part.parse::<OnTheWay>().ok()).peekable();
+        self.channel == Channel::Apple && parts.peek().is_some() && parts.all(|part| part.next == Next::ReadBack)
+    }
+
     /// One part of a policy shall not hold the others back: on a channel that asks for them one by one it is known which one is silent, of
     /// several in one message the half goes on without the rest. What is left out is due again, with another command.
     fn narrow(&mut self) {
@@ -102,7 +108,8 @@ impl CommandFields {
 
     /// The parts of a policy that are with the device.
     fn parts_open(&self) -> Vec<OnTheWay> {
-        let done = if self.channel == Channel::Apple { self.step as usize } else { 0 };
+        // One list of profiles and one word on the passcode are about all that a look of Apple's is about.
+        let done = if self.channel == Channel::Apple && !self.only_reads_back() { self.step as usize } else { 0 };
         let parts = self.act.parts().iter().skip(done).filter_map(|part| part.parse().ok());
         parts.filter(|part: &OnTheWay| part.next != Next::Nothing).collect()
     }
@@ -128,10 +135,15 @@ impl Managed {
         }
     }
 
-    /// Silence for so long is a refusal.
+    /// Silence for so long is a refusal. Of what it took before, it only does not tell whether it still has it.
     fn part_refused(&mut self, enrolment: EnrolmentId, part: OnTheWay, time: Time) {
+        let just_set = || self.enrolment(enrolment)?.applied.get(&part.id).map(|kept| kept.out);
         let fate = match part.next {
             Next::Remove => Fate::Stuck(GIVEN_UP.into()),
+            Next::ReadBack if just_set() == Some(true) => {
+                Fate::Sent { hash: part.hash, outcome: Outcome::unread(GIVEN_UP) }
+            }
+            Next::ReadBack => return,
             _ => Fate::Sent { hash: part.hash, outcome: Outcome::failed(GIVEN_UP) },
         };
         self.part(enrolment, part.id, fate, time);
@@ -143,8 +155,15 @@ impl Managed {
     }
 }
 
-/// The parts of the policy that are with this enrolment by these open commands, answered or not: they are not asked for beside that.
-pub fn parts_on_the_way<'c>(open: impl Iterator<Item = &'c Command>, enrolment: EnrolmentId) -> BTreeSet<PartId> {
-    let mine = open.filter(|command| command.enrolment == enrolment);
-    mine.flat_map(|command| command.parts_open()).map(|part| part.id).collect()
+/// The parts of the policy that are with this enrolment by these open commands, answered or not: they are not asked for beside that. And
+/// those that are only read back: they are not read back beside that, and set all the same.
+pub fn parts_on_the_way<'c>(
+    open: impl Iterator<Item = &'c Command>,
+    enrolment: EnrolmentId,
+) -> (BTreeSet<PartId>, BTreeSet<PartId>) {
+    let (looks, sets): (Vec<_>, Vec<_>) =
+        open.filter(|command| command.enrolment == enrolment).partition(|command| command.only_reads_back());
+    let parts =
+        |of: Vec<&Command>| of.into_iter().flat_map(|command| command.parts_open()).map(|part| part.id).collect();
+    (parts(sets), parts(looks))
 }

@@ -121,7 +121,8 @@ fn asks(assigned: &Assigned, device: &Device, open: &[Command]) -> bool {
     device.live().any(|enrolment| {
         let (_, mut todo) = assigned.due(device, enrolment);
         if !todo.is_empty() {
-            todo.leave_out(&parts_on_the_way(open.iter(), enrolment.id));
+            let (sent, looked_at) = parts_on_the_way(open.iter(), enrolment.id);
+            todo.leave_out(&sent, &looked_at);
         }
         !todo.is_empty()
     })

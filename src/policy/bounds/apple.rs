@@ -29,8 +29,8 @@ pub fn apple_profile(bytes: &[u8]) -> Result<AppleProfile, Refused> {
     }
     let profile = inspect_raw(bytes).map_err(refused)?;
     check_identifier(&profile.identifier)?;
-    let (bytes, max_failed) = (profile.encode(), profile.max_failed_attempts);
-    Ok(AppleProfile { identifier: profile.identifier, bytes, max_failed })
+    let (bytes, max_failed, passcode) = (profile.encode(), profile.max_failed_attempts, profile.passcode);
+    Ok(AppleProfile { identifier: profile.identifier, bytes, max_failed, passcode })
 }
 
 /// In words for the administrator, with the way out where there is one.

@@ -1,5 +1,6 @@
 use time::OffsetDateTime;
 
+use super::super::bounds::test_profile;
 use super::super::effective::effective;
 use super::super::support::Gap;
 use super::super::target::Platform;
@@ -16,7 +17,11 @@ fn all_answered(
     platform: Platform,
     outcome: &Outcome,
 ) -> BTreeMap<PartId, Applied> {
-    let record = |part: Part| Applied::new(&part.hash, outcome.clone(), OffsetDateTime::UNIX_EPOCH);
+    let at = OffsetDateTime::UNIX_EPOCH;
+    let record = |part: Part| Applied {
+        passcode: part.passcode.then(|| Passcode::met(at)),
+        ..Applied::new(&part.hash, outcome.clone(), at)
+    };
     desired(merged, channel, &Target::of(platform)).into_iter().map(|(id, part)| (id, record(part))).collect()
 }
 
@@ -207,6 +212,58 @@ fn coverage_says_since_when_it_holds_and_when_that_was_seen() {
     applied.values_mut().for_each(|kept| *kept = Applied::new(&kept.hash, Outcome::Taken, kept.at));
     let rows = of(&applied);
     assert_eq!((rows[0].state, verified(&rows)), (State::Enforced, None), "nobody has seen it");
+}
+
+/// What an acknowledged rule for the passcode comes to, by what the device says of it, and of a mail client's word beside it.
+#[test]
+fn rules_for_the_passcode_hold_by_the_devices_own_word() {
+    let profile = test_profile("com.example.p", "com.apple.mobiledevice.passwordpolicy", "");
+    let merged = merged(&format!("passcode: {{min_length: 8}}\ncamera: blocked\napple: {{profiles: ['{profile}']}}"));
+    let at = |seconds| OffsetDateTime::from_unix_timestamp(seconds).unwrap();
+    let mail = all_answered(&merged, Channel::Activesync, Platform::Ios, &Outcome::Enforced);
+    let told =
+        |said, since, met: Option<i64>| Passcode { said, since: at(since), met: met.map(at), tries: 0, again: None };
+    for (row, platform, said, state, since, verified) in [
+        ("not asked", Platform::Ios, None, State::Pending, None, None),
+        ("it does not say", Platform::Ios, Some(told(None, 5, None)), State::Pending, None, None),
+        ("it did not say any more", Platform::Ios, Some(told(None, 5, Some(4))), State::Pending, None, Some(4)),
+        ("it does not comply", Platform::Ipados, Some(told(Some(Said::Unmet), 5, None)), State::Unmet, None, None),
+        ("it did once", Platform::Ios, Some(told(Some(Said::Absent), 5, Some(4))), State::Unmet, None, Some(4)),
+        ("it does, since", Platform::Ios, Some(told(Some(Said::Met), 5, Some(5))), State::Enforced, Some(5), Some(5)),
+        ("seen again", Platform::Ios, Some(told(Some(Said::Met), 5, Some(30))), State::Enforced, Some(5), Some(20)),
+        ("the list alone", Platform::Ios, Some(told(Some(Said::Met), 5, Some(15))), State::Enforced, Some(5), Some(15)),
+        ("a Mac", Platform::Macos, None, State::Enforced, Some(2), Some(20)),
+    ] {
+        let mut applied = all_answered(&merged, Channel::Apple, platform, &Outcome::Enforced);
+        applied.values_mut().for_each(|kept| {
+            (kept.since, kept.verified, kept.passcode) = (Some(at(2)), Some(at(20)), said.clone());
+        });
+        let views = vec![ChannelView::new(Channel::Activesync, &mail), ChannelView::new(Channel::Apple, &applied)];
+        let target = Target { version: Version::parse("18.1"), ..Target::of(platform) };
+        let rows = coverage(&merged, &Subject { target, encrypted: None, channels: views });
+        for setting in ["passcode.required", "passcode.min_length", "apple.profiles[com.example.p]"] {
+            let found = rows.iter().find(|row| row.setting == setting).unwrap();
+            assert_eq!((found.state, found.channel), (state, Some(Channel::Apple)), "{row}: {setting}");
+            assert_eq!((found.since, found.verified), (since.map(at), verified.map(at)), "{row}: {setting}");
+            assert!(found.why.is_some() || state == State::Enforced, "{row}: {setting}");
+        }
+        let camera = rows.iter().find(|row| row.setting == "camera").unwrap();
+        assert_eq!(
+            (camera.state, camera.since, camera.verified),
+            (State::Enforced, Some(at(2)), Some(at(20))),
+            "{row}"
+        );
+        let [devices, compliant] = match state {
+            State::Pending => ["Pending", "Pending"],
+            State::Unmet => ["Pending", "Noncompliant"],
+            _ => ["Enforced", "Compliant"],
+        };
+        assert_eq!(
+            format!("{:?} {:?}", device_state(&rows), compliance(&rows)),
+            format!("{devices} {compliant}"),
+            "{row}"
+        );
+    }
 }
 
 #[test]

@@ -49,7 +49,14 @@ pub(in crate::policy) fn complete(settings: &mut Settings, refused: bool) -> Res
     Ok(())
 }
 
-/// What becomes of a rule on an Apple platform: of any on an Apple TV, else as its own file says.
+/// What becomes of a rule on an Apple platform: of any on an Apple TV, else as its own file says. What a Mac's users have for passwords it
+/// does not tell.
 fn unless_without(platform: Platform, support: Support) -> Support {
-    if platform == Platform::Tvos { Support::No("an Apple TV has no passcode") } else { support }
+    match (platform, support) {
+        (Platform::Tvos, _) => Support::No("an Apple TV has no passcode"),
+        (Platform::Macos, Support::Full) => {
+            Support::Noted("installed; a Mac does not say whether its users' passwords comply already")
+        }
+        _ => support,
+    }
 }

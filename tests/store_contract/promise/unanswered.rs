@@ -134,7 +134,7 @@ pub async fn a_part_that_is_put_off_for_ever_keeps_no_other_waiting(fixture: Fix
     settle(&fixture, id, policy.id, Outcome::NotNow).await;
     let look = move |tx: &mut Tx<'_>| {
         let device = keeper::by_id(tx, id)?;
-        Ok((parts_on_the_way(device.open(), enrolment).len(), device.waits_for(Channel::Apple, Action::Policy)))
+        Ok((parts_on_the_way(device.open(), enrolment).0.len(), device.waits_for(Channel::Apple, Action::Policy)))
     };
     assert_eq!(fixture.store.run(look).await.unwrap(), (1, false), "the rest is free to go with another command");
 }
@@ -178,7 +178,7 @@ pub async fn a_part_of_a_policy_that_is_never_answered_counts_as_refused_and_hol
         let with_it = || async {
             let look = move |tx: &mut Tx<'_>| {
                 let device = keeper::by_id(tx, id)?;
-                Ok((parts_on_the_way(device.open(), enrolment).len(), device.waits_for(channel, Action::Policy)))
+                Ok((parts_on_the_way(device.open(), enrolment).0.len(), device.waits_for(channel, Action::Policy)))
             };
             fixture.store.run(look).await.unwrap()
         };

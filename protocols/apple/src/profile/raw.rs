@@ -1,6 +1,7 @@
 //! Profiles that administrators bring along: checked before they are sent. What was checked is what should be sent,
 //! hence [`RawProfile::encode`] writes it anew: readers differ in what they make of odd input.
 
+use super::policy::PASSCODE;
 use crate::{
     error::{Error, cut},
     plist::{self, Dict, MAX_DEPTH, Value},
@@ -35,6 +36,8 @@ pub struct RawProfile {
     pub identifier: String,
     /// The least maxFailedAttempts in it: so many wrong passcodes erase an iPhone.
     pub max_failed_attempts: Option<i64>,
+    /// Whether it has rules for the passcode, in whatever payload of it.
+    pub passcode: bool,
     body: Dict,
 }
 
@@ -52,9 +55,9 @@ impl std::fmt::Debug for RawProfile {
 pub fn inspect_raw(bytes: &[u8]) -> Result<RawProfile, Error> {
     let body = plist::parse_dict(bytes)?;
     let identifier = check_outer(&body)?.to_owned();
-    let mut search = Search { max_failed: None };
+    let mut search = Search { max_failed: None, passcode: false };
     search.dict(&body, MAX_DEPTH - 1)?;
-    Ok(RawProfile { identifier, max_failed_attempts: search.max_failed, body })
+    Ok(RawProfile { identifier, max_failed_attempts: search.max_failed, passcode: search.passcode, body })
 }
 
 impl RawProfile {
@@ -94,6 +97,7 @@ fn check_outer(body: &Dict) -> Result<&str, Error> {
 /// in data among them.
 struct Search {
     max_failed: Option<i64>,
+    passcode: bool,
 }
 
 impl Search {
@@ -120,6 +124,7 @@ impl Search {
         match (folded.as_str(), value) {
             ("payloadtype", Value::Text(name)) => {
                 let name = fold(name);
+                self.passcode |= name == PASSCODE;
                 refuse_type(|refused| refused == name)
             }
             ("encryptedpayloadcontent", _) | ("isencrypted", Value::Bool(true)) => Err(Error::Encrypted),
@@ -297,6 +302,7 @@ mod tests {
         };
         assert_eq!(passcode(3), Err(Error::FailedAttempts { got: 3, least: 4 }));
         assert_eq!(passcode(4).unwrap().max_failed_attempts, Some(4));
+        assert!(passcode(4).unwrap().passcode && !inspect(profile(vec![payload("a")])).unwrap().passcode);
         let text = profile(vec![payload("a").with("maxFailedAttempts", "2")]);
         assert!(inspect(text).is_err(), "a number as text is not let through unread");
     }

@@ -50,6 +50,12 @@ impl SecurityInfo {
         }
     }
 
+    /// Whether the passcode keeps to what profiles ask of it. In user enrolment no more is told than that it keeps to all requirements. None
+    /// where the device did not say.
+    pub fn passcode_complies(&self) -> Option<bool> {
+        self.passcode_compliant_with_profiles.or(self.passcode_compliant)
+    }
+
     /// Whether what is stored cannot be read without the user's secret: FileVault on a Mac, elsewhere both kinds of
     /// hardware encryption and a passcode. None where the device did not say enough.
     pub fn encrypted(&self) -> Option<bool> {

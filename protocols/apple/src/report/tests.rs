@@ -95,6 +95,23 @@ fn encryption_is_what_the_platform_calls_it() {
 }
 
 #[test]
+fn a_passcode_complies_where_the_device_says_so() {
+    let info = |dict: Dict| through(acknowledged().with("SecurityInfo", dict)).security_info().unwrap();
+    let (all, profiles) = ("PasscodeCompliant", "PasscodeCompliantWithProfiles");
+    for (row, dict, want) in [
+        ("yes", Dict::new().with(all, true).with(profiles, true), Some(true)),
+        ("a mail account asks for more", Dict::new().with(all, false).with(profiles, true), Some(true)),
+        ("no", Dict::new().with(all, false).with(profiles, false), Some(false)),
+        ("user enrolment", Dict::new().with(all, false), Some(false)),
+        ("user enrolment, yes", Dict::new().with(all, true), Some(true)),
+        ("a Mac", Dict::new().with("FDE_Enabled", true), None),
+        ("of another type: as if absent", Dict::new().with(profiles, "yes"), None),
+    ] {
+        assert_eq!(info(dict).passcode_complies(), want, "{row}");
+    }
+}
+
+#[test]
 fn lists_are_read() {
     let payload = Dict::new().with("PayloadType", "com.apple.mdm");
     let profile = Dict::new().with("PayloadIdentifier", "a.b").with("PayloadContent", vec![payload]);
