@@ -28,7 +28,7 @@ async fn happens(
         let event = what(&device, device.enrolments[0].id);
         keeper::happen(tx, &mut device, event).map(drop)
     };
-    fixture.store.run(happen).await.unwrap();
+    fixture.store.once(happen).await.unwrap();
 }
 
 /// Takes what is due to be set, as a device does that refuses nothing.
