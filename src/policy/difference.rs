@@ -87,7 +87,7 @@ impl Found {
             return;
         }
         match &kept.outcome {
-            Outcome::Enforced | Outcome::Unread(_) | Outcome::Taken => self.look_of_wanted(part, kept),
+            Outcome::Enforced | Outcome::Unread(_) | Outcome::Taken | Outcome::There => self.look_of_wanted(part, kept),
             Outcome::Partly(_) | Outcome::Failed(_) | Outcome::Unsupported(_) => {
                 if self.is_past(kept.again) {
                     self.due.install.push(id.clone());
