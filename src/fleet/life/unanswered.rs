@@ -141,7 +141,13 @@ impl Managed {
             next if next.is_look() => return,
             _ => Fate::Sent { hash: part.hash, outcome: Outcome::failed(GIVEN_UP) },
         };
+        let id = part.id.clone();
         self.part(enrolment, part.id, fate, time);
+        if part.next.is_look() {
+            return;
+        }
+        // It may be there all the same: nobody said that it is not.
+        self.with(enrolment, |mine| mine.applied.get_mut(&id).into_iter().for_each(|kept| kept.out = true));
     }
 
     /// Whether something of this kind is open that others wait for: not for what is never answered, nor for what was put off.
