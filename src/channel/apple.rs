@@ -239,7 +239,11 @@ pub(super) fn admit(tx: &mut Tx<'_>, shown: &Shown, name: &str) -> Judged<(Crede
     let bound = device.as_ref().and_then(|d| d.enrolment(credential.enrolment));
     let standing = match standing {
         Standing::Good if credential.channel != Channel::Apple => Standing::Unknown,
-        Standing::Good if bound.is_some_and(|e| !e.identity.eq_ignore_ascii_case(name)) => Standing::Unknown,
+        // As a copied disk does, whose Mac has another name.
+        Standing::Good if bound.is_some_and(|e| !e.identity.eq_ignore_ascii_case(name)) => {
+            identity::note_refusal(tx, &credential, Ground::SpeaksForAnother)?;
+            return Err(Denial::Refused(Standing::Unknown));
+        }
         other => other,
     };
     if standing != Standing::Good {

@@ -1,6 +1,7 @@
 //! Loads a device with its commands, lets events happen to it, and writes what came of them: the value, and what follows elsewhere, in
 //! the caller's transaction.
 
+pub mod failed;
 pub mod timers;
 
 use crate::{
@@ -105,6 +106,7 @@ fn save(tx: &mut Tx<'_>, managed: &mut Managed) -> Result<()> {
         // A store that is far is not asked for what cannot be there.
         let before = if changed.new.contains(&command.id) { None } else { tx.get::<Command>(command.id)? };
         timers::reset(tx, before.as_ref(), command)?;
+        failed::note(tx, before.as_ref(), command)?;
         if before.is_none_or(|before| (before.state, before.enrolment) != (command.state, command.enrolment)) {
             tell(command);
         }

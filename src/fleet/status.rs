@@ -10,8 +10,14 @@ use crate::{
     error::Result,
     fleet::{
         admins,
-        enrol::invitation::Invitation,
-        keeper::timers::{Timer, Unsent},
+        enrol::{
+            invitation::Invitation,
+            under_way::{self, Jam},
+        },
+        keeper::{
+            failed::FailedWipe,
+            timers::{Timer, Unsent},
+        },
         life::{Channel, Command, Device, Enrolment, Scope, State, command::Hold},
         notices,
         queue::stop::{self, Stop},
@@ -83,6 +89,7 @@ pub enum Code {
     CaExpired,
     ApprovalStuck,
     ApprovalWaits,
+    WipeFailed,
     WipeUnanswered,
     WipeWaits,
     ServerCertRefused,
@@ -90,6 +97,7 @@ pub enum Code {
     ServerCertEnds,
     CaEnds,
     InvitationUnpushed,
+    InstallsStuck,
     RenewalRefused,
     DeviceCertExpired,
     DeviceCertEnds,
@@ -112,6 +120,7 @@ impl Code {
             Self::CaExpired => "ca_expired",
             Self::ApprovalStuck => "approval_stuck",
             Self::ApprovalWaits => "approval_waits",
+            Self::WipeFailed => "wipe_failed",
             Self::WipeUnanswered => "wipe_unanswered",
             Self::WipeWaits => "wipe_waits",
             Self::ServerCertRefused => "server_cert_refused",
@@ -119,6 +128,7 @@ impl Code {
             Self::ServerCertEnds => "server_cert_ends",
             Self::CaEnds => "ca_ends",
             Self::InvitationUnpushed => "invitation_unpushed",
+            Self::InstallsStuck => "installs_stuck",
             Self::RenewalRefused => "renewal_refused",
             Self::DeviceCertExpired => "device_cert_expired",
             Self::DeviceCertEnds => "device_cert_ends",
@@ -273,6 +283,10 @@ struct Facts {
     stop: Stop,
     waiting: Vec<Waiting>,
     wipes: Vec<OpenWipe>,
+    /// Those that came to nothing, and since when.
+    failed: Vec<(OpenWipe, Timestamp)>,
+    /// Invitations by which nobody can begin.
+    jams: Vec<Jam>,
     /// Of Apple's devices, open: how many, and the one that ends first.
     invitations: (usize, Option<(String, Timestamp)>),
     settings: Vec<Setting>,
@@ -291,6 +305,8 @@ pub fn read(tx: &mut Tx<'_>, known: &Known, survey: &Survey) -> Result<Vec<Line>
         stop: stop::status(tx)?,
         waiting: waiting(tx)?,
         wipes: open_wipes(tx)?,
+        failed: failed_wipes(tx)?,
+        jams: under_way::jams(tx)?,
         invitations: if pushes { (0, None) } else { apple_invitations(tx)? },
         settings: settings::list(tx)?.into_iter().filter(|setting| setting.pending.is_some()).collect(),
         untold: notices::untaken(tx)?,
@@ -331,6 +347,17 @@ fn open_wipes(tx: &mut Tx<'_>) -> Result<Vec<OpenWipe>> {
     Ok(found)
 }
 
+/// Those of the last 30 days after which no wipe of the device was asked for, and none proved.
+fn failed_wipes(tx: &mut Tx<'_>) -> Result<Vec<(OpenWipe, Timestamp)>> {
+    let (now, mut found) = (tx.now(), Vec::new());
+    for failed in tx.all::<FailedWipe>("")?.into_iter().filter(|failed| now.since(failed.at) < SOON) {
+        let Some(command) = tx.get::<Command>(failed.command)? else { continue };
+        let Some(device) = tx.get::<Device>(failed.device)?.filter(|device| device.removed.is_none()) else { continue };
+        found.push((OpenWipe { command, device: called(&device) }, failed.at));
+    }
+    Ok(found)
+}
+
 fn called(device: &Device) -> String {
     let name = device.name.as_ref().or(device.serial.as_ref()).cloned().unwrap_or_else(|| device.id.to_string());
     if device.user.is_empty() { name } else { format!("{name} of {}", device.user) }
@@ -360,6 +387,8 @@ fn list(facts: &Facts, known: &Known, survey: &Survey) -> Vec<Line> {
     lines.extend(of_stop(&facts.stop));
     lines.extend(facts.waiting.iter().map(of_approval));
     lines.extend(facts.wipes.iter().map(|wipe| of_wipe(wipe, facts)));
+    lines.extend(facts.failed.iter().map(|(wipe, at)| of_failed(wipe, *at)));
+    lines.extend(facts.jams.iter().map(of_jam));
     lines.extend(of_push(facts, known, survey));
     lines.extend(known.ends.iter().filter_map(|(what, until)| of_end(*what, *until, facts.now)));
     lines.extend(of_files(facts, known));
@@ -421,6 +450,23 @@ fn of_wipe(wipe: &OpenWipe, facts: &Facts) -> Line {
     let ahead = command.hold == Some(Hold::Delay) && !facts.stop.on;
     let severity = if waits_long(command.created) && !ahead { Severity::Warning } else { Severity::Note };
     Line { until, ..Line::of(severity, Code::WipeWaits, command.id, text).since(command.created) }
+}
+
+fn of_failed(wipe: &OpenWipe, at: Timestamp) -> Line {
+    let OpenWipe { command, device } = wipe;
+    let scope = if command.wipes(Scope::Full) { "full" } else { "selective" };
+    let why = command.error.as_ref().map(|error| format!(": {}", error.text)).unwrap_or_default();
+    let text = format!("the {scope} wipe of {device} came to nothing, and no other was asked for since{why}");
+    Line::of(Severity::Error, Code::WipeFailed, command.id, text).since(at)
+}
+
+fn of_jam(jam: &Jam) -> Line {
+    let whom = if jam.user.is_empty() { "nobody in particular" } else { &jam.user };
+    let text = format!(
+        "{} installs by the invitation for {whom} are under way and none has been completed for over an hour: nobody else can begin by it",
+        jam.installs
+    );
+    Line::of(Severity::Warning, Code::InstallsStuck, jam.invitation, text).since(jam.since)
 }
 
 /// Apple devices without a push certificate, and those who are invited to be some.

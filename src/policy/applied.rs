@@ -59,6 +59,8 @@ pub struct Applied {
     pub verified: Option<OffsetDateTime>,
     /// Of a part with rules for the passcode: what the device says of that since it took this content. None: not asked yet.
     pub passcode: Option<Passcode>,
+    /// What the device answered in place of the value, when it was last asked whether it still holds it. None: it told, or was not asked.
+    pub unread: Option<String>,
 }
 
 /// What a device says of its passcode. An Apple device takes the rules at once; the passcode keeps to them when its user has changed it.
@@ -119,8 +121,12 @@ struct Lean {
     rest: Option<(Option<i64>, Option<i64>)>,
     /// Never without `rest`, whose place it would take.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    passcode: Option<LeanPasscode>,
+    more: Option<LeanMore>,
 }
+
+/// What few parts have.
+#[derive(Serialize, Deserialize)]
+struct LeanMore(Option<LeanPasscode>, Option<String>);
 
 /// [`Passcode`], likewise.
 #[derive(Serialize, Deserialize)]
@@ -139,20 +145,11 @@ impl From<Applied> for Lean {
             let (since, met) = (passcode.since.unix_timestamp().saturating_sub(at), wall(passcode.met));
             LeanPasscode(passcode.said, since, met, passcode.tries, steady(passcode.again))
         });
-        let rest = (again.is_some() || since != Some(0) || passcode.is_some()).then_some((again, since));
+        let more = (passcode.is_some() || part.unread.is_some()).then_some(LeanMore(passcode, part.unread));
+        let rest = (again.is_some() || since != Some(0) || more.is_some()).then_some((again, since));
         let marks = u32::from(part.tries) << 2 | u32::from(part.out) << 1 | u32::from(part.held);
         let verified = wall(part.verified);
-        Lean {
-            hash: part.hash,
-            outcome: part.outcome,
-            at: part.at,
-            marks,
-            of: part.of,
-            looked,
-            verified,
-            rest,
-            passcode,
-        }
+        Lean { hash: part.hash, outcome: part.outcome, at: part.at, marks, of: part.of, looked, verified, rest, more }
     }
 }
 
@@ -164,6 +161,7 @@ impl From<Lean> for Applied {
         };
         let steady = |after: Option<i64>| after.map(|after| Steady(at.saturating_add(after).saturating_mul(1000)));
         let (again, since) = lean.rest.unwrap_or((None, Some(0)));
+        let LeanMore(passcode, unread) = lean.more.unwrap_or(LeanMore(None, None));
         Applied {
             // Older records have all of it.
             hash: lean.hash.chars().take(2 * HASHED).collect(),
@@ -177,13 +175,14 @@ impl From<Lean> for Applied {
             looked: steady(lean.looked),
             since: wall(since),
             verified: wall(lean.verified),
-            passcode: lean.passcode.map(|LeanPasscode(said, since, met, tries, again)| Passcode {
+            passcode: passcode.map(|LeanPasscode(said, since, met, tries, again)| Passcode {
                 said,
                 since: wall(Some(since)).unwrap_or(lean.at),
                 met: wall(met),
                 tries,
                 again: steady(again),
             }),
+            unread,
         }
     }
 }
@@ -212,6 +211,8 @@ pub enum Outcome {
     Unread(String),
     /// The device took it, and such a thing may be there to be set alone.
     Taken,
+    /// The device took it, and keeps it in its own way: that it is there is seen, and what it holds cannot be.
+    There,
 }
 
 impl Outcome {
@@ -245,7 +246,7 @@ impl Outcome {
 
     /// Whether the device took it, and has it as far as is known.
     pub fn holds(&self) -> bool {
-        matches!(self, Outcome::Enforced | Outcome::Unread(_) | Outcome::Taken)
+        matches!(self, Outcome::Enforced | Outcome::Unread(_) | Outcome::Taken | Outcome::There)
     }
 
     /// Whether it was refused, wholly or in part: it is tried again after a pause.
@@ -283,6 +284,7 @@ impl Applied {
             since: None,
             verified: None,
             passcode: None,
+            unread: None,
         }
     }
 
@@ -335,12 +337,16 @@ impl Applied {
             part.since = part.since.filter(|_| part.outcome.holds()).or(Some(when.at));
             (part.tries, part.again, part.looked) = (0, None, Some(when.now));
         }
+        if matches!(outcome, Outcome::Taken | Outcome::There) {
+            // Whatever was said before: nobody has seen it.
+            part.verified = None;
+        }
         if outcome == Outcome::Enforced {
             part.verified = Some(when.at);
             // What it said before is of the passcode under what was there before.
             part.passcode = part.passcode.map(|before| Passcode { said: None, tries: 0, again: None, ..before });
         }
-        (part.outcome, part.at, part.out) = (outcome, when.at, false);
+        (part.outcome, part.at, part.out, part.unread) = (outcome, when.at, false, None);
         part
     }
 
@@ -366,13 +372,18 @@ impl Applied {
         if !self.outcome.holds() {
             self.since = Some(when.at);
         }
-        (self.outcome, self.held) = (Outcome::Enforced, true);
+        (self.outcome, self.held, self.unread) = (Outcome::Enforced, true, None);
         (self.verified, self.looked) = (Some(when.at), Some(when.now));
+    }
+
+    /// It was to be read back, and the device answered this instead: it is as it was, and was not seen.
+    pub fn unread(&mut self, text: &str) {
+        self.unread = Some(cut(text));
     }
 
     /// It was read back, and is not there.
     pub fn lost(&mut self, when: Moment) {
-        (self.outcome, self.at, self.since) = (Outcome::Lost, when.at, None);
+        (self.outcome, self.at, self.since, self.unread) = (Outcome::Lost, when.at, None, None);
         (self.tries, self.again) = (0, None);
     }
 
@@ -496,6 +507,26 @@ mod tests {
         let failed = Applied::answered(Some(part.clone()), "ab", Outcome::failed("x"), when(2002));
         assert_eq!(failed.passcode, part.passcode);
         assert_eq!(Applied::answered(Some(part), "cd", Outcome::Enforced, when(2003)).passcode, None, "other rules");
+    }
+
+    #[test]
+    fn what_cannot_be_seen_is_not_said_to_have_been() {
+        let seen = Applied::answered(None, "ab", Outcome::Enforced, when(1));
+        for outcome in [Outcome::Taken, Outcome::There] {
+            let part = Applied::answered(Some(seen.clone()), "ab", outcome.clone(), when(5));
+            assert_eq!((part.since, part.verified, part.held), (Some(when(1).at), None, true), "{outcome:?}");
+        }
+        let mut part = seen;
+        part.unread("Status 500");
+        assert_eq!((&part.outcome, part.verified), (&Outcome::Enforced, Some(when(1).at)));
+        assert_eq!(part.unread.as_deref(), Some("Status 500"));
+        let back: Applied = rmp_serde::from_slice(&rmp_serde::to_vec(&part).unwrap()).unwrap();
+        assert_eq!(back, part);
+        let (mut seen, mut lost) = (part.clone(), part.clone());
+        seen.seen(when(9));
+        lost.lost(when(9));
+        let set = Applied::answered(Some(part), "ab", Outcome::Enforced, when(9));
+        assert_eq!([seen.unread, lost.unread, set.unread], [None, None, None], "it told since");
     }
 
     #[test]

@@ -26,6 +26,9 @@ use super::target::{Channel, Target};
 /// What acknowledgement by a mail client is worth.
 const ACKNOWLEDGED: &str = "acknowledged by the client as a whole; its answer proves no single setting";
 
+/// What a part is that the device keeps in its own way.
+const THERE: &str = "the device took it, and keeps it in its own way: it is there, and what it holds cannot be seen";
+
 /// A device, as far as policy needs it.
 #[derive(Debug, Clone)]
 pub struct Subject<'a> {
@@ -313,11 +316,16 @@ fn answered(view: &ChannelView<'_>, part: &Part, rules: bool) -> Stands {
     };
     let mail = view.channel == Channel::Activesync;
     let stands = match &applied.outcome {
-        Outcome::Enforced | Outcome::Taken if mail => Stands::of(State::Acknowledged, ACKNOWLEDGED.to_owned()),
-        Outcome::Enforced => Stands { state: State::Enforced, ..Stands::PENDING },
+        Outcome::Enforced | Outcome::Taken | Outcome::There if mail => {
+            Stands::of(State::Acknowledged, ACKNOWLEDGED.to_owned())
+        }
+        Outcome::Enforced => {
+            Stands { state: State::Enforced, why: applied.unread.as_deref().map(not_seen), ..Stands::PENDING }
+        }
         Outcome::Taken => {
             Stands::of(State::Enforced, "the device took it, and does not let it be read back".to_owned())
         }
+        Outcome::There => Stands::of(State::Enforced, THERE.to_owned()),
         Outcome::Unread(text) => Stands::of(State::Partly, format!("set, but it could not be read back: {text}")),
         Outcome::Partly(text) => Stands::of(State::Partly, format!("the device did not do all of it: {text}")),
         Outcome::Failed(text) => Stands::of(State::Failed, format!("the device refused it: {text}")),
@@ -325,9 +333,16 @@ fn answered(view: &ChannelView<'_>, part: &Part, rules: bool) -> Stands {
         Outcome::Lost => Stands::of(State::Pending, "the device has lost it, and it is set again".to_owned()),
         Outcome::Stuck(_) | Outcome::Sent | Outcome::Leaving => Stands::PENDING,
     };
-    let stands = Stands { since: applied.since, verified: applied.verified, ..stands };
+    let is_seen = !matches!(applied.outcome, Outcome::Taken | Outcome::There);
+    let verified = applied.verified.filter(|_| is_seen);
+    let stands = Stands { since: applied.since, verified, ..stands };
     let asks_its_user = rules && part.passcode && stands.state == State::Enforced;
     if asks_its_user { by_its_passcode(stands, applied.passcode.as_ref()) } else { stands }
+}
+
+/// Of what held when it was last seen.
+fn not_seen(text: &str) -> String {
+    format!("the device did not tell it when it was last asked: {text}")
 }
 
 /// The same of rules for the passcode, once they are installed: they hold since, and as long as, the device says that its passcode keeps to
@@ -358,7 +373,9 @@ fn limit((state, why): (State, Option<String>), supported: Support) -> (State, O
             let why = why.map_or_else(|| limit.to_owned(), |why| format!("{limit}; {why}"));
             (State::Limited, Some(why))
         }
-        (State::Enforced, Support::Noted(note)) => (state, Some(note.to_owned())),
+        (State::Enforced, Support::Noted(note)) => {
+            (state, Some(why.map_or_else(|| note.to_owned(), |why| format!("{note}; {why}"))))
+        }
         // Apple devices acknowledge what they do not heed.
         (State::Enforced | State::Pending, Support::Unknown(gap)) => {
             (State::Pending, Some(format!("{gap}, and the device has not told yet whether it does")))

@@ -87,7 +87,7 @@ impl Found {
             return;
         }
         match &kept.outcome {
-            Outcome::Enforced | Outcome::Unread(_) | Outcome::Taken => self.look_of_wanted(part, kept),
+            Outcome::Enforced | Outcome::Unread(_) | Outcome::Taken | Outcome::There => self.look_of_wanted(part, kept),
             Outcome::Partly(_) | Outcome::Failed(_) | Outcome::Unsupported(_) => {
                 if self.is_past(kept.again) {
                     self.due.install.push(id.clone());
@@ -100,7 +100,8 @@ impl Found {
 
     fn unwanted(&mut self, id: &PartId, kept: &Applied) {
         match &kept.outcome {
-            Outcome::Unsupported(_) if !kept.may_be_there() => self.due.forget.push(id.clone()),
+            // It was never there, whatever became of its being taken away.
+            Outcome::Unsupported(_) | Outcome::Stuck(_) if !kept.may_be_there() => self.due.forget.push(id.clone()),
             outcome => {
                 // A removal has pauses of its own.
                 let stuck = matches!(outcome, Outcome::Stuck(_));
@@ -225,6 +226,7 @@ mod tests {
             ("never there", Outcome::unsupported("x"), false, later, (0, 1)),
             ("there in its former content", Outcome::unsupported("x"), true, later, (1, 0)),
             ("stuck", Outcome::stuck("x"), true, later, (0, 0)),
+            ("refused, and not to be taken away", Outcome::stuck("x"), false, later, (0, 1)),
             ("stuck, again", Outcome::stuck("x"), true, Some(NOW), (1, 0)),
             ("sent, never answered", Outcome::Sent, false, None, (1, 0)),
             ("on its way out", Outcome::Leaving, true, None, (1, 0)),

@@ -13,18 +13,34 @@ pub enum Next {
     Install,
     /// It is to be made first: there was nothing to set.
     Add,
+    /// It is to be set apart from what was set with it: of all together nothing came, and the device did not say for which.
+    Alone,
     /// It is to be taken away.
     Remove,
     /// It is to be read back.
     ReadBack,
+    /// Likewise, with nothing else in the message: the device broke off over one of several.
+    ReadApart,
     /// It is done with.
     Nothing,
 }
 
 impl Next {
     /// Each with its sign in the text.
-    pub const ALL: [(Next, char); 5] =
-        [(Next::Install, '+'), (Next::Add, 'a'), (Next::Remove, '-'), (Next::ReadBack, '='), (Next::Nothing, '.')];
+    pub const ALL: [(Next, char); 7] = [
+        (Next::Install, '+'),
+        (Next::Add, 'a'),
+        (Next::Alone, '1'),
+        (Next::Remove, '-'),
+        (Next::ReadBack, '='),
+        (Next::ReadApart, '~'),
+        (Next::Nothing, '.'),
+    ];
+
+    /// Whether it is only to be read back.
+    pub fn is_look(self) -> bool {
+        matches!(self, Next::ReadBack | Next::ReadApart)
+    }
 
     fn sign(self) -> char {
         Next::ALL.iter().find(|(next, _)| *next == self).map_or('.', |(_, sign)| *sign)
@@ -47,9 +63,9 @@ impl OnTheWay {
     /// policy and in whatever form, is never taken away.
     pub fn is_due(&self, wanted: &BTreeMap<PartId, Part>) -> bool {
         match self.next {
-            Next::Install | Next::Add => wanted.contains_key(&self.id),
+            Next::Install | Next::Add | Next::Alone => wanted.contains_key(&self.id),
             Next::Remove => wanted.keys().all(|other| other.place() != self.id.place()),
-            Next::ReadBack => wanted.get(&self.id).is_none_or(|part| part.hash == self.hash),
+            Next::ReadBack | Next::ReadApart => wanted.get(&self.id).is_none_or(|part| part.hash == self.hash),
             Next::Nothing => false,
         }
     }

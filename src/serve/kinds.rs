@@ -9,7 +9,7 @@ use crate::{
         actor, admins, audit,
         enrol::{invitation, succession, under_way},
         groups,
-        keeper::timers,
+        keeper::{failed, timers},
         life::{command, device},
         notices, policies,
         queue::stop,
@@ -61,7 +61,7 @@ fn all() -> impl Iterator<Item = Kind> {
         &under_way::KINDS,
         &users::KINDS,
     ];
-    lists.into_iter().flatten().chain(&timers::KINDS).copied()
+    lists.into_iter().flatten().chain(&timers::KINDS).chain(&failed::KINDS).copied()
 }
 
 /// Tenant, kind and the rest of a key.

@@ -2,6 +2,7 @@
 
 import base64
 import re
+import time
 import unittest
 import uuid
 import xml.etree.ElementTree as ET
@@ -235,6 +236,61 @@ class Windows(ServedTest):
             self.assertEqual(rows.pop("passcode.history"), "failed")
             self.assertEqual(set(rows.values()), {"enforced"}, rows)
             self.assertEqual(len([verb for verb, _, _ in computer.commands if verb == "Atomic"]), 2, "then without the refused")
+
+    def test_where_no_rule_of_passwords_is_named_each_goes_alone(self):
+        said = re.compile("<Data>(?:21[56]|405|507)</Data>")
+        for group, code in (("atomic-alone", "507"), ("each-alike", "500")):
+            computer = self.enrolled()
+            answer = computer.answer
+            computer.answer = lambda orders: said.sub(f"<Data>{code}</Data>", answer(orders))
+            computer.refused[("Replace", "DevicePasswordHistory")] = 405
+            computer.connect()
+            self.server.verb("group", "create", group)
+            self.server.verb("group", "add", group, self.device(computer)["id"])
+            rules = "passcode: {required: true, min_length: 8, history: 3, max_idle_minutes: 5}"
+            self.server.policy(f"name: {group}\nassign: [{group}]\n{rules}\n")
+            computer.connect()
+            rows = {setting: row["state"] for setting, row in self.rows(computer, group).items()}
+            self.assertEqual(rows.pop("passcode.history"), "failed")
+            self.assertEqual(set(rows.values()), {"enforced"}, rows)
+            set_alone = [path for verb, path, _ in computer.commands if verb == "Replace" and "DeviceLock" in (path or "")]
+            self.assertEqual(len(set_alone), 8, "all together, then one by one")
+            self.assertTrue(set_alone[4].endswith("DevicePasswordEnabled"), "first of all that one is needed")
+
+    def test_a_value_that_breaks_sessions_off_is_singled_out(self):
+        computer = self.ruled("breakers", "name: breaks\nassign: [GROUP]\ncamera: blocked\nbluetooth: blocked\n")
+        before = self.rows(computer, "breaks")
+        self.assertEqual({row["state"] for row in before.values()}, {"enforced"})
+        computer.breaks_over = ("AllowCamera",)
+        time.sleep(1.1)
+        came = [self.sync(computer)] + [computer.connect() for _ in range(4)]
+        rows = self.rows(computer, "breaks")
+        self.assertEqual({row["state"] for row in rows.values()}, {"enforced"})
+        self.assertGreater(rows["bluetooth"]["verified"], before["bluetooth"]["verified"], "it is read all the same")
+        self.assertEqual(rows["camera"]["verified"], before["camera"]["verified"])
+        self.assertIn("the device gave no value", rows["camera"]["why"])
+        asked = [path for session in came for verb, path, _ in session if verb == "Get" and "AllowCamera" in path]
+        self.assertLessEqual(len(asked), 2, "with the other, then alone")
+        self.assertNotIn("Replace", [verb for session in came for verb, _, _ in session])
+        first = self.sync(computer)
+        self.assertEqual([path.rsplit("/", 1)[1] for verb, path, _ in first if verb == "Get" and "Policy" in path],
+                         ["AllowBluetooth", "AllowCamera"], "from then on it goes last, and alone")
+
+    def test_what_a_pc_does_not_tell_is_not_said_to_be_seen(self):
+        computer = self.ruled("mute", "name: mute\nassign: [GROUP]\ncamera: blocked\n")
+        before = self.rows(computer, "mute")["camera"]
+        for code in (405, 500):
+            computer.refused[("Get", "AllowCamera")] = code
+            time.sleep(1.1)
+            self.sync(computer)
+            row = self.rows(computer, "mute")["camera"]
+            self.assertEqual((row["state"], row["verified"]), ("enforced", before["verified"]))
+            self.assertIn(f"Status {code}", row["why"])
+        computer.refused.clear()
+        self.sync(computer)
+        row = self.rows(computer, "mute")["camera"]
+        self.assertGreater(row["verified"], before["verified"])
+        self.assertEqual(row["why"], before["why"])
 
     def test_of_two_policies_that_disagree_the_loser_says_so(self):
         computer = self.ruled("rivals", "name: a-lax\nassign: [GROUP]\ncamera: allowed\n")

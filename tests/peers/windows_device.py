@@ -325,10 +325,15 @@ class WindowsDevice:
             rows.append((ident, verb, path, None if data is None else (data.text or ""), len(items)))
         return rows
 
+    # Parts of paths: asked for one of them it breaks the session off (1223).
+    breaks_over = ()
+
     def answer(self, orders):
         """A status for the header and each item, then what a Get has read, command by command; `None` where the session
         ends here."""
         parts = [("0", "SyncHdr", None, 200)]
+        if any(verb == "Get" and part in path for _, verb, path, _, _ in orders for part in self.breaks_over):
+            return self.status(1, *parts[0]) + "<Alert><CmdID>2</CmdID><Data>1223</Data></Alert>"
         failed = self.failed_atomics()
         for (ref, verb), rows in itertools.groupby(orders, key=lambda row: row[:2]):
             read = []

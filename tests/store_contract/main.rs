@@ -209,6 +209,8 @@ macro_rules! store_contract {
         nothing_is_wrong_in_a_new_store,
         a_wipe_is_told_of_until_it_is_answered,
         a_wipe_that_takes_long_is_worse,
+        a_wipe_that_came_to_nothing_is_told_of_until_another_is_asked_for,
+        installs_that_are_stuck_are_told_of_with_their_invitation,
         what_waits_for_a_second_person_names_who_may_decide,
         a_request_that_nobody_may_decide_is_an_error,
         settings_notices_and_losses_are_told_of,

@@ -1,6 +1,10 @@
 //! The nodes of Windows that the server asks, sets and runs, by their LocURIs, and what their values mean.
 //! Configuration service provider reference; values as in the Policy CSP.
 
+mod value;
+
+pub use value::is_same;
+
 use crate::session::{Format, Op};
 
 /// What kind of device: `Desktop` and the like.
@@ -164,6 +168,13 @@ pub fn result_node(node: &str) -> String {
         Some(rest) => format!("{POLICY_RESULT}{rest}"),
         None => node.to_owned(),
     }
+}
+
+/// Whether Windows keeps a node in its own way, so that what it reads is no proof of what was set: a network's profile, with its key sealed
+/// and elements of the system's own.
+pub fn is_rewritten(node: &str) -> bool {
+    let node = node.to_ascii_lowercase();
+    node.contains("/wifi/profile/") && node.ends_with("/wlanxml")
 }
 
 /// A name within a LocURI, as it is sent: names are parts of a URI, UTF-8 and `%XX` for all but letters, digits and `-._~`. What is escaped

@@ -41,6 +41,16 @@ impl Answer {
     pub(super) fn is_good(&self) -> bool {
         self.code.is_some_and(is_good)
     }
+
+    /// The value that was asked for. What comes with a refusal is none.
+    pub(super) fn value(&self) -> Option<&str> {
+        self.values.first().filter(|_| self.is_good()).map(|(_, value)| value.as_str())
+    }
+
+    /// Whether the device broke off, or dropped its value, while this was not wholly answered: it may be for this.
+    pub(super) fn is_broken_off(&self) -> bool {
+        self.lost == Some(Loss::Refused) && self.values.is_empty() && self.code.is_none_or(is_good)
+    }
 }
 
 /// Whether a Status says that something was done, or will be: cancelled (214), not begun (215) and undone again (216) was nothing.

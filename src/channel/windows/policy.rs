@@ -3,7 +3,7 @@
 //! A policy command carries its parts, each with what is next for it and the hash it was sent with (`policy::OnTheWay`). So a part goes
 //! its way over messages, sessions and nodes.
 
-use super::answers::{Answer, Loss, op};
+use super::answers::{Answer, op};
 use crate::{
     error::Result,
     fleet::{
@@ -25,12 +25,17 @@ use std::collections::BTreeMap;
 /// The names of the groups of a command's operations, beyond all its parts (48 at most): the rules of passwords, and what goes apart from them.
 const RULES: usize = 1_000;
 const RULES_OFF: usize = 1_001;
+/// And of one rule that goes alone, with its part's number added.
+const RULE_ALONE: usize = 1_100;
 /// Of what is in an Atomic that failed: not begun, undone again, or not undone though it should be.
 const NOT_BEGUN: u16 = 215;
 const UNDONE: u16 = 216;
 const NOT_UNDONE: u16 = 516;
 /// Of an Atomic that failed itself, for something in it.
 const ATOMIC_FAILED: u16 = 507;
+
+/// Of a value that was asked for: the device broke the session off over it, or left it out.
+const NO_VALUE: &str = "the device gave no value";
 
 /// Parts of one command: their answers all fit a message.
 const MOST: usize = 48;
@@ -156,9 +161,11 @@ fn node_of(id: &PartId) -> Option<String> {
 pub(super) fn prepare(tx: &mut Tx<'_>, device: &mut Managed, command: &Command, accepts: Accepts) -> Result<Vec<Due>> {
     let (wanted, _) = policies::due(tx, device, command.enrolment)?;
     let (mut parts, mut due, mut leaving) = (all(command), Vec::new(), Vec::new());
-    let mut rules = Vec::new();
+    let (mut rules, mut alone, mut apart) = (Vec::new(), Vec::new(), None);
     for (index, part) in parts.iter_mut().enumerate() {
-        let op = match kept(device, command.enrolment, &part.id) {
+        let known = kept(device, command.enrolment, &part.id);
+        let by_itself = part.next.is_look() && breaks_off(part, known);
+        let op = match known {
             // Unanswered, and forgotten meanwhile: another part has its place.
             None if part.next == Next::Remove => Ok(None),
             // It comes with another command, in another session.
@@ -169,6 +176,8 @@ pub(super) fn prepare(tx: &mut Tx<'_>, device: &mut Managed, command: &Command, 
             Ok(Some(op)) => {
                 leaving.extend(leaves(part, &wanted));
                 match rule(&part.id).filter(|_| op.verb == Verb::Replace) {
+                    _ if by_itself => drop(apart.get_or_insert(op)),
+                    Some(order) if part.next == Next::Alone => alone.push((order, index, op)),
                     Some(order) => rules.push((order, op)),
                     None => due.push(op.into()),
                 }
@@ -182,7 +191,22 @@ pub(super) fn prepare(tx: &mut Tx<'_>, device: &mut Managed, command: &Command, 
     }
     keeper::happen(tx, device, Event::PartsLeave { enrolment: command.enrolment, parts: leaving })?;
     save(tx, device, command, &parts)?;
-    Ok(together(command.id, rules).chain(due).collect())
+    alone.sort_by_key(|(order, ..)| *order);
+    let alone = alone.into_iter().map(|(_, index, rule)| {
+        let id = op(command.id, RULE_ALONE + index);
+        Due::Group { id, kind: GroupKind::Atomic, ops: vec![rule] }
+    });
+    let due: Vec<Due> = together(command.id, rules).chain(alone).chain(due).collect();
+    Ok(if due.is_empty() { apart.into_iter().map(Due::from).collect() } else { due })
+}
+
+/// Whether a device broke off over a part, or may have: with another in the same message it would not be known over which.
+fn breaks_off(part: &OnTheWay, kept: Option<&Applied>) -> bool {
+    let did = kept.is_some_and(|kept| match &kept.outcome {
+        Outcome::Unread(text) => text == NO_VALUE,
+        _ => kept.unread.as_deref() == Some(NO_VALUE),
+    });
+    did || part.next == Next::ReadApart
 }
 
 /// Which rule of passwords a part is, by their order.
@@ -211,12 +235,12 @@ fn kept<'d>(device: &'d Managed, enrolment: EnrolmentId, part: &PartId) -> Optio
 /// What changes at the device by sending this.
 fn leaves(part: &OnTheWay, wanted: &BTreeMap<PartId, Part>) -> Option<Leaving> {
     match part.next {
-        Next::Install | Next::Add => {
+        Next::Install | Next::Add | Next::Alone => {
             let of = wanted.get(&part.id).map(|wanted| wanted.of.clone()).unwrap_or_default();
             Some(Leaving::Set { part: part.id.clone(), hash: part.hash.clone(), of })
         }
         Next::Remove => Some(Leaving::Away(part.id.clone())),
-        Next::ReadBack | Next::Nothing => None,
+        Next::ReadBack | Next::ReadApart | Next::Nothing => None,
     }
 }
 
@@ -234,7 +258,7 @@ fn prepare_part(
             bounds::check_remove(&part.id).map_err(|refused| refused.to_string())?;
             node_of(&part.id).map(|path| Op::delete(name, path))
         }
-        (Next::Install | Next::Add, Some((wanted, node))) => {
+        (Next::Install | Next::Add | Next::Alone, Some((wanted, node))) => {
             // The hash of what is really sent is what the answer will be about.
             part.hash.clone_from(&wanted.hash);
             // Checked when it was applied, and again now: nothing that acts leaves as a setting.
@@ -244,15 +268,17 @@ fn prepare_part(
                 _ => Op::replace(name, node.path, node.format, node.data),
             })
         }
-        (Next::ReadBack, Some((wanted, node))) if wanted.hash == part.hash => {
+        (Next::ReadBack | Next::ReadApart, Some((wanted, node))) if wanted.hash == part.hash => {
             Some(Op::get(name, csp::result_node(&node.path)))
         }
         // What the device refused to let go may have gone since.
-        (Next::ReadBack, None) if kept.is_some_and(|kept| matches!(kept.outcome, Outcome::Stuck(_))) => {
+        (Next::ReadBack | Next::ReadApart, None)
+            if kept.is_some_and(|kept| matches!(kept.outcome, Outcome::Stuck(_))) =>
+        {
             node_of(&part.id).map(|path| Op::get(name, path))
         }
         // The policy changed meanwhile: the next command brings what is wanted now.
-        (Next::Install | Next::Add | Next::ReadBack, _) => None,
+        (Next::Install | Next::Add | Next::Alone | Next::ReadBack | Next::ReadApart, _) => None,
     })
 }
 
@@ -266,6 +292,7 @@ pub(super) fn file(
     let (wanted, _) = policies::due(tx, device, command.enrolment)?;
     let (before, mut parts) = (all(command), all(command));
     let blamed = one_was_refused_for_itself(&parts, answers);
+    let unclear = Unclear { rules: nobody_is_to_blame(&parts, answers), values: several_broke_off(&parts, answers) };
     for (index, answer) in answers {
         let Some(part) = parts.get_mut(*index) else { continue };
         // Others in its Atomic were to blame: it goes again without them.
@@ -274,7 +301,7 @@ pub(super) fn file(
         }
         let node = wanted.get(&part.id).filter(|wanted| wanted.hash == part.hash).and_then(|w| Some((w, node(w)?)));
         let kept = kept(device, command.enrolment, &part.id);
-        let (next, fate) = answered(part, answer, node.as_ref().map(|(part, node)| (*part, node)), kept);
+        let (next, fate) = answered(part, answer, node.as_ref().map(|(part, node)| (*part, node)), kept, unclear);
         if let Some(fate) = fate {
             let (enrolment, part) = (command.enrolment, part.id.clone());
             keeper::happen(tx, device, Event::Part { enrolment, part, fate })?;
@@ -289,13 +316,40 @@ pub(super) fn file(
     Ok(())
 }
 
-/// Whether a rule of passwords was refused for itself, and not for another in its Atomic.
+/// Of what it is not known which one it was for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Unclear {
+    /// An Atomic of several rules came to nothing.
+    rules: bool,
+    /// The device broke off over one of several.
+    values: bool,
+}
+
+/// The Status of each rule of passwords that was to be set and is not.
+fn not_set(parts: &[OnTheWay], answers: &BTreeMap<usize, Answer>) -> Vec<u16> {
+    let rules = answers.iter().filter(|(index, _)| parts.get(**index).is_some_and(is_rule_to_set));
+    rules.filter(|(_, answer)| !answer.is_good()).filter_map(|(_, answer)| answer.code).collect()
+}
+
+/// Whether some rules of passwords were refused for themselves, and the others for them.
 fn one_was_refused_for_itself(parts: &[OnTheWay], answers: &BTreeMap<usize, Answer>) -> bool {
-    answers.iter().any(|(index, answer)| {
-        let for_itself =
-            answer.code.is_some_and(|code| !is_for_another(code) && code != NOT_UNDONE) && !answer.is_good();
-        for_itself && parts.get(*index).is_some_and(is_rule_to_set)
-    })
+    let codes = not_set(parts, answers);
+    let (for_another, for_itself): (Vec<u16>, Vec<u16>) =
+        codes.into_iter().filter(|code| *code != NOT_UNDONE).partition(|code| is_for_another(*code));
+    !for_itself.is_empty() && (!for_another.is_empty() || for_itself.len() == 1)
+}
+
+/// Whether several rules of passwords came to nothing together, and nothing tells for which: the Atomic alone was answered, or each of them in
+/// the same way. One by one they tell.
+fn nobody_is_to_blame(parts: &[OnTheWay], answers: &BTreeMap<usize, Answer>) -> bool {
+    not_set(parts, answers).iter().filter(|code| **code != NOT_UNDONE).count() > 1
+        && !one_was_refused_for_itself(parts, answers)
+}
+
+/// Whether the device broke off over one of several things that it had not answered.
+fn several_broke_off(parts: &[OnTheWay], answers: &BTreeMap<usize, Answer>) -> bool {
+    let open = |index: &usize| parts.get(*index).is_some_and(|part| part.next != Next::Nothing);
+    answers.iter().filter(|(index, answer)| open(index) && answer.is_broken_off()).count() > 1
 }
 
 fn is_rule_to_set(part: &OnTheWay) -> bool {
@@ -318,36 +372,41 @@ fn answered(
     answer: &Answer,
     node: Option<(&Part, &Node)>,
     kept: Option<&Applied>,
+    unclear: Unclear,
 ) -> (Next, Option<Fate>) {
     let sent = |outcome| Some(Fate::Sent { hash: part.hash.clone(), outcome });
-    let Some(code) = answer.code else {
-        // Asked again in the next session, unless the device broke off over a value that it would not give.
-        return match (part.next, answer.lost) {
-            (Next::ReadBack, Some(Loss::Refused)) => {
-                let just_set = kept.is_none_or(|kept| kept.out);
-                let unread = || sent(Outcome::unread("the device gave no value"));
-                (Next::Nothing, just_set.then(unread).flatten())
-            }
-            _ => (part.next, None),
+    if part.next.is_look() && answer.is_broken_off() {
+        // It would do so again. Which of several it was for, each alone will tell.
+        return match kept {
+            _ if unclear.values => (Next::ReadApart, None),
+            Some(kept) if !kept.out => (Next::Nothing, tells(kept).then(|| Fate::Unread(NO_VALUE.to_owned()))),
+            _ => (Next::Nothing, sent(Outcome::unread(NO_VALUE))),
         };
-    };
+    }
+    // Asked again in the next session.
+    let Some(code) = answer.code else { return (part.next, None) };
     match part.next {
         // What was not undone is as it was set; the reading will tell.
-        Next::Install | Next::Add if answer.is_good() || matches!(code, 418 | NOT_UNDONE) => (Next::ReadBack, None),
+        Next::Install if unclear.rules && is_rule_to_set(part) && !answer.is_good() && code != NOT_UNDONE => {
+            (Next::Alone, None)
+        }
+        Next::Install | Next::Add | Next::Alone if answer.is_good() || matches!(code, 418 | NOT_UNDONE) => {
+            (Next::ReadBack, None)
+        }
         // A rule of passwords is never added.
         Next::Install if is_absent(code) && matches!(part.id, PartId::Csp(_)) && rule(&part.id).is_none() => {
             (Next::Add, None)
         }
-        Next::Install | Next::Add => {
+        Next::Install | Next::Add | Next::Alone => {
             let text = format!("Status {code}");
             (Next::Nothing, sent(if is_absent(code) { Outcome::unsupported(&text) } else { Outcome::failed(&text) }))
         }
         Next::Remove if answer.is_good() || is_absent(code) => (Next::Nothing, Some(Fate::Gone)),
         Next::Remove => (Next::Nothing, Some(Fate::Stuck(format!("Status {code}")))),
-        Next::ReadBack => {
-            let read = node.map(|(part, node)| read(part, node, code, answer.values.first().map(|(_, v)| v)));
+        Next::ReadBack | Next::ReadApart => {
+            let read = node.map(|(part, node)| read(part, node, code, answer.value()));
             let fate = match (read, kept) {
-                (Some(read), Some(kept)) if !kept.out => looked_at(read, code, kept),
+                (Some(read), Some(kept)) if !kept.out => looked_at(read, code, part, kept),
                 (Some(read), _) => sent(just_set(read)),
                 // Asked for no more.
                 (None, Some(_)) if is_absent(code) => Some(Fate::Gone),
@@ -359,6 +418,9 @@ fn answered(
     }
 }
 
+/// Characters of a value that is shown as it is.
+const LONG: usize = 60;
+
 /// What a node tells when it is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Read {
@@ -368,22 +430,29 @@ enum Read {
     Other(String),
     /// Nothing, though such a node tells what is in force. In words.
     Silent(String),
-    /// Nothing, and such a node may be there to be set alone.
-    WriteOnly,
+    /// Nothing, and such a node may be there to be set alone. In words.
+    WriteOnly(String),
+    /// Something that the device keeps in its own way: it cannot be compared.
+    There,
 }
 
-fn read(part: &Part, node: &Node, code: u16, value: Option<&String>) -> Read {
+fn read(part: &Part, node: &Node, code: u16, value: Option<&str>) -> Read {
     let is_policy = csp::result_node(&node.path) != node.path;
-    let is_number = matches!(node.format, Format::Int | Format::Bool);
-    let Some(value) = value.map(|value| value.trim()) else {
-        let typed = matches!(part.content, PartContent::Settings(_));
-        return if is_policy || typed { Read::Silent(format!("Status {code}")) } else { Read::WriteOnly };
+    let Some(value) = value.map(str::trim) else {
+        let (typed, why) = (matches!(part.content, PartContent::Settings(_)), format!("Status {code}"));
+        return if is_policy || typed { Read::Silent(why) } else { Read::WriteOnly(why) };
     };
     let met = match &part.content {
         PartContent::Settings(values) => values.first().and_then(setting).is_some_and(|wanted| wanted.is_met_by(value)),
-        _ => value == node.data.trim() || !is_policy && !is_number,
+        _ => csp::is_same(node.format, &node.data, value),
     };
-    if met { Read::Met } else { Read::Other(value.to_owned()) }
+    match value {
+        _ if met => Read::Met,
+        "" => Read::Other("nothing".to_owned()),
+        _ if csp::is_rewritten(&node.path) && value.starts_with('<') => Read::There,
+        _ if value.len() > LONG => Read::Other("another value".to_owned()),
+        _ => Read::Other(value.to_owned()),
+    }
 }
 
 /// What was set just now, by what it reads.
@@ -393,22 +462,33 @@ fn just_set(read: Read) -> Outcome {
         Read::Other(value) => Outcome::partly(&format!("in force is {value}")),
         Read::Silent(why) => Outcome::unread(&why),
         // The device's Status has said that it was.
-        Read::WriteOnly => Outcome::Taken,
+        Read::WriteOnly(_) => Outcome::Taken,
+        Read::There => Outcome::There,
     }
 }
 
 /// What was in force, by what it reads now. What never told anything has not lost anything by saying nothing: it is not sent again, so
 /// that a node that cannot be read is no endless task.
-fn looked_at(read: Read, code: u16, kept: &Applied) -> Option<Fate> {
-    let told = kept.outcome == Outcome::Enforced;
+fn looked_at(read: Read, code: u16, part: &OnTheWay, kept: &Applied) -> Option<Fate> {
+    let told = tells(kept);
     match read {
         Read::Met => Some(Fate::Seen),
         Read::Other(_) => Some(Fate::Lost),
+        Read::There => Some(Fate::Sent { hash: part.hash.clone(), outcome: Outcome::There }),
         Read::Silent(_) if told && is_absent(code) => Some(Fate::Lost),
         // One of an older version may have been taken at its word.
-        Read::WriteOnly if told && is_absent(code) && kept.verified.is_some() => Some(Fate::Lost),
-        Read::Silent(_) | Read::WriteOnly => None,
+        Read::WriteOnly(_)
+            if told && is_absent(code) && (kept.verified.is_some() || kept.outcome == Outcome::There) =>
+        {
+            Some(Fate::Lost)
+        }
+        Read::Silent(why) | Read::WriteOnly(why) => told.then_some(Fate::Unread(why)),
     }
+}
+
+/// Whether a part could be read when it was last.
+fn tells(kept: &Applied) -> bool {
+    matches!(kept.outcome, Outcome::Enforced | Outcome::There)
 }
 
 /// Notes what became of a part.
@@ -437,8 +517,9 @@ pub(super) fn unsendable(
     why: &str,
 ) -> Result<()> {
     let mut parts = all(command);
-    let in_group = |part: &OnTheWay| index >= RULES && part.next == Next::Install && rule(&part.id).is_some();
-    let unsent = parts.iter_mut().enumerate().filter(|(number, part)| *number == index || in_group(part));
+    let in_group = |part: &OnTheWay| (RULES..RULE_ALONE).contains(&index) && is_rule_to_set(part);
+    let is_it = |number: usize| number == index || number + RULE_ALONE == index;
+    let unsent = parts.iter_mut().enumerate().filter(|(number, part)| is_it(*number) || in_group(part));
     for (_, part) in unsent {
         record(tx, device, command.enrolment, part, Outcome::unsupported(why))?;
         part.next = Next::Nothing;

@@ -24,7 +24,7 @@ use crate::{
     store::{Kind, Record, Tx},
 };
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 /// Keys that may be under way beyond the devices for which the invitation is: with one device, three installs of it. Those that broke off
 /// in a hall of many must not keep the last of them from beginning, so that the complete ones are not taken off.
@@ -36,6 +36,8 @@ const HOUR: Duration = Duration::from_secs(3600);
 pub const LASTS: Duration = Duration::from_secs(7 * 86_400);
 /// After so long without a word one that was shown gives way too.
 const SILENT: Duration = Duration::from_secs(86_400);
+/// An install that is not complete after so long is stuck.
+const STUCK: Duration = Duration::from_secs(3600);
 /// Keys among which the oldest is looked for, and that a revocation ends at once; the rest ends with the next tidying.
 const PAGE: usize = 200;
 
@@ -139,6 +141,47 @@ pub fn place_for_one_more(tx: &mut Tx<'_>, invitation: &Invitation) -> Result<Pl
             Err(Error::forbidden("invitation_busy", text))
         }
     }
+}
+
+/// Installs by one invitation that are as many as may be, and of which none has come on for long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Jam {
+    /// By which.
+    pub invitation: InvitationId,
+    /// For whom it is; empty: for nobody in particular.
+    pub user: String,
+    /// How many.
+    pub installs: u32,
+    /// Since when the last of them has its certificate.
+    pub since: Timestamp,
+}
+
+/// The invitations that give nobody else a certificate, since all that may be under way by them is, and is stuck.
+pub fn jams(tx: &mut Tx<'_>) -> Result<Vec<Jam>> {
+    let (mut last, mut after) = (BTreeMap::<InvitationId, Timestamp>::new(), None::<String>);
+    loop {
+        let page = tx.scan::<Key>("", after.as_deref(), PAGE)?;
+        for key in &page {
+            let at = last.entry(key.invitation).or_insert(key.at);
+            *at = key.at.max(*at);
+        }
+        match page.last() {
+            Some(key) if page.len() == PAGE => after = Some(key.key()),
+            _ => break,
+        }
+    }
+    let long = |at: &Timestamp| tx.now().since(*at) >= STUCK;
+    let last: Vec<(InvitationId, Timestamp)> = last.into_iter().filter(|(_, at)| long(at)).collect();
+    let mut found = Vec::new();
+    for (id, since) in last {
+        let Some(invitation) = tx.get::<Invitation>(id)? else { continue };
+        let is_full = invitation.under_way >= invitation.uses.saturating_add(SPARE);
+        if is_full && must_be_good(tx, &invitation).is_ok() {
+            let (user, installs) = (invitation.user.clone(), invitation.under_way);
+            found.push(Jam { invitation: id, user, installs, since });
+        }
+    }
+    Ok(found)
 }
 
 /// Neither revoked nor used up nor over.

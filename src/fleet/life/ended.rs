@@ -46,6 +46,10 @@ pub(super) fn revoke(certificates: impl IntoIterator<Item = Fingerprint>, effect
     effects.extend(certificates.into_iter().map(|certificate| Effect::Revoke(certificate, Duration::ZERO)));
 }
 
+/// Of what was sent before the device left.
+const LEFT_AFTER: &str =
+    "this was sent, and the device left management without answering it: nothing proves that it was done";
+
 impl Managed {
     /// Ends a command that was [lifted](Managed::lift).
     pub(super) fn end(&mut self, mut command: Command, end: End, time: Time, effects: &mut Vec<Effect>) {
@@ -333,7 +337,9 @@ impl Managed {
                 None => {
                     let wipe = command.action() == Action::Wipe;
                     let end = if wipe { State::Failed } else { State::Cancelled };
-                    let error = Some((FailureCode::DeviceLeft, "the device left management before this reached it"));
+                    let sent = command.sent.is_some() && command.state != State::NotNow;
+                    let why = if sent { LEFT_AFTER } else { "the device left management before this reached it" };
+                    let error = Some((FailureCode::DeviceLeft, why));
                     self.end(command, End { error, ..End::of(end) }, time, effects);
                 }
             }

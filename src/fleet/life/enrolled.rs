@@ -183,7 +183,11 @@ impl Managed {
         let of_past: Vec<CommandId> = self.open().filter(of_past).map(|c| c.id).collect();
         for id in of_past {
             let Some(command) = self.lift(id) else { continue };
-            let error = Some((FailureCode::EnrolledAnew, "the device enrolled anew before this reached it"));
+            let why = match command.state {
+                State::Sent => "this was sent, and the device enrolled anew without answering it",
+                _ => "the device enrolled anew before this reached it",
+            };
+            let error = Some((FailureCode::EnrolledAnew, why));
             self.end(command, End { error, ..End::of(State::Cancelled) }, time, effects);
         }
         let wipe = self.open().find(|c| c.action() == Action::Wipe && c.is_owed_to(&was)).map(|c| c.id);

@@ -477,6 +477,8 @@ pub enum Fate {
     Seen,
     /// It was read back, and does not.
     Lost,
+    /// It was to be read back, and the device answered this instead.
+    Unread(String),
 }
 
 /// What a device says of itself.

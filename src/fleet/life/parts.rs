@@ -61,6 +61,11 @@ impl Managed {
                     kept.seen(when);
                 }
             }
+            Fate::Unread(text) => {
+                if let Some(kept) = mine.applied.get_mut(&part) {
+                    kept.unread(&text);
+                }
+            }
             Fate::Lost => {
                 if let Some(kept) = mine.applied.get_mut(&part) {
                     kept.lost(when);

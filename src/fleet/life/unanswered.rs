@@ -77,7 +77,7 @@ impl CommandFields {
 
     /// What is put off again and again keeps only itself waiting: the other parts of its policy are due with another command.
     pub(super) fn puts_off_no_other(&mut self) {
-        let is_look = |part: &OnTheWay| part.next == Next::ReadBack;
+        let is_look = |part: &OnTheWay| part.next.is_look();
         if !self.parts_open().iter().all(is_look) {
             self.narrow();
         }
@@ -86,7 +86,7 @@ impl CommandFields {
     /// Whether it is a look of Apple's: nothing is set by it.
     fn only_reads_back(&self) -> bool {
         let mut parts = self.act.parts().iter().filter_map(|part| part.parse::<OnTheWay>().ok()).peekable();
-        self.channel == Channel::Apple && parts.peek().is_some() && parts.all(|part| part.next == Next::ReadBack)
+        self.channel == Channel::Apple && parts.peek().is_some() && parts.all(|part| part.next.is_look())
     }
 
     /// One part of a policy shall not hold the others back: on a channel that asks for them one by one it is known which one is silent, of
@@ -140,13 +140,19 @@ impl Managed {
         let just_set = || self.enrolment(enrolment)?.applied.get(&part.id).map(|kept| kept.out);
         let fate = match part.next {
             Next::Remove => Fate::Stuck(GIVEN_UP.into()),
-            Next::ReadBack if just_set() == Some(true) => {
+            next if next.is_look() && just_set() == Some(true) => {
                 Fate::Sent { hash: part.hash, outcome: Outcome::unread(GIVEN_UP) }
             }
-            Next::ReadBack => return,
+            next if next.is_look() => return,
             _ => Fate::Sent { hash: part.hash, outcome: Outcome::failed(GIVEN_UP) },
         };
+        let id = part.id.clone();
         self.part(enrolment, part.id, fate, time);
+        if part.next.is_look() {
+            return;
+        }
+        // It may be there all the same: nobody said that it is not.
+        self.with(enrolment, |mine| mine.applied.get_mut(&id).into_iter().for_each(|kept| kept.out = true));
     }
 
     /// Whether something of this kind is open that others wait for.

@@ -43,7 +43,7 @@ fn left_of(policy: &str, id: &PartId, kept: &Applied, desired: &BTreeMap<PartId,
 }
 
 fn is_there(kept: &Applied) -> bool {
-    kept.may_be_there() || !matches!(kept.outcome, Outcome::Failed(_) | Outcome::Unsupported(_))
+    kept.may_be_there() || !matches!(kept.outcome, Outcome::Failed(_) | Outcome::Unsupported(_) | Outcome::Stuck(_))
 }
 
 /// Something that a device refused and that still stands so.
@@ -63,7 +63,9 @@ pub fn problems(view: &ChannelView<'_>, desired: &BTreeMap<PartId, Part>) -> Vec
         let wanted = desired.get(id).filter(|part| part.hash == kept.hash);
         let taken = || desired.keys().any(|other| other.place() == id.place());
         let (code, what, text) = match &kept.outcome {
-            Outcome::Stuck(text) if wanted.is_none() && !taken() => ("removal_refused", "to take away", text),
+            Outcome::Stuck(text) if wanted.is_none() && !taken() && is_there(kept) => {
+                ("removal_refused", "to take away", text)
+            }
             Outcome::Failed(text) | Outcome::Partly(text) if wanted.is_some() => ("setting_refused", "to set", text),
             _ => return None,
         };
@@ -152,11 +154,16 @@ mod tests {
     fn what_a_device_never_had_is_not_left() {
         let before = parts("camera: blocked", Channel::Omadm, Platform::Windows);
         let camera = before.values().next().unwrap();
-        let record = Applied {
-            of: Origins::from([("a".into(), Vec::new())]),
-            ..Applied::new(&camera.hash, Outcome::unsupported("Status 404"), at())
-        };
-        let applied = BTreeMap::from([(camera.id.clone(), record)]);
-        assert_eq!(rows(&left("a", &ChannelView::new(Channel::Omadm, &applied), &BTreeMap::new())), []);
+        for outcome in [Outcome::unsupported("Status 404"), Outcome::failed("Status 500"), Outcome::stuck("Status 500")]
+        {
+            let record = Applied {
+                of: Origins::from([("a".into(), Vec::new())]),
+                ..Applied::new(&camera.hash, outcome.clone(), at())
+            };
+            let applied = BTreeMap::from([(camera.id.clone(), record)]);
+            let view = ChannelView::new(Channel::Omadm, &applied);
+            assert_eq!(rows(&left("a", &view, &BTreeMap::new())), [], "{outcome:?}");
+            assert_eq!(problems(&view, &BTreeMap::new()), [], "{outcome:?}");
+        }
     }
 }

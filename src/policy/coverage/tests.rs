@@ -209,6 +209,18 @@ fn coverage_says_since_when_it_holds_and_when_that_was_seen() {
     let rows = of(&applied);
     assert_eq!((rows[0].state, rows[0].since, rows[0].verified), (State::Pending, None, at(50)));
     assert_eq!(verified(&rows), at(51));
+    applied.values_mut().for_each(|kept| {
+        let was = Applied { verified: at(60), ..Applied::new(&kept.hash, Outcome::Enforced, kept.at) };
+        *kept = Applied { unread: Some("Status 500".into()), ..was };
+    });
+    let rows = of(&applied);
+    assert_eq!((rows[0].state, rows[0].verified), (State::Enforced, at(60)), "as when it was last seen");
+    let why = rows[0].why.clone().unwrap();
+    assert!(why.ends_with("; the device did not tell it when it was last asked: Status 500"), "{why}");
+    applied.values_mut().for_each(|kept| kept.outcome = Outcome::There);
+    let rows = of(&applied);
+    assert_eq!((rows[0].state, rows[0].verified), (State::Enforced, None));
+    assert!(rows[0].why.as_ref().unwrap().ends_with(THERE));
     applied.values_mut().for_each(|kept| *kept = Applied::new(&kept.hash, Outcome::Taken, kept.at));
     let rows = of(&applied);
     assert_eq!((rows[0].state, verified(&rows)), (State::Enforced, None), "nobody has seen it");

@@ -2,7 +2,7 @@
 
 use crate::{
     fixture::{Fixture, request},
-    promise::take,
+    promise::{failed, settle, take},
 };
 use lanyard::{
     clock::Timestamp,
@@ -82,6 +82,77 @@ pub async fn a_wipe_that_takes_long_is_worse(fixture: Fixture) {
     assert_eq!(told(&lines), [(Severity::Warning, Code::WipeUnanswered), (Severity::Warning, Code::WipeWaits)]);
     assert_eq!([&lines[0].subject, &lines[1].subject], [&sent.id.to_string(), &waits.id.to_string()]);
     assert!(lines[0].text.starts_with("the selective wipe of Ssilent") && lines[0].text.contains("is not answered"));
+}
+
+pub async fn a_wipe_that_came_to_nothing_is_told_of_until_another_is_asked_for(fixture: Fixture) {
+    let local = fixture.local().await;
+    let (refuses, leaves) =
+        (fixture.device("refuses", &[Channel::Apple]).await.id, fixture.device("leaves", &[Channel::Apple]).await.id);
+    let refused = fixture.wipe(&local, refuses, Scope::Full).await.unwrap();
+    take(&fixture, refuses, Contact::Fresh).await.unwrap();
+    let unsent = fixture.device("unsent", &[Channel::Apple]).await.id;
+    let never_sent = fixture.wipe(&local, unsent, Scope::Full).await.unwrap();
+    settle(&fixture, refuses, refused.id, failed()).await.unwrap();
+    let lines = list(&fixture).await;
+    assert_eq!(told(&lines), [(Severity::Error, Code::WipeFailed), (Severity::Note, Code::WipeWaits)]);
+    assert_eq!(lines[0].subject, refused.id.to_string());
+    assert!(lines[0].text.starts_with("the full wipe of Srefuses") && lines[0].text.contains("came to nothing"));
+    let again = fixture.wipe(&local, refuses, Scope::Full).await.unwrap();
+    assert_eq!(told(&list(&fixture).await), [(Severity::Note, Code::WipeWaits); 2], "another is asked for");
+    take(&fixture, refuses, Contact::Fresh).await.unwrap();
+    settle(&fixture, refuses, again.id, crate::promise::done()).await.unwrap();
+    assert_eq!(told(&list(&fixture).await), [(Severity::Note, Code::WipeWaits)], "and is proved");
+
+    let sent = fixture.wipe(&local, leaves, Scope::Full).await.unwrap();
+    take(&fixture, leaves, Contact::Fresh).await.unwrap();
+    for id in [leaves, unsent] {
+        let leave = move |tx: &mut Tx<'_>| {
+            let mut device = lanyard::fleet::keeper::by_id(tx, id)?;
+            let enrolment = device.enrolments[0].id;
+            crate::fixture::left(tx, &mut device, enrolment)
+        };
+        fixture.store.run(leave).await.unwrap();
+    }
+    let lines = list(&fixture).await;
+    assert_eq!(told(&lines), [(Severity::Error, Code::WipeFailed); 2]);
+    for (wipe, words) in
+        [(sent, "this was sent, and the device left"), (never_sent, "left management before this reached it")]
+    {
+        let line = lines.iter().find(|line| line.subject == wipe.id.to_string()).unwrap();
+        assert!(line.text.contains(words), "{}", line.text);
+    }
+    if fixture.live_through(DAY.saturating_mul(30)).await {
+        assert_eq!(list(&fixture).await, [], "it is on record, and no news any more");
+    }
+}
+
+pub async fn installs_that_are_stuck_are_told_of_with_their_invitation(fixture: Fixture) {
+    let local = fixture.local().await;
+    let invite = move |tx: &mut Tx<'_>| {
+        Ok(invitation::create(tx, &local, Channel::Apple, "ann", Ownership::Corporate, None)?.invitation.id)
+    };
+    let id = fixture.store.run(invite).await.unwrap();
+    let begins = |key: &'static str| {
+        let spend = move |tx: &mut Tx<'_>| crate::promise::spend(tx, id, key).map(drop);
+        fixture.store.run(spend)
+    };
+    begins("one").await.unwrap();
+    begins("two").await.unwrap();
+    let ours = fixture.live_through(HOUR).await;
+    assert_eq!(list(&fixture).await, [], "there is place for another");
+    begins("three").await.unwrap();
+    assert_eq!(list(&fixture).await, [], "the last has just begun");
+    if !fixture.live_through(HOUR).await || !ours {
+        return;
+    }
+    let lines = list(&fixture).await;
+    assert_eq!(told(&lines), [(Severity::Warning, Code::InstallsStuck)]);
+    assert_eq!(lines[0].subject, id.to_string());
+    assert!(lines[0].text.starts_with("3 installs by the invitation for ann are under way"), "{}", lines[0].text);
+    let local = fixture.local().await;
+    let revoke = move |tx: &mut Tx<'_>| lanyard::fleet::enrol::under_way::revoke(tx, &local, id).map(drop);
+    fixture.store.run(revoke).await.unwrap();
+    assert_eq!(list(&fixture).await, []);
 }
 
 pub async fn what_waits_for_a_second_person_names_who_may_decide(fixture: Fixture) {

@@ -1,7 +1,9 @@
+use super::super::answers::Loss;
 use super::*;
 use crate::policy::{Channel as PolicyChannel, Permission, Platform, PolicyFile, Setting, Target, desired, effective};
 
 const LOCK: &str = "./Device/Vendor/MSFT/Policy/Config/Wifi/AllowInternetSharing";
+const ROOT: &str = "./Device/Vendor/MSFT/RootCATrustedCertificates/Root/00AA/EncodedCertificate";
 const WIFI: &str = "./Device/Vendor/MSFT/WiFi/Profile/Office%20net/WlanXml";
 
 fn wanted() -> BTreeMap<PartId, Part> {
@@ -11,6 +13,17 @@ fn wanted() -> BTreeMap<PartId, Part> {
     desired(&effective([&PolicyFile::parse(&text).unwrap()]), PolicyChannel::Omadm, &Target::of(Platform::Windows))
 }
 
+fn with_a_root() -> BTreeMap<PartId, Part> {
+    let root = PolicyFile::parse(&format!(
+        "name: b
+assign: all
+windows: {{csp: [{{path: {ROOT}, data: QUJDREVG}}]}}
+"
+    ));
+    let target = Target::of(Platform::Windows);
+    wanted().into_iter().chain(desired(&effective([&root.unwrap()]), PolicyChannel::Omadm, &target)).collect()
+}
+
 fn on_its_way(next: Next, id: &str) -> OnTheWay {
     OnTheWay { next, id: id.parse().unwrap(), hash: "ab".into() }
 }
@@ -18,6 +31,11 @@ fn on_its_way(next: Next, id: &str) -> OnTheWay {
 fn answer(code: u16, value: Option<&str>) -> Answer {
     let values = value.map(|value| ("./X".to_owned(), value.to_owned())).into_iter().collect();
     Answer { code: Some(code), values, lost: None }
+}
+
+/// The device broke off, after this Status or before any.
+fn broken(code: Option<u16>) -> Answer {
+    Answer { code, lost: Some(Loss::Refused), ..Answer::default() }
 }
 
 #[test]
@@ -110,7 +128,7 @@ fn each_answer_has_its_consequence() {
             (Next::Nothing, sent(Outcome::unread("the device gave no value"))),
         ),
     ] {
-        assert_eq!(answered(&part, &answer, None, None), want, "{row}");
+        assert_eq!(answered(&part, &answer, None, None, Unclear::default()), want, "{row}");
     }
 }
 
@@ -119,20 +137,37 @@ fn what_is_read_back_is_seen_or_lost_and_what_never_told_is_neither() {
     let wanted = wanted();
     let (typed, raw, other) = ("setting:passcode.min_length", format!("csp:{LOCK}"), format!("csp:{WIFI}"));
     let (enforced, taken) = (Outcome::Enforced, Outcome::Taken);
+    let there = || Fate::Sent { hash: wanted[&PartId::Csp(WIFI.into())].hash.clone(), outcome: Outcome::There };
     for (row, id, before, told, want) in [
         ("as it was", typed, &enforced, answer(200, Some("8")), Some(Fate::Seen)),
         ("laxer", typed, &enforced, answer(200, Some("4")), Some(Fate::Lost)),
         ("gone", typed, &enforced, answer(404, None), Some(Fate::Lost)),
         ("gone, in other words", typed, &enforced, answer(406, None), Some(Fate::Lost)),
-        ("not allowed now", typed, &enforced, answer(405, None), None),
-        ("not to be had now", typed, &enforced, answer(500, None), None),
+        ("not allowed now", typed, &enforced, answer(405, None), Some(Fate::Unread("Status 405".into()))),
+        ("not to be had now", typed, &enforced, answer(500, None), Some(Fate::Unread("Status 500".into()))),
+        (
+            "a value beside a refusal is none",
+            typed,
+            &enforced,
+            answer(405, Some("8")),
+            Some(Fate::Unread("Status 405".into())),
+        ),
+        ("a network, not allowed now", &other, &enforced, answer(405, None), Some(Fate::Unread("Status 405".into()))),
+        ("a network, kept in its own way", &other, &enforced, answer(200, Some("<a><b/></a>")), Some(there())),
+        ("and once more", &other, &Outcome::There, answer(200, Some("<a><b/></a>")), Some(there())),
+        ("and gone then", &other, &Outcome::There, answer(404, None), Some(Fate::Lost)),
+        ("and not told then", &other, &Outcome::There, answer(500, None), Some(Fate::Unread("Status 500".into()))),
+        ("a network that is empty", &other, &enforced, answer(200, Some("")), Some(Fate::Lost)),
+        ("a network that is as it was set", &other, &Outcome::There, answer(200, Some("<a></a>")), Some(Fate::Seen)),
         ("never told", typed, &Outcome::unread("Status 404"), answer(404, None), None),
         ("tells now", typed, &Outcome::unread("Status 404"), answer(200, Some("8")), Some(Fate::Seen)),
         ("a raw policy, gone", &raw, &enforced, answer(404, None), Some(Fate::Lost)),
         ("a network, gone", &other, &enforced, answer(404, None), Some(Fate::Lost)),
         ("a network, gone, in other words", &other, &enforced, answer(406, None), Some(Fate::Lost)),
         ("write-only", &other, &taken, answer(404, None), None),
-        ("broken off", typed, &enforced, Answer { lost: Some(Loss::Refused), ..Answer::default() }, None),
+        ("broken off", typed, &enforced, broken(None), Some(Fate::Unread(NO_VALUE.into()))),
+        ("the value was left out", typed, &enforced, broken(Some(200)), Some(Fate::Unread(NO_VALUE.into()))),
+        ("write-only, broken off", &other, &taken, broken(None), None),
     ] {
         let part = &wanted[&id.parse().unwrap()];
         let node = node(part).unwrap();
@@ -140,12 +175,17 @@ fn what_is_read_back_is_seen_or_lost_and_what_never_told_is_neither() {
         let verified = (*before == enforced).then_some(at);
         let kept = Applied { verified, held: true, ..Applied::new(&part.hash, before.clone(), at) };
         let way = OnTheWay { hash: part.hash.clone(), ..on_its_way(Next::ReadBack, id) };
-        assert_eq!(answered(&way, &told, Some((part, &node)), Some(&kept)), (Next::Nothing, want), "{row}");
+        let found = answered(&way, &told, Some((part, &node)), Some(&kept), Unclear::default());
+        assert_eq!(found, (Next::Nothing, want), "{row}");
     }
     let kept = Applied::new("ab", Outcome::stuck("500"), time::OffsetDateTime::UNIX_EPOCH);
     let way = on_its_way(Next::ReadBack, typed);
     for (code, want) in [(404, Some(Fate::Gone)), (406, Some(Fate::Gone)), (200, None)] {
-        assert_eq!(answered(&way, &answer(code, None), None, Some(&kept)).1, want, "asked for no more, {code}");
+        assert_eq!(
+            answered(&way, &answer(code, None), None, Some(&kept), Unclear::default()).1,
+            want,
+            "asked for no more, {code}"
+        );
     }
 }
 
@@ -176,13 +216,14 @@ fn bluetooth_is_0_or_2_and_met_by_what_is_stricter() {
 
 #[test]
 fn what_was_set_is_in_force_when_it_reads_back() {
-    let wanted = wanted();
+    let wanted = with_a_root();
     let of = |id: &str, value: Option<&str>| {
         let part = &wanted[&id.parse().unwrap()];
         let code = if value.is_some() { 200 } else { 404 };
-        just_set(read(part, &node(part).unwrap(), code, value.map(str::to_owned).as_ref()))
+        just_set(read(part, &node(part).unwrap(), code, value))
     };
-    let (raw, other) = (format!("csp:{LOCK}"), format!("csp:{WIFI}"));
+    let (raw, other, root) = (format!("csp:{LOCK}"), format!("csp:{WIFI}"), format!("csp:{ROOT}"));
+    let long = "QUJD".repeat(20);
     for (id, value, want) in [
         ("setting:passcode.min_length", Some("8"), Outcome::Enforced),
         ("setting:passcode.min_length", Some("12"), Outcome::Enforced),
@@ -193,6 +234,14 @@ fn what_was_set_is_in_force_when_it_reads_back() {
         (&raw, None, Outcome::unread("Status 404")),
         (&other, Some("<a />"), Outcome::Enforced),
         (&other, None, Outcome::Taken),
+        (&other, Some(""), Outcome::partly("in force is nothing")),
+        (&other, Some("<a><keyMaterial>sealed</keyMaterial></a>"), Outcome::There),
+        (&other, Some("sealed"), Outcome::partly("in force is sealed")),
+        (&root, Some("QUJD\r\nREVG"), Outcome::Enforced),
+        (&root, Some("QUJDREVH"), Outcome::partly("in force is QUJDREVH")),
+        (&root, Some(""), Outcome::partly("in force is nothing")),
+        (&root, Some(&long), Outcome::partly("in force is another value")),
+        (&root, None, Outcome::Taken),
     ] {
         assert_eq!(of(id, value), want, "{id} {value:?}");
     }
@@ -235,15 +284,70 @@ fn what_is_undone_for_another_is_nobodys_refusal() {
         ("and the other says what the Atomic says", [507, 405], true),
         ("nobody says for what", [216, 215], false),
         ("the Atomic alone says so", [507, 507], false),
+        ("each says the same", [500, 500], false),
+        ("one alone", [200, 500], true),
         ("all is set", [200, 200], false),
         ("set for good, though it should be undone", [516, 200], false),
     ] {
         let answers = codes.into_iter().enumerate().map(|(index, code)| (index, answer(code, None))).collect();
         assert_eq!(one_was_refused_for_itself(&parts, &answers), want, "{row}");
+        let unclear = !want && codes.into_iter().all(|code| !(200..300).contains(&code) || matches!(code, 215 | 216));
+        assert_eq!(nobody_is_to_blame(&parts, &answers), unclear && !codes.contains(&516), "{row}");
     }
-    let (_, fate) = answered(&parts[0], &answer(215, None), None, None);
+    let clear = Unclear::default();
+    let (_, fate) = answered(&parts[0], &answer(215, None), None, None, clear);
     assert_eq!(fate, Some(Fate::Sent { hash: "ab".into(), outcome: Outcome::failed("Status 215") }));
-    assert_eq!(answered(&parts[0], &answer(516, None), None, None), (Next::ReadBack, None));
+    assert_eq!(answered(&parts[0], &answer(516, None), None, None, clear), (Next::ReadBack, None));
     let raw = on_its_way(Next::Install, "csp:./Device/Vendor/MSFT/Policy/Config/DeviceLock/MinDevicePasswordLength");
-    assert_eq!(answered(&raw, &answer(404, None), None, None).0, Next::Nothing, "a rule of passwords is never added");
+    assert_eq!(
+        answered(&raw, &answer(404, None), None, None, clear).0,
+        Next::Nothing,
+        "a rule of passwords is never added"
+    );
+    let unclear = Unclear { rules: true, values: false };
+    for (code, want) in [(507, Next::Alone), (500, Next::Alone), (516, Next::ReadBack), (200, Next::ReadBack)] {
+        assert_eq!(
+            answered(&parts[0], &answer(code, None), None, None, unclear).0,
+            want,
+            "one by one they tell, {code}"
+        );
+    }
+    let camera = on_its_way(Next::Install, "setting:camera");
+    assert_eq!(answered(&camera, &answer(500, None), None, None, unclear).0, Next::Nothing, "it was in no Atomic");
+    let alone = on_its_way(Next::Alone, length);
+    assert_eq!(answered(&alone, &answer(200, None), None, None, unclear).0, Next::ReadBack);
+    let refused = (Next::Nothing, Some(Fate::Sent { hash: "ab".into(), outcome: Outcome::failed("Status 500") }));
+    assert_eq!(answered(&alone, &answer(500, None), None, None, unclear), refused);
+}
+
+#[test]
+fn over_which_of_several_values_it_broke_off_each_alone_tells() {
+    let parts = ["setting:camera", "setting:bluetooth"].map(|id| on_its_way(Next::ReadBack, id));
+    let answers = |all: [Answer; 2]| all.into_iter().enumerate().collect::<BTreeMap<_, _>>();
+    for (row, all, want) in [
+        ("both are open", [broken(None), broken(None)], true),
+        ("of one the value came", [answer(200, Some("0")), broken(None)], false),
+        ("of both but a Status", [broken(Some(200)), broken(Some(200))], true),
+        ("one was refused", [answer(404, None), broken(Some(200))], false),
+    ] {
+        assert_eq!(several_broke_off(&parts, &answers(all)), want, "{row}");
+    }
+    let done = [on_its_way(Next::Nothing, "setting:camera"), parts[1].clone()];
+    assert!(!several_broke_off(&done, &answers([broken(None), broken(None)])), "one of them is done with");
+    let at = time::OffsetDateTime::UNIX_EPOCH;
+    let kept = Applied { held: true, ..Applied::new("ab", Outcome::Enforced, at) };
+    let several = Unclear { rules: false, values: true };
+    assert_eq!(answered(&parts[0], &broken(None), None, Some(&kept), several), (Next::ReadApart, None));
+    let unread = Applied { unread: Some(NO_VALUE.into()), ..kept.clone() };
+    let other = Applied { unread: Some("Status 500".into()), ..kept.clone() };
+    let in_doubt = Applied::new("ab", Outcome::unread(NO_VALUE), at);
+    for (row, next, kept, want) in [
+        ("as ever", Next::ReadBack, &kept, false),
+        ("which of several is to tell", Next::ReadApart, &kept, true),
+        ("it broke off over it before", Next::ReadBack, &unread, true),
+        ("and when it was set", Next::ReadBack, &in_doubt, true),
+        ("it only did not tell", Next::ReadBack, &other, false),
+    ] {
+        assert_eq!(breaks_off(&on_its_way(next, "setting:camera"), Some(kept)), want, "{row}");
+    }
 }
