@@ -140,8 +140,9 @@ async fn a_device_whose_ownership_changes_is_woken_for_what_its_policy_is_then()
     phone.poll().await.unwrap();
     let mut woken = site.apns.register(phone.push());
     let place = format!("devices/{}", phone.facts.udid);
-    // What is left of its enrolment's own pushes is none of this.
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    // Whoever was woken is looked at again ten seconds later: that would wake it as well.
+    let quiet = Duration::from_secs(12);
+    tokio::time::sleep(quiet).await;
     while woken.try_recv().is_ok() {}
     let whose = async |ownership: &str| {
         let body = serde_json::json!({"ownership": ownership});
@@ -152,6 +153,7 @@ async fn a_device_whose_ownership_changes_is_woken_for_what_its_policy_is_then()
     phone.poll().await.unwrap();
     let approval = whose("corporate").await["id"].as_str().unwrap().to_owned();
     second.get::<serde_json::Value>(&format!("approvals/{approval}")).await.unwrap();
+    tokio::time::sleep(quiet).await;
     while woken.try_recv().is_ok() {}
     second.post::<serde_json::Value>(&format!("approvals/{approval}/approve"), serde_json::json!({})).await.unwrap();
     tokio::time::timeout(Duration::from_secs(10), woken.recv()).await.expect("a push").unwrap();
