@@ -160,14 +160,21 @@ pub struct How {
     /// Print one JSON document.
     #[arg(long, global = true)]
     pub json: bool,
-    /// How moments are written; on a terminal `ago` where nothing is said, else `utc`. JSON has RFC 3339, always.
-    #[arg(long, global = true, value_enum, env = "LANYARD_TIME", hide_env_values = true)]
+    /// How moments are written, else as `LANYARD_TIME` says; on a terminal `ago` where nothing is said, else `utc`. JSON has RFC 3339, always.
+    #[arg(long, global = true, value_enum)]
     time: Option<print::Time>,
 }
 
 /// Carries out a verb, prints what it has to show, and says how it ended.
 pub async fn run(verb: Verb, how: How) -> ExitCode {
-    let how = Shown { json: how.json, screen: print::Screen::of_stdout(how.time) };
+    let time = match how.time.map_or_else(print::Time::from_environment, |time| Ok(Some(time))) {
+        Ok(time) => time,
+        Err(text) => {
+            print::say(text);
+            return ExitCode::from(2);
+        }
+    };
+    let how = Shown { json: how.json, screen: print::Screen::of_stdout(time) };
     let (done, worst) = match verb {
         Verb::Store(store) => (store.run().await, None),
         verb => match Client::from_environment() {

@@ -27,11 +27,22 @@ pub(super) enum Time {
     Utc,
 }
 
+impl Time {
+    /// `LANYARD_TIME`. For the verbs alone: a server is started whatever it says.
+    pub(super) fn from_environment() -> Result<Option<Self>, String> {
+        let Some(text) = std::env::var("LANYARD_TIME").ok().filter(|text| !text.is_empty()) else { return Ok(None) };
+        let known = <Self as clap::ValueEnum>::from_str(&text, false);
+        known.map(Some).map_err(|_| format!("LANYARD_TIME: {text:?} is none of ago, local and utc"))
+    }
+}
+
 /// Where it is shown, and to whom.
 #[derive(Clone)]
 pub(super) struct Screen {
     /// Columns; none: a line is as long as it is.
     pub(super) width: Option<usize>,
+    /// Lines that a terminal has.
+    pub(super) rows: Option<usize>,
     /// People look at it: ids are shortened. Programs get them whole.
     pub(super) terminal: bool,
     pub(super) colour: bool,
@@ -43,11 +54,8 @@ impl Screen {
     /// That of stdout. `COLUMNS` goes before what the terminal says; `NO_COLOR` and a dumb terminal are kept to.
     pub(super) fn of_stdout(time: Option<Time>) -> Self {
         let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let (stdout, terminal) = (io::stdout(), io::stdout().is_terminal());
-        let told =
-            || rustix::termios::tcgetwinsize(&stdout).ok().map(|size| usize::from(size.ws_col)).filter(|n| *n > 0);
-        let given = set("COLUMNS").and_then(|text| text.trim().parse().ok()).filter(|n| *n > 0);
-        let width = given.or_else(|| if terminal { Some(told().unwrap_or(80)) } else { None });
+        let terminal = io::stdout().is_terminal();
+        let (width, rows) = measured(terminal);
         let colour = terminal && set("NO_COLOR").is_none() && set("TERM").is_none_or(|term| term != "dumb");
         let times = match time {
             Some(Time::Utc) => Times::Utc,
@@ -56,12 +64,24 @@ impl Screen {
             None if terminal => Times::Ago,
             None => Times::Utc,
         };
-        Self { width, terminal, colour, now: clock::system().wall(), times }
+        Self { width, rows, terminal, colour, now: clock::system().wall(), times }
     }
 
-    /// The same, later.
+    /// The same, later: a window may have another size by then.
     pub(super) fn now(&self) -> Self {
-        Self { now: clock::system().wall(), ..self.clone() }
+        let (width, rows) = measured(self.terminal);
+        Self { now: clock::system().wall(), width, rows, ..self.clone() }
+    }
+
+    /// As much of a text as the terminal has lines for, and how much more there is: what comes first shall not be shifted out.
+    pub(super) fn lines_that_fit(&self, text: &str) -> String {
+        let all = text.lines().count();
+        let Some(rows) = self.rows.map(|rows| rows.saturating_sub(1)).filter(|rows| all > *rows) else {
+            return text.into();
+        };
+        let kept = rows.saturating_sub(1);
+        let lines = text.lines().take(kept).fold(String::new(), |text, line| text + line + "\n");
+        format!("{lines}… and {} more lines\n", all - kept)
     }
 
     /// Such a moment in words, as people are told.
@@ -106,6 +126,17 @@ impl Screen {
         };
         colour.map_or_else(|| part.to_string(), |colour| format!("\u{1b}[{colour}m{part}\u{1b}[0m"))
     }
+}
+
+/// Columns and lines of stdout. `COLUMNS` goes before what a terminal says, and is kept to where there is none.
+fn measured(terminal: bool) -> (Option<usize>, Option<usize>) {
+    let given = std::env::var("COLUMNS").ok().and_then(|text| text.trim().parse().ok()).filter(|n| *n > 0);
+    if !terminal {
+        return (given, None);
+    }
+    let size = rustix::termios::tcgetwinsize(io::stdout()).ok();
+    let told = |of: fn(&rustix::termios::Winsize) -> u16| size.as_ref().map(of).map(usize::from).filter(|n| *n > 0);
+    (given.or(told(|size| size.ws_col)).or(Some(80)), told(|size| size.ws_row))
 }
 
 /// What there is to show.

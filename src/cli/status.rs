@@ -94,10 +94,11 @@ async fn keep(client: &Client, how: &Shown) -> Done {
             Err(failure) => return Err(failure),
         }
         let note = away.as_ref().map(|(since, text)| {
-            let text = format!("\nThis is old: since {} {text}\n", screen.moment(*since));
-            screen.fitted(&print::visible_lines(&text))
+            let text = format!("This is old: since {} {text}", screen.moment(*since));
+            screen.fitted(&print::visible_lines(&text)) + "\n"
         });
-        print::text(&format!("{CLEAR}{shown}{}", note.unwrap_or_default())).map_err(unprinted)?;
+        let text = screen.lines_that_fit(&format!("{}{shown}", note.unwrap_or_default()));
+        print::text(&format!("{CLEAR}{text}")).map_err(unprinted)?;
         tokio::time::sleep(LOOK).await;
     }
 }

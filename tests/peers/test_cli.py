@@ -278,9 +278,12 @@ class CommandLine(ServedTest):
             ((*wipe, "--pin", "12345"), "--pin"),
             (("lock", "x", "--pin", "abcdef"), "--pin"),
             (("audit", "verify", "--head", "1234"), "--head"),
+            (("devices", "list", "--time", "then"), "--time"),
         ):
             with self.subTest(words=words):
                 self.assertIn(argument, self.says(*words, code=2))
+        self.assertIn("LANYARD_TIME", self.says("devices", "list", code=2, LANYARD_TIME="then"))
+        self.says("devices", "list", LANYARD_TIME="")
 
 
 class Alone(ServedTest):

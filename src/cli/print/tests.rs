@@ -18,12 +18,12 @@ const NOON: Timestamp = Timestamp(1_764_590_400_000);
 
 /// A terminal of that width, without colour.
 pub(in crate::cli) fn terminal(width: usize) -> Screen {
-    Screen { width: Some(width), terminal: true, colour: false, now: NOON, times: Times::Ago }
+    Screen { width: Some(width), rows: None, terminal: true, colour: false, now: NOON, times: Times::Ago }
 }
 
 /// A pipe.
 pub(in crate::cli) fn pipe() -> Screen {
-    Screen { width: None, terminal: false, colour: false, now: NOON, times: Times::Utc }
+    Screen { width: None, rows: None, terminal: false, colour: false, now: NOON, times: Times::Utc }
 }
 
 fn ago(seconds: u64) -> String {
@@ -132,4 +132,12 @@ fn sentences_go_on_below() {
     let expected = "SEVERITY  TEXT\nerror     the emergency stop is on, set\n          by ann: no wipe, retire or\n          lock leaves until it is lifted\n";
     assert_eq!(table.print(&terminal(40)), expected);
     assert_eq!(table.print(&pipe()).lines().count(), 2, "not where lines are records");
+}
+
+#[test]
+fn what_comes_first_is_not_shifted_out_of_a_screen_that_is_kept() {
+    let screen = Screen { rows: Some(4), ..terminal(80) };
+    assert_eq!(screen.lines_that_fit("a\nb\nc\n"), "a\nb\nc\n");
+    assert_eq!(screen.lines_that_fit("a\nb\nc\nd\ne\n"), "a\nb\n… and 3 more lines\n");
+    assert_eq!(terminal(80).lines_that_fit("a\nb\n"), "a\nb\n");
 }
