@@ -9,6 +9,7 @@ import pathlib
 import plistlib
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -126,7 +127,8 @@ class Proxy:
 
     def start(self, *under):
         self.log = open(self.folder / "log", "wb")
-        self.process = subprocess.Popen([*under, *self.command()], stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
+        self.process = subprocess.Popen([*under, *self.command()], stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
+                                        start_new_session=True)
         eventually(self.answers, f"{self.name} answers")
         return self
 
@@ -136,7 +138,8 @@ class Proxy:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
     def stop(self):
-        self.process.terminate()
+        # With what it may run under.
+        os.killpg(self.process.pid, signal.SIGTERM)
         self.process.wait(15)
         self.log.close()
 
