@@ -1,7 +1,10 @@
 //! The calls of one batch: each is run over what those before it came to, and answered once all of it is durable. One that can be
 //! repeated may be run ahead of the batch's turn, and again where that came to nothing.
 
-use super::{Changed, Changes, Fault, Moment, Reader, Time, Tx, Writes, tx::Ids};
+use super::{
+    Changed, Changes, Fault, Moment, Reader, Time, Tx, Writes,
+    tx::{Ids, Line},
+};
 use crate::error::{Error, Result};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,9 +12,6 @@ use std::{
 };
 use tokio::sync::oneshot;
 use tracing::Span;
-
-/// A line for the log, told once its call is committed.
-pub(super) type Line = Box<dyn FnOnce() + Send>;
 
 /// Whether it is the run that counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -48,7 +48,7 @@ pub struct Tx<'a> {
     pub(super) writes: Writes,
     pub(super) changes: Changes,
     pub(super) remembered: Vec<super::Changed>,
-    pub(super) lines: Vec<super::calls::Line>,
+    pub(super) lines: Vec<Line>,
     /// Under which name those records count that were read or written, as they are now.
     pub(super) counted: BTreeMap<String, Option<String>>,
     pub(super) moment: Moment,
@@ -57,6 +57,9 @@ pub struct Tx<'a> {
     pub(super) node: &'a str,
     pub(super) ids: &'a mut Ids,
 }
+
+/// A line for the log, told once its call is committed.
+pub(super) type Line = Box<dyn FnOnce() + Send>;
 
 /// Source of random bytes and of ids that grow.
 pub(super) struct Ids {
