@@ -142,6 +142,6 @@ async fn a_batch_that_takes_long_is_told() {
     drop(held);
     call.await.unwrap().unwrap();
     store.end().await;
-    let told = log.lines(&["WARN", "batch{calls=1 writes=0}", "store: a batch took long", "untold=0"]);
+    let told = log.lines(&["WARN", "batch{calls=1 ahead=0 writes=0}", "store: a batch took long", "untold=0"]);
     assert!(!told.is_empty(), "{}", log.text());
 }

@@ -98,8 +98,9 @@ fn obliteration(text: &str) -> Result<Obliteration, String> {
 impl Wipe {
     pub(super) async fn run(self, client: &Client, how: &Shown) -> Done {
         let device = client.read::<DeviceView>(&format!("devices/{}", encode(&self.device))).await?.said;
-        if !self.yes {
-            self.ask_once_more(&device)?;
+        match self.yes {
+            true => print::say(format!("the device is {}", named(&device))),
+            false => self.ask_once_more(&device)?,
         }
         let id = encode(&device.id);
         // For a remark alone: that it cannot be had keeps nobody from wiping.
@@ -193,15 +194,20 @@ fn silence(last_seen: Option<At>, asked: At) -> Option<String> {
         .then(|| format!("the device was last heard {days} days ago ({heard}): the wipe waits until it is on again"))
 }
 
-/// Names the device in all the ways people know it by, and says what will be gone.
-fn question(device: &DeviceView, scope: Scope) -> String {
+/// All the ways people know a device by.
+fn named(device: &DeviceView) -> String {
     let names = [device.user.as_ref(), device.name.as_ref(), device.model.as_ref(), device.serial.as_ref()];
     let names: Vec<&str> = names.into_iter().flatten().map(String::as_str).filter(|t| !t.is_empty()).collect();
+    format!("{} ({})", names.join(", "), device.id)
+}
+
+/// Names the device, and says what will be gone.
+fn question(device: &DeviceView, scope: Scope) -> String {
     let what = match scope {
         Scope::Selective => "Remove the organisation's data from",
         Scope::Full => "Erase everything on",
     };
-    format!("{what} {} ({})?", names.join(", "), device.id)
+    format!("{what} {}?", named(device))
 }
 
 async fn wait(

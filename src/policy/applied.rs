@@ -28,6 +28,8 @@ pub fn pause_after(tries: u32) -> Duration {
     PAUSES.get(tries.saturating_sub(1) as usize).or(PAUSES.last()).copied().unwrap_or_default()
 }
 
+/// Of what was lost, set again, and not seen since.
+const NOT_SEEN: &str = "it was not there, was set again, and was not seen since";
 /// What a device has no such thing for is tried no sooner: only another system would have it.
 const ABSENT: u16 = 5;
 
@@ -47,7 +49,7 @@ pub struct Applied {
     pub out: bool,
     /// Whose it is.
     pub of: Origins,
-    /// How often it was refused on end.
+    /// How often it was refused on end, or lost with no look between that found it.
     pub tries: u16,
     /// What was refused is not tried before.
     pub again: Option<Steady>,
@@ -326,6 +328,7 @@ impl Applied {
     pub fn answered(before: Option<Applied>, hash: &str, outcome: Outcome, when: Moment) -> Applied {
         let mut part = before.unwrap_or_else(|| Applied::new(hash, Outcome::Sent, when.at));
         let again = part.hash == hash && part.outcome.is_refused();
+        let lost = if part.hash == hash && part.outcome == Outcome::Lost { part.tries } else { 0 };
         if part.hash != hash {
             (part.verified, part.passcode) = (None, None);
             part.hash = hash.to_owned();
@@ -341,8 +344,14 @@ impl Applied {
             // Whatever was said before: nobody has seen it.
             part.verified = None;
         }
+        let mut outcome = outcome;
         if outcome == Outcome::Enforced {
-            part.verified = Some(when.at);
+            if lost > 0 {
+                // It said so before, and had it not: its answer alone counts no more until it is seen to have it.
+                (part.tries, part.looked, outcome) = (lost, None, Outcome::unread(NOT_SEEN));
+            } else {
+                part.verified = Some(when.at);
+            }
             // What it said before is of the passcode under what was there before.
             part.passcode = part.passcode.map(|before| Passcode { said: None, tries: 0, again: None, ..before });
         }
@@ -373,6 +382,7 @@ impl Applied {
             self.since = Some(when.at);
         }
         (self.outcome, self.held, self.unread) = (Outcome::Enforced, true, None);
+        (self.tries, self.again) = (0, None);
         (self.verified, self.looked) = (Some(when.at), Some(when.now));
     }
 
@@ -381,10 +391,12 @@ impl Applied {
         self.unread = Some(cut(text));
     }
 
-    /// It was read back, and is not there.
+    /// It was read back, and is not there. It is set again at once; where it was not seen since it was lost before, after pauses that grow.
     pub fn lost(&mut self, when: Moment) {
+        let before = if self.outcome.is_refused() { 0 } else { self.tries };
+        self.tries = before.saturating_add(1);
+        self.again = (before > 0).then(|| when.now.plus(pause_after(before.into())));
         (self.outcome, self.at, self.since, self.unread) = (Outcome::Lost, when.at, None, None);
-        (self.tries, self.again) = (0, None);
     }
 
     /// The device was asked whether its passcode keeps to this: its word, or none. One that it does not say again stands as it was.
@@ -538,7 +550,28 @@ mod tests {
         assert_eq!((part.since, part.verified), (None, Some(when(50).at)), "when it was last seen to hold");
         let part = Applied::sent(Some(part), "ab", Origins::new(), when(61));
         let part = Applied::answered(Some(part), "ab", Outcome::Enforced, when(62));
-        assert_eq!((part.since, part.verified), (Some(when(62).at), Some(when(62).at)));
+        assert_eq!((part.since, part.verified), (Some(when(62).at), Some(when(50).at)), "by its word alone");
+        assert_eq!((part.outcome.clone(), part.looked), (Outcome::unread(NOT_SEEN), None), "it is looked for at once");
+        let mut part = part;
+        part.seen(when(63));
+        assert_eq!((part.outcome, part.verified, part.tries), (Outcome::Enforced, Some(when(63).at), 0));
+    }
+
+    #[test]
+    fn what_is_lost_again_and_again_is_set_again_ever_more_rarely() {
+        let mut part = Applied::answered(None, "ab", Outcome::Enforced, when(1));
+        for (round, wait) in
+            [None, Some(60), Some(600), Some(3600), Some(21_600), Some(86_400), Some(86_400)].into_iter().enumerate()
+        {
+            part.lost(when(100));
+            assert_eq!(part.again, wait.map(|wait| when(100 + wait).now), "round {round}");
+            part = Applied::sent(Some(part), "ab", Origins::new(), when(100));
+            part = Applied::answered(Some(part), "ab", Outcome::Enforced, when(100));
+            assert_eq!(part.verified, Some(when(1).at), "round {round}");
+        }
+        part.seen(when(200));
+        part.lost(when(300));
+        assert_eq!(part.again, None, "it had it in between");
     }
 
     #[test]

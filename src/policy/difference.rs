@@ -94,7 +94,13 @@ impl Found {
                 }
             }
             // Whether it is still whole, nobody knows; or somebody does.
-            Outcome::Stuck(_) | Outcome::Sent | Outcome::Leaving | Outcome::Lost => self.due.install.push(id.clone()),
+            Outcome::Stuck(_) | Outcome::Sent | Outcome::Leaving => self.due.install.push(id.clone()),
+            // At once, and where that did not help, after a pause.
+            Outcome::Lost => {
+                if self.is_past(kept.again) {
+                    self.due.install.push(id.clone());
+                }
+            }
         }
     }
 

@@ -17,7 +17,7 @@ pub(super) async fn send(server: &Server) -> Result<()> {
     for notice in due {
         let body = serde_json::json!({
             "id": notice.id, "event": notice.event, "time": notice.at.to_string(), "subject": notice.subject,
-            "detail": notice.detail,
+            "data": notice.detail,
         });
         let request = Request::post(&url)
             .header(header::CONTENT_TYPE, "application/json")

@@ -54,6 +54,12 @@ async fn routes(house: &mut House) {
                 "state" => ["retired", "blocked", "none"].map(String::from).to_vec(),
                 "user" => ["ANN@example.org", "nobody"].map(String::from).to_vec(),
                 "platform" => ["ios", "windows", "toaster"].map(String::from).to_vec(),
+                "may_approve" => ["mine", NOBODY].map(String::from).to_vec(),
+                "unread" => ["true", "perhaps"].map(String::from).to_vec(),
+                "approval" => vec![NOBODY.into()],
+                "action" => ["wipe", "device.enrolled", "dance"].map(String::from).to_vec(),
+                "actor" => ["local", "nobody"].map(String::from).to_vec(),
+                "since" => ["1h", "2020-01-01T00:00:00Z", "soon"].map(String::from).to_vec(),
                 "head" => vec![head(house, path).await, "0".repeat(64)],
                 other => panic!("the day knows no value of the query {other} of {path}"),
             };

@@ -23,7 +23,7 @@ use lanyard::{
         wipe::{self, Screen},
     },
     ids::{CommandId, DeviceId, EnrolmentId},
-    policy::{Next, OnTheWay, Outcome as Part},
+    policy::{Next, OnTheWay, Outcome as Part, Said},
     store::Tx,
 };
 use std::{
@@ -375,13 +375,14 @@ impl World {
         let mut parts: Vec<OnTheWay> = command.act.parts().iter().filter_map(|text| text.parse().ok()).collect();
         let (step, count) = (command.step as usize, parts.len());
         let mut fates = Vec::new();
-        let mut silent = false;
+        let (mut silent, mut looks) = (false, false);
         for (index, part) in parts.iter_mut().enumerate() {
             let with_it = part.next != Next::Nothing && (!one_by_one || index == step);
             if !with_it {
                 continue;
             }
             let is_look = part.next == Next::ReadBack;
+            looks |= is_look;
             if due.contains(&index) && machine.silent.contains(&*part.id.place()) && !(one_by_one && is_look) {
                 silent = true;
                 continue;
@@ -405,6 +406,13 @@ impl World {
             let mut device = keeper::by_id(tx, record)?;
             for (part, fate) in fates {
                 keeper::happen(tx, &mut device, Event::Part { enrolment, part, fate })?;
+            }
+            if one_by_one && looks && over {
+                // After the list of profiles it says of its passcode that it keeps to the rules.
+                let (wanted, _) = policies::to_ask(tx, &device, enrolment)?;
+                let rules = wanted.into_values().filter(|part| part.passcode);
+                let parts = rules.map(|part| (part.id, Some(Said::Met))).collect();
+                keeper::happen(tx, &mut device, Event::PasscodeTold { enrolment, parts })?;
             }
             if !one_by_one {
                 let parts = parts.iter().map(ToString::to_string).collect();

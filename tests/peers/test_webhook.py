@@ -54,9 +54,9 @@ class Told(ServedTest):
 
         eventually(lambda: {("wipe.ended", sent["id"]), ("approval.waiting", held["approval"])} <= told(), "both notices", 60)
         ended = next(notice for notice in receiver.got if notice["event"] == "wipe.ended")
-        self.assertEqual(ended["detail"], "confirmed")
+        self.assertEqual(ended["data"], "confirmed")
         waiting = next(notice for notice in receiver.got if notice["event"] == "approval.waiting")
-        self.assertIn("the limit wipe.full.per_admin is 1", waiting["detail"], "why it is held")
+        self.assertIn("the limit wipe.full.per_admin is 1", waiting["data"], "why it is held")
         self.assertNotIn("ann@example.org", json.dumps(receiver.got), "no names leave the house")
         # Loosened now, it would wait: the webhook is a guard.
         pending = self.server.verb("settings", "set", "notify.webhook", "none")

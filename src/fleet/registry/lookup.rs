@@ -162,7 +162,7 @@ pub fn ever(tx: &mut Tx<'_>, wanted: &str) -> Result<Device> {
 }
 
 /// The device of this id, serial or name in a protocol, or of an id that begins so. A name means the one that lives and bears it, whatever bore it before; it is
-/// refused where several live, or several have ended and none lives.
+/// refused where several live, or several have ended and none lives, or where another's id begins so.
 pub fn device(tx: &mut Tx<'_>, wanted: &str) -> Result<Device> {
     if let Ok(id) = wanted.parse::<DeviceId>()
         && let Some(device) = tx.get::<Device>(id)?.filter(|device| device.removed.is_none())
@@ -173,28 +173,27 @@ pub fn device(tx: &mut Tx<'_>, wanted: &str) -> Result<Device> {
     for kind in [SERIAL, "apple", "omadm", "activesync", NAMED] {
         found.gather(tx, kind, wanted)?;
     }
-    match (found.living.as_slice(), found.ended.as_slice()) {
-        ([], []) => of_beginning(tx, wanted),
-        ([one], _) | ([], [one]) => Ok(one.clone()),
-        (living, ended) => {
-            let candidates = living.iter().chain(ended).map(|device| candidate(tx, device)).collect::<Result<_>>()?;
+    // A device says itself what it is called: it shall not stand before another whose id was meant.
+    let begun = begin_so(tx, wanted)?;
+    let named = if found.living.is_empty() { found.ended } else { found.living };
+    let others = named.into_iter().filter(|one| begun.iter().all(|other| other.id != one.id)).collect::<Vec<_>>();
+    match (others.as_slice(), begun.as_slice()) {
+        ([one], []) => Ok(one.clone()),
+        ([], [one]) if one.removed.is_none() => Ok(one.clone()),
+        ([], [] | [_]) => Err(Error::not_found("device", wanted)),
+        (others, begun) => {
+            let candidates = others.iter().chain(begun).map(|device| candidate(tx, device)).collect::<Result<_>>()?;
             Err(Error::Ambiguous { name: wanted.into(), candidates })
         }
     }
 }
 
-/// The device whose id begins so, where that is one alone. What somebody named a device goes before: this is looked for last.
-fn of_beginning(tx: &mut Tx<'_>, wanted: &str) -> Result<Device> {
-    let ids = beginning::<Device>(tx, wanted)?;
-    let found = tx.get_many::<Device>(ids)?.into_iter().flatten().filter(|device| device.removed.is_none());
-    match found.collect::<Vec<_>>().as_slice() {
-        [] => Err(Error::not_found("device", wanted)),
-        [one] => Ok(one.clone()),
-        several => {
-            let candidates = several.iter().map(|device| candidate(tx, device)).collect::<Result<_>>()?;
-            Err(Error::Ambiguous { name: wanted.into(), candidates })
-        }
-    }
+/// The devices whose id begins so, also those whose record was removed: what was shown of one shall not mean another afterwards. As
+/// it was shown, with the mark that more follows.
+fn begin_so(tx: &mut Tx<'_>, wanted: &str) -> Result<Vec<Device>> {
+    let beginning_of = wanted.trim_end_matches(['…', '.']);
+    let ids = beginning::<Device>(tx, beginning_of)?;
+    Ok(tx.get_many::<Device>(ids)?.into_iter().flatten().collect())
 }
 
 fn candidate(tx: &mut Tx<'_>, device: &Device) -> Result<Candidate> {

@@ -181,9 +181,33 @@ pub async fn an_id_is_taken_by_its_beginning_where_that_is_one_devices_alone(fix
     {
         assert_eq!(code(found(name.into()).await), "device", "{row}");
     }
-    // What somebody is called goes before what an id begins with.
-    fixture.store.run(move |tx| lookup::claim(tx, "apple", &text[..=alike], two)).await.unwrap();
-    assert_eq!(found(one.to_string()[..=alike].into()).await.unwrap().id, two);
+    // A device says itself what it is called: it does not stand before one whose id begins so, nor as the screen shows that.
+    let begins = text[..=alike].to_string();
+    let shown = format!("{begins}…");
+    for name in [begins.clone(), shown.clone()] {
+        fixture.store.run(move |tx| lookup::claim(tx, "apple", &name, two)).await.unwrap();
+    }
+    for name in [begins.clone(), shown] {
+        let Err(Error::Ambiguous { candidates, .. }) = found(name.clone()).await else { panic!("{name}") };
+        assert_eq!(
+            candidates.iter().map(|c| c.id.clone()).collect::<Vec<_>>(),
+            [other.clone(), text.clone()],
+            "{name}"
+        );
+    }
+    // What was shown of a device that is in no list any more means none beside it.
+    let (three, four) =
+        (fixture.device("three", &[Channel::Apple]).await.id, fixture.device("four", &[Channel::Apple]).await.id);
+    let alike = three.to_string().bytes().zip(four.to_string().bytes()).take_while(|(a, b)| a == b).count();
+    let both = three.to_string()[..alike].to_string();
+    let remove = move |tx: &mut Tx<'_>| {
+        let mut gone = serde_json::to_value(tx.get::<Device>(three)?.unwrap()).unwrap();
+        gone["removed"] = serde_json::to_value(tx.now()).unwrap();
+        Ok(tx.put(&serde_json::from_value::<Device>(gone).unwrap())?)
+    };
+    fixture.store.run(remove).await.unwrap();
+    assert!(matches!(found(both).await, Err(Error::Ambiguous { .. })));
+    assert_eq!(code(found(three.to_string()[..35].into()).await), "device", "it is gone");
     let local = fixture.local().await;
     let command = fixture.wipe(&local, one, Scope::Full).await.unwrap().id;
     let of_command = async |given: String| {
