@@ -11,7 +11,7 @@ mod devices;
 mod invitations;
 mod names;
 mod policies;
-mod print;
+pub(crate) mod print;
 mod push_cert;
 mod request;
 mod settings;
@@ -186,7 +186,16 @@ pub async fn run(verb: Verb, how: How) -> ExitCode {
         print::show(&outcome.shown(), &how.screen.now(), how.json).map_err(unprinted)?;
         Ok(outcome.good)
     });
-    let code = match done {
+    let code = ended(done);
+    if let Some(worst) = worst {
+        print::say(format!("{worst} (lanyard status)"));
+    }
+    code
+}
+
+/// Says why it failed, and how that ends.
+pub(crate) fn ended(done: Result<bool, Failure>) -> ExitCode {
+    match done {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(Failure::Failed(text) | Failure::Away(text)) => {
@@ -197,15 +206,11 @@ pub async fn run(verb: Verb, how: How) -> ExitCode {
             print::say(text);
             ExitCode::from(2)
         }
-    };
-    if let Some(worst) = worst {
-        print::say(format!("{worst} (lanyard status)"));
     }
-    code
 }
 
 /// Whoever reads it shall not take a part for all.
-fn unprinted(error: std::io::Error) -> Failure {
+pub(crate) fn unprinted(error: std::io::Error) -> Failure {
     Failure::Failed(format!("what there is to show could not be printed whole: {error}"))
 }
 

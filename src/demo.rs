@@ -1,6 +1,6 @@
 //! `lanyard demo`: a server of its own on loopback, in a temporary folder, and the simulators' thirty devices playing on it.
 
-use crate::serve::{self, Running};
+use crate::serve::{self, Running, interrupted};
 use lanyard_sim::demo::{Board, Played, Site, Stage};
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -84,18 +84,6 @@ fn invite(folder: &Path) {
     eprintln!("The server goes on, and so do the devices that are left. In another terminal:\n");
     eprintln!("    export LANYARD_DATA={}", folder.display());
     eprintln!("    lanyard devices list\n\nCtrl-C ends it.");
-}
-
-/// SIGINT or SIGTERM.
-async fn interrupted() {
-    let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) else {
-        drop(tokio::signal::ctrl_c().await);
-        return;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = tokio::signal::ctrl_c() => {}
-    }
 }
 
 /// A folder that goes when this does.

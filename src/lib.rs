@@ -13,4 +13,5 @@ pub mod ids;
 pub mod policy;
 pub mod serve;
 pub mod server;
+pub mod simulate;
 pub mod store;

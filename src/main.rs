@@ -1,7 +1,7 @@
 //! The Lanyard server and its command line.
 
 use clap::{Parser, Subcommand};
-use lanyard::{cli, demo, serve};
+use lanyard::{cli, demo, serve, simulate};
 use std::process::ExitCode;
 
 /// A mobile device management server for Apple MDM, OMA-DM and Exchange ActiveSync.
@@ -20,6 +20,8 @@ enum Verb {
     Serve(serve::Options),
     /// See it work: a server on loopback and thirty simulated devices.
     Demo(demo::Options),
+    /// Try simulated devices against your own server, until Ctrl-C.
+    Simulate(simulate::Options),
     #[command(flatten)]
     Client(cli::Verb),
 }
@@ -31,7 +33,7 @@ fn main() -> ExitCode {
     }
     let arguments = Arguments::parse();
     let mut runtime = match arguments.verb {
-        Verb::Serve(_) | Verb::Demo(_) => tokio::runtime::Builder::new_multi_thread(),
+        Verb::Serve(_) | Verb::Demo(_) | Verb::Simulate(_) => tokio::runtime::Builder::new_multi_thread(),
         Verb::Client(_) => tokio::runtime::Builder::new_current_thread(),
     };
     let runtime = match runtime.thread_name("lanyard").enable_all().build() {
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
             Ok(false) => ExitCode::FAILURE,
             Err(error) => failed(&error),
         },
+        Verb::Simulate(options) => runtime.block_on(simulate::run(options, arguments.how.json)),
         Verb::Client(verb) => runtime.block_on(cli::run(verb, arguments.how)),
     }
 }

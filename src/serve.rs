@@ -231,6 +231,18 @@ pub async fn run(options: Options) -> Result<(), String> {
     Ok(())
 }
 
+/// SIGINT or SIGTERM, for those who serve nothing.
+pub async fn interrupted() {
+    let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) else {
+        drop(tokio::signal::ctrl_c().await);
+        return;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}
+
 /// A server without its store answers nothing: better to end, so that whoever supervises it starts it anew.
 async fn store_is_dead(server: &Server) {
     while !server.store.is_dead() {

@@ -20,7 +20,7 @@ use crate::{
 use axum::{
     Router,
     extract::{Extension, Path, State},
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{Html, IntoResponse, Response},
     routing::get,
 };
@@ -29,6 +29,9 @@ use lanyard_apple::{
     profile::{self, Scep},
 };
 use std::sync::Arc;
+
+/// Beside an Apple profile: `none` where no push certificate is set. No phone reads it; whoever tries the way in with a program is warned.
+const PUSH: &str = "lanyard-push";
 
 /// `/enroll/{key}` and `/enroll/{key}/profile`.
 pub fn router(server: Arc<Server>) -> Router {
@@ -56,8 +59,8 @@ async fn page(
         _ => false,
     };
     match open(&server, &key).await {
-        Ok((invitation, _)) if profile(invitation.channel) => answer(&server, &peer, &key).await,
-        Ok((invitation, _)) => Html(text(&server, &invitation, &key)).into_response(),
+        Ok(Opened { invitation, .. }) if profile(invitation.channel) => answer(&server, &peer, &key).await,
+        Ok(Opened { invitation, .. }) => Html(text(&server, &invitation, &key)).into_response(),
         Err(error) => refusal(&server, &peer, &error),
     }
 }
@@ -72,21 +75,35 @@ async fn profile_only(
 
 async fn answer(server: &Server, peer: &Peer, key: &str) -> Response {
     match signed_profile(server, key).await {
-        Ok(bytes) => ([(header::CONTENT_TYPE, profile::CONTENT_TYPE)], bytes).into_response(),
+        Ok((bytes, unpushed)) => {
+            let mut response = ([(header::CONTENT_TYPE, profile::CONTENT_TYPE)], bytes).into_response();
+            if unpushed {
+                response.headers_mut().insert(PUSH, HeaderValue::from_static("none"));
+            }
+            response
+        }
         Err(error) => refusal(server, peer, &error),
     }
 }
 
+/// An invitation that was opened, and what the store says for an Apple profile besides.
+struct Opened {
+    invitation: Invitation,
+    topic: String,
+    signs: bool,
+    /// No push certificate is set.
+    unpushed: bool,
+}
+
 /// Looking spends nothing: mail scanners follow links.
-async fn open(server: &Server, key: &str) -> Result<(Invitation, (String, bool))> {
+async fn open(server: &Server, key: &str) -> Result<Opened> {
     let key = key.to_string();
     let look = move |tx: &mut crate::store::Tx<'_>| {
-        let found = invitation::by_url(tx, &key)?.ok_or_else(|| Error::not_found("invitation", ""))?;
+        let invitation = invitation::by_url(tx, &key)?.ok_or_else(|| Error::not_found("invitation", ""))?;
         // Somebody who cannot begin is told so here, and not by a phone's words for a failed install.
-        under_way::place_for_one_more(tx, &found)?;
-        let topic = push_cert::topic(tx)?;
-        let sign = asks_to_sign(tx)?;
-        Ok((found, (topic, sign)))
+        under_way::place_for_one_more(tx, &invitation)?;
+        let (topic, unpushed) = (push_cert::topic(tx)?, push_cert::show(tx)?.is_none());
+        Ok(Opened { invitation, topic, signs: asks_to_sign(tx)?, unpushed })
     };
     server.store.run(look).await
 }
@@ -96,16 +113,17 @@ pub(super) fn asks_to_sign(tx: &mut crate::store::Tx<'_>) -> Result<bool> {
     Ok(settings::text(tx, "apple.sign_messages")?.as_deref() == Some("on"))
 }
 
-async fn signed_profile(server: &Server, key: &str) -> Result<Vec<u8>> {
-    let (invitation, (topic, sign_message)) = open(server, key).await?;
+/// The profile, and whether a device that takes it cannot be woken for want of a push certificate.
+async fn signed_profile(server: &Server, key: &str) -> Result<(Vec<u8>, bool)> {
+    let Opened { invitation, topic, signs, unpushed } = open(server, key).await?;
     if !matches!(invitation.channel, Channel::Apple | Channel::Activesync) {
         return Err(Error::refused("not_apple", "This invitation is not for an Apple device."));
     }
     if invitation.channel == Channel::Activesync {
         let domain = server.store.run(|tx| settings::text(tx, "eas.domain")).await?;
-        return super::mail::signed_profile(server, &invitation, key, domain.as_deref());
+        return Ok((super::mail::signed_profile(server, &invitation, key, domain.as_deref())?, false));
     }
-    if sign_message {
+    if signs {
         // Before the profile leaves: who has it signs.
         server.store.run(move |tx| invitation::note_signing(tx, invitation.id)).await?;
     }
@@ -114,10 +132,10 @@ async fn signed_profile(server: &Server, key: &str) -> Result<Vec<u8>> {
         enrolment: invitation.enrolment,
         ownership: invitation.ownership,
         topic,
-        signs: sign_message,
+        signs,
         challenge: Secret::new(invitation::challenge(key)),
     };
-    enrolment::profile(server, of)
+    Ok((enrolment::profile(server, of)?, unpushed))
 }
 
 pub(super) fn scep(server: &Server, invitation: &Invitation, key: &str) -> Scep {

@@ -5,7 +5,7 @@ mod cells;
 mod table;
 mod times;
 
-pub(super) use cells::{visible, visible_lines};
+pub(crate) use cells::{visible, visible_lines};
 pub(super) use table::{Table, shorten};
 pub(super) use times::Times;
 
@@ -164,7 +164,7 @@ pub(super) fn show(shown: &Shown<'_>, screen: &Screen, json: bool) -> io::Result
 }
 
 /// Prints text to stdout likewise.
-pub(super) fn text(text: &str) -> io::Result<()> {
+pub(crate) fn text(text: &str) -> io::Result<()> {
     print(|out| out.write_all(text.as_bytes()))
 }
 
@@ -177,7 +177,7 @@ fn print(write: impl FnOnce(&mut dyn io::Write) -> io::Result<()>) -> io::Result
 }
 
 /// A remark for people, on stderr: it may hold what devices call themselves.
-pub(super) fn say(text: impl AsRef<str>) {
+pub(crate) fn say(text: impl AsRef<str>) {
     // Nobody is left to be told that it did not get there.
     drop(writeln!(io::stderr().lock(), "lanyard: {}", visible_lines(text.as_ref())));
 }

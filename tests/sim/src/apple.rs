@@ -4,7 +4,7 @@ mod checkin;
 mod commands;
 mod facts;
 mod poll;
-mod profile;
+pub(crate) mod profile;
 
 use std::collections::BTreeMap;
 
@@ -44,6 +44,7 @@ pub struct AppleDevice {
     http: Client,
     state: State,
     profile: Option<EnrolmentProfile>,
+    unpushed: bool,
     key: Option<PKey<Private>>,
     identity: Option<Identity>,
     authenticated: bool,
@@ -89,6 +90,7 @@ impl AppleDevice {
             http,
             state: State::New,
             profile: None,
+            unpushed: false,
             key: None,
             identity: None,
             authenticated: false,
@@ -157,6 +159,11 @@ impl AppleDevice {
     /// The enrolment profile, once fetched.
     pub fn enrolment(&self) -> Option<&EnrolmentProfile> {
         self.profile.as_ref()
+    }
+
+    /// The server said with the profile that it has no push certificate: nothing of it can wake the device.
+    pub fn is_unpushed(&self) -> bool {
+        self.unpushed
     }
 
     /// Its certificate, once it has one.

@@ -17,6 +17,9 @@ pub enum Error {
     /// TLS settings, names or handshakes; a refusal by alert is here too.
     #[error("TLS: {0}")]
     Tls(String),
+    /// The server's certificate is of no CA that the device trusts, for another name, or out of its time.
+    #[error("the server's certificate is not trusted: {0}")]
+    Untrusted(String),
     /// HTTP broke off or was not HTTP. A device may try again.
     #[error("{what}: {source}")]
     Http {
@@ -86,7 +89,15 @@ impl Error {
     /// Whether the other side may never have heard, or we may never have heard it: a device keeps its report and tries again.
     /// A refusal in so many words is not.
     pub fn is_transport(&self) -> bool {
-        matches!(self, Error::Io { .. } | Error::Http { .. } | Error::Late(_) | Error::Dropped(_) | Error::Tls(_))
+        matches!(
+            self,
+            Error::Io { .. }
+                | Error::Http { .. }
+                | Error::Late(_)
+                | Error::Dropped(_)
+                | Error::Tls(_)
+                | Error::Untrusted(_)
+        )
     }
 
     /// The HTTP status, where that is what went wrong.

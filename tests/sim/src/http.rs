@@ -256,18 +256,19 @@ impl Client {
             return Ok(());
         }
         self.open = None;
-        let tcp = self.dial().await?;
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        let plain = uri.scheme_str() == Some("http");
+        let tcp = self.dial(bare, uri.port_u16().unwrap_or(if plain { 80 } else { 443 })).await?;
         self.handshakes += 1;
         let what = "connection";
-        let (sender, driver) = if uri.scheme_str() == Some("http") {
+        let (sender, driver) = if plain {
             let (sender, connection) =
                 handshake(TokioIo::new(tcp)).await.map_err(|source| Error::Http { what, source })?;
             (sender, tokio::spawn(async move { drop(connection.await) }))
         } else {
-            let bare = host.trim_start_matches('[').trim_end_matches(']');
             let name = ServerName::try_from(bare.to_owned()).map_err(|e| Error::Tls(e.to_string()))?;
             let tls = tokio_rustls::TlsConnector::from(self.tls.clone()).connect(name, tcp).await;
-            let tls = tls.map_err(|e| Error::Tls(e.to_string()))?;
+            let tls = tls.map_err(broken_handshake)?;
             let (sender, connection) =
                 handshake(TokioIo::new(tls)).await.map_err(|source| Error::Http { what, source })?;
             (sender, tokio::spawn(async move { drop(connection.await) }))
@@ -276,8 +277,13 @@ impl Client {
         Ok(())
     }
 
-    /// The first address that takes the connection; it stays first.
-    async fn dial(&mut self) -> Result<TcpStream> {
+    /// The first address that takes the connection; it stays first. Without any, those that the name leads to.
+    async fn dial(&mut self, host: &str, port: u16) -> Result<TcpStream> {
+        if self.addrs.is_empty() {
+            let tcp = TcpStream::connect((host, port)).await.map_err(Error::io("connection"))?;
+            tcp.set_nodelay(true).map_err(Error::io("connection"))?;
+            return Ok(tcp);
+        }
         let mut last = Error::malformed("world", "no address to connect to");
         for _ in 0..self.addrs.len() {
             let Some(addr) = self.addrs.first() else { break };
@@ -291,6 +297,14 @@ impl Client {
             self.addrs.rotate_left(1);
         }
         Err(last)
+    }
+}
+
+/// A certificate that is not to be trusted is told apart from a handshake that broke off.
+fn broken_handshake(error: std::io::Error) -> Error {
+    match error.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>()) {
+        Some(rustls::Error::InvalidCertificate(why)) => Error::Untrusted(why.to_string()),
+        _ => Error::Tls(error.to_string()),
     }
 }
 

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
 /// The protocol over which an act was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Channel {
@@ -54,7 +56,11 @@ pub struct Act {
 
 /// A list of acts that any number of devices share. Clones are the same list.
 #[derive(Debug, Clone, Default)]
-pub struct Ledger(Arc<Mutex<Vec<Act>>>);
+pub struct Ledger {
+    acts: Arc<Mutex<Vec<Act>>>,
+    /// Who looks on.
+    told: Option<UnboundedSender<Act>>,
+}
 
 impl Ledger {
     /// An empty ledger.
@@ -62,8 +68,14 @@ impl Ledger {
         Ledger::default()
     }
 
+    /// An empty ledger, and each act as it is written down: before its answer has left.
+    pub fn followed() -> (Ledger, UnboundedReceiver<Act>) {
+        let (told, acts) = unbounded_channel();
+        (Ledger { told: Some(told), ..Ledger::default() }, acts)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Vec<Act>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.acts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn record(
@@ -76,7 +88,12 @@ impl Ledger {
     ) {
         let at = SystemTime::now();
         let (device, id, kind, outcome) = (device.to_owned(), id.to_owned(), kind.to_owned(), outcome.to_owned());
-        self.lock().push(Act { device, channel, id, kind, effect, at, outcome, heard: None });
+        let act = Act { device, channel, id, kind, effect, at, outcome, heard: None };
+        if let Some(told) = &self.told {
+            // Whoever has looked away is not told.
+            let _ = told.send(act.clone());
+        }
+        self.lock().push(act);
     }
 
     /// The server took the answer to `id`. Marks the newest act of that id which is not marked yet.

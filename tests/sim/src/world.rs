@@ -17,7 +17,8 @@ use crate::ledger::Ledger;
 pub struct World {
     /// Roots that devices trust.
     pub roots: Arc<RootCertStore>,
-    /// The addresses behind every host name of a URL, first come first tried; a node that refuses connections is passed over.
+    /// The addresses behind every host name of a URL, first come first tried; a node that refuses connections is passed over. None:
+    /// names lead where the machine's resolver says.
     pub device_addrs: Vec<SocketAddr>,
     /// `https://host[:port]` of check-ins, sessions and mail; no trailing slash.
     pub public_url: String,
@@ -40,6 +41,18 @@ impl World {
             ledger: Ledger::new(),
             keys: KeySource::Fresh,
         })
+    }
+
+    /// Names lead where they lead, and these roots are trusted.
+    pub fn by_names(roots: Arc<RootCertStore>, public_url: &str, enrol_url: &str) -> World {
+        World {
+            roots,
+            device_addrs: Vec::new(),
+            public_url: public_url.trim_end_matches('/').to_owned(),
+            enrol_url: enrol_url.trim_end_matches('/').to_owned(),
+            ledger: Ledger::new(),
+            keys: KeySource::Fresh,
+        }
     }
 
     /// The world of a running server, from `ca.pem` and `server.json` in its data folder.

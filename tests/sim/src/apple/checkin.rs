@@ -24,6 +24,7 @@ impl AppleDevice {
             return Err(Error::malformed("enrolment profile", detail));
         }
         self.profile = Some(EnrolmentProfile::read(&answer.body)?);
+        self.unpushed = answer.header("lanyard-push") == "none";
         Ok(())
     }
 
