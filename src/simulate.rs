@@ -17,7 +17,12 @@ use lanyard_sim::{
     trial::{End, Entry, Member, News},
 };
 use serde_json::{Value, json};
-use std::{path::PathBuf, process::ExitCode, time::UNIX_EPOCH};
+use std::{
+    io::{self, Write as _},
+    path::PathBuf,
+    process::ExitCode,
+    time::UNIX_EPOCH,
+};
 use tokio::{
     sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
     task::JoinSet,
@@ -252,12 +257,18 @@ impl Trial {
             let of = self.seen.iter().filter(|seen| states.contains(&seen.state));
             of.map(|seen| seen.serial.clone()).collect::<Vec<_>>()
         };
-        let (left, ended) = (names(&[State::Enrolled]), names(&[State::Erased, State::Left]));
+        // That a PC is reset is presumed: nothing is heard from it after the deed.
+        let proved: &[State] =
+            if self.channel == Channel::Windows { &[State::Left] } else { &[State::Erased, State::Left] };
+        let (left, ended) = (names(&[State::Enrolled]), names(proved));
         if !left.is_empty() {
             print::say(words::left_behind(&left));
         }
         if !ended.is_empty() {
             print::say(words::over(&ended));
+        }
+        if self.channel == Channel::Windows && self.seen.iter().any(|seen| seen.state == State::Erased) {
+            print::say(words::PRESUMED);
         }
     }
 
@@ -266,7 +277,8 @@ impl Trial {
         let name = self.seen.get(at).map(|seen| seen.name.as_str()).unwrap_or_default();
         let line = print::visible(&format!("{} {name}: {text}", words::time(clock::system().wall()))) + "\n";
         if self.json {
-            eprint!("{line}");
+            // Nobody is left to be told that it did not get there.
+            drop(io::stderr().lock().write_all(line.as_bytes()));
             return Ok(());
         }
         print::text(&line).map_err(cli::unprinted)

@@ -13,6 +13,9 @@ pub(super) const UNPUSHED: &str = "this server has no push certificate of Apple'
                                    too, none can be set (other_topic): end all of them before that, by a wipe, or by `lanyard devices revoke`. A real device that enrols \
                                    now can never be woken by one that is set later (docs/apple-push-certificate.md)";
 
+/// Of a PC that was reset.
+pub(super) const PRESUMED: &str = "a PC says that it takes the order to reset itself, and nothing after that: its wipe reads presumed, and its record stays in the list";
+
 /// How often they ask.
 pub(super) fn pace(channel: Channel) -> &'static str {
     match channel {
@@ -113,16 +116,16 @@ fn invite(channel: &str, count: usize) -> String {
 
 /// Of those that are enrolled and have lost their keys.
 pub(super) fn left_behind(serials: &[String]) -> String {
-    let verbs = verbs("revoke", serials);
     format!(
-        "what is still enrolled stays in `lanyard devices list`, with keys that are gone: nobody hears of it again. What was wiped before this ends \
-         is proved to have ended; now there is{verbs}"
+        "these are still enrolled, and their keys are gone: they stay in `lanyard devices list` and are never heard again (wiped while this ran, they \
+         would have ended with proof). To end their records:{}",
+        verbs("revoke", serials)
     )
 }
 
 /// Of those that have ended.
 pub(super) fn over(serials: &[String]) -> String {
-    format!("what has ended goes from the list by{}", verbs("remove", serials))
+    format!("to take what has ended off the list:{}", verbs("remove", serials))
 }
 
 fn verbs(verb: &str, serials: &[String]) -> String {

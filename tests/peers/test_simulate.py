@@ -8,7 +8,7 @@ import signal
 import subprocess
 import unittest
 
-from harness import BINARY, REQUEST_LIMIT, STOP_LIMIT, Server, ServedTest, eventually, free_port, in_background, openssl
+from harness import BINARY, REQUEST_LIMIT, STOP_LIMIT, Server, ServedTest, VerbFailed, eventually, free_port, in_background, openssl
 from mail_server import MailServer
 
 ERIN, FRANK, WORD = "erin@example.org", "frank@example.org", "at the sea"
@@ -154,6 +154,20 @@ class SimulateTest(ServedTest):
         self.assertEqual(running.end(), 0, running.said)
         self.assertEqual(running.shown.count("erased, gone"), 3)
 
+        pcs = self.invite("windows", "--uses", "2", "--group", "trial")
+        running = Simulate(self, "--channel", "windows", "--user", "anybody", "--code", pcs["code"], "--count", "2")
+        running.shows(": enrolled", times=2)
+        reset, retired = running.names()
+        self.assertEqual(self.wiped(reset, "full")["state"], "presumed")
+        self.assertEqual(self.wiped(retired, "selective")["state"], "confirmed")
+        self.assertEqual(running.end(), 0, running.said)
+        self.assertIn("/doWipe (full): erased, gone", running.shown)
+        self.assertIn("its record stays in the list", running.said)
+        self.assertNotIn(f"lanyard devices remove {reset}", running.said)
+        self.server.verb("devices", "remove", retired)
+        with self.assertRaises(VerbFailed):
+            self.server.verb("devices", "remove", reset)
+
         single = self.invite("apple", "--user", "dave@example.org")
         running = Simulate(self, "--channel", "apple", "--url", single["url"], "--count", "3")
         running.shows("Simulated iPhone 2: not enrolled: refused by the server")
@@ -168,7 +182,7 @@ class SimulateTest(ServedTest):
         [name] = running.names()
         running.interrupt()
         self.assertEqual(running.end(), 0)
-        self.assertIn("keys that are gone", running.said)
+        self.assertIn("their keys are gone", running.said)
         self.assertIn(f"lanyard devices revoke {name}", running.said)
         self.server.verb("devices", "revoke", name)
         self.assertEqual(self.server.verb("devices", "list", "--user", "gina@example.org")[0]["state"], "retired")
@@ -262,7 +276,7 @@ class SimulateAloneTest(unittest.TestCase):
         running.interrupt()
         self.assertEqual(running.end(), 0)
 
-    def test_with_a_push_certificate_nobody_is_warned(self):
+    def test_without_a_push_certificate_it_warns_and_what_it_warns_of_ends_with_the_record(self):
         self.server = Server().start()
         self.addCleanup(self.server.stop)
         folder = pathlib.Path(self.server.folder)
@@ -271,13 +285,23 @@ class SimulateAloneTest(unittest.TestCase):
                 "-keyout", folder / "push.key", "-out", folder / "push.crt")
         (folder / "push.pem").write_bytes((folder / "push.crt").read_bytes() + (folder / "push.key").read_bytes())
         self.server.verb("settings", "set", "apple.push_url", f"https://localhost:{free_port()}")
+        before = self.enrolled_and_left("kim@example.org")
+        self.assertIn("no push certificate", before.said)
+        with self.assertRaises(VerbFailed) as refused:
+            self.server.verb("apple", "push-cert", "set", folder / "push.pem")
+        self.assertIn("other_topic", refused.exception.stderr)
+        self.server.verb("devices", "revoke", before.names()[0])
         self.server.verb("apple", "push-cert", "set", folder / "push.pem")
-        invitation = self.server.verb("invite", "--channel", "apple", "--user", "kim@example.org")
+        self.assertNotIn("push certificate", self.enrolled_and_left("lea@example.org").said)
+
+    def enrolled_and_left(self, user):
+        """An iPhone that was enrolled when it was ended by Ctrl-C."""
+        invitation = self.server.verb("invite", "--channel", "apple", "--user", user)
         running = Simulate(self, "--channel", "apple", "--url", invitation["url"])
         running.shows(": enrolled")
         running.interrupt()
         self.assertEqual(running.end(), 0)
-        self.assertNotIn("push certificate", running.said)
+        return running
 
 
 if __name__ == "__main__":
