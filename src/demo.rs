@@ -43,8 +43,8 @@ async fn played_in(folder: &Path, once: bool, json: bool) -> Result<bool, String
         }
         Err(_) => false,
     };
-    if !once && played.is_ok() {
-        invite(folder);
+    if let (false, Ok(played)) = (once, &played) {
+        show_what_to_try(folder, played).await?;
         interrupted().await;
     }
     let ended = played.map(drop);
@@ -80,10 +80,34 @@ async fn play(running: &Running, stage: Stage) -> Result<Played, String> {
     stage.play(&site, &Board::new()).await.map_err(|e| e.to_string())
 }
 
-fn invite(folder: &Path) {
-    eprintln!("The server goes on, and so do the devices that are left. In another terminal:\n");
-    eprintln!("    export LANYARD_DATA={}", folder.display());
-    eprintln!("    lanyard devices list\n\nCtrl-C ends it.");
+/// Each line that is set in works as it stands, once the first has been said.
+async fn show_what_to_try(folder: &Path, played: &Played) -> Result<(), String> {
+    let lanyard = program();
+    let url = played.invite_one_more().await.map_err(|e| e.to_string())?;
+    eprintln!("The server goes on, and so do the devices that are left. Three things to try, in another terminal:\n");
+    eprintln!("    export LANYARD_DATA={}\n", word(&folder.display().to_string()));
+    eprintln!("1. Look at what needs somebody, and at who has what:\n");
+    eprintln!("    {lanyard} status\n    {lanyard} devices list\n");
+    if let Some(left) = &played.left {
+        eprintln!("2. Lose an iPhone, and see it proved that it is erased:\n");
+        eprintln!("    {lanyard} wipe {} --scope full --reason \"left on a train\" --wait\n", word(left));
+    }
+    eprintln!("3. Bring one of your own, which does as it is told until you wipe it:\n");
+    eprintln!("    {lanyard} simulate --channel apple --url {}\n\nCtrl-C ends the demo.", word(&url));
+    Ok(())
+}
+
+/// How this program was called, from whatever folder.
+fn program() -> String {
+    let called = std::env::args().next().unwrap_or_default();
+    let path = std::env::current_exe().ok().filter(|_| called.contains('/'));
+    path.map_or_else(|| "lanyard".into(), |path| word(&path.display().to_string()))
+}
+
+/// A word for a shell.
+fn word(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:".contains(c);
+    if text.chars().all(plain) { text.into() } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
 /// A folder that goes when this does.
@@ -102,5 +126,15 @@ impl Drop for Temporary {
     fn drop(&mut self) {
         // What cannot be removed is left to the system's own clearing of its temporary folder.
         drop(std::fs::remove_dir_all(&self.0));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_word_is_one_for_a_shell() {
+        for (text, want) in [("/tmp/lanyard-demo-1", "/tmp/lanyard-demo-1"), ("a b", "'a b'"), ("it's", r"'it'\''s'")] {
+            assert_eq!(super::word(text), want);
+        }
     }
 }

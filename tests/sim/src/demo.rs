@@ -52,6 +52,9 @@ pub struct Played {
     pub short: Vec<String>,
     /// What the devices did.
     pub ledger: Ledger,
+    /// An iPhone to which nothing has happened: its serial number.
+    pub left: Option<String>,
+    local: Admin,
     _crew: Crew,
     _stage: Stage,
 }
@@ -79,6 +82,15 @@ impl Stage {
         let mut crew = Crew::plan(&world);
         let acts = script::play(&self, &local, &mut crew, board).await?;
         let (table, document) = (table::print(&acts, &crew), table::document(&acts, &crew));
-        Ok(Played { table, document, short: acts.short, ledger: world.ledger.clone(), _crew: crew, _stage: self })
+        let (short, ledger) = (acts.short, world.ledger.clone());
+        let left = crew.untouched_iphone();
+        Ok(Played { table, document, short, ledger, left, local, _crew: crew, _stage: self })
+    }
+}
+
+impl Played {
+    /// The URL of an invitation for one more iPhone.
+    pub async fn invite_one_more(&self) -> Result<String> {
+        Ok(self.local.invite("apple", "you@example.org").await?.url)
     }
 }

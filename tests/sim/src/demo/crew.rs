@@ -118,6 +118,15 @@ impl Crew {
         self.members.iter().filter(|m| m.kind == kind).nth(n)
     }
 
+    /// The serial number of an iPhone that the piece names for no wipe.
+    pub(super) fn untouched_iphone(&self) -> Option<String> {
+        let last = self.members.iter().rfind(|member| member.kind == Kind::IPhone);
+        last.and_then(|member| match &member.facts {
+            Facts::Apple(facts) => Some(facts.serial.clone()),
+            Facts::Windows(_) | Facts::Mail(_) => None,
+        })
+    }
+
     /// Takes on a life that was begun for member `at`.
     pub(super) fn take_on(&mut self, at: usize, life: Life) {
         self.tasks.extend(life.tasks);
