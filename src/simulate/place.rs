@@ -9,8 +9,11 @@ use crate::{
 use lanyard_sim::{Act, Ledger, World};
 use rustls::RootCertStore;
 use serde::Deserialize;
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
-use tokio::sync::mpsc::UnboundedReceiver;
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use tokio::{net::TcpStream, sync::mpsc::UnboundedReceiver};
+
+/// A server that runs on this machine is reached by its name within this, or not at all.
+const REACHED: Duration = Duration::from_secs(5);
 
 /// What a server on this machine says of itself in `server.json`.
 #[derive(Deserialize)]
@@ -40,7 +43,9 @@ pub(super) async fn find(options: &Options) -> Result<(World, UnboundedReceiver<
         for url in [&public, &enrol] {
             if !leads_somewhere(url).await {
                 let device = local.device;
-                print::say(format!("{url} leads nowhere from this machine: its server is asked at {device} instead"));
+                print::say(format!(
+                    "{url} is not reached from this machine by its name: the server is asked at {device} instead"
+                ));
                 return Ok((world.and_at(device), acts));
             }
         }
@@ -88,11 +93,12 @@ fn roots(options: &Options, folder: &Folder) -> Result<Arc<RootCertStore>, Failu
     Ok(trusted_roots(&pem).map_err(|e| bad(e.to_string()))?)
 }
 
-/// Whether the resolver knows the name.
+/// Whether the name is known, and something listens where it leads. Behind a firewall the way out and in again often does not exist.
 async fn leads_somewhere(url: &str) -> bool {
     let Ok(uri) = url.parse::<http::Uri>() else { return false };
     let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
-    tokio::net::lookup_host((host, uri.port_u16().unwrap_or(443))).await.is_ok_and(|mut found| found.next().is_some())
+    let connect = TcpStream::connect((host, uri.port_u16().unwrap_or(443)));
+    tokio::time::timeout(REACHED, connect).await.is_ok_and(|connected| connected.is_ok())
 }
 
 #[cfg(test)]

@@ -272,7 +272,7 @@ class SimulateAloneTest(unittest.TestCase):
         invitation = self.server.verb("invite", "--channel", "windows", "--user", "lou@example.org")
         running = Simulate(self, "--channel", "windows", "--user", "lou@example.org", "--code", invitation["code"])
         running.shows(": enrolled")
-        self.assertIn(f"leads nowhere from this machine: its server is asked at {self.server.device} instead", running.said)
+        self.assertIn(f"is not reached from this machine by its name: the server is asked at {self.server.device} instead", running.said)
         running.interrupt()
         self.assertEqual(running.end(), 0)
 
