@@ -288,7 +288,10 @@ impl Trial {
         let act = |act: &Act| {
             let millis = act.at.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis());
             let time = At(Timestamp(i64::try_from(millis).unwrap_or(0))).to_string();
-            json!({"time": time, "kind": act.kind, "outcome": act.outcome, "effect": words::effect(act.effect)})
+            json!({
+                "time": time, "kind": act.kind, "outcome": act.outcome, "reason": act.reason,
+                "effect": words::effect(act.effect),
+            })
         };
         let device = |seen: &Seen| {
             json!({

@@ -40,7 +40,13 @@ pub(super) fn done(act: &Act) -> String {
         ledger::Channel::Omadm => act.outcome == "none" || act.outcome.starts_with('2'),
         ledger::Channel::Activesync => act.outcome == "1",
     };
-    let answer = if good { "done".into() } else { format!("not done ({})", act.outcome) };
+    let answer = match (good, &act.reason) {
+        (true, None) => "done".into(),
+        // The command as a whole was taken.
+        (true, Some(reason)) => format!("done, but for what is refused: {reason}"),
+        (false, None) => format!("not done ({})", act.outcome),
+        (false, Some(reason)) => format!("not done ({}: {reason})", act.outcome),
+    };
     format!("{}: {answer}", act.kind)
 }
 
@@ -139,7 +145,8 @@ mod tests {
 
     fn act(channel: ledger::Channel, kind: &str, effect: Effect, outcome: &str) -> Act {
         let (device, id, at) = ("A".into(), "1".into(), SystemTime::UNIX_EPOCH);
-        Act { device, channel, id, kind: kind.into(), effect, at, outcome: outcome.into(), heard: None }
+        let (kind, outcome) = (kind.into(), outcome.into());
+        Act { device, channel, id, kind, effect, at, outcome, reason: None, heard: None }
     }
 
     #[test]
@@ -154,6 +161,13 @@ mod tests {
             (Activesync, "Policy", "2", "Policy: not done (2)"),
         ] {
             assert_eq!(done(&act(channel, kind, Effect::None, outcome)), want);
+        }
+        for (outcome, want) in [
+            ("Error", "Settings: not done (Error: not supervised)"),
+            ("Acknowledged", "Settings: done, but for what is refused: not supervised"),
+        ] {
+            let reason = Some("not supervised".to_string());
+            assert_eq!(done(&Act { reason, ..act(Apple, "Settings", Effect::None, outcome) }), want);
         }
     }
 

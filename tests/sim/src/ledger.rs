@@ -50,6 +50,8 @@ pub struct Act {
     pub at: SystemTime,
     /// What the device answers: an Apple Status, an OMA-DM status code, an EAS acknowledgement.
     pub outcome: String,
+    /// Why not, in the device's own words, where it has any.
+    pub reason: Option<String>,
     /// When the server took the answer: it said 2xx, and we read that. `None`: it may or may not have heard.
     pub heard: Option<SystemTime>,
 }
@@ -84,11 +86,12 @@ impl Ledger {
         device: &str,
         id: &str,
         (kind, effect): (&str, Effect),
-        outcome: &str,
+        (outcome, reason): (&str, Option<&str>),
     ) {
         let at = SystemTime::now();
         let (device, id, kind, outcome) = (device.to_owned(), id.to_owned(), kind.to_owned(), outcome.to_owned());
-        let act = Act { device, channel, id, kind, effect, at, outcome, heard: None };
+        let reason = reason.map(str::to_owned);
+        let act = Act { device, channel, id, kind, effect, at, outcome, reason, heard: None };
         if let Some(told) = &self.told {
             // Whoever has looked away is not told.
             let _ = told.send(act.clone());
@@ -151,11 +154,11 @@ mod tests {
     #[test]
     fn an_act_done_twice_is_told_apart_from_two_acts() {
         let ledger = Ledger::new();
-        ledger.record(Channel::Apple, "A", "1", ("DeviceLock", Effect::Locked), "Acknowledged");
-        ledger.record(Channel::Apple, "B", "1", ("DeviceLock", Effect::Locked), "Acknowledged");
+        ledger.record(Channel::Apple, "A", "1", ("DeviceLock", Effect::Locked), ("Acknowledged", None));
+        ledger.record(Channel::Apple, "B", "1", ("DeviceLock", Effect::Locked), ("Acknowledged", None));
         ledger.heard("A", "1");
         assert!(ledger.repeated().is_empty());
-        ledger.record(Channel::Apple, "A", "1", ("DeviceLock", Effect::Locked), "Acknowledged");
+        ledger.record(Channel::Apple, "A", "1", ("DeviceLock", Effect::Locked), ("Acknowledged", None));
         assert_eq!(ledger.repeated(), vec![("A".into(), "1".into(), 2)]);
         assert_eq!(ledger.suffered(Effect::Locked), BTreeMap::from([("A".into(), 2), ("B".into(), 1)]));
         let heard: Vec<bool> = ledger.of("A").iter().map(|a| a.heard.is_some()).collect();

@@ -148,7 +148,13 @@ impl AppleDevice {
         let report = self.perform(id, &kind, command).await?;
         if report.status != "NotNow" {
             let effect = effect(&kind, &report);
-            self.world.ledger.record(Channel::Apple, &self.facts.udid, id, (&kind, effect), report.status);
+            self.world.ledger.record(
+                Channel::Apple,
+                &self.facts.udid,
+                id,
+                (&kind, effect),
+                (report.status, reason(&report.body)),
+            );
         }
         Ok(report)
     }
@@ -162,6 +168,13 @@ fn effect(kind: &str, report: &Report) -> Effect {
         (Then::GoOn, "InstallProfile" | "RemoveProfile") if report.status == "Acknowledged" => Effect::Policy,
         _ => Effect::None,
     }
+}
+
+/// Words of the first error that it names, be it the command's or one of its items'.
+fn reason(body: &Dictionary) -> Option<&str> {
+    let items = body.get("Settings").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_dictionary);
+    let chain = std::iter::once(body).chain(items).find_map(|part| part.get("ErrorChain")?.as_array()?.first());
+    chain?.as_dictionary()?.get("LocalizedDescription")?.as_string()
 }
 
 fn command(body: &[u8]) -> Result<(String, Dictionary)> {
@@ -179,4 +192,21 @@ fn orders_unenrolment(answer: &Response) -> bool {
     let told = (kind.contains("json") || kind.contains("xml"))
         && String::from_utf8_lossy(&answer.body).contains("com.apple.unrecognized.device");
     answer.status == 401 || (answer.status == 403 && told)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_found_in_the_command_or_in_one_of_its_items() {
+        let body = |text: &str| Value::from_reader_xml(text.as_bytes()).unwrap().into_dictionary().unwrap();
+        let chain =
+            "<key>ErrorChain</key><array><dict><key>LocalizedDescription</key><string>not now</string></dict></array>";
+        let whole = body(&format!("<plist><dict>{chain}</dict></plist>"));
+        let item =
+            body(&format!("<plist><dict><key>Settings</key><array><dict/><dict>{chain}</dict></array></dict></plist>"));
+        assert_eq!((reason(&whole), reason(&item)), (Some("not now"), Some("not now")));
+        assert_eq!(reason(&body("<plist><dict><key>Settings</key><array><dict/></array></dict></plist>")), None);
+    }
 }

@@ -134,7 +134,7 @@ impl MailClient {
                     &self.facts.device_id,
                     &id,
                     ("Policy", Effect::Policy),
-                    status,
+                    (status, None),
                 );
                 self.world.ledger.heard(&self.facts.device_id, &id);
                 Ok(Provisioned::Key)
@@ -163,7 +163,7 @@ impl MailClient {
                 (false, provision::REMOTE_WIPE) => Effect::Wiped,
                 (false, _) => Effect::Retired,
             };
-            self.world.ledger.record(Channel::Activesync, &self.facts.device_id, &id, (name, effect), outcome);
+            self.world.ledger.record(Channel::Activesync, &self.facts.device_id, &id, (name, effect), (outcome, None));
             self.ack = Some(Ack { id, element, failed });
         }
         self.finish_wipe().await

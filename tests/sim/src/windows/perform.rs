@@ -128,7 +128,13 @@ impl WindowsDevice {
 
     fn record(&self, id: &str, verb: &str, target: &str, outcome: &str) {
         let kind = format!("{verb} {target}");
-        self.world.ledger.record(Channel::Omadm, &self.facts.device_id, id, (&kind, effect(&kind, outcome)), outcome);
+        self.world.ledger.record(
+            Channel::Omadm,
+            &self.facts.device_id,
+            id,
+            (&kind, effect(&kind, outcome)),
+            (outcome, None),
+        );
     }
 
     fn write_item(&mut self, verb: &str, item: &Item, done: &mut Done) -> u16 {
