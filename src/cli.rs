@@ -1,13 +1,16 @@
 //! The command line: verbs that talk to the admin API. What scripts rely on (names, JSON, exit codes) is what the API answers.
 
 mod admins;
+mod at;
 mod audit;
 mod breaker;
 mod ca;
 mod client;
 mod clock;
 mod commands;
+mod contexts;
 mod devices;
+pub mod help;
 mod invitations;
 mod names;
 mod policies;
@@ -20,6 +23,7 @@ mod status;
 mod store;
 mod wipe;
 
+pub use at::At;
 use client::Client;
 use serde_json::Value;
 use std::process::ExitCode;
@@ -166,7 +170,7 @@ pub struct How {
 }
 
 /// Carries out a verb, prints what it has to show, and says how it ended.
-pub async fn run(verb: Verb, how: How) -> ExitCode {
+pub async fn run(verb: Verb, at: At, how: How) -> ExitCode {
     let time = match how.time.map_or_else(print::Time::from_environment, |time| Ok(Some(time))) {
         Ok(time) => time,
         Err(text) => {
@@ -177,7 +181,7 @@ pub async fn run(verb: Verb, how: How) -> ExitCode {
     let how = Shown { json: how.json, screen: print::Screen::of_stdout(time) };
     let (done, worst) = match verb {
         Verb::Store(store) => (store.run().await, None),
-        verb => match Client::from_environment() {
+        verb => match at.find().and_then(Client::of) {
             Ok(client) => (carry_out(verb, &client, &how).await, client.worst()),
             Err(failure) => (Err(failure), None),
         },
@@ -207,6 +211,11 @@ pub(crate) fn ended(done: Result<bool, Failure>) -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+/// Prints a text of a verb that asks no server. That a reader has gone is no fault.
+pub fn print_text(text: &str) -> std::io::Result<()> {
+    print::text(text)
 }
 
 /// Whoever reads it shall not take a part for all.

@@ -1,5 +1,7 @@
 //! `lanyard serve`: from a data folder to two open ports, and to a clean end.
 
+pub mod check;
+mod copied;
 mod folder;
 mod keys;
 pub mod kinds;

@@ -1,16 +1,14 @@
-//! Calls on the admin API: where it is, with which token, and whom to trust, from the environment or the data folder.
+//! Calls on the admin API.
 
-use super::{Failure, print};
+use super::{Failure, at::Found, print};
 use crate::{
     clock,
     documents::{IDEMPOTENCY_KEY, Page, WAITING, WORST, devices::DeviceView, of_header, problem::Problem},
-    http::{connector::trusted_roots, limits::read_from, outgoing::Outgoing},
-    serve::Folder,
+    http::{limits::read_from, outgoing::Outgoing},
 };
 use axum::body::Body;
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
-use rustls::RootCertStore;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{
     Serialize,
@@ -20,9 +18,6 @@ use serde_json::Value;
 use std::{
     cell::{Cell, RefCell},
     collections::{BTreeMap, BTreeSet},
-    net::SocketAddr,
-    path::PathBuf,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -60,27 +55,11 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// `LANYARD_URL`, `LANYARD_TOKEN` and `LANYARD_CA`; what is not set lies in the data folder.
-    pub(super) fn from_environment() -> Result<Self, Failure> {
-        let set = |name: &str| std::env::var(name).ok().filter(|v| !v.is_empty());
-        let folder = Folder::existing(set("LANYARD_DATA").map(PathBuf::from).as_deref());
-        let base = match set("LANYARD_URL") {
-            Some(url) => given_url(&url)?,
-            None => local_url(&folder)?,
-        };
-        let token = match set("LANYARD_TOKEN") {
-            Some(token) => token,
-            None => kept(&folder, "local.token", "LANYARD_TOKEN")?,
-        };
-        let roots = match set("LANYARD_CA") {
-            Some(path) => given_roots(&path).map_err(|text| format!("LANYARD_CA, {path}: {text}"))?,
-            None => {
-                let roots = folder.read("ca.pem")?.unwrap_or_default();
-                trusted_roots(roots.as_bytes()).map_err(|e| format!("{}: {e}", folder.path("ca.pem").display()))?
-            }
-        };
+    /// The server that is meant.
+    pub(super) fn of(found: Found) -> Result<Self, Failure> {
+        let Found { base, token, roots } = found;
         let outgoing = Outgoing::new(&roots).map_err(|e| e.to_string())?;
-        Ok(Self { base, token: token.into(), outgoing, told: Cell::new(false), worst: RefCell::default() })
+        Ok(Self { base, token, outgoing, told: Cell::new(false), worst: RefCell::default() })
     }
 
     /// What lies there.
@@ -231,7 +210,7 @@ impl Client {
             Ok(problem) if &*problem.code == "invalid" => problem.detail.into(),
             Ok(Problem { code, detail, .. }) => format!("{detail} ({code})"),
             Err(_) if status == StatusCode::NOT_FOUND => format!(
-                "{} is no admin port: it answered {status}. LANYARD_URL names the administrators' port, not the devices'",
+                "{} is no admin port: it answered {status}. --url and LANYARD_URL name the administrators' port, not the devices'",
                 self.base
             ),
             Err(_) => format!("{} answered {status}", self.base),
@@ -266,39 +245,6 @@ fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, Failure> {
 
 fn write(body: &impl Serialize) -> Result<Bytes, Failure> {
     serde_json::to_vec(body).map(Bytes::from).map_err(|e| Failure::Failed(e.to_string()))
-}
-
-/// `LANYARD_URL`: a name or address under https, perhaps with a path that a proxy takes away.
-fn given_url(url: &str) -> Result<String, Failure> {
-    let plain = url.trim_end_matches('/');
-    let good = plain.parse::<http::Uri>().is_ok_and(|uri| uri.scheme_str() == Some("https") && uri.host().is_some());
-    if good { Ok(plain.to_string()) } else { Err(format!("LANYARD_URL: {url:?} is not https://HOST:PORT").into()) }
-}
-
-fn given_roots(path: &str) -> Result<Arc<RootCertStore>, String> {
-    let pem = std::fs::read(path).map_err(|e| e.to_string())?;
-    if pem.trim_ascii().is_empty() {
-        return Err("no certificate in it".into());
-    }
-    trusted_roots(&pem).map_err(|e| e.to_string())
-}
-
-fn local_url(folder: &Folder) -> Result<String, Failure> {
-    let told: Value = serde_json::from_str(&kept(folder, "server.json", "LANYARD_URL")?).map_err(|e| e.to_string())?;
-    let admin = told.get("admin").and_then(Value::as_str).and_then(|a| a.parse::<SocketAddr>().ok());
-    let mut admin = admin.ok_or_else(|| "server.json names no admin address".to_string())?;
-    if admin.ip().is_unspecified() {
-        admin.set_ip(if admin.is_ipv4() { [127, 0, 0, 1].into() } else { std::net::Ipv6Addr::LOCALHOST.into() });
-    }
-    Ok(format!("https://{admin}"))
-}
-
-fn kept(folder: &Folder, name: &str, variable: &str) -> Result<String, Failure> {
-    folder.read(name)?.ok_or_else(|| {
-        let path = folder.path(name);
-        let text = format!("there is no {}: start `lanyard serve`, or set LANYARD_DATA or {variable}", path.display());
-        Failure::Failed(text)
-    })
 }
 
 /// A part of a path or a query: all but letters, digits and `-_.~` as percent and hexadecimal (RFC 3986 2.3).

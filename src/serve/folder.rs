@@ -87,6 +87,11 @@ impl Folder {
     /// This node's name, for its audit chain.
     pub fn node(&self) -> Result<String, String> {
         let node = self.kept("node.id", || Ok(format!("node-{}", random_hex::<6>()?)))?;
+        self.is_node(&node)?;
+        Ok(node)
+    }
+
+    fn is_node(&self, node: &str) -> Result<(), String> {
         let fits = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
         if node.len() > LONGEST_NODE || !node.chars().all(fits) {
             let path = self.path("node.id");
@@ -95,7 +100,25 @@ impl Folder {
                 path.display()
             ));
         }
-        Ok(node)
+        Ok(())
+    }
+
+    /// What a start would find here, or make. Makes nothing.
+    pub(super) fn look(&self) -> Result<String, String> {
+        let path = self.0.display();
+        self.is_ours()?;
+        writable(&self.0)?;
+        if !self.0.exists() {
+            return Ok(format!("{path} would be made"));
+        }
+        self.read("local.token")?;
+        let node = self.read("node.id")?.filter(|node| !node.is_empty());
+        node.as_deref().map(|node| self.is_node(node)).transpose()?;
+        let node = node.unwrap_or_else(|| "a new node".into());
+        Ok(match self.server() {
+            Some(pid) => format!("{path}, of {node}; process {pid} serves from it"),
+            None => format!("{path}, of {node}"),
+        })
     }
 
     /// Says where the server is.
@@ -118,13 +141,23 @@ impl Folder {
 
     /// Tells the operator of secrets that others on this machine can read.
     pub(super) fn warn_of_readers(&self, master_key: Option<&Path>) {
+        for (path, mode) in self.read_by_others(master_key) {
+            tracing::warn!(path = %path.display(), mode = format!("{mode:03o}"), "others on this machine can read it");
+        }
+    }
+
+    /// The same, in words.
+    pub(super) fn readers(&self, master_key: Option<&Path>) -> Vec<String> {
+        let told = self.read_by_others(master_key).into_iter();
+        told.map(|(path, mode)| format!("{}: others on this machine can read it (mode {mode:03o})", path.display()))
+            .collect()
+    }
+
+    fn read_by_others(&self, master_key: Option<&Path>) -> Vec<(PathBuf, u32)> {
         let key = master_key.map_or_else(|| self.path("master.key"), Path::to_path_buf);
         // A group may see the folder; the keys in it are for us alone.
-        for (path, bits) in [(self.0.clone(), 0o007), (key, 0o077), (self.path("local.token"), 0o077)] {
-            if let Some(mode) = open_to_others(&path, bits) {
-                tracing::warn!(path = %path.display(), mode = format!("{mode:03o}"), "others on this machine can read it");
-            }
-        }
+        let secrets = [(self.0.clone(), 0o007), (key, 0o077), (self.path("local.token"), 0o077)];
+        secrets.into_iter().filter_map(|(path, bits)| open_to_others(&path, bits).map(|mode| (path, mode))).collect()
     }
 
     pub(super) fn withdraw(&self) {
@@ -136,6 +169,17 @@ impl Folder {
 pub(super) fn make(path: &Path) -> Result<(), String> {
     let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
     made.map_err(|e| format!("{}: {e}", path.display()))
+}
+
+/// Whether this process could write here, or make the folder.
+pub(super) fn writable(path: &Path) -> Result<(), String> {
+    use rustix::fs::{Access, access};
+    let there = path.ancestors().find(|above| above.exists() || above.as_os_str().is_empty());
+    let there = there.filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !there.is_dir() {
+        return Err(format!("{}: not a folder", there.display()));
+    }
+    access(there, Access::WRITE_OK | Access::EXEC_OK).map_err(|e| format!("{}: {e}", there.display()))
 }
 
 /// The permissions, where they have any of these bits.

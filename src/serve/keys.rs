@@ -62,6 +62,40 @@ pub(super) async fn open(
     Ok((key, Authority::open(&material).map_err(|e| e.to_string())?))
 }
 
+/// What is known of the CA in a store.
+pub(super) enum Kept {
+    /// There is none: it would be made.
+    None,
+    /// As `store show` shows it.
+    Record(serde_json::Value),
+    /// The store was not read.
+    Unread,
+}
+
+/// Whether a start would come by the master key that the store wants. Makes none.
+pub(super) fn look(kept: &Kept, folder: &Folder, file: Option<&Path>) -> Result<String, String> {
+    let kept = match kept {
+        Kept::Record(record) => {
+            let read = serde_json::from_value::<SealedCa>(record.clone());
+            Ok(read.map_err(|_| "the CA in the store cannot be read")?)
+        }
+        Kept::None => Err(", which the new store would take"),
+        Kept::Unread => Err("; whether the store wants it was not looked at"),
+    };
+    match (given_key(folder, file)?, kept) {
+        (Some(key), Ok(kept)) => {
+            let bytes = unhex(&kept.sealed).ok_or("the CA in the store cannot be read")?;
+            let open = key.open(LABEL, &bytes).map_err(|e| e.to_string())?;
+            let material = Material::from_bytes(open.expose_secret()).map_err(|e| e.to_string())?;
+            Authority::open(&material).map_err(|e| e.to_string())?;
+            Ok(format!("the one with id {}, which opens the device CA", key.id()))
+        }
+        (Some(key), Err(unsure)) => Ok(format!("the one with id {}{unsure}", key.id())),
+        (None, Ok(kept)) => Err(format!("no master key is here; the store wants the one with id {}", wanted(&kept))),
+        (None, Err(_)) => Ok("none is here: one would be made for a new store, and asked for by any other".into()),
+    }
+}
+
 fn wanted(kept: &SealedCa) -> String {
     unhex(&kept.sealed).and_then(|bytes| MasterKey::wanted_by(&bytes)).unwrap_or_else(|| "unknown".into())
 }

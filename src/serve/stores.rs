@@ -1,6 +1,6 @@
 //! The store of a data folder: opened to serve from, looked at while no server runs, and taken as it is after a loss.
 
-use super::{Folder, folder, keys, options::StoreUrl};
+use super::{Folder, copied::Copied, folder, keys, options::StoreUrl};
 use crate::{
     clock::Clock,
     error::Result as Done,
@@ -75,6 +75,102 @@ pub async fn check(url: &str, folder: &Folder) -> Result<Checked, String> {
         }
     })
     .await
+}
+
+/// What a start would find.
+pub(super) struct Looked {
+    pub(super) text: String,
+    pub(super) ca: keys::Kept,
+}
+
+/// What a start would find in the store, and do with it. Nothing is made, brought up or taken; one that a server holds is left alone.
+pub(super) async fn look(url: &str, folder: &Folder, roots: Arc<RootCertStore>) -> Result<Looked, String> {
+    let (at, beside) = (url.to_string(), folder.clone());
+    blocking(move || match StoreUrl::parse(&at)? {
+        StoreUrl::Sled(path) => look_at_sled(path, &beside),
+        StoreUrl::Postgres(url) => look_at_postgres(url, &roots, &beside.path(MARK)),
+    })
+    .await
+}
+
+/// What is said where there is nothing to be read yet.
+fn unread(text: &str) -> Looked {
+    Looked { text: text.into(), ca: keys::Kept::Unread }
+}
+
+const RISES: &str = "of the layout of a former version: a start brings it up, and keeps a copy";
+const FRESH: &str = "a new one would be made";
+
+fn look_at_sled(path: &Path, folder: &Folder) -> Result<Looked, String> {
+    let mark = folder.path(MARK);
+    if !Sled::is_there(path, &mark) {
+        if folder.path(CA).exists() {
+            return Err(gone(path, folder));
+        }
+        folder::writable(path)?;
+        return Ok(Looked { text: FRESH.into(), ca: keys::Kept::None });
+    }
+    match (is_held(&path.join("db"))?, folder.server()) {
+        (true, Some(pid)) => return Ok(unread(&format!("process {pid} serves from it, so it was not read"))),
+        (true, None) => return Err(format!("store {}: another server uses it; only one can", path.display())),
+        (false, _) => {}
+    }
+    if path.with_extension("new").exists() {
+        return Ok(unread("writing it anew was cut off: a start ends that first, so it was not read"));
+    }
+    folder::writable(path)?;
+    let copy = Copied::of(path, &mark).map_err(|e| format!("store {}: {e}", path.display()))?;
+    let named = |text: &str| copy.named(text, path, &mark);
+    let checked = match Sled::check(&copy.store(), &copy.mark()) {
+        Ok(checked) => checked,
+        Err(fault) if is_former(&fault) => return Ok(unread(RISES)),
+        Err(fault) => return Err(named(&fault.to_string())),
+    };
+    // A first start that was cut off.
+    if checked.expected == Some(0) && checked.records == 0 {
+        return Ok(Looked { text: FRESH.into(), ca: keys::Kept::None });
+    }
+    found(checked, || Sled::peek(&copy.store(), &ca_key())).map_err(|why| named(&why))
+}
+
+fn look_at_postgres(url: &str, roots: &Arc<RootCertStore>, mark: &Path) -> Result<Looked, String> {
+    let checked = match Postgres::check(url, roots, mark) {
+        Ok(checked) => checked,
+        Err(fault) if is_former(&fault) && !mark.exists() => return Ok(unread(RISES)),
+        Err(fault) => return Err(format!("store: {fault}")),
+    };
+    if checked.ok && checked.records == 0 {
+        return Ok(Looked { text: FRESH.into(), ca: keys::Kept::None });
+    }
+    found(checked, || Postgres::peek(url, roots, &ca_key())).map_err(|why| format!("store: {why}"))
+}
+
+/// A store that is there, with the CA that lies in it.
+fn found(checked: Checked, ca: impl FnOnce() -> Result<Result<Vec<u8>, Vec<String>>, Fault>) -> Result<Looked, String> {
+    if let Some(why) = checked.why {
+        return Err(why);
+    }
+    let commit = checked.commit.unwrap_or_default();
+    let text = format!("whole, {} records, at commit {commit}", checked.records);
+    let ca = match ca().map_err(|fault| fault.to_string())? {
+        Ok(bytes) => keys::Kept::Record(kinds::show(&ca_key(), &bytes).map_err(|e| e.to_string())?),
+        Err(_) => keys::Kept::None,
+    };
+    Ok(Looked { text, ca })
+}
+
+/// Whether it is refused for nothing but that a start has to bring it up.
+fn is_former(fault: &Fault) -> bool {
+    matches!(fault, Fault::Refused(text) if text.contains("start the server, which brings it up"))
+}
+
+/// Whether another process has the lock of this file, which is asked for and given back at once.
+fn is_held(file: &Path) -> Result<bool, String> {
+    let open = match std::fs::File::open(file) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+        opened => opened.map_err(|e| format!("{}: {e}", file.display()))?,
+    };
+    Ok(matches!(open.try_lock_shared(), Err(std::fs::TryLockError::WouldBlock)))
 }
 
 /// Takes the store as it is, up to this commit, with the emergency stop on and everything unsent held; says how much that is.

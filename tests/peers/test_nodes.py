@@ -14,7 +14,7 @@ import time
 import unittest
 
 from apple_device import AppleDevice, fleet
-from harness import Api, BINARY, Nodes, ServedTest, Server, eventually, free_port, settled
+from harness import Api, BINARY, Nodes, ServedTest, Server, eventually, free_port, settled, tool
 from windows_device import WindowsDevice
 from test_push import TOPIC, Apns, push_certificate
 
@@ -160,6 +160,34 @@ class SameName(unittest.TestCase):
         self.assertEqual(done.returncode, 1)
         self.assertIn("another process is node", done.stderr)
         self.assertEqual(second.verb("devices", "list"), [], "the others go on")
+
+
+class Checked(unittest.TestCase):
+    """`serve --check` of a node of a database."""
+
+    def test_a_check_of_a_start_writes_nothing_and_takes_no_name(self):
+        nodes = Nodes(self, count=1)
+        [server] = nodes.servers
+        check = [str(BINARY), "serve", "--check", "--data", str(server.data)]
+
+        def rows():
+            return tool(["psql", nodes.store, "-Atc", "select key, xmin, md5(value) from lanyard_docs order by key"])
+
+        def files():
+            return {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in server.data.iterdir() if path.is_file()}
+
+        before = rows(), files()
+        said = subprocess.run([*check, *(str(word) for word in nodes.arguments)], capture_output=True, text=True)
+        self.assertEqual((said.returncode, said.stderr), (0, ""))
+        self.assertIn("which opens the device CA", said.stdout)
+        self.assertEqual((rows(), files()), before)
+        self.assertEqual(server.verb("devices", "list"), [], "its name was not taken")
+
+        empty = f"{nodes.folder}/none"
+        said = subprocess.run([str(BINARY), "serve", "--check", "--data", empty, *(str(word) for word in nodes.arguments)],
+                              capture_output=True, text=True)
+        self.assertEqual(said.returncode, 0, said.stderr)
+        self.assertFalse(os.path.exists(empty))
 
 
 class Restarted(ServedTest):
