@@ -333,6 +333,8 @@ class Package(unittest.TestCase):
                          ["root lanyard 750", "root lanyard 640"])
         self.assertEqual(machine.run("test -e /var/lib/lanyard")[0], 1)
         self.assertNotIn("debug", machine.done("ls -s --block-size=M /usr/bin/lanyard"))
+        machine.done("ls /usr/share/man/man1/lanyard.1* /usr/share/man/man1/lanyard-devices-list.1*")
+        machine.done("bash -n /usr/share/bash-completion/completions/lanyard")
         self.assertEqual(machine.done("systemd-analyze verify --man=no lanyard.service"), "")
         machine.done("dpkg --verify lanyard")
 

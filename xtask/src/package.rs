@@ -41,8 +41,27 @@ fn act(arguments: &[String]) -> Outcome {
     Ok(())
 }
 
+/// What the program says of itself, where the package takes it from.
+const HELP: &str = "target/help";
+
+/// Man pages and completions, by the program as it was built. Those of verbs that are gone do not stay.
+fn help() -> Outcome {
+    let (program, folder) = (paths::target()?.join("release/lanyard"), Path::new(HELP));
+    if folder.exists() {
+        fs::remove_dir_all(folder).map_err(|e| format!("{HELP}: {e}"))?;
+    }
+    run(Command::new(&program).arg("man").arg(folder.join("man")))?;
+    for shell in ["bash", "zsh", "fish"] {
+        let file = folder.join(format!("lanyard.{shell}"));
+        let out = fs::File::create(&file).map_err(|e| format!("{}: {e}", file.display()))?;
+        run(Command::new(&program).args(["completions", shell]).stdout(out))?;
+    }
+    Ok(())
+}
+
 /// The package, of the program as it was built. What debuggers want stays behind: it is five sixths of it.
 fn pack() -> Outcome<PathBuf> {
+    help()?;
     let package = paths::target()?.join("debian/lanyard.deb");
     let path = tools::path_with(&tools::DEB)?;
     let mut command = cargo();
