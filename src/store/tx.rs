@@ -41,6 +41,9 @@ pub trait Record: Serialize + DeserializeOwned {
     }
 }
 
+/// A line for the log, told once its call is committed.
+pub(super) type Line = Box<dyn FnOnce() + Send>;
+
 /// See the module.
 pub struct Tx<'a> {
     pub(super) below: &'a mut dyn Reader,
