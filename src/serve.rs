@@ -16,7 +16,8 @@ pub use options::{Log, Options};
 use options::{address, upstream};
 
 use crate::{
-    channel, clock,
+    channel,
+    clock::{self, Timestamp},
     error::Error,
     fleet::{admins, audit, life::Device, settings},
     http::{
@@ -168,6 +169,9 @@ pub async fn start(options: &Options) -> Result<Running, String> {
     });
     rounds::every(&server, "what ends soon", HOUR, crate::api::remind);
     folder.announce(&server, device, admin)?;
+    if let Some(until) = server.store.run(admins::begin_first_hour).await.map_err(|e| e.to_string())? {
+        tracing::warn!(%until, "{}", second_now(until));
+    }
     Ok(Running { server, device, admin, folder, drain })
 }
 
@@ -257,6 +261,16 @@ fn roots(trust: Option<&Path>) -> Result<Arc<rustls::RootCertStore>, String> {
     let Some(path) = trust else { return trusted_roots(&[]).map_err(|e| e.to_string()) };
     let extra = std::fs::read(path).map_err(|e| format!("--trust {}: {e}", path.display()))?;
     trusted_roots(&extra).map_err(|e| format!("--trust {}: {e}", path.display()))
+}
+
+/// What is to be done in the first hour.
+fn second_now(until: Timestamp) -> String {
+    let at = until.to_datetime();
+    format!(
+        "make a second administrator now: until {:02}:{:02} UTC they and their token count at once, later after wipe.newcomer",
+        at.hour(),
+        at.minute()
+    )
 }
 
 fn given(url: Option<&str>) -> Result<Option<String>, String> {

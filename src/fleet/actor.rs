@@ -9,7 +9,7 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeSet, time::Duration};
 
-/// What is made this long after the store, while no device is enrolled, counts at once.
+/// What is made this long after a new store was first ready, while no device is enrolled, counts at once.
 const FIRST: Duration = Duration::from_secs(3600);
 
 /// Who asks, found by a token.
@@ -56,7 +56,7 @@ impl From<&Actor> for By {
     }
 }
 
-/// When the store was made.
+/// When a server was ready on this store for the first time. Stores of former versions: when they were made.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Born {
     at: Steady,
@@ -72,7 +72,7 @@ impl Record for Born {
     }
 }
 
-/// The store is made now, where it was not.
+/// The first hour begins now, where it has not.
 pub(super) fn begin(tx: &mut Tx<'_>) -> Result<()> {
     let at = tx.steady();
     if tx.get::<Born>("")?.is_none() {
@@ -88,6 +88,13 @@ pub fn left_to_wait(tx: &Tx<'_>, since: Steady, wait: Duration) -> Duration {
 
 /// Whether the store is in its first hour with no device enrolled: what is made now need not wait.
 pub fn first_hour(tx: &mut Tx<'_>) -> Result<bool> {
-    let born = tx.get::<Born>("")?.map_or(tx.steady(), |born| born.at);
-    Ok(tx.steady().since(born) < FIRST && tx.scan::<Device>("", None, 1)?.is_empty())
+    Ok(left_of_first_hour(tx)?.is_some())
+}
+
+/// How much is left of it. A clock that is set takes nothing of it and adds nothing: it is steady time.
+pub(super) fn left_of_first_hour(tx: &mut Tx<'_>) -> Result<Option<Duration>> {
+    // Before a server was ready nobody could use it.
+    let begun = tx.get::<Born>("")?.map_or(tx.steady(), |born| born.at);
+    let left = left_to_wait(tx, begun, FIRST);
+    Ok((!left.is_zero() && tx.scan::<Device>("", None, 1)?.is_empty()).then_some(left))
 }

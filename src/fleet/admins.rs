@@ -149,7 +149,6 @@ fn begin_wait(tx: &mut Tx<'_>) -> Result<Option<Steady>> {
 
 /// Makes sure that `local` exists and that this node's token opens it. To be called at each start.
 pub fn ensure_local(tx: &mut Tx<'_>, secret: &str) -> Result<()> {
-    actor::begin(tx)?;
     look_at_clock(tx)?;
     let (now, node) = (tx.now(), tx.node().to_string());
     if tx.get::<Admin>(LOCAL)?.is_none() {
@@ -182,6 +181,21 @@ pub fn ensure_local(tx: &mut Tx<'_>, secret: &str) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The server is ready: the first hour begins, where it has not. To be called at each start once the ports are open, since a start that
+/// fails shall take nothing of it. Answers as [`second_until`].
+pub fn begin_first_hour(tx: &mut Tx<'_>) -> Result<Option<Timestamp>> {
+    actor::begin(tx)?;
+    second_until(tx)
+}
+
+/// Until when a second administrator who is made now counts at once; `None`: there is one with a token, or the first hour is over.
+pub fn second_until(tx: &mut Tx<'_>) -> Result<Option<Timestamp>> {
+    let Some(left) = actor::left_of_first_hour(tx)? else { return Ok(None) };
+    let until = tx.now().plus(left).0;
+    // To the minute: a clock that is corrected by a hair makes no other moment of it.
+    Ok(list_tokens(tx)?.is_empty().then_some(Timestamp(until - until.rem_euclid(60_000))))
 }
 
 /// Who a bearer token belongs to; `None`: nobody. `loopback` says whether the request came from this machine.

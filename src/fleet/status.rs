@@ -103,6 +103,7 @@ pub enum Code {
     DeviceCertEnds,
     WebhookUnreached,
     SettingPending,
+    FirstHour,
 }
 
 impl Code {
@@ -134,6 +135,7 @@ impl Code {
             Self::DeviceCertEnds => "device_cert_ends",
             Self::WebhookUnreached => "webhook_unreached",
             Self::SettingPending => "setting_pending",
+            Self::FirstHour => "first_hour",
         }
     }
 }
@@ -293,6 +295,8 @@ struct Facts {
     /// Notices that the webhook did not take, and since when.
     untold: Option<(usize, Timestamp)>,
     taken_back: Option<TakenBack>,
+    /// Until when a second administrator would count at once.
+    second_until: Option<Timestamp>,
 }
 
 /// What is wrong, worst first. Reads alone.
@@ -311,6 +315,7 @@ pub fn read(tx: &mut Tx<'_>, known: &Known, survey: &Survey) -> Result<Vec<Line>
         settings: settings::list(tx)?.into_iter().filter(|setting| setting.pending.is_some()).collect(),
         untold: notices::untaken(tx)?,
         taken_back: loss::last(tx)?,
+        second_until: admins::second_until(tx)?,
     };
     Ok(list(&facts, known, survey))
 }
@@ -398,6 +403,7 @@ fn list(facts: &Facts, known: &Known, survey: &Survey) -> Vec<Line> {
     lines.extend(of_devices(survey));
     lines.extend(of_store(facts));
     lines.extend(facts.settings.iter().map(of_setting));
+    lines.extend(facts.second_until.map(of_first_hour));
     lines.sort_by_key(|line| (line.severity, line.code, line.since.or(line.until)));
     lines
 }
@@ -595,6 +601,11 @@ fn of_store(facts: &Facts) -> Vec<Line> {
 fn of_setting(setting: &Setting) -> Line {
     let text = format!("{} will count instead of {}", setting.pending.as_deref().unwrap_or_default(), setting.value);
     Line { until: setting.counts_from, ..Line::of(Severity::Note, Code::SettingPending, &setting.key, text) }
+}
+
+fn of_first_hour(until: Timestamp) -> Line {
+    let text = "make a second administrator now, with a token: they count at once, later after wipe.newcomer";
+    Line::of(Severity::Note, Code::FirstHour, admins::LOCAL, text).until(until)
 }
 
 #[cfg(test)]

@@ -79,6 +79,7 @@ fn play(seed: u64, fault: Option<Fault>) -> Result<(), String> {
     let count = u32::try_from(uses).unwrap();
     let begin = move |tx: &mut Tx<'_>| {
         admins::ensure_local(tx, SECRET)?;
+        admins::begin_first_hour(tx)?;
         let local = calls::actor(tx, SECRET)?;
         groups::create(tx, &local, GROUP)?;
         let (group, whose, lasts) = (Some(GROUP.to_string()), Ownership::Corporate, Some(DAY * 365));

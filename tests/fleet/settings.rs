@@ -98,7 +98,8 @@ fn play(seed: u64, fault: Option<Fault>) -> Result<(), String> {
 
 impl World {
     fn plays(&mut self) -> Verdict {
-        self.stage.sure(|tx| admins::ensure_local(tx, SECRET).map(drop))?;
+        self.stage.sure(|tx| admins::ensure_local(tx, SECRET))?;
+        self.stage.sure(|tx| admins::begin_first_hour(tx).map(drop))?;
         for number in 0..5 {
             self.enrols(number)?;
         }

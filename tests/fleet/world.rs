@@ -102,6 +102,7 @@ impl World {
         self.truth.limit = limit;
         let begin = move |tx: &mut Tx<'_>| {
             admins::ensure_local(tx, SECRET)?;
+            admins::begin_first_hour(tx)?;
             let local = calls::actor(tx, SECRET)?;
             for (key, value) in [("wipe.full.per_admin", limit), ("wipe.full.per_tenant", 2 * limit)] {
                 settings::set(tx, &local, key, &value.to_string())?;

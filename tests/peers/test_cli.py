@@ -407,10 +407,12 @@ class WhatIsWrong(ServedTest):
 
     def test_status_lists_it_and_the_last_line_of_every_verb_names_the_worst(self):
         printed, said = self.said("status", "--json")
-        self.assertEqual((json.loads(printed), said), ([], []), "nothing is wrong with a new server")
+        hour, = json.loads(printed)
+        self.assertEqual((hour["severity"], hour["code"], hour["subject"]), ("note", "first_hour", "local"))
+        self.assertEqual(said, [], "nothing is wrong with a new server")
         invited = self.server.verb("invite", "--channel", "apple", "--user", "ann@example.org")
         printed, said = self.said("status", "--json")
-        first, second = json.loads(printed)
+        first, second, hour = json.loads(printed)
         self.assertEqual(set(first), {"severity", "code", "subject", "text", "since", "until"})
         self.assertEqual((first["severity"], first["code"], first["subject"]), ("error", "push_cert_missing", "push_cert"))
         self.assertEqual((second["severity"], second["code"], second["subject"]), ("warning", "invitation_unpushed", invited["id"]))
@@ -422,7 +424,7 @@ class WhatIsWrong(ServedTest):
         token = (self.server.data / "local.token").read_text().strip()
         reply = request(f"https://{self.server.described()['admin']}/api/v1/status", "GET", None,
                         {"Authorization": f"Bearer {token}"}, ca=self.server.ca)
-        self.assertEqual((reply.status, json.loads(reply.body)), (200, [first, second]), "the API answers the same")
+        self.assertEqual((reply.status, json.loads(reply.body)), (200, [first, second, hour]), "the API answers the same")
         self.assertTrue(reply.headers["lanyard-worst"].startswith("error push_cert_missing: "))
         self.server.verb("stop", "on")
         eventually(lambda: "error stop_on: " in self.said("devices", "list")[1][-1], "the stop is the worst", 30)
@@ -436,6 +438,9 @@ class Watched(ServedTest):
     arguments = ["--admin-addr", f"127.0.0.1:{free_port()}", "--device-addr", f"127.0.0.1:{free_port()}"]
 
     def test_status_that_is_watched_is_printed_whenever_it_is_another_and_outlasts_a_restart(self):
+        # The first hour rests while no server runs, and its end is told as long as there is no second administrator.
+        self.server.verb("admins", "add", "Alice")
+        self.server.verb("token", "create", "--admin", "Alice")
         watch = Verb(self.server, "status", "--watch")
         self.addCleanup(watch.process.kill)
         self.server.verb("stop", "on")

@@ -122,6 +122,7 @@ impl Fixture {
 
     async fn begun(self) -> Option<Self> {
         self.store.run(|tx| admins::ensure_local(tx, SECRET)).await.unwrap();
+        self.store.run(admins::begin_first_hour).await.unwrap();
         Some(self)
     }
 

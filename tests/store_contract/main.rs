@@ -12,6 +12,7 @@ mod absent;
 mod ahead;
 mod damaged;
 mod databases;
+mod first_hour;
 mod fixture;
 mod nodes;
 mod promise;

@@ -154,6 +154,7 @@ fn the_documentation_lists_every_code_and_no_other() {
         DeviceCertEnds,
         WebhookUnreached,
         SettingPending,
+        FirstHour,
     ];
     assert!(all.is_sorted(), "in the order in which they are told");
     let page = include_str!("../../../docs/operations.md");

@@ -49,6 +49,10 @@ async fn say(fixture: &Fixture, actor: &Actor, act: fn(&mut Tx<'_>, &Actor)) {
 }
 
 pub async fn nothing_is_wrong_in_a_new_store(fixture: Fixture) {
+    let lines = list(&fixture).await;
+    assert_eq!(told(&lines), [(Severity::Note, Code::FirstHour)], "there is something to do alone");
+    assert!(lines[0].text.starts_with("make a second administrator now"), "{}", lines[0].text);
+    fixture.second("ann").await;
     assert_eq!(list(&fixture).await, []);
 }
 
@@ -190,7 +194,12 @@ pub async fn a_request_that_nobody_may_decide_is_an_error(fixture: Fixture) {
     say(&fixture, &local, |tx, local| drop(stop::set(tx, local, false).unwrap())).await;
     say(&fixture, &local, |tx, local| drop(stop::ask_off(tx, local).unwrap())).await;
     let lines = list(&fixture).await;
-    assert_eq!(told(&lines), [(Severity::Error, Code::StopOn), (Severity::Error, Code::ApprovalStuck)]);
+    let stuck = [(Severity::Error, Code::StopOn), (Severity::Error, Code::ApprovalStuck)];
+    assert_eq!(
+        told(&lines),
+        [&stuck[..], &[(Severity::Note, Code::FirstHour)]].concat(),
+        "it can still be mended at once"
+    );
 }
 
 pub async fn settings_notices_and_losses_are_told_of(fixture: Fixture) {
@@ -298,6 +307,7 @@ pub async fn a_mail_clients_certificate_is_told_of_before_it_ends(fixture: Fixtu
 
 pub async fn an_invitation_without_a_push_certificate_is_told_of(fixture: Fixture) {
     let local = fixture.local().await;
+    fixture.second("ann").await;
     let look = |tx: &mut Tx<'_>| status::read(tx, &Known::default(), &Survey::default());
     let invite = move |tx: &mut Tx<'_>| {
         for (channel, user) in [(Channel::Omadm, "ann"), (Channel::Apple, "bob"), (Channel::Apple, "eve")] {
