@@ -35,6 +35,16 @@ pub enum Fault {
     Key,
 }
 
+impl Fault {
+    /// The cause alone, for a place that says besides that it is about the store.
+    pub fn cause(&self) -> String {
+        match self {
+            Self::Away(why) => why.clone(),
+            other => other.to_string(),
+        }
+    }
+}
+
 /// Why a call was not carried out. Nothing of it was written.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
@@ -130,6 +140,13 @@ impl From<Fault> for Error {
 }
 
 impl Error {
+    /// What an operator reads whose start failed by it: the cause first.
+    pub fn cause(&self) -> String {
+        match self {
+            Self::Store(fault) => format!("store: {}", fault.cause()),
+            other => other.to_string(),
+        }
+    }
     /// Shorthand for [`Error::NotFound`].
     pub fn not_found(what: &'static str, id: impl ToString) -> Self {
         Self::NotFound { what, id: id.to_string(), near: None }

@@ -68,11 +68,24 @@ fn main() -> ExitCode {
         Err(error) => return failed(&error),
     };
     match arguments.verb {
-        Verb::Serve(Serve { options, check }) => match options.with_file() {
-            Ok(options) if check => checked(&runtime.block_on(serve::check::check(&options)), arguments.how.json),
-            Ok(options) => done(runtime.block_on(serve::run(options))),
+        Verb::Serve(Serve { options, check: true }) => match options.with_file() {
+            Ok(options) => checked(&runtime.block_on(serve::check::check(&options)), arguments.how.json),
             Err(error) => misused(&error),
         },
+        Verb::Serve(Serve { options, check: false }) => {
+            let mut log = options.log;
+            let served = options.with_file().map_err(serve::Failure::of_words).and_then(|options| {
+                log = options.log;
+                runtime.block_on(serve::run(options))
+            });
+            match served {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(failure) => {
+                    eprintln!("{}", failure.line(log));
+                    ExitCode::from(failure.code)
+                }
+            }
+        }
         Verb::Demo(options) => match runtime.block_on(demo::run(options, arguments.how.json)) {
             Ok(true) => ExitCode::SUCCESS,
             Ok(false) => ExitCode::FAILURE,

@@ -5,6 +5,7 @@ mod copied;
 mod folder;
 mod keys;
 pub mod kinds;
+mod log;
 mod notify;
 mod options;
 pub mod stores;
@@ -83,13 +84,13 @@ pub async fn start(options: &Options) -> Result<Running, String> {
     folder.write("ca.pem", &authority.root_pem(), false)?;
     let token = folder.local_token()?;
     folder.warn_of_readers(options.master_key.as_deref());
-    store.run(move |tx| admins::ensure_local(tx, &token)).await.map_err(|e| e.to_string())?;
-    store.run(|tx| Ok(tx.count_all::<Device>()?)).await.map_err(|e| e.to_string())?;
-    store.run(audit::checkpoint).await.map_err(|e| e.to_string())?;
+    store.run(move |tx| admins::ensure_local(tx, &token)).await.map_err(|e| e.cause())?;
+    store.run(|tx| Ok(tx.count_all::<Device>()?)).await.map_err(|e| e.cause())?;
+    store.run(audit::checkpoint).await.map_err(|e| e.cause())?;
 
-    let bind = |address| Listener::bind(address).map_err(|e| format!("{address}: {e}"));
-    let device_port = bind(options.device_addr.unwrap_or(DEVICE_ADDR))?;
-    let admin_port = bind(options.admin_addr.unwrap_or(ADMIN_ADDR))?;
+    let bind = |flag, address| Listener::bind(address).map_err(|e| format!("{flag} {address}: {e}"));
+    let device_port = bind("--device-addr", options.device_addr.unwrap_or(DEVICE_ADDR))?;
+    let admin_port = bind("--admin-addr", options.admin_addr.unwrap_or(ADMIN_ADDR))?;
     let (device, admin) = (local(&device_port)?, local(&admin_port)?);
     let public_url =
         given(options.public_url.as_deref())?.unwrap_or_else(|| format!("https://localhost:{}", device.port()));
@@ -100,9 +101,9 @@ pub async fn start(options: &Options) -> Result<Running, String> {
     }
     let enrol_url = given(options.enrol_url.as_deref())?.unwrap_or_else(|| public_url.clone());
 
-    let proxies = store.run(|tx| settings::text(tx, "net.trusted_proxies")).await.map_err(|e| e.to_string())?;
+    let proxies = store.run(|tx| settings::text(tx, "net.trusted_proxies")).await.map_err(|e| e.cause())?;
     let per_address =
-        store.run(|tx| settings::count(tx, "limit.connections_per_address")).await.map_err(|e| e.to_string())?;
+        store.run(|tx| settings::count(tx, "limit.connections_per_address")).await.map_err(|e| e.cause())?;
     let drain = Drain::new();
     let (wakes, _) = tokio::sync::broadcast::channel::<DeviceId>(4096);
     let server = Arc::new(Server {
@@ -169,7 +170,7 @@ pub async fn start(options: &Options) -> Result<Running, String> {
     });
     rounds::every(&server, "what ends soon", HOUR, crate::api::remind);
     folder.announce(&server, device, admin)?;
-    if let Some(until) = server.store.run(admins::begin_first_hour).await.map_err(|e| e.to_string())? {
+    if let Some(until) = server.store.run(admins::begin_first_hour).await.map_err(|e| e.cause())? {
         tracing::warn!(%until, "{}", second_now(until));
     }
     Ok(Running { server, device, admin, folder, drain })
@@ -182,9 +183,15 @@ impl Running {
         match log {
             Log::Text => format!("ready device={} admin={} public={public} enrol={enrol}", self.device, self.admin),
             Log::Json => {
-                serde_json::json!({"event": "ready", "device": self.device.to_string(), "admin": self.admin.to_string(),
-                "public": public, "enrol": enrol})
-                .to_string()
+                let beside = [
+                    ("event", "ready"),
+                    ("device", &self.device.to_string()),
+                    ("admin", &self.admin.to_string()),
+                    ("public", public),
+                    ("enrol", enrol),
+                ];
+                let beside = beside.into_iter().map(|(key, value)| (key.to_string(), value.into()));
+                log::object("info", "ready", beside.collect())
             }
         }
     }
@@ -202,38 +209,58 @@ impl Running {
     }
 }
 
-/// To stderr; how much by `LANYARD_LOG` (`info`, `lanyard=debug` …). A span that is over is a line of its own, with how long it took.
-fn start_log(log: Log) {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("LANYARD_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    let layer = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_span_events(tracing_subscriber::fmt::format::FmtSpan::CLOSE)
-        .with_writer(std::io::stderr);
-    match log {
-        Log::Text => layer.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),
-        Log::Json => layer.json().init(),
+/// Why a server ended, in words for the operator, and with which exit code.
+#[derive(Debug)]
+pub struct Failure {
+    /// 2: wrong words, which waiting does not mend; 1: what may pass.
+    pub code: u8,
+    /// The cause comes first.
+    pub text: String,
+}
+
+impl Failure {
+    /// What was said to the server is wrong.
+    pub fn of_words(text: String) -> Self {
+        Self { code: 2, text }
+    }
+
+    /// The last line of a server that ended so.
+    pub fn line(&self, log: Option<Log>) -> String {
+        match log {
+            Some(Log::Json) => log::object("error", &self.text, serde_json::Map::new()),
+            _ => format!("lanyard: {}", self.text),
+        }
+    }
+}
+
+impl From<String> for Failure {
+    fn from(text: String) -> Self {
+        Self { code: 1, text }
     }
 }
 
 /// Serves until SIGTERM, SIGINT or SIGHUP (the terminal went away). The options are those of [`Options::with_file`].
-pub async fn run(options: Options) -> Result<(), String> {
+pub async fn run(options: Options) -> Result<(), Failure> {
     let log = options.log.unwrap_or(Log::Text);
-    start_log(log);
+    log::start(log).map_err(Failure::of_words)?;
     let running = start(&options).await?;
     let listen = |kind| tokio::signal::unix::signal(kind).map_err(|e| e.to_string());
     let mut terminate = listen(tokio::signal::unix::SignalKind::terminate())?;
     let mut hang_up = listen(tokio::signal::unix::SignalKind::hangup())?;
     eprintln!("{}", running.ready_line(log));
     notify::tell(notify::Word::Ready);
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = hang_up.recv() => {}
-        _ = tokio::signal::ctrl_c() => {}
-        () = store_is_dead(&running.server) => return Err("the store's thread has ended: start the server anew".into()),
-    }
+    let signal = tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = hang_up.recv() => "SIGHUP",
+        _ = tokio::signal::ctrl_c() => "SIGINT",
+        () = store_is_dead(&running.server) => {
+            return Err("the store's thread has ended: start the server anew".to_string().into());
+        }
+    };
+    tracing::info!(signal, "stopping: no new connections, what is under way ends within {} s", DRAIN.as_secs());
     notify::tell(notify::Word::Stopping);
     running.stop().await;
+    tracing::info!("stopped");
     Ok(())
 }
 

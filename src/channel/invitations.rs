@@ -167,7 +167,7 @@ fn refusal(server: &Server, peer: &Peer, error: &Error) -> Response {
     match error {
         Error::Store(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
         Error::Internal(text) => {
-            tracing::error!(%text, "enrolment page");
+            tracing::error!(error = %text, "enrolment page");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
         Error::NotFound { .. } | Error::Ambiguous { .. } => {

@@ -38,6 +38,15 @@ pub enum TlsError {
         #[source]
         source: std::io::Error,
     },
+    /// What a file holds is wrong, or two files do not fit each other.
+    #[error("{path}: {source}")]
+    In {
+        /// Which file or files.
+        path: String,
+        /// What is wrong.
+        #[source]
+        source: Box<TlsError>,
+    },
     /// rustls refused the settings.
     #[error("TLS settings: {0}")]
     Settings(#[source] rustls::Error),

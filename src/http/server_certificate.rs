@@ -18,6 +18,9 @@ use std::{
 /// How often watched files are looked at.
 pub const WATCH_EVERY: Duration = Duration::from_secs(3);
 
+/// How errors name the file with the key.
+const KEY: &str = "server key";
+
 /// The certificate that new handshakes show. Connections that are open keep theirs.
 pub struct ServerCertificate {
     current: RwLock<Arc<Loaded>>,
@@ -96,8 +99,7 @@ impl fmt::Debug for ServerCertificate {
 
 fn load<N: AsRef<str>>(chain: &[u8], key: &[u8], names: &[N]) -> Result<Arc<Loaded>, TlsError> {
     let chain = certificates(chain, "server certificate")?;
-    let key =
-        PrivateKeyDer::from_pem_slice(key).map_err(|e| TlsError::Pem { what: "server key", text: e.to_string() })?;
+    let key = PrivateKeyDer::from_pem_slice(key).map_err(|e| TlsError::Pem { what: KEY, text: e.to_string() })?;
     let leaf = chain.first().map(|leaf| leaf.to_vec()).unwrap_or_default();
     let certified = CertifiedKey::from_der(chain, key.clone_key(), &provider()).map_err(TlsError::Key)?;
     let missing = uncovered(&leaf, names)?;
@@ -145,7 +147,7 @@ impl CertificateFiles {
     /// Reads them for the first time.
     pub fn load(&self) -> Result<Arc<ServerCertificate>, TlsError> {
         let (chain, key) = self.read()?;
-        ServerCertificate::from_pem(&chain, &key, &self.names)
+        ServerCertificate::from_pem(&chain, &key, &self.names).map_err(|e| self.named(e))
     }
 
     /// Looks at the files each `every` and swaps `certificate` when they have changed; for ever, so spawn it.
@@ -185,13 +187,25 @@ impl CertificateFiles {
     {
         let chain = tokio::fs::read(&self.chain).await.map_err(|e| unreadable(&self.chain, e))?;
         let key = tokio::fs::read(&self.key).await.map_err(|e| unreadable(&self.key, e))?;
-        let found = certificates(&chain, "server certificate")?;
+        let found = certificates(&chain, "server certificate").map_err(|e| self.named(e))?;
         // What is shown already is no other, fit or not.
         let wrong = if found == certificate.chain() { Vec::new() } else { unfit(&found) };
         if !wrong.is_empty() {
-            return Err(TlsError::Unfit(wrong.join("; ")));
+            return Err(self.named(TlsError::Unfit(wrong.join("; "))));
         }
-        certificate.swap(&chain, &key, &self.names)
+        certificate.swap(&chain, &key, &self.names).map_err(|e| self.named(e))
+    }
+
+    /// In which file it is wrong.
+    fn named(&self, error: TlsError) -> TlsError {
+        let (chain, key) = (self.chain.display(), self.key.display());
+        let path = match &error {
+            TlsError::File { .. } => return error,
+            TlsError::Pem { what: KEY, .. } => key.to_string(),
+            TlsError::Key(_) => format!("{chain} and {key}"),
+            _ => chain.to_string(),
+        };
+        TlsError::In { path, source: Box::new(error) }
     }
 
     fn read(&self) -> Result<(Vec<u8>, Vec<u8>), TlsError> {

@@ -40,7 +40,7 @@ pub(super) async fn open(
     file: Option<&Path>,
     now: OffsetDateTime,
 ) -> Result<(MasterKey, Authority), String> {
-    let kept = store.run(|tx| Ok(tx.get::<SealedCa>("")?)).await.map_err(|e| e.to_string())?;
+    let kept = store.run(|tx| Ok(tx.get::<SealedCa>("")?)).await.map_err(|e| e.cause())?;
     let key = match (given_key(folder, file)?, &kept) {
         (Some(key), _) => key,
         (None, Some(kept)) => {
@@ -128,5 +128,5 @@ async fn first(store: &Store, key: &MasterKey, now: OffsetDateTime) -> Result<Se
         tx.put(&mine)?;
         Ok(mine)
     };
-    store.run(put).await.map_err(|e| e.to_string())
+    store.run(put).await.map_err(|e| e.cause())
 }

@@ -3,6 +3,7 @@
 use crate::{
     policy::{nearest::nearest, yaml},
     server::host,
+    store::Postgres,
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -10,6 +11,9 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
 };
+
+/// How errors name it.
+const STORE: &str = "--store (or LANYARD_STORE)";
 
 /// The flags of `lanyard serve`. A file names them without their dashes; where both say something the flag counts.
 #[derive(Debug, Clone, Default, clap::Args, Deserialize)]
@@ -89,7 +93,10 @@ impl Options {
             url.as_deref().map(address).transpose().map_err(|e| format!("{flag}: {e}"))?;
         }
         self.eas_upstream.as_deref().map(upstream).transpose()?;
-        self.store.as_deref().map(StoreUrl::parse).transpose().map(drop)
+        match self.store.as_deref().map(StoreUrl::parse).transpose()? {
+            Some(StoreUrl::Postgres(url)) => Postgres::can_read(url).map_err(|e| format!("{STORE}: {e}")),
+            Some(StoreUrl::Sled(_)) | None => Ok(()),
+        }
     }
 
     fn or(self, other: Self) -> Self {
@@ -159,7 +166,7 @@ impl<'a> StoreUrl<'a> {
         match url.strip_prefix("sled:") {
             Some(folder) if !folder.is_empty() => Ok(Self::Sled(Path::new(folder))),
             None if url.starts_with("postgres://") || url.starts_with("postgresql://") => Ok(Self::Postgres(url)),
-            _ => Err("--store (or LANYARD_STORE) is sled:DIR or postgres://…".into()),
+            _ => Err(format!("{STORE} is sled:DIR or postgres://…")),
         }
     }
 }
@@ -235,6 +242,8 @@ mod tests {
             ("eas-upstream: mail\n", "--eas-upstream is "),
             ("store: mysql://u:secret@x\n", "--store (or LANYARD_STORE) is sled:DIR"),
             ("store: 'sled:'\n", "--store (or LANYARD_STORE) is sled:DIR"),
+            ("store: postgres://u:secret@x:port/lanyard\n", "--store (or LANYARD_STORE): invalid"),
+            ("store: postgres://u:secret@x/lanyard?sslmod=require\n", "--store (or LANYARD_STORE): invalid"),
         ] {
             let error = with(text, &[]).unwrap_err();
             assert!(error.contains(part) && !error.contains("secret"), "{text}: {error}");

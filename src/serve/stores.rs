@@ -46,7 +46,7 @@ pub(super) async fn open(
             }
             StoreUrl::Postgres(url) => {
                 let opened = Postgres::open(url, &name, &roots, &beside.path(MARK), Arc::new(kinds::rise));
-                opened.map(|s| Box::new(s) as _).map_err(|e| format!("store: {e}"))
+                opened.map(|s| Box::new(s) as _).map_err(|fault| away(&fault))
             }
         }
     });
@@ -70,9 +70,7 @@ pub async fn check(url: &str, folder: &Folder) -> Result<Checked, String> {
     let (at, beside) = (url.to_string(), folder.clone());
     blocking(move || match StoreUrl::parse(&at)? {
         StoreUrl::Sled(path) => Sled::check(path, &beside.path(MARK)).map_err(|fault| words(path, &beside, &fault)),
-        StoreUrl::Postgres(url) => {
-            Postgres::check(url, &roots()?, &beside.path(MARK)).map_err(|e| format!("store: {e}"))
-        }
+        StoreUrl::Postgres(url) => Postgres::check(url, &roots()?, &beside.path(MARK)).map_err(|fault| away(&fault)),
     })
     .await
 }
@@ -193,7 +191,7 @@ pub async fn accept_loss(url: &str, folder: &Folder, commit: u64, clock: Clock) 
                 let opened = Postgres::peek(url, &roots, &ca_key())
                     .and_then(|found| is_ca(found).map_err(Fault::Refused))
                     .and_then(|()| Postgres::accept(url, &name, &roots, &mark, commit));
-                opened.map(|s| Box::new(s) as _).map_err(|e| format!("store: {e}"))
+                opened.map(|s| Box::new(s) as _).map_err(|fault| away(&fault))
             }
         }
     });
@@ -204,7 +202,7 @@ pub async fn accept_loss(url: &str, folder: &Folder, commit: u64, clock: Clock) 
         Ok(())
     })
     .await?;
-    held.map_err(|e| e.to_string())
+    held.map_err(|e| e.cause())
 }
 
 /// One record under its key, as JSON.
@@ -216,7 +214,7 @@ pub async fn show(url: &str, folder: &Folder, key: &str) -> Result<serde_json::V
             shown(&key, &found.map_err(|near| no_such(&key, &near))?)
         }
         StoreUrl::Postgres(url) => {
-            let found = Postgres::peek(url, &roots()?, &key).map_err(|e| format!("store: {e}"))?;
+            let found = Postgres::peek(url, &roots()?, &key).map_err(|fault| away(&fault))?;
             shown(&key, &found.map_err(|near| no_such(&key, &near))?)
         }
     })
@@ -268,9 +266,14 @@ fn gone(path: &Path, folder: &Folder) -> String {
     )
 }
 
-/// What went wrong, for the operator.
+/// What went wrong with a database, for the operator: the cause first.
+fn away(fault: &Fault) -> String {
+    format!("store: {}", fault.cause())
+}
+
+/// The same of an embedded store.
 fn words(path: &Path, beside: &Folder, fault: &Fault) -> String {
-    let text = fault.to_string();
+    let text = fault.cause();
     if !text.contains(LOCKED) {
         return text;
     }

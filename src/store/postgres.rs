@@ -108,6 +108,11 @@ struct Turn {
 }
 
 impl Postgres {
+    /// Whether this is a connection string at all; nothing is connected to.
+    pub fn can_read(url: &str) -> Result<(), String> {
+        session::config(url).map(drop)
+    }
+
     /// Connects and brings the tables up to this program's layout. `node` must differ between nodes. With `sslmode=require` in the
     /// address the connection is encrypted and the server must prove its name under `roots`; else it is not encrypted. `mark` is
     /// the file where this node notes how far it saw the store come; `rise` makes this layout's records of those of an older one.
@@ -315,10 +320,15 @@ impl Place {
 
 /// The connection that holds the node's name, after a former process of this node has ended.
 fn take_name(place: &Place, marked: Option<Mark>, alone: bool) -> Result<Link, Fault> {
-    let begun = clock::monotonic();
+    let (begun, mut told) = (clock::monotonic(), false);
     loop {
         match Link::open(place, marked, alone) {
-            Err(Fault::Away(_)) if clock::since(begun) < NAME_WAIT => std::thread::sleep(Duration::from_millis(500)),
+            Err(Fault::Away(why)) if clock::since(begun) < NAME_WAIT => {
+                if !std::mem::replace(&mut told, true) {
+                    tracing::warn!(%why, "the database lets nobody in yet: trying again for {} s", NAME_WAIT.as_secs());
+                }
+                std::thread::sleep(Duration::from_millis(500));
+            }
             opened => return opened,
         }
     }

@@ -126,7 +126,7 @@ fn refusal(server: &Server, peer: &Peer, error: &Error) -> Response {
     let (status, text) = match error {
         Error::Store(_) => return StatusCode::SERVICE_UNAVAILABLE.into_response(),
         Error::Internal(text) => {
-            tracing::error!(%text, "PKCS#12");
+            tracing::error!(error = %text, "PKCS#12");
             return StatusCode::INTERNAL_SERVER_ERROR.into_response();
         }
         Error::NotFound { .. } | Error::Ambiguous { .. } => (StatusCode::NOT_FOUND, "There is no such invitation."),

@@ -14,6 +14,14 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     ("demo", &["lanyard demo", "lanyard demo --once --json"]),
+    (
+        "simulate",
+        &[
+            "lanyard simulate --channel apple --url https://mdm.example.org/enrol/7f3k…",
+            "lanyard simulate --channel windows --user ann@example.org --code 7f3k-9d2m-44xq",
+            "lanyard simulate --channel activesync --user ann@example.org --url https://mdm.example.org",
+        ],
+    ),
     ("completions", &["lanyard completions bash"]),
     ("man", &["lanyard man /usr/local/share/man/man1"]),
     ("status", &["lanyard status", "lanyard status --watch", "lanyard status --context prod --json"]),
