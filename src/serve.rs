@@ -30,7 +30,9 @@ use crate::{
         outgoing::Outgoing,
     },
     ids::DeviceId,
-    server::{Server, background, follow_ups::FollowUps, host, outlook::Outlook, rounds, strangers::Strangers},
+    server::{
+        Server, background, follow_ups::FollowUps, host, outlook::Outlook, rounds, strangers::Strangers, told::Told,
+    },
     store::Tx,
 };
 use std::{
@@ -119,6 +121,7 @@ pub async fn start(options: &Options) -> Result<Running, String> {
         proxies: TrustedProxies::parse(proxies.as_deref().unwrap_or_default())?,
         stopping: drain.signal(),
         strangers: Strangers::default(),
+        told: Told::default(),
         own_tls: options.tls_cert.is_none(),
         certificate: OnceLock::new(),
         outlook: Outlook::default(),

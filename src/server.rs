@@ -6,6 +6,7 @@ pub mod outlook;
 pub mod rounds;
 pub mod strangers;
 mod tidying;
+pub mod told;
 mod webhook;
 
 use crate::{
@@ -45,6 +46,8 @@ pub struct Server {
     pub stopping: DrainSignal,
     /// Refusals of those nobody knows.
     pub strangers: strangers::Strangers,
+    /// What the log tells of them.
+    pub told: told::Told,
     /// The server's own certificate is of our CA, so devices must be told to trust it.
     pub own_tls: bool,
     /// What the devices' port shows, once it is open.

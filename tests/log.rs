@@ -1,5 +1,5 @@
 //! What the log tells at `info,lanyard=debug`, of a whole server over sockets: a command can be followed by its id from the asking to
-//! the answer, through the messages that carried it, and nobody is named. And what it tells by itself of a store that is slow.
+//! the answer, through the messages that carried it, and nobody is named. Who could not enrol is told at `warn`. And what it tells by itself of a store that is slow.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use base64::Engine as _;
@@ -9,7 +9,7 @@ use lanyard::{
     serve,
     store::{Held, Memory, Options, Store},
 };
-use lanyard_sim::{Admin, Apns, AppleDevice, World};
+use lanyard_sim::{Admin, Apns, AppleDevice, WindowsDevice, World};
 use std::{
     io,
     net::SocketAddr,
@@ -123,6 +123,42 @@ async fn a_command_can_be_followed_by_its_id_and_nobody_is_named() {
         ("the invitation", invitation.url.rsplit('/').next().unwrap().to_lowercase().as_str()),
     ] {
         assert!(!text.contains(secret), "{what} is in the log:\n{text}");
+    }
+    drop(std::fs::remove_dir_all(&folder));
+}
+
+/// Who could not enrol is named, since nothing else leads to them; never by which code.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_enrolment_is_told_with_its_user_address_and_reason_and_no_code() {
+    lanyard_certs::providers::init().unwrap();
+    let log = Log::begin();
+    let folder = std::env::temp_dir().join(format!("lanyard-log-{}", uuid::Uuid::new_v4()));
+    let any = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
+    let data = Some(folder.clone());
+    let options = serve::Options { data, device_addr: any, admin_addr: any, ..serve::Options::default() };
+    let running = serve::start(&options).await.unwrap();
+    let (admin, world) = (Admin::of_server(&folder).unwrap(), World::of_server(&folder).unwrap());
+    let (hers, his) = (admin.invite("omadm", "walburga@example.org").await.unwrap(), "7E3K-9QXM-2B4T-HW8R");
+    let code = hers.code.clone();
+    for (user, code) in [("walburga@example.org", his), ("kunibert@example.org", code.as_str()), (code.as_str(), his)] {
+        assert!(WindowsDevice::enrol(user, code, &world).await.is_err());
+    }
+    let apple = admin.invite("apple", "walburga@example.org").await.unwrap();
+    let (beginning, _) = apple.url.rsplit_once('/').unwrap();
+    assert!(AppleDevice::enrol(&format!("{beginning}/unknown"), &world).await.is_err());
+    running.stop().await;
+
+    for (user, reason) in [
+        ("walburga@example.org", "no invitation has this code"),
+        ("kunibert@example.org", "the code is another user's"),
+        ("(what looks like a code)", "no invitation has this code"),
+    ] {
+        let words = ["WARN", "an enrolment was refused", "channel=\"omadm\"", "address=127.0.0.1", user, reason];
+        assert_eq!(log.lines(&words).len(), 1, "{user}: {}", log.text());
+    }
+    assert_eq!(log.lines(&["WARN", "an invitation was asked for that is none", "address=127.0.0.1"]).len(), 1);
+    for code in [his, code.as_str()] {
+        assert!(!log.text().contains(code), "a code is in the log:\n{}", log.text());
     }
     drop(std::fs::remove_dir_all(&folder));
 }

@@ -61,7 +61,7 @@ async fn page(
     match open(&server, &key).await {
         Ok(Opened { invitation, .. }) if profile(invitation.channel) => answer(&server, &peer, &key).await,
         Ok(Opened { invitation, .. }) => Html(text(&server, &invitation, &key)).into_response(),
-        Err(error) => refusal(&server, &peer, &error),
+        Err(refused) => refusal(&server, &peer, &refused),
     }
 }
 
@@ -82,9 +82,23 @@ async fn answer(server: &Server, peer: &Peer, key: &str) -> Response {
             }
             response
         }
-        Err(error) => refusal(server, peer, &error),
+        Err(refused) => refusal(server, peer, &refused),
     }
 }
+
+/// Why somebody gets no profile, and whose the invitation is, for the log.
+struct Refused {
+    user: Option<String>,
+    error: Error,
+}
+
+impl From<Error> for Refused {
+    fn from(error: Error) -> Self {
+        Self { user: None, error }
+    }
+}
+
+type Done<T> = std::result::Result<T, Refused>;
 
 /// An invitation that was opened, and what the store says for an Apple profile besides.
 struct Opened {
@@ -96,16 +110,20 @@ struct Opened {
 }
 
 /// Looking spends nothing: mail scanners follow links.
-async fn open(server: &Server, key: &str) -> Result<Opened> {
+async fn open(server: &Server, key: &str) -> Done<Opened> {
     let key = key.to_string();
     let look = move |tx: &mut crate::store::Tx<'_>| {
         let invitation = invitation::by_url(tx, &key)?.ok_or_else(|| Error::not_found("invitation", ""))?;
         // Somebody who cannot begin is told so here, and not by a phone's words for a failed install.
-        under_way::place_for_one_more(tx, &invitation)?;
+        let place = under_way::place_for_one_more(tx, &invitation);
         let (topic, unpushed) = (push_cert::topic(tx)?, push_cert::show(tx)?.is_none());
-        Ok(Opened { invitation, topic, signs: asks_to_sign(tx)?, unpushed })
+        let signs = asks_to_sign(tx)?;
+        Ok((Opened { invitation, topic, signs, unpushed }, place))
     };
-    server.store.run(look).await
+    match server.store.run(look).await? {
+        (opened, Ok(_)) => Ok(opened),
+        (opened, Err(error)) => Err(Refused { user: Some(opened.invitation.user), error }),
+    }
 }
 
 /// Whether profiles ask Apple devices to sign their messages.
@@ -114,14 +132,18 @@ pub(super) fn asks_to_sign(tx: &mut crate::store::Tx<'_>) -> Result<bool> {
 }
 
 /// The profile, and whether a device that takes it cannot be woken for want of a push certificate.
-async fn signed_profile(server: &Server, key: &str) -> Result<(Vec<u8>, bool)> {
+async fn signed_profile(server: &Server, key: &str) -> Done<(Vec<u8>, bool)> {
     let Opened { invitation, topic, signs, unpushed } = open(server, key).await?;
     if !matches!(invitation.channel, Channel::Apple | Channel::Activesync) {
-        return Err(Error::refused("not_apple", "This invitation is not for an Apple device."));
+        let error = Error::refused("not_apple", "This invitation is not for an Apple device.");
+        return Err(Refused { user: Some(invitation.user), error });
     }
     if invitation.channel == Channel::Activesync {
         let domain = server.store.run(|tx| settings::text(tx, "eas.domain")).await?;
-        return Ok((super::mail::signed_profile(server, &invitation, key, domain.as_deref())?, false));
+        return match super::mail::signed_profile(server, &invitation, key, domain.as_deref()) {
+            Ok(profile) => Ok((profile, false)),
+            Err(error) => Err(Refused { user: Some(invitation.user), error }),
+        };
     }
     if signs {
         // Before the profile leaves: who has it signs.
@@ -163,8 +185,16 @@ fn text(server: &Server, invitation: &Invitation, key: &str) -> String {
     )
 }
 
-fn refusal(server: &Server, peer: &Peer, error: &Error) -> Response {
-    match error {
+fn refusal(server: &Server, peer: &Peer, refused: &Refused) -> Response {
+    let address = peer.address.ip();
+    match &refused.error {
+        Error::NotFound { .. } | Error::Ambiguous { .. } => server.told.unknown_invitation(address),
+        Error::Forbidden { text, .. } | Error::Refused { text, .. } | Error::Invalid { text, .. } => {
+            server.told.refused("page", refused.user.as_deref(), address, text);
+        }
+        Error::Store(_) | Error::Internal(_) => {}
+    }
+    match &refused.error {
         Error::Store(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
         Error::Internal(text) => {
             tracing::error!(error = %text, "enrolment page");

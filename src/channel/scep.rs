@@ -160,8 +160,8 @@ async fn operation(server: &Server, peer: &Peer, message: &[u8]) -> Response {
     };
     match issued {
         Ok(der) => answer(asked.header.success(&server.authority, &der, nonce())),
-        Err(Error::Forbidden { code, .. }) => {
-            tracing::info!(code, "SCEP: refused");
+        Err(Error::Forbidden { text, .. }) => {
+            server.told.refused("scep", None, peer.address.ip(), &text);
             server.strangers.count(peer.address.ip());
             refusal(server, &asked.header, FailInfo::BadRequest)
         }

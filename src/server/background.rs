@@ -32,6 +32,7 @@ pub fn start(server: &Arc<Server>) {
     every(server, "last seen", Duration::from_secs(20), |server| async move { write_seen(&server).await });
     tidying::start(server);
     every(server, "strangers and clock", Duration::from_secs(60), |server| async move {
+        server.told.say_what_was_left_out();
         server.strangers.write(&server.store).await?;
         server.store.run(admins::look_at_clock).await
     });

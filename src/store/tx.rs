@@ -61,9 +61,6 @@ pub struct Tx<'a> {
     pub(super) ids: &'a mut Ids,
 }
 
-/// A line for the log, told once its call is committed.
-pub(super) type Line = Box<dyn FnOnce() + Send>;
-
 /// Source of random bytes and of ids that grow.
 pub(super) struct Ids {
     pub(super) fill: super::Fill,

@@ -163,6 +163,7 @@ impl Bench {
             proxies: TrustedProxies::default(),
             stopping: mine.stopping.clone(),
             strangers: Default::default(),
+            told: Default::default(),
             own_tls: true,
             certificate: Default::default(),
             outlook: Default::default(),

@@ -49,7 +49,7 @@ pub(super) async fn download(
             ];
             (headers, file).into_response()
         }
-        Err(error) => refusal(&gateway.server, &peer, &error),
+        Err(refused) => refusal(&gateway.server, &peer, &refused),
     }
 }
 
@@ -60,37 +60,61 @@ fn field(form: &[u8], wanted: &str) -> Option<String> {
     Some(decode(&value.replace('+', " ")))
 }
 
-async fn made(server: &Arc<Server>, peer: &Peer, key: String, code: String) -> Result<Vec<u8>> {
+/// Why somebody gets no file: as whom, and the ground, which is for the log alone where a code was wrong.
+struct Refused {
+    user: Option<String>,
+    why: Option<String>,
+    error: Error,
+}
+
+impl From<Error> for Refused {
+    fn from(error: Error) -> Self {
+        Self { user: None, why: None, error }
+    }
+}
+
+async fn made(server: &Arc<Server>, peer: &Peer, key: String, code: String) -> std::result::Result<Vec<u8>, Refused> {
     let (typed, address) = (code.clone(), counted(server, peer));
     let invitation = server.store.judge(move |tx| open(tx, &key, &typed, address.as_deref())).await;
     let invitation = invitation.map_err(|denial| match denial {
-        Denial::Refused(error) | Denial::Failed(error) => error,
+        Denial::Refused(refused) => refused,
+        Denial::Failed(error) => error.into(),
     })?;
     let (invitation, enrolment) = invitation;
     let maker = server.clone();
     let making = move || make(&maker, enrolment, &printed(&code));
     let (file, key, issued) =
         tokio::task::spawn_blocking(making).await.map_err(|e| Error::Internal(e.to_string()))??;
-    server.store.run(move |tx| spend(tx, &invitation, &key, issued)).await?;
+    let user = invitation.user.clone();
+    let spent = server.store.run(move |tx| spend(tx, &invitation, &key, issued)).await;
+    spent.map_err(|error| Refused { user: Some(user), why: None, error })?;
     Ok(file)
 }
 
 /// The invitation of this url and code, and the enrolment that comes of it now. The wrong tries are written.
-fn open(tx: &mut Tx<'_>, key: &str, code: &str, address: Option<&str>) -> Judged<(Invitation, EnrolmentId), Error> {
-    let wrong = || Error::forbidden("wrong_code", "The code is wrong.");
+fn open(tx: &mut Tx<'_>, key: &str, code: &str, address: Option<&str>) -> Judged<(Invitation, EnrolmentId), Refused> {
     let invitation = invitation::by_url(tx, key)?.filter(|i| i.channel == Channel::Activesync);
     let Some(invitation) = invitation else { return Err(Error::not_found("invitation", "").into()) };
-    let too_many = || Error::refused("too_many_codes", "The code is wrong, and so were too many within the hour.");
-    match invitation::by_code(tx, code, Channel::Activesync, Some(&invitation.user), address) {
+    let user = Some(invitation.user.as_str());
+    let (wrong, why) = match invitation::by_code(tx, code, Channel::Activesync, user, address) {
         Ok(found) if found.id == invitation.id => {
-            under_way::must_be_good(tx, &invitation)?;
+            if let Err(error) = under_way::must_be_good(tx, &invitation) {
+                return Err(Denial::Refused(Refused { user: Some(invitation.user), why: None, error }));
+            }
             let enrolment = under_way::next_enrolment(tx, &invitation);
-            Ok((invitation, enrolment))
+            return Ok((invitation, enrolment));
         }
-        Ok(_) | Err(Denial::Refused(WrongCode::Wrong)) => Err(Denial::Refused(wrong())),
-        Err(Denial::Refused(WrongCode::TooMany)) => Err(Denial::Refused(too_many())),
-        Err(Denial::Failed(error)) => Err(error.into()),
-    }
+        Ok(_) => (WrongCode::Wrong, "the code is of another invitation"),
+        Err(Denial::Refused(wrong)) => (wrong, invitation::misfit(tx, code, Channel::Activesync, user)?),
+        Err(Denial::Failed(error)) => return Err(error.into()),
+    };
+    let error = match wrong {
+        WrongCode::Wrong => Error::forbidden("wrong_code", "The code is wrong."),
+        WrongCode::TooMany => {
+            Error::refused("too_many_codes", "The code is wrong, and so were too many within the hour.")
+        }
+    };
+    Err(Denial::Refused(Refused { user: Some(invitation.user), why: Some(wrong.and_why(why)), error }))
 }
 
 /// The code as it was printed, which is the file's password.
@@ -122,8 +146,9 @@ fn spend(tx: &mut Tx<'_>, invitation: &Invitation, key: &str, issued: Issued) ->
     enrol::spend(tx, invitation.id, key, issued).map(drop)
 }
 
-fn refusal(server: &Server, peer: &Peer, error: &Error) -> Response {
-    let (status, text) = match error {
+fn refusal(server: &Server, peer: &Peer, refused: &Refused) -> Response {
+    let address = peer.address.ip();
+    let (status, text) = match &refused.error {
         Error::Store(_) => return StatusCode::SERVICE_UNAVAILABLE.into_response(),
         Error::Internal(text) => {
             tracing::error!(error = %text, "PKCS#12");
@@ -134,7 +159,14 @@ fn refusal(server: &Server, peer: &Peer, error: &Error) -> Response {
         Error::Refused { text, .. } => (StatusCode::TOO_MANY_REQUESTS, text.as_str()),
         Error::Forbidden { text, .. } | Error::Invalid { text, .. } => (StatusCode::GONE, text.as_str()),
     };
-    server.strangers.count(peer.address.ip());
+    match &refused.error {
+        Error::NotFound { .. } | Error::Ambiguous { .. } => server.told.unknown_invitation(address),
+        _ => {
+            let why = refused.why.as_deref().unwrap_or(text);
+            server.told.refused(Channel::Activesync.as_str(), refused.user.as_deref(), address, why);
+        }
+    }
+    server.strangers.count(address);
     (status, format!("{text}\n")).into_response()
 }
 

@@ -234,6 +234,13 @@ fn unknown(tx: &mut Tx<'_>, user: &User, request: &Request) -> Result<Who> {
     lookup::claim(tx, Channel::Activesync.as_str(), &claim.identity, device.id)?;
     users::join(tx, &device)?;
     users::note(tx, Channel::Activesync, &device.user, &user.login)?;
+    if state != EnrolmentState::Enrolled {
+        // Once for each client, of a login that was proved, and of few clients for each login within an hour.
+        let (device, state) = (device.id, if state == EnrolmentState::Blocked { "blocked" } else { "quarantined" });
+        tx.log(move || {
+            tracing::warn!(%device, enrolment = %id, state, "a mail client that nobody invited was not let in");
+        });
+    }
     let proof = Proof::Password(device.enrolment(id).map_or("", |e| e.state_within(device.life)));
     let event = audit::Event::EnrolmentComplete { enrolment: id, device: device.id, proof };
     audit::note(tx, audit::By::Device, event)?;

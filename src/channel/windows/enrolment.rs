@@ -11,8 +11,7 @@ use crate::{
     error::{Denial, Error, Judged, Result},
     fleet::{
         enrol::{
-            self, Issued,
-            invitation::{self, WrongCode},
+            self, Issued, invitation,
             under_way::{self, Whose},
         },
         keeper,
@@ -58,6 +57,8 @@ enum Refusal {
     WrongName,
     /// The registry, the store, or ourselves.
     Error(Error),
+    /// The code was not taken: why is for the log alone.
+    Code(String),
 }
 
 impl From<Denial<Refusal>> for Refusal {
@@ -103,18 +104,23 @@ pub(super) async fn message(
     let body = match read_judged(&head.headers, body, SMALL_BODY, BODY_IDLE, judge).await {
         Ok(body) => body,
         Err(Unread::Body(error)) => return error.into_response(),
-        Err(Unread::Refused(refusal)) => return fault(&server, &peer, None, &refusal),
+        Err(Unread::Refused(refusal)) => return fault(&server, &peer, None, None, &refusal),
     };
     let request = match Request::parse(&body) {
         Ok(request) => request,
         Err(error) => {
             let asker = Asker { peer: &peer, headers: &head.headers };
             unreadable(&server, &asker, error.to_string()).await;
-            return fault(&server, &peer, message_id(&body).as_deref(), &Refusal::Fault(FaultKind::MessageFormat));
+            let unread = Refusal::Fault(FaultKind::MessageFormat);
+            return fault(&server, &peer, None, message_id(&body).as_deref(), &unread);
         }
     };
     let asker = Asker { peer: &peer, headers: &head.headers };
     let relates_to = request.message_id.clone();
+    let user = match &request.credentials {
+        Some(Credentials::Password { user, .. }) => Some(user.clone()),
+        _ => None,
+    };
     let answer = match request.body {
         Body::Discover(said) => discover(&server, &relates_to, &said),
         Body::GetPolicies => policies(&server, &asker, &relates_to, request.credentials).await,
@@ -122,7 +128,7 @@ pub(super) async fn message(
     };
     match answer {
         Ok(text) => soap(StatusCode::OK, text),
-        Err(refusal) => fault(&server, &peer, Some(&relates_to), &refusal),
+        Err(refusal) => fault(&server, &peer, user.as_deref(), Some(&relates_to), &refusal),
     }
 }
 
@@ -220,16 +226,14 @@ impl Login {
 
     /// Wrong tries are counted: a refusal stands.
     fn invitation(&self, tx: &mut Tx<'_>, address: Option<&str>) -> Judged<invitation::Invitation, Refusal> {
-        let found = invitation::by_code(tx, &self.code, Channel::Omadm, Some(&self.user), address);
-        found.map_err(|denial| match denial {
-            Denial::Refused(why) => {
-                if why == WrongCode::TooMany {
-                    tracing::info!("Windows enrolment: too many wrong codes this hour");
-                }
-                Denial::Refused(Refusal::Fault(FaultKind::Authentication))
-            }
-            Denial::Failed(error) => error.into(),
-        })
+        let user = Some(self.user.as_str());
+        let wrong = match invitation::by_code(tx, &self.code, Channel::Omadm, user, address) {
+            Ok(found) => return Ok(found),
+            Err(Denial::Failed(error)) => return Err(error.into()),
+            Err(Denial::Refused(wrong)) => wrong,
+        };
+        let why = invitation::misfit(tx, &self.code, Channel::Omadm, user)?;
+        Err(Denial::Refused(Refusal::Code(wrong.and_why(why))))
     }
 }
 
@@ -372,13 +376,14 @@ fn soap(status: StatusCode, text: String) -> Response {
 }
 
 /// The one place where a refusal becomes a fault.
-fn fault(server: &Server, peer: &Peer, relates_to: Option<&str>, refusal: &Refusal) -> Response {
+fn fault(server: &Server, peer: &Peer, user: Option<&str>, relates_to: Option<&str>, refusal: &Refusal) -> Response {
     let kind = match refusal {
         Refusal::WrongName => {
             let text = "renew under the server's public name\n";
             return (StatusCode::MISDIRECTED_REQUEST, text).into_response();
         }
         Refusal::Fault(kind) => *kind,
+        Refusal::Code(_) => FaultKind::Authentication,
         Refusal::Error(Error::Forbidden { .. } | Error::Refused { .. }) => FaultKind::Authentication,
         Refusal::Error(Error::NotFound { .. } | Error::Ambiguous { .. } | Error::Invalid { .. }) => {
             FaultKind::InvalidEnrollmentData
@@ -387,9 +392,17 @@ fn fault(server: &Server, peer: &Peer, relates_to: Option<&str>, refusal: &Refus
         Refusal::Error(Error::Internal(_)) => FaultKind::InternalServiceFault,
     };
     let trace_id = uuid::Uuid::new_v4().to_string();
+    let refused = |why: &str| {
+        let why = format!("{} (trace {trace_id})", why.trim_end_matches('.'));
+        server.told.refused(Channel::Omadm.as_str(), user, peer.address.ip(), &why);
+    };
     match refusal {
         Refusal::Error(error @ Error::Internal(_)) => tracing::error!(%error, %trace_id, "Windows enrolment"),
-        _ => tracing::info!(?kind, %trace_id, "Windows enrolment: refused"),
+        // The store tells of its own absence.
+        Refusal::Error(Error::Store(_)) => tracing::debug!(?kind, %trace_id, "Windows enrolment: refused"),
+        Refusal::Error(error) => refused(&error.to_string()),
+        Refusal::Code(why) => refused(why),
+        Refusal::WrongName | Refusal::Fault(_) => refused(words(kind)),
     }
     if kind == FaultKind::Authentication {
         server.strangers.count(peer.address.ip());

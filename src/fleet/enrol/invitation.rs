@@ -316,6 +316,16 @@ pub enum WrongCode {
     TooMany,
 }
 
+impl WrongCode {
+    /// For the log, with what [`misfit`] says.
+    pub fn and_why(self, why: &str) -> String {
+        match self {
+            Self::Wrong => why.into(),
+            Self::TooMany => format!("{why}, and there were too many wrong codes within the hour"),
+        }
+    }
+}
+
 /// The invitation, open or with a key that got a certificate, that fits code, user (where one was typed; one for nobody in
 /// particular takes any, and believes none) and channel. A right code is taken whatever was tried
 /// before: its 80 bits guard it, and a stranger's tries shut nobody out. Wrong ones are counted by user and, where it says who asks, by
@@ -334,6 +344,18 @@ pub fn by_code(
         Some(invitation) => Ok(invitation),
         None => Err(Denial::Refused(count_wrong(tx, user, address)?)),
     }
+}
+
+/// Why a code was not taken, for those who run the server: whoever tried it is not told. Reads alone.
+pub fn misfit(tx: &mut Tx<'_>, code: &str, channel: Channel, user: Option<&str>) -> Result<&'static str> {
+    let Some(found) = by(tx, "code", &normal(code))? else { return Ok("no invitation has this code") };
+    let anothers = !found.user.is_empty() && user.is_some_and(|user| !same_user(user, &found.user));
+    Ok(match found {
+        _ if found.channel != channel => "the code is of an invitation for another protocol",
+        _ if anothers => "the code is another user's",
+        _ if found.revoked => "the invitation was revoked",
+        _ => "the invitation has expired",
+    })
 }
 
 fn same_user(typed: &str, invited: &str) -> bool {
