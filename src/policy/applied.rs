@@ -318,6 +318,8 @@ impl Applied {
 
     /// Its removal leaves for the device. From now on nobody knows that it is whole.
     pub fn leaves(&mut self) {
+        // It was to be set, and that was never answered: it may be there, whatever becomes of its removal.
+        self.held |= self.out && !matches!(self.outcome, Outcome::Leaving | Outcome::Stuck(_));
         self.out = true;
         if !matches!(self.outcome, Outcome::Stuck(_)) {
             (self.outcome, self.tries, self.again, self.since) = (Outcome::Leaving, 0, None, None);
@@ -555,6 +557,18 @@ mod tests {
         let mut part = part;
         part.seen(when(63));
         assert_eq!((part.outcome, part.verified, part.tries), (Outcome::Enforced, Some(when(63).at), 0));
+    }
+
+    #[test]
+    fn what_was_set_without_an_answer_may_stay_where_it_is_not_let_go() {
+        let refused = Applied::answered(None, "ab", Outcome::failed("x"), when(1));
+        for (row, before, may) in [("set, not answered", None, true), ("refused", Some(refused), false)] {
+            let mut part = before.unwrap_or_else(|| Applied::sent(None, "ab", Origins::new(), when(1)));
+            part.leaves();
+            part.leaves();
+            part.stuck("Status 500", when(2));
+            assert_eq!(part.may_be_there(), may, "{row}");
+        }
     }
 
     #[test]
