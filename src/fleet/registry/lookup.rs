@@ -175,14 +175,17 @@ pub fn device(tx: &mut Tx<'_>, wanted: &str) -> Result<Device> {
     }
     // A device says itself what it is called: it shall not stand before another whose id was meant.
     let begun = begin_so(tx, wanted)?;
-    let named = if found.living.is_empty() { found.ended } else { found.living };
-    let others = named.into_iter().filter(|one| begun.iter().all(|other| other.id != one.id)).collect::<Vec<_>>();
-    match (others.as_slice(), begun.as_slice()) {
-        ([one], []) => Ok(one.clone()),
-        ([], [one]) if one.removed.is_none() => Ok(one.clone()),
-        ([], [] | [_]) => Err(Error::not_found("device", wanted)),
-        (others, begun) => {
-            let candidates = others.iter().chain(begun).map(|device| candidate(tx, device)).collect::<Result<_>>()?;
+    let Bearers { mut living, mut ended } = found;
+    for named in [&mut living, &mut ended] {
+        named.retain(|one| begun.iter().all(|other| other.id != one.id));
+    }
+    match (living.as_slice(), ended.as_slice(), begun.as_slice()) {
+        ([one], _, []) | ([], [one], []) => Ok(one.clone()),
+        ([], [], [one]) if one.removed.is_none() => Ok(one.clone()),
+        ([], [], [] | [_]) => Err(Error::not_found("device", wanted)),
+        (living, ended, begun) => {
+            let all = living.iter().chain(begun).chain(ended);
+            let candidates = all.map(|device| candidate(tx, device)).collect::<Result<_>>()?;
             Err(Error::Ambiguous { name: wanted.into(), candidates })
         }
     }
