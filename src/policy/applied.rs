@@ -395,6 +395,10 @@ impl Applied {
 
     /// It was read back, and is not there. It is set again at once; where it was not seen since it was lost before, after pauses that grow.
     pub fn lost(&mut self, when: Moment) {
+        if self.verified == Some(self.at) {
+            // Nothing but its answer said so, and that is contradicted.
+            self.verified = None;
+        }
         let before = if self.outcome.is_refused() { 0 } else { self.tries };
         self.tries = before.saturating_add(1);
         self.again = (before > 0).then(|| when.now.plus(pause_after(before.into())));
@@ -581,7 +585,7 @@ mod tests {
             assert_eq!(part.again, wait.map(|wait| when(100 + wait).now), "round {round}");
             part = Applied::sent(Some(part), "ab", Origins::new(), when(100));
             part = Applied::answered(Some(part), "ab", Outcome::Enforced, when(100));
-            assert_eq!(part.verified, Some(when(1).at), "round {round}");
+            assert_eq!(part.verified, None, "round {round}: nothing but its answers said so");
         }
         part.seen(when(200));
         part.lost(when(300));

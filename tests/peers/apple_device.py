@@ -198,7 +198,12 @@ class AppleDevice:
         compliant = {"PasscodePresent": self.passcode != "none", "PasscodeCompliant": complies, "PasscodeCompliantWithProfiles": complies}
         return {"SecurityInfo": {**compliant, "HardwareEncryptionCaps": 3, "PasscodeLockGracePeriod": 0}}
 
+    # False: it takes profiles, and lists none of them.
+    lists = True
+
     def do_profilelist(self, command):
+        if not self.lists:
+            return {"ProfileList": []}
         listed = [{key: value for key, value in profile.items() if key != "PayloadContent"}
                   | {"IsManaged": True, "IsEncrypted": False, "PayloadContent": profile["PayloadContent"]}
                   for profile in self.installed.values()]

@@ -218,6 +218,25 @@ class Apple(ServedTest):
         self.sync(phone)
         self.assertEqual(says()[:2], ("enforced", "compliant"))
 
+    def test_what_a_phone_takes_and_never_lists_does_not_hold_and_goes_in_no_circle(self):
+        phone = self.enrolled()
+        phone.lists = False
+        phone.poll()
+        self.server.verb("group", "create", "blank-phones")
+        self.server.verb("group", "add", "blank-phones", self.device(phone)["id"])
+        self.server.policy("name: blank\nassign: [blank-phones]\npasscode: {min_length: 8}\ncamera: blocked\n")
+        came = eventually(lambda: phone.poll(), "the policy")
+        self.assertEqual(came.count("InstallProfile"), 2, "once more, and then after a pause")
+        self.assertEqual(phone.poll(), [])
+        for _ in range(2):
+            for row in self.rows(phone, "blank").values():
+                self.assertEqual((row["state"], row["verified"]), ("pending", None), row)
+            self.assertNotEqual(self.device(phone)["compliance"], "compliant")
+            self.sync(phone)
+        phone.lists = True
+        self.sync(phone)
+        self.assertEqual({row["state"] for row in self.rows(phone, "blank").values()}, {"enforced"})
+
     def test_a_refused_removal_is_told_until_it_is_gone(self):
         phone = self.ruled("stuck-phones", "name: stuck\nassign: [stuck-phones]\ncamera: blocked\n")
         phone.refused.add("RemoveProfile")
