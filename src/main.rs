@@ -140,4 +140,16 @@ mod tests {
         let faults = cli::help::faults(Arguments::command());
         assert!(faults.is_empty(), "{}", faults.join("\n"));
     }
+
+    #[test]
+    fn every_verb_says_what_it_is_for_in_words_of_its_own() {
+        let program = Arguments::command();
+        let words: Vec<String> = program
+            .get_subcommands()
+            .map(|verb| verb.get_about().map(ToString::to_string).unwrap_or_default())
+            .collect();
+        let apart: std::collections::BTreeSet<&String> = words.iter().collect();
+        assert_eq!(apart.len(), words.len(), "{words:#?}");
+        assert!(words.iter().all(|words| !words.is_empty()), "{words:#?}");
+    }
 }

@@ -42,14 +42,14 @@ impl From<Admin> for AdminView {
 }
 
 fn list(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<Page<AdminView>> {
-    let (people, now) = (admins::list(tx)?, tx.now());
+    let now = tx.now();
     let people = match call.query.get("may_approve").map(String::as_str) {
-        None => people,
-        Some("mine") => approvals::may_decide(&people, now, &call.actor.id, &call.actor.sponsors),
+        None => admins::list(tx)?,
+        Some("mine") => approvals::may_decide(&admins::with_token(tx)?, now, &call.actor.id, &call.actor.sponsors),
         Some(id) => {
             let id = lookup::id::<Approval, _>(tx, "approval", id)?;
             let approval = approvals::find(tx, id)?;
-            approvals::may_decide(&people, now, &approval.asked_by, &approval.sponsors)
+            approvals::may_decide(&admins::with_token(tx)?, now, &approval.asked_by, &approval.sponsors)
         }
     };
     Ok(Page::whole(people.into_iter().map(AdminView::from).collect()))

@@ -15,7 +15,8 @@ use std::{
     sync::Arc,
 };
 
-/// What every verb that talks to the admin API takes. There is no flag for a token itself: whoever may list processes would read it.
+// What every verb that talks to the admin API takes. There is no flag for a token itself: whoever may list processes would read it.
+#[expect(missing_docs, reason = "the parser would take them for those of every verb that has these flags")]
 #[derive(Debug, Clone, Default, clap::Args)]
 #[group(skip)]
 pub struct At {

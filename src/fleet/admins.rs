@@ -269,6 +269,21 @@ pub fn list(tx: &mut Tx<'_>) -> Result<Vec<AdminView>> {
     all(tx)?.iter().map(|a| view(tx, a)).collect()
 }
 
+/// All who have a token, each from when on they and one of their tokens count: nobody decides anything without one.
+pub fn with_token(tx: &mut Tx<'_>) -> Result<Vec<AdminView>> {
+    let tokens: Vec<Token> = tx.all::<Token>("")?.into_iter().filter(|token| token.revoked.is_none()).collect();
+    let mut found = Vec::new();
+    for person in list(tx)? {
+        let mut from = None::<Timestamp>;
+        for token in tokens.iter().filter(|token| token.admin == person.id) {
+            let counts = waiting_until(tx, token.since)?.unwrap_or(person.counts_from);
+            from = Some(from.map_or(counts, |from| from.min(counts)));
+        }
+        found.extend(from.map(|from| AdminView { counts_from: person.counts_from.max(from), ..person }));
+    }
+    Ok(found)
+}
+
 /// The administrator of this id or name, or whose id alone begins so.
 pub fn find(tx: &mut Tx<'_>, who: &str) -> Result<Admin> {
     let (people, not_found) = (all(tx)?, || Error::not_found("administrator", who));

@@ -321,7 +321,7 @@ pub fn read(tx: &mut Tx<'_>, known: &Known, survey: &Survey) -> Result<Vec<Line>
 }
 
 fn waiting(tx: &mut Tx<'_>) -> Result<Vec<Waiting>> {
-    let (people, now) = (admins::list(tx)?, tx.now());
+    let (people, now) = (admins::with_token(tx)?, tx.now());
     let mut found = Vec::new();
     for approval in approvals::open(tx)? {
         let until = tx.wall_of(approval.lapses());

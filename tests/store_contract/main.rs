@@ -76,6 +76,7 @@ macro_rules! store_contract {
         a_newcomer_ends_their_own_tokens_alone,
         a_loosened_limit_waits,
         nobody_approves_their_own_request,
+        who_has_no_token_is_no_second_person,
         an_approval_that_was_lost_holds_nothing_back,
         the_stop_holds_and_cancels_in_one_act,
         the_undo_window_can_be_used_and_ends,

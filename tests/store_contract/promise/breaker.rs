@@ -180,6 +180,32 @@ pub async fn nobody_approves_their_own_request(fixture: Fixture) {
     assert!(!fixture.store.run(stop::is_on).await.unwrap());
 }
 
+pub async fn who_has_no_token_is_no_second_person(fixture: Fixture) {
+    let ann = fixture.second("ann").await;
+    let may = async || {
+        let found = fixture.store.run(|tx| {
+            let people = admins::with_token(tx)?;
+            Ok(approvals::may_decide(&people, tx.now(), "nobody", &std::collections::BTreeSet::new()))
+        });
+        found.await.unwrap().into_iter().map(|person| person.name).collect::<Vec<_>>()
+    };
+    let both = may().await;
+    assert_eq!(both.iter().filter(|name| ["ann", "local"].contains(&name.as_str())).count(), 2, "{both:?}");
+    fixture.device("u1", &[Channel::Apple]).await;
+    let end = move |tx: &mut Tx<'_>| {
+        let token = admins::list_tokens(tx)?.into_iter().find(|token| token.admin == "ann").unwrap().id;
+        admins::revoke_token(tx, &ann, token)
+    };
+    fixture.store.run(end).await.unwrap();
+    assert_eq!(may().await, ["local"], "she cannot say anything");
+    let local = fixture.local().await;
+    fixture.store.run(move |tx| admins::create_token(tx, &local, Some("ann")).map(drop)).await.unwrap();
+    assert_eq!(may().await, ["local"], "nor yet by a new one");
+    if fixture.live_through(25 * HOUR).await {
+        assert_eq!(may().await.len(), 2);
+    }
+}
+
 pub async fn the_stop_holds_and_cancels_in_one_act(fixture: Fixture) {
     let fleet = fleet(&fixture, 4).await;
     let local = fixture.local().await;
