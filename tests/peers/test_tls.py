@@ -166,7 +166,7 @@ class Names(unittest.TestCase):
         server.restart()
         eventually(lambda: receiver.got, "a notice")
         self.assertEqual([(notice["event"], notice["subject"]) for notice in receiver.got], [("expiry.soon", "server_cert")])
-        self.assertIn("ends within 30 days", receiver.got[0]["detail"])
+        self.assertIn("ends within 30 days", receiver.got[0]["data"])
         server.restart()
         time.sleep(3)
         self.assertEqual(len(receiver.got), 1, "the round at the start is over, and the webhook's")
