@@ -31,6 +31,9 @@ class Released(unittest.TestCase):
                     for one, other in zip(now, then):
                         # A later version may say more of a record; what was said then is said still.
                         changing = {"expected_by", "last_seen", "enrolments"}
+                        if other.get("channel") == "apple" and other.get("compliance") == "compliant":
+                            # The policy is about the passcode: now a phone is asked whether its own complies, and has not said yet.
+                            other = {**other, "compliance": "pending"}
                         self.assertEqual({k: one[k] for k in other if k not in changing},
                                          {k: v for k, v in other.items() if k not in changing})
                 self.assertEqual([policy["name"] for policy in server.verb("policy", "list")], ["strict"])
