@@ -284,15 +284,16 @@ pub fn with_token(tx: &mut Tx<'_>) -> Result<Vec<AdminView>> {
     Ok(found)
 }
 
-/// The administrator of this id or name, or whose id alone begins so.
+/// The administrator of this id, or who alone has this name or an id that begins so: as with devices, nobody's name stands before
+/// another's id.
 pub fn find(tx: &mut Tx<'_>, who: &str) -> Result<Admin> {
-    let (people, not_found) = (all(tx)?, || Error::not_found("administrator", who));
-    if let Some(named) = people.iter().find(|a| a.id == who || a.name == who) {
-        return Ok(named.clone());
+    let people = all(tx)?;
+    if let Some(one) = people.iter().find(|a| a.id == who) {
+        return Ok(one.clone());
     }
-    let begins = lookup::is_beginning(who);
-    let mut found = people.into_iter().filter(|a| begins && a.id.starts_with(&who.to_ascii_lowercase()));
-    let one = found.next().ok_or_else(not_found)?;
+    let (begins, low) = (lookup::is_beginning(who), who.to_ascii_lowercase());
+    let mut found = people.into_iter().filter(|a| a.name == who || begins && a.id.starts_with(&low));
+    let one = found.next().ok_or_else(|| Error::not_found("administrator", who))?;
     match found.next() {
         None => Ok(one),
         Some(other) => Err(lookup::several_begin_so(who, &[one.id, other.id])),

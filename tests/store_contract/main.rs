@@ -97,6 +97,7 @@ macro_rules! store_contract {
         a_name_that_many_bore_still_finds_who_bears_it,
         a_name_that_fits_two_devices_is_refused,
         an_id_is_taken_by_its_beginning_where_that_is_one_devices_alone,
+        no_administrators_name_stands_before_anothers_id,
         a_name_means_the_one_that_lives_and_else_tells_whom_it_fits,
         what_has_ended_and_was_proved_is_removed_and_nothing_else,
         a_removed_device_that_enrols_anew_is_its_record_again,

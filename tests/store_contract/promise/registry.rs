@@ -219,6 +219,20 @@ pub async fn an_id_is_taken_by_its_beginning_where_that_is_one_devices_alone(fix
     assert_eq!(code(of_command(one.to_string()[..35].into()).await), "command", "a device's is none of a command's");
 }
 
+pub async fn no_administrators_name_stands_before_anothers_id(fixture: Fixture) {
+    let (ann, local) = (fixture.second("ann").await.id, fixture.local().await);
+    let begins = ann[..13].to_string();
+    let found = async |who: &str| {
+        let who = who.to_string();
+        fixture.store.run(move |tx| lanyard::fleet::admins::find(tx, &who)).await
+    };
+    assert_eq!(found(&begins).await.unwrap().id, ann);
+    let name = begins.clone();
+    fixture.store.run(move |tx| lanyard::fleet::admins::add(tx, &local, &name).map(drop)).await.unwrap();
+    assert_eq!(code(found(&begins).await), "ambiguous");
+    assert_eq!((found(&ann).await.unwrap().id, found("ann").await.unwrap().id), (ann.clone(), ann));
+}
+
 pub async fn a_certificate_of_ours_that_the_store_does_not_know_is_named_once(fixture: Fixture) {
     for shown in [1, 1, 2, 1] {
         let judge = move |tx: &mut Tx<'_>| identity::judge(tx, &Fingerprint([shown; 32]));
