@@ -259,17 +259,11 @@ pub fn of(tx: &mut Tx<'_>, devices: &[DeviceId]) -> Result<Vec<Option<Journal>>>
     let (Some(first), Some(last)) = (keys.iter().min(), keys.iter().max()) else { return Ok(Vec::new()) };
     let mut kept: BTreeMap<String, Journal> = tx.get::<Journal>(first)?.map(|j| (j.key(), j)).into_iter().collect();
     let mut after = first.clone();
-    loop {
+    while after < *last {
         let more = tx.scan::<Journal>("", Some(&after), WALKED)?;
-        let Some(end) = more.last().map(Record::key).filter(|_| more.len() == WALKED) else {
-            kept.extend(more.into_iter().map(|journal| (journal.key(), journal)));
-            break;
-        };
+        // Fewer than asked for: there are no others.
+        after = more.last().filter(|_| more.len() == WALKED).map_or_else(|| last.clone(), Record::key);
         kept.extend(more.into_iter().map(|journal| (journal.key(), journal)));
-        if end >= *last {
-            break;
-        }
-        after = end;
     }
     Ok(keys.iter().map(|key| kept.remove(key)).collect())
 }
