@@ -5,7 +5,7 @@
 use crate::{
     calls,
     dice::Dice,
-    seeds::{first_failure, number},
+    seeds,
     stage::Stage,
     truth::{Verdict, must},
     world::SECRET,
@@ -270,20 +270,10 @@ fn bound_failed(tablet: &Tablet) -> bool {
 
 #[test]
 fn as_many_get_in_by_one_link_as_it_has_uses_and_none_ends_another() {
-    if let Some(seed) = number("LANYARD_SEED") {
-        play(seed, None).unwrap_or_else(|what| panic!("seed {seed}\n{what}"));
-        return;
-    }
-    if let Some((seed, what)) = first_failure(number("LANYARD_SEEDS").unwrap_or(200), |seed| play(seed, None)) {
-        panic!("{what}\nplay it again with LANYARD_SEED={seed}");
-    }
+    seeds::hold(200, |seed| play(seed, None));
 }
 
 #[test]
 fn faults_with_halls_are_found_within_a_hundred_seeds() {
-    for fault in [Fault::FirstEndsOthers, Fault::NothingIsCounted] {
-        let found = first_failure(100, |seed| play(seed, Some(fault)));
-        let (seed, what) = found.unwrap_or_else(|| panic!("{fault:?} was not found"));
-        println!("{fault:?} is found by seed {seed}: {}", what.lines().last().unwrap_or_default());
-    }
+    seeds::are_found(&[Fault::FirstEndsOthers, Fault::NothingIsCounted], |seed, fault| play(seed, Some(fault)));
 }

@@ -2,6 +2,7 @@
 
 use std::{
     env,
+    fmt::Debug,
     sync::{
         Mutex,
         atomic::{AtomicU64, Ordering::SeqCst},
@@ -14,6 +15,26 @@ const TOLD: u64 = 1000;
 /// What a variable of the environment says.
 pub fn number(name: &str) -> Option<u64> {
     env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
+}
+
+/// Plays the seed that LANYARD_SEED names, or else as many as LANYARD_SEEDS says, or `usual`: each holds.
+pub fn hold(usual: u64, play: impl Fn(u64) -> Result<(), String> + Sync) {
+    if let Some(seed) = number("LANYARD_SEED") {
+        play(seed).unwrap_or_else(|what| panic!("seed {seed}\n{what}"));
+        return;
+    }
+    if let Some((seed, what)) = first_failure(number("LANYARD_SEEDS").unwrap_or(usual), play) {
+        panic!("{what}\nplay it again with LANYARD_SEED={seed}");
+    }
+}
+
+/// Each fault that is planted is found within a hundred seeds.
+pub fn are_found<F: Copy + Debug + Sync>(faults: &[F], play: impl Fn(u64, F) -> Result<(), String> + Sync) {
+    for &fault in faults {
+        let found = first_failure(100, |seed| play(seed, fault));
+        let (seed, what) = found.unwrap_or_else(|| panic!("{fault:?} was not found"));
+        println!("{fault:?} is found by seed {seed}: {}", what.lines().last().unwrap_or_default());
+    }
 }
 
 /// The first of these seeds that does not hold.

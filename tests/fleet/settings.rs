@@ -5,7 +5,7 @@
 use crate::{
     calls,
     dice::Dice,
-    seeds::{first_failure, number},
+    seeds,
     stage::Stage,
     truth::{Verdict, must},
     world::SECRET,
@@ -476,20 +476,12 @@ impl World {
 
 #[test]
 fn every_setting_that_a_device_can_hold_is_there_and_coverage_says_the_truth() {
-    if let Some(seed) = number("LANYARD_SEED") {
-        play(seed, None).unwrap_or_else(|what| panic!("seed {seed}\n{what}"));
-        return;
-    }
-    if let Some((seed, what)) = first_failure(number("LANYARD_SEEDS").unwrap_or(100), |seed| play(seed, None)) {
-        panic!("{what}\nplay it again with LANYARD_SEED={seed}");
-    }
+    seeds::hold(100, |seed| play(seed, None));
 }
 
 #[test]
 fn faults_with_settings_are_found_within_a_hundred_seeds() {
-    for fault in [Fault::RefusedIsDropped, Fault::InstalledIsEnough, Fault::DeleteHitsWanted] {
-        let found = first_failure(100, |seed| play(seed, Some(fault)));
-        let (seed, what) = found.unwrap_or_else(|| panic!("{fault:?} was not found"));
-        println!("{fault:?} is found by seed {seed}: {}", what.lines().last().unwrap_or_default());
-    }
+    seeds::are_found(&[Fault::RefusedIsDropped, Fault::InstalledIsEnough, Fault::DeleteHitsWanted], |seed, fault| {
+        play(seed, Some(fault))
+    });
 }
