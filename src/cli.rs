@@ -24,6 +24,7 @@ mod store;
 mod wipe;
 
 pub use at::At;
+pub(crate) use at::given_roots;
 use client::Client;
 use serde_json::Value;
 use std::process::ExitCode;

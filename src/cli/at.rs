@@ -135,7 +135,8 @@ fn of_file(path: &Path) -> Result<SecretString, Failure> {
     Ok(token.into())
 }
 
-fn given_roots(path: &Path) -> Result<Arc<RootCertStore>, String> {
+/// Roots that somebody named, besides the system's.
+pub(crate) fn given_roots(path: &Path) -> Result<Arc<RootCertStore>, String> {
     let pem = std::fs::read(path).map_err(|e| e.to_string())?;
     if pem.trim_ascii().is_empty() {
         return Err("no certificate in it".into());

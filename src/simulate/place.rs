@@ -2,7 +2,7 @@
 
 use super::{Channel, Options};
 use crate::{
-    cli::{Failure, print},
+    cli::{Failure, given_roots, print},
     http::connector::trusted_roots,
     serve::Folder,
 };
@@ -85,12 +85,7 @@ fn roots(options: &Options, folder: &Folder) -> Result<Arc<RootCertStore>, Failu
         let roots = trusted_roots(kept.as_bytes());
         return Ok(roots.map_err(|e| format!("{}: {e}", folder.path("ca.pem").display()))?);
     };
-    let bad = |e: String| format!("--ca {}: {e}", path.display());
-    let pem = std::fs::read(&path).map_err(|e| bad(e.to_string()))?;
-    if pem.trim_ascii().is_empty() {
-        return Err(bad("no certificate in it".into()).into());
-    }
-    Ok(trusted_roots(&pem).map_err(|e| bad(e.to_string()))?)
+    Ok(given_roots(&path).map_err(|e| format!("--ca {}: {e}", path.display()))?)
 }
 
 /// Whether the name is known, and something listens where it leads. Behind a firewall the way out and in again often does not exist.
