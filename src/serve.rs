@@ -118,6 +118,7 @@ pub async fn start(options: &Options) -> Result<Running, String> {
         outgoing: Outgoing::new(&roots).map_err(|e| e.to_string())?,
         roots,
         eas_upstream: options.eas_upstream.as_deref().map(upstream).transpose()?,
+        eas_users: options::users(options.eas_users.as_deref())?,
         proxies: TrustedProxies::parse(proxies.as_deref().unwrap_or_default())?,
         stopping: drain.signal(),
         strangers: Strangers::default(),

@@ -12,7 +12,7 @@ mod webhook;
 use crate::{
     clock::Timestamp,
     error::{Error, Result},
-    fleet::registry::presence::Presence,
+    fleet::{mailboxes::Addresses, registry::presence::Presence},
     http::{DrainSignal, ServerCertificate, client_cert_header::TrustedProxies, outgoing::Outgoing},
     ids::DeviceId,
     store::{Fault, Store},
@@ -40,6 +40,8 @@ pub struct Server {
     pub roots: Arc<rustls::RootCertStore>,
     /// The mail server's ActiveSync address.
     pub eas_upstream: Option<http::Uri>,
+    /// Logins of mail that are not their address.
+    pub eas_users: Addresses,
     /// Addresses whose `Client-Cert` counts.
     pub proxies: TrustedProxies,
     /// Fires when the server is about to stop.

@@ -27,6 +27,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 /// A policy with its profiles inlined is the longest body there is.
 const MAX_BODY: usize = 4 * 1024 * 1024;
+/// So much is read of anybody, and judged with what it asks for, in one call.
+const SMALL: u64 = 4 * 1024;
 
 /// An HTTP request, read whole, before anybody knows who asks.
 pub(super) struct Asked {
@@ -39,7 +41,7 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    /// Reads the request. Strangers shall not make us read and take apart four megabytes: who comes with a body is
+    /// Reads the request. Strangers shall not make us read and take apart four megabytes: who comes with more than a small body is
     /// authenticated before it is read, and once more in the operation that carries the call out.
     pub(super) async fn read(
         server: &Arc<Server>,
@@ -51,8 +53,9 @@ impl Asked {
             count_stranger(server, peer.as_deref());
             return Err(Problem::unauthenticated().into_response());
         };
-        let loopback = peer.as_ref().is_some_and(|p| p.address.ip().to_canonical().is_loopback());
-        if !request.body().is_end_stream() {
+        let here = |peer: &Arc<Peer>| peer.address.ip().to_canonical().is_loopback() && peer.client.is_loopback();
+        let loopback = peer.as_ref().is_some_and(here);
+        if request.body().size_hint().upper().is_none_or(|most| most > SMALL) {
             authenticate(server, peer.as_deref(), token.clone(), loopback).await?;
         }
         let (parts, body) = read_whole(request, MAX_BODY, BODY_IDLE)
@@ -206,7 +209,7 @@ fn bearer(request: &Request<Body>) -> Option<String> {
 
 fn count_stranger(server: &Server, peer: Option<&Peer>) {
     if let Some(peer) = peer {
-        server.strangers.count(peer.address.ip());
+        server.strangers.count(peer.client);
     }
 }
 

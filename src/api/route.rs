@@ -269,7 +269,8 @@ async fn answer(server: Arc<Server>, route: Arc<Route>, path: Path, request: Req
     };
     let work = match prepare(handle, asked.body.clone()).await {
         Ok(work) => work,
-        Err(problem) => return problem.into_response(),
+        // What is wrong with a call is for those to know who may call.
+        Err(problem) => return asked.admit().await.err().unwrap_or_else(|| problem.into_response()),
     };
     let status = route.status;
     match (route.looks, route.method == Method::GET) {

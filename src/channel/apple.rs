@@ -152,7 +152,7 @@ async fn message(
     };
     let answer = answer.instrument(span.clone()).await.unwrap_or_else(|refusal: Refusal| {
         if let Refusal::Identity(Standing::Unknown) | Refusal::Unreadable(_) = &refusal {
-            server.strangers.count(peer.address.ip());
+            server.strangers.count(peer.client);
         }
         refusal.into_response()
     });

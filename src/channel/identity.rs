@@ -11,7 +11,7 @@ use crate::{
         registry::{Credential, Standing, credential, journal, lookup, tries},
         terms::Ground,
     },
-    http::{Peer, client_cert_header::certificate_of},
+    http::{Peer, client_cert_header::certificate_of, gate::holder},
     ids::{DeviceId, EnrolmentId, Fingerprint},
     server::Server,
     store::{Kind, Record, Tx},
@@ -25,6 +25,12 @@ pub fn certificate(server: &Server, peer: &Peer, headers: &HeaderMap) -> Result<
     let shown =
         certificate_of(peer, headers, &server.proxies).map_err(|e| Error::invalid("Client-Cert", e.to_string()))?;
     Ok(shown.map(|certificate| Fingerprint(certificate.sha256)))
+}
+
+/// By whom wrong codes and passwords are counted besides their user: the holder of an address, unless that is a proxy's and so everybody's.
+pub fn counted(server: &Server, peer: &Peer) -> Option<String> {
+    let address = peer.client;
+    (!server.proxies.contains(address)).then(|| holder(address).to_string())
 }
 
 /// The credential behind a fingerprint and how it stands. Nothing is refused here: what a refusal looks like is the channel's.

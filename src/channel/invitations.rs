@@ -14,7 +14,7 @@ use crate::{
         life::Channel,
         settings,
     },
-    http::{Peer, gate::holder},
+    http::Peer,
     server::Server,
 };
 use axum::{
@@ -36,12 +36,6 @@ const PUSH: &str = "lanyard-push";
 /// `/enroll/{key}` and `/enroll/{key}/profile`.
 pub fn router(server: Arc<Server>) -> Router {
     Router::new().route("/enroll/{key}", get(page)).route("/enroll/{key}/profile", get(profile_only)).with_state(server)
-}
-
-/// By whom wrong codes are counted besides their user: the holder of an address, unless that is a proxy's and so everybody's.
-pub(super) fn counted(server: &Server, peer: &Peer) -> Option<String> {
-    let address = peer.address.ip();
-    (!server.proxies.contains(address)).then(|| holder(address).to_string())
 }
 
 async fn page(
@@ -139,8 +133,8 @@ async fn signed_profile(server: &Server, key: &str) -> Done<(Vec<u8>, bool)> {
         return Err(Refused { user: Some(invitation.user), error });
     }
     if invitation.channel == Channel::Activesync {
-        let domain = server.store.run(|tx| settings::text(tx, "eas.domain")).await?;
-        return match super::mail::signed_profile(server, &invitation, key, domain.as_deref()) {
+        let mailboxes = server.store.run(super::mail::mailboxes).await?;
+        return match super::mail::signed_profile(server, &invitation, key, mailboxes.first()) {
             Ok(profile) => Ok((profile, false)),
             Err(error) => Err(Refused { user: Some(invitation.user), error }),
         };
@@ -186,7 +180,7 @@ fn text(server: &Server, invitation: &Invitation, key: &str) -> String {
 }
 
 fn refusal(server: &Server, peer: &Peer, refused: &Refused) -> Response {
-    let address = peer.address.ip();
+    let address = peer.client;
     match &refused.error {
         Error::NotFound { .. } | Error::Ambiguous { .. } => server.told.unknown_invitation(address),
         Error::Forbidden { text, .. } | Error::Refused { text, .. } | Error::Invalid { text, .. } => {
@@ -201,15 +195,15 @@ fn refusal(server: &Server, peer: &Peer, refused: &Refused) -> Response {
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
         Error::NotFound { .. } | Error::Ambiguous { .. } => {
-            server.strangers.count(peer.address.ip());
+            server.strangers.count(peer.client);
             (StatusCode::NOT_FOUND, "There is no such invitation.\n").into_response()
         }
         Error::Forbidden { code: "invitation_busy", text } => {
-            server.strangers.count(peer.address.ip());
+            server.strangers.count(peer.client);
             (StatusCode::CONFLICT, format!("{text}\n")).into_response()
         }
         Error::Forbidden { text, .. } | Error::Refused { text, .. } | Error::Invalid { text, .. } => {
-            server.strangers.count(peer.address.ip());
+            server.strangers.count(peer.client);
             (StatusCode::GONE, format!("{text}\n")).into_response()
         }
     }

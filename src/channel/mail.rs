@@ -15,6 +15,7 @@ mod hold;
 mod kept;
 mod login;
 pub(super) mod mail_profile;
+mod offer;
 mod p12;
 mod partnership;
 mod pings;
@@ -28,19 +29,24 @@ mod who;
 #[cfg(test)]
 mod tests;
 
+pub(super) use login::mailboxes;
 pub(super) use mail_profile::signed_profile;
 
-use crate::{http::Peer, server::Server};
+use super::identity::counted;
+use crate::{http::Peer, ids::Fingerprint, server::Server, store::Tx};
 use axum::{
     Router,
     extract::{Extension, State},
-    http::HeaderMap,
+    http::{HeaderMap, Uri, header},
     response::{IntoResponse, Response},
     routing::post,
 };
 use gateway::Gateway;
+use lanyard_activesync::request::named_device;
 use login::{Login, Logins};
+use offer::Servers;
 use pings::Pings;
+use prove::Words;
 use refusal::Refusal;
 use std::sync::Arc;
 use tokio::sync::broadcast::error::RecvError;
@@ -50,7 +56,7 @@ pub const PATH: &str = "/Microsoft-Server-ActiveSync";
 
 /// The gateway, Autodiscover, and the download of a certificate.
 pub fn router(server: Arc<Server>) -> Router {
-    let gateway = Gateway { server, logins: Logins::default(), pings: Pings::default() };
+    let gateway = Gateway { server, logins: Logins::default(), servers: Servers::default(), pings: Pings::default() };
     let mut router = Router::new().route("/enroll/{key}/identity.p12", post(p12::download));
     // Clients spell the path in several ways, and mail servers take them all.
     for path in [PATH, "/Microsoft-Server-ActiveSync/", "/microsoft-server-activesync"] {
@@ -81,19 +87,46 @@ pub(super) fn start(server: &Arc<Server>) {
 async fn options(
     State(gateway): State<Arc<Gateway>>,
     Extension(peer): Extension<Arc<Peer>>,
+    uri: Uri,
     headers: HeaderMap,
 ) -> Response {
     let answer = async {
         let upstream = gateway.upstream()?;
         let shown = who::shown(&gateway.server, &peer, &headers)?;
-        let login = Login::of(&headers).ok_or(Refusal::NoLogin)?;
+        let login = Login::of(&headers, &gateway.server.eas_users).ok_or(Refusal::NoLogin)?;
         if let Some(shown) = shown {
             gateway.server.store.judge(move |tx| who::check(tx, &shown)).await?;
         }
-        gateway.ask_upstream(upstream, &login, &headers).await
+        let words = Words {
+            login: &login,
+            agent: headers.get(header::USER_AGENT),
+            holder: counted(&gateway.server, &peer),
+            device: uri.query().and_then(named_device).map(String::from),
+            certificate: shown.is_some(),
+        };
+        let offer = gateway.offer(upstream, &words).await;
+        match offer.is_err() && hears_of_a_wipe(&gateway, &words, shown).await? {
+            true => Ok(gateway.known_offer(upstream)),
+            false => offer,
+        }
     };
     match answer.await {
         Ok(offer) => offer.into_response(),
         Err(refusal) => refusal.told(&gateway.server, &peer),
     }
+}
+
+/// Whether a wipe waits for who asks, by the certificate or by the name in the login. Then a changed password must not turn it away.
+async fn hears_of_a_wipe(
+    gateway: &Gateway,
+    words: &Words<'_>,
+    shown: Option<Fingerprint>,
+) -> std::result::Result<bool, Refusal> {
+    let (login, device) = (words.login.user().map(str::to_string), words.device.clone());
+    let owed = move |tx: &mut Tx<'_>| match (&shown, &login) {
+        (Some(shown), _) => who::certificate_is_owed_a_wipe(tx, shown),
+        (None, Some(login)) => who::is_owed_a_wipe(tx, login, device.as_deref()),
+        (None, None) => Ok(false),
+    };
+    Ok(gateway.server.store.run(owed).await?)
 }

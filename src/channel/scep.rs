@@ -144,7 +144,7 @@ async fn operation(server: &Server, peer: &Peer, message: &[u8]) -> Response {
         Ok(request) => request,
         Err(error) => {
             tracing::debug!(%error, "SCEP: refused");
-            server.strangers.count(peer.address.ip());
+            server.strangers.count(peer.client);
             return refusal(server, &envelope.header, FailInfo::from_error(&error));
         }
     };
@@ -161,8 +161,8 @@ async fn operation(server: &Server, peer: &Peer, message: &[u8]) -> Response {
     match issued {
         Ok(der) => answer(asked.header.success(&server.authority, &der, nonce())),
         Err(Error::Forbidden { text, .. }) => {
-            server.told.refused("scep", None, peer.address.ip(), &text);
-            server.strangers.count(peer.address.ip());
+            server.told.refused("scep", None, peer.client, &text);
+            server.strangers.count(peer.client);
             refusal(server, &asked.header, FailInfo::BadRequest)
         }
         Err(Error::Invalid { .. }) => refusal(server, &asked.header, FailInfo::BadRequest),

@@ -158,6 +158,7 @@ impl Managed {
             }
             Event::Suspended { command, approval } => self.suspended(command, approval),
             Event::Contact { enrolment, grace, seen } => self.contact(enrolment, grace, &seen, time, effects),
+            Event::DoneUnproved(command) => self.done_unproved(command, time),
             Event::HeardAfterEnd(enrolment) => self.heard_after_end(enrolment, time, effects),
             Event::WokenAgain { command, also } => self.woken_again(command, also, time),
             Event::Due(command) => self.due(command, time, effects),

@@ -6,6 +6,7 @@ use crate::{
     fleet::{
         actor::{self, Actor},
         audit::{self, Counts, Event},
+        mailboxes::Mailboxes,
     },
     policy::nearest::nearest,
     store::{self, Record, Tx},
@@ -46,7 +47,7 @@ struct Spec {
 const NONE: &str = "none";
 const CONNECTIONS: &str = "limit.connections_per_address";
 
-const SPECS: [Spec; 22] = [
+const SPECS: [Spec; 23] = [
     Spec { key: "wipe.full.per_admin", default: "10", kind: Kind::Count(0), guard: Guard::MoreIsLooser },
     Spec { key: "wipe.full.per_tenant", default: "20", kind: Kind::Count(0), guard: Guard::MoreIsLooser },
     Spec { key: "wipe.other.per_admin", default: "100", kind: Kind::Count(0), guard: Guard::MoreIsLooser },
@@ -68,7 +69,8 @@ const SPECS: [Spec; 22] = [
         kind: Kind::Choice(&["corporate", "personal"]),
         guard: Guard::None,
     },
-    Spec { key: "eas.domain", default: NONE, kind: Kind::Text(domain), guard: Guard::None },
+    Spec { key: "eas.domain", default: NONE, kind: Kind::Text(domains), guard: Guard::None },
+    Spec { key: "eas.wrong_passwords_per_hour", default: "30", kind: Kind::Count(1), guard: Guard::None },
     Spec { key: "apple.sign_messages", default: "off", kind: Kind::Choice(&["off", "on"]), guard: Guard::None },
     // Without it nobody knows of a lost device that it is lost.
     Spec { key: "apple.daily_wake", default: "on", kind: Kind::Choice(&["on", "off"]), guard: Guard::Looser("off") },
@@ -94,9 +96,8 @@ const SPECS: [Spec; 22] = [
 fn any(_: &str) -> Option<&'static str> {
     None
 }
-fn domain(text: &str) -> Option<&'static str> {
-    let fits = |c: char| c.is_alphanumeric() || "-.".contains(c);
-    (text.len() > 253 || text.is_empty() || !text.chars().all(fits)).then_some("a domain name or none is needed")
+fn domains(text: &str) -> Option<&'static str> {
+    Mailboxes::parse(text).err()
 }
 fn https(text: &str) -> Option<&'static str> {
     (!text.starts_with("https://")).then_some("an https:// address is needed")

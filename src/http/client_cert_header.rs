@@ -142,7 +142,14 @@ mod tests {
 
     fn from(address: &str, shown: Option<&Arc<ClientCertificate>>) -> Peer {
         let address = format!("{address}:1").parse().unwrap();
-        Peer { address, certificate: shown.cloned(), asked: true, server_name: None, resumed: false }
+        Peer {
+            address,
+            client: address.ip(),
+            certificate: shown.cloned(),
+            asked: true,
+            server_name: None,
+            resumed: false,
+        }
     }
 
     #[test]

@@ -3,12 +3,17 @@
 use super::{
     client_cert_header::TrustedProxies,
     drain::{Drain, Held},
-    early,
+    early, forwarded,
     gate::{Admission, Gate, Place},
+    host,
     peer::{ClientCertificate, Peer},
     tls::{Ground, Tls},
 };
-use axum::{Router, response::Response};
+use axum::{
+    Router,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
 use hyper::{Request, body::Incoming, server::conn::http1};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::{HandshakeKind, server::Acceptor};
@@ -209,7 +214,8 @@ async fn connection(shared: &Shared, stream: TcpStream, address: SocketAddr, pla
         Err(_elapsed) => return tracing::debug!(%address, "handshake took too long"),
     };
     let state = Arc::new(State { peer: Arc::new(peer), place, lingers: AtomicBool::new(false) });
-    let requests = Requests { app: serving.app.clone(), state: Arc::clone(&state) };
+    let proxies = Some(serving.proxies.clone()).filter(|proxies| proxies.contains(address.ip()));
+    let requests = Requests { app: serving.app.clone(), state: Arc::clone(&state), proxies };
     let mut conn = shared.http.serve_connection(TokioIo::new(stream), requests);
     let mut ended = tokio::select! {
         biased;
@@ -266,6 +272,7 @@ fn peer(stream: &TlsStream<TcpStream>, address: SocketAddr, asked: bool) -> Peer
     let leaf = session.peer_certificates().and_then(<[_]>::first);
     Peer {
         address,
+        client: address.ip().to_canonical(),
         certificate: leaf.map(|leaf| Arc::new(ClientCertificate::new(leaf.to_vec()))),
         asked,
         server_name: session.server_name().map(str::to_ascii_lowercase),
@@ -285,6 +292,17 @@ struct State {
 struct Requests {
     app: Router,
     state: Arc<State>,
+    /// Where the peer is a trusted proxy.
+    proxies: Option<TrustedProxies>,
+}
+
+impl Requests {
+    /// The connection's peer; of a proxy's, whom it speaks for in this request.
+    fn peer_of(&self, request: &Request<Incoming>) -> Arc<Peer> {
+        let Some(proxies) = &self.proxies else { return Arc::clone(&self.state.peer) };
+        let client = forwarded::address_of(self.state.peer.client, request.headers(), proxies);
+        Arc::new(Peer { client, ..Peer::clone(&self.state.peer) })
+    }
 }
 
 impl hyper::service::Service<Request<Incoming>> for Requests {
@@ -293,11 +311,17 @@ impl hyper::service::Service<Request<Incoming>> for Requests {
     type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        request.extensions_mut().insert(Arc::clone(&self.state.peer));
+        let peer = self.peer_of(&request);
+        request.extensions_mut().insert(peer);
+        let wrong = host::wrong(&request);
         let (request, watch) = early::watch(request);
-        let (answering, state) = (self.app.clone().call(request), Arc::clone(&self.state));
+        let answering = wrong.is_none().then(|| self.app.clone().call(request));
+        let state = Arc::clone(&self.state);
         Box::pin(async move {
-            let mut answer = answering.await?;
+            let mut answer = match answering {
+                Some(answering) => answering.await?,
+                None => (StatusCode::BAD_REQUEST, wrong.unwrap_or_default()).into_response(),
+            };
             if let Some(watch) = watch
                 && watch.settle(&mut answer).await
             {

@@ -1,12 +1,17 @@
 //! Who is at the other end of a connection, as far as TLS knows. Made once per connection, shared by its requests.
 
-use std::{fmt, net::SocketAddr};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+};
 
 /// What a connection's requests find in their extensions, as `Arc<Peer>`.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Peer {
     /// The other end of the TCP connection: the client, or a proxy before it.
     pub address: SocketAddr,
+    /// The client's own address: the connection's, or what a trusted proxy says of this request (`forwarded.rs`).
+    pub client: IpAddr,
     /// The certificate shown in the handshake, or in the one that a resumed session goes back to. Its chain ends in
     /// our CA; whether it is in time, revoked or known is for each request to decide.
     pub certificate: Option<std::sync::Arc<ClientCertificate>>,

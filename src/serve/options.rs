@@ -1,6 +1,7 @@
 //! What `lanyard serve` is told: by flags, by the environment, or by a file that says the same.
 
 use crate::{
+    fleet::mailboxes::Addresses,
     policy::{nearest::nearest, yaml},
     server::host,
     store::Postgres,
@@ -49,6 +50,9 @@ pub struct Options {
     /// The mail server's own address, `http(s)://HOST/Microsoft-Server-ActiveSync`.
     #[arg(long)]
     pub eas_upstream: Option<String>,
+    /// File with lines `login address`, for logins of mail that are not their user's address.
+    #[arg(long)]
+    pub eas_users: Option<PathBuf>,
     /// Roots (PEM) that outgoing calls trust besides the system's.
     #[arg(long)]
     pub trust: Option<PathBuf>,
@@ -93,6 +97,7 @@ impl Options {
             url.as_deref().map(address).transpose().map_err(|e| format!("{flag}: {e}"))?;
         }
         self.eas_upstream.as_deref().map(upstream).transpose()?;
+        users(self.eas_users.as_deref())?;
         match self.store.as_deref().map(StoreUrl::parse).transpose()? {
             Some(StoreUrl::Postgres(url)) => Postgres::can_read(url).map_err(|e| format!("{STORE}: {e}")),
             Some(StoreUrl::Sled(_)) | None => Ok(()),
@@ -111,6 +116,7 @@ impl Options {
             tls_key: self.tls_key.or(other.tls_key),
             master_key: self.master_key.or(other.master_key),
             eas_upstream: self.eas_upstream.or(other.eas_upstream),
+            eas_users: self.eas_users.or(other.eas_users),
             trust: self.trust.or(other.trust),
             config: None,
             log: self.log.or(other.log),
@@ -118,7 +124,15 @@ impl Options {
     }
 
     fn below(mut self, folder: &Path) -> Self {
-        for path in [&mut self.data, &mut self.tls_cert, &mut self.tls_key, &mut self.master_key, &mut self.trust] {
+        let folder_of = [
+            &mut self.data,
+            &mut self.tls_cert,
+            &mut self.tls_key,
+            &mut self.master_key,
+            &mut self.eas_users,
+            &mut self.trust,
+        ];
+        for path in folder_of {
             *path = path.take().map(|path| folder.join(path));
         }
         self
@@ -181,6 +195,13 @@ pub(super) fn address(url: &str) -> Result<String, String> {
     Ok(plain.to_string())
 }
 
+/// The file of `--eas-users`.
+pub(super) fn users(path: Option<&Path>) -> Result<Addresses, String> {
+    let Some(path) = path else { return Ok(Addresses::default()) };
+    let text = std::fs::read_to_string(path).map_err(|e| e.to_string());
+    text.and_then(|text| Addresses::parse(&text)).map_err(|e| format!("--eas-users {}: {e}", path.display()))
+}
+
 pub(super) fn upstream(url: &str) -> Result<http::Uri, String> {
     let uri: http::Uri = url.parse().map_err(|e| format!("--eas-upstream: {e}"))?;
     match uri.scheme_str() {
@@ -240,6 +261,7 @@ mod tests {
             ("public-url: http://a\n", "--public-url: \"http://a\" is not https://NAME"),
             ("enrol-url: https://a/b\n", "--enrol-url: "),
             ("eas-upstream: mail\n", "--eas-upstream is "),
+            ("eas-users: /nowhere/users\n", "--eas-users /nowhere/users: "),
             ("store: mysql://u:secret@x\n", "--store (or LANYARD_STORE) is sled:DIR"),
             ("store: 'sled:'\n", "--store (or LANYARD_STORE) is sled:DIR"),
             ("store: postgres://u:secret@x:port/lanyard\n", "--store (or LANYARD_STORE): invalid"),

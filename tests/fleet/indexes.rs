@@ -53,9 +53,11 @@ fn due(command: &Command) -> Vec<String> {
     let release = command.release_at.filter(|_| open && command.hold == Some(Hold::Delay));
     let wake = command.wake_at.filter(|_| command.state != State::Held);
     let is_out = matches!(command.state, State::Queued | State::Sent | State::NotNow);
-    let owed = command.action() == Action::Wipe && is_out && !command.later.is_empty();
+    let is_wipe = command.action() == Action::Wipe && is_out;
     // Where what enrolled since took nobody's place, nobody is missed.
-    let silence = command.heard.filter(|_| owed).map(|at| at.plus(SILENCE));
+    let owed = command.heard.filter(|_| is_wipe && !command.later.is_empty());
+    let said = command.unproved.filter(|_| is_wipe);
+    let silence = owed.into_iter().chain(said).min().map(|at| at.plus(SILENCE));
     let steady = [release, wake, silence].into_iter().flatten().min().map(|at| ("s", at.0));
     let wall = command.expires.filter(|_| open).map(|at| ("w", at.0));
     let key = |(hand, at): (&str, i64)| format!("{hand}{at:016x}/{}", command.id);

@@ -160,6 +160,7 @@ impl Bench {
             outgoing: Outgoing::new(&mine.roots).unwrap(),
             roots: mine.roots.clone(),
             eas_upstream: None,
+            eas_users: Default::default(),
             proxies: TrustedProxies::default(),
             stopping: mine.stopping.clone(),
             strangers: Default::default(),
@@ -178,6 +179,7 @@ async fn asked(node: &Arc<Server>, who: &Identity, body: String) -> (u16, String
     let certificate = ClientCertificate::new(who.certificate.to_der().unwrap());
     let peer = Peer {
         address: "127.0.0.1:9".parse().unwrap(),
+        client: [127, 0, 0, 1].into(),
         certificate: Some(Arc::new(certificate)),
         asked: true,
         server_name: None,

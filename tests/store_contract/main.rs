@@ -163,6 +163,7 @@ macro_rules! store_contract {
         a_held_wipe_keeps_its_enrolment_from_being_shut_out,
         a_sent_full_wipe_goes_on_by_mail_though_a_personal_enrolment_began,
         contact_contradicts_a_presumed_wipe,
+        what_is_said_without_a_login_ends_a_wipe_only_after_a_month_of_silence,
         who_is_heard_after_a_proved_wipe_is_on_record,
         what_enrols_later_ends_nothing_and_is_served,
         a_wipe_owed_to_a_silent_certificate_is_presumed_after_a_month,

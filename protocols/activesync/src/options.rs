@@ -11,6 +11,9 @@ pub const VERSIONS_HEADER: &str = "MS-ASProtocolVersions";
 /// The header with the commands.
 pub const COMMANDS_HEADER: &str = "MS-ASProtocolCommands";
 
+/// All versions that are spoken here, as the header has them.
+pub const ALL: &str = "2.5,12.0,12.1,14.0,14.1,16.0,16.1";
+
 /// The versions that both sides speak, the oldest first; empty where there is none.
 pub fn common(upstream: &str) -> Vec<Version> {
     let offered: Vec<Version> = upstream.split(',').filter_map(Version::parse).collect();
@@ -39,6 +42,11 @@ pub fn commands(upstream: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn all_are_all() {
+        assert_eq!(common(ALL), Version::ALL);
+    }
 
     #[test]
     fn versions_are_never_added() {

@@ -52,7 +52,7 @@ impl Presented {
     }
 }
 
-/// How a device names itself: 1 to 64 letters, digits, `-`, `_` and `.`, as it was sent, or the hex digits of what
+/// How a device names itself: 1 to 64 letters, digits, `-`, `_`, `.` and braces, as it was sent, or the hex digits of what
 /// was sent as raw bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -61,7 +61,7 @@ pub struct DeviceId(String);
 impl DeviceId {
     /// From the plain query.
     pub fn parse(text: &str) -> Result<DeviceId, Error> {
-        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.{}".contains(&byte);
         if !(1..=64).contains(&text.len()) || !text.bytes().all(allowed) {
             return Err(Error::DeviceId);
         }
@@ -142,7 +142,7 @@ fn plain(query: &str, version: Option<&str>, key: Presented) -> Result<Request, 
         fields.take(&decoded(name)?, value)?;
     }
     let version = version.unwrap_or_default();
-    let command = fields.command.ok_or(Error::Query)?;
+    let command = fields.command.filter(|command| !command.is_empty()).ok_or(Error::Query)?;
     Ok(Request {
         command: Command::from_name(&command).ok_or(Error::Command(command))?,
         version: Version::parse(version).ok_or_else(|| Error::Version(version.chars().take(32).collect()))?,
@@ -169,7 +169,8 @@ impl Fields {
             "cmd" => ("Cmd", &mut self.command),
             "deviceid" => ("DeviceId", &mut self.device_id),
             "devicetype" => ("DeviceType", &mut self.device_type),
-            "user" => ("User", &mut self.user),
+            // A hint, in whatever letters: no request is refused for it.
+            "user" => return self.hint(value),
             _ => return Ok(()),
         };
         match field.replace(decoded(value)?) {
@@ -177,6 +178,26 @@ impl Fields {
             Some(_) => Err(Error::Twice(name)),
         }
     }
+}
+
+impl Fields {
+    /// The name in `User`: UTF-8, else Latin-1 as old clients write it.
+    fn hint(&mut self, value: &str) -> Result<(), Error> {
+        let bytes = percent_decode(value).ok_or(Error::Query)?;
+        let text = String::from_utf8(bytes).unwrap_or_else(|e| e.as_bytes().iter().map(|b| char::from(*b)).collect());
+        match self.user.replace(text) {
+            None => Ok(()),
+            Some(_) => Err(Error::Twice("User")),
+        }
+    }
+}
+
+/// The device that a query without a command names, as some clients do with OPTIONS.
+pub fn named_device(query: &str) -> Option<DeviceId> {
+    let named = |name: &str| name.eq_ignore_ascii_case("DeviceId");
+    let mut ids = query.split('&').filter_map(|pair| pair.split_once('=')).filter(|(name, _)| named(name));
+    let id = ids.next().and_then(|(_, id)| DeviceId::parse(&decoded(id).ok()?).ok());
+    id.filter(|_| ids.next().is_none())
 }
 
 fn decoded(text: &str) -> Result<String, Error> {
@@ -250,12 +271,36 @@ mod tests {
             ("bad id", "Cmd=Sync&DeviceId=a%20b&DeviceType=x", "14.0", Error::DeviceId),
             ("no type", "Cmd=Sync&DeviceId=a", "14.0", Error::DeviceType),
             ("no command", "User=a&DeviceId=a&DeviceType=x", "14.0", Error::Query),
+            ("empty command", "Cmd=&DeviceId=a&DeviceType=x", "14.0", Error::Query),
+            ("user twice", "Cmd=Sync&User=a&DeviceId=a&DeviceType=x&User=b", "14.0", Error::Twice("User")),
             ("unknown", "Cmd=Sing&DeviceId=a&DeviceType=x", "14.0", Error::Command("Sing".into())),
             ("version", "Cmd=Sync&DeviceId=a&DeviceType=x", "3.0", Error::Version("3.0".into())),
             ("twice", "Cmd=Sync&DeviceId=a&DeviceType=x&%64eviceID=b", "14.0", Error::Twice("DeviceId")),
             ("escape", "Cmd=Sync&DeviceId=%zz&DeviceType=x", "14.0", Error::Query),
         ] {
             assert_eq!(Request::parse(query, Some(version), None), Err(want), "{row}");
+        }
+    }
+
+    #[test]
+    fn a_user_hint_in_any_letters_and_a_guid_in_braces_are_taken() {
+        let query = |user: &str| format!("Cmd=Sync&User={user}&DeviceId=%7BA1-b2%7D&DeviceType=x");
+        for (user, want) in [("%C3%A4nn", "änn"), ("%e4nn", "änn"), ("EX%5Cann", "EX\\ann")] {
+            let request = Request::parse(&query(user), Some("14.1"), None).unwrap();
+            assert_eq!((request.user.as_deref(), request.device_id.as_str()), (Some(want), "{A1-b2}"), "{user}");
+        }
+    }
+
+    #[test]
+    fn options_may_name_a_device() {
+        for (query, want) in [
+            ("User=a&DeviceId=Appl1&DeviceType=iPhone", Some("Appl1")),
+            ("deviceid=%41", Some("A")),
+            ("DeviceId=a&DeviceId=b", None),
+            ("DeviceId=a%20b", None),
+            ("", None),
+        ] {
+            assert_eq!(named_device(query).map(String::from).as_deref(), want, "{query}");
         }
     }
 

@@ -44,7 +44,7 @@ impl Gateway {
         if answer.status() == StatusCode::UNAUTHORIZED
             && let Some(login) = &asked.login
         {
-            self.logins.forget(login);
+            self.logins.refuse(login);
         }
         let mut response = head(&answer);
         if answer.status().as_u16() == 451 {

@@ -1,6 +1,6 @@
 //! What the gateway's handlers share.
 
-use super::{login::Logins, pings::Pings, refusal::Refusal};
+use super::{login::Logins, offer::Servers, pings::Pings, refusal::Refusal};
 use crate::{
     fleet::{life::Enrolment, registry::sights},
     server::Server,
@@ -12,6 +12,7 @@ use std::{sync::Arc, time::Duration};
 pub(in crate::channel) struct Gateway {
     pub(super) server: Arc<Server>,
     pub(super) logins: Logins,
+    pub(super) servers: Servers,
     pub(super) pings: Pings,
 }
 

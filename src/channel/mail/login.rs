@@ -1,7 +1,16 @@
 //! Name and password of a mail user: never kept, never logged. That the mail server took them is remembered for a short while, as a
 //! salted hash.
 
-use crate::{clock, error::Result, fleet::settings, store::Tx};
+use crate::{
+    clock,
+    error::{Error, Result},
+    fleet::{
+        mailboxes::{Addresses, Mailboxes},
+        registry::users,
+        settings,
+    },
+    store::Tx,
+};
 use axum::http::{HeaderMap, HeaderValue, header};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use std::{
@@ -12,6 +21,10 @@ use std::{
 
 /// How long a login counts as accepted. What passes carries it to the mail server each time, which may refuse it at once.
 const REMEMBERED: Duration = Duration::from_secs(15 * 60);
+/// How long it is known as one that was accepted, so that others' wrong guesses do not shut it out.
+const LATELY: Duration = Duration::from_secs(86_400);
+/// How long a refused one is refused here, without the mail server: clients repeat what they have.
+const WRONG: Duration = Duration::from_secs(60);
 /// More are not remembered: the mail server is asked again.
 const MOST: usize = 100_000;
 
@@ -20,13 +33,13 @@ const MOST: usize = 100_000;
 pub(super) struct Login {
     /// As it goes on to the mail server.
     value: HeaderValue,
-    /// The name in it; only Basic says one.
+    /// The name in it, or the address that it stands for; only Basic says one.
     user: Option<String>,
 }
 
 impl Login {
     /// Basic or Bearer. NTLM and Negotiate hold for a connection, and ours to the mail server serve many.
-    pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
+    pub(super) fn of(headers: &HeaderMap, addresses: &Addresses) -> Option<Self> {
         // A copy: what came shares the connection's read buffer, and logins are kept as long as a Ping is held.
         let mut value = HeaderValue::from_bytes(headers.get(header::AUTHORIZATION)?.as_bytes()).ok()?;
         value.set_sensitive(true);
@@ -37,13 +50,28 @@ impl Login {
             // Old clients send Latin-1.
             let name =
                 String::from_utf8(name.to_vec()).unwrap_or_else(|_| name.iter().map(|b| char::from(*b)).collect());
-            Some(crate::fleet::enrol::invitation::user_name(&name).ok()?)
+            Some(addresses.of(crate::fleet::enrol::invitation::user_name(&name).ok()?))
         } else if scheme.eq_ignore_ascii_case("bearer") {
             None
         } else {
             return None;
         };
         Some(Self { value, user })
+    }
+
+    /// The same with another word in place of the password, or of the token: one that nobody has.
+    pub(super) fn with_word(&self, word: &str) -> Option<Self> {
+        let text = match &self.user {
+            Some(_) => {
+                let plain = STANDARD.decode(self.value.to_str().ok()?.split_once(' ')?.1.trim()).ok()?;
+                let name = plain.split(|byte| *byte == b':').next()?;
+                format!("Basic {}", STANDARD.encode([name, b":", word.as_bytes()].concat()))
+            }
+            None => format!("Bearer {word}"),
+        };
+        let mut value = HeaderValue::try_from(text).ok()?;
+        value.set_sensitive(true);
+        Some(Self { value, user: self.user.clone() })
     }
 
     /// The name that was typed.
@@ -54,6 +82,12 @@ impl Login {
     pub(super) fn value(&self) -> &HeaderValue {
         &self.value
     }
+}
+
+/// What the setting `eas.domain` says.
+pub(in crate::channel) fn mailboxes(tx: &mut Tx<'_>) -> Result<Mailboxes> {
+    let text = settings::text(tx, "eas.domain")?.unwrap_or_default();
+    Mailboxes::parse(&text).map_err(|wrong| Error::Internal(format!("eas.domain: {wrong}")))
 }
 
 /// A mail user as the registry knows it.
@@ -68,18 +102,23 @@ pub(super) struct User {
 }
 
 impl User {
-    /// From a login: `u` and `D\u` are `u@DOMAIN` only where the setting `eas.domain` says so.
+    /// From a login: `u` and `D\u` are `u@DOMAIN` only where the setting `eas.domain` says so; of several domains it is the first under
+    /// which the registry knows somebody.
     pub(super) fn of(tx: &mut Tx<'_>, login: &str) -> Result<Self> {
-        Ok(Self::with(login, settings::text(tx, "eas.domain")?.as_deref()))
+        let may_be = mailboxes(tx)?.of(login);
+        if may_be.len() > 1 {
+            for name in &may_be {
+                if users::of(tx, name)?.is_some() {
+                    return Ok(Self { login: login.into(), name: name.clone(), whole: true });
+                }
+            }
+        }
+        Ok(Self::with(login, may_be.into_iter().next()))
     }
 
-    fn with(login: &str, domain: Option<&str>) -> Self {
-        let bare = login.rsplit('\\').next().filter(|bare| !bare.is_empty()).unwrap_or(login);
-        match domain {
-            _ if bare.contains('@') => Self { login: login.into(), name: bare.into(), whole: true },
-            Some(domain) => Self { login: login.into(), name: format!("{bare}@{domain}"), whole: true },
-            None => Self { login: login.into(), name: login.into(), whole: false },
-        }
+    fn with(login: &str, name: Option<String>) -> Self {
+        let whole = name.is_some();
+        Self { login: login.into(), name: name.unwrap_or_else(|| login.into()), whole }
     }
 
     /// Whether the login may come with a certificate that was made for this name. Names that cannot be compared may.
@@ -88,12 +127,11 @@ impl User {
     }
 }
 
-/// Logins that the mail server took lately.
+/// Logins that the mail server took or refused lately.
 pub(super) struct Logins {
     salt: [u8; 32],
     taken: Mutex<BTreeMap<[u8; 32], Instant>>,
-    /// When the mail server last refused a request without a login.
-    pub(super) asks: Mutex<Option<Instant>>,
+    refused: Mutex<BTreeMap<[u8; 32], Instant>>,
 }
 
 impl Default for Logins {
@@ -103,7 +141,7 @@ impl Default for Logins {
         if openssl::rand::rand_bytes(&mut salt).is_err() {
             std::process::abort();
         }
-        Self { salt, taken: Mutex::default(), asks: Mutex::default() }
+        Self { salt, taken: Mutex::default(), refused: Mutex::default() }
     }
 }
 
@@ -115,28 +153,54 @@ impl Logins {
         hash.finish()
     }
 
+    /// The mail server took it, and need not be asked again.
     pub(super) fn knows(&self, login: &Login) -> bool {
-        let hash = self.hash(login);
-        self.taken.lock().is_ok_and(|taken| taken.get(&hash).is_some_and(|at| clock::since(*at) < REMEMBERED))
+        within(&self.taken, &self.hash(login), REMEMBERED)
+    }
+
+    /// The mail server took it within the day.
+    pub(super) fn was_taken(&self, login: &Login) -> bool {
+        within(&self.taken, &self.hash(login), LATELY)
+    }
+
+    /// The mail server refused it a moment ago.
+    pub(super) fn was_refused(&self, login: &Login) -> bool {
+        within(&self.refused, &self.hash(login), WRONG)
     }
 
     pub(super) fn keep(&self, login: &Login) {
         let hash = self.hash(login);
-        let Ok(mut taken) = self.taken.lock() else { return };
-        if taken.len() >= MOST {
-            taken.retain(|_, at| clock::since(*at) < REMEMBERED);
-        }
-        if taken.len() < MOST {
-            taken.insert(hash, clock::monotonic());
-        }
+        insert(&self.taken, hash, LATELY);
+        remove(&self.refused, &hash);
     }
 
-    /// The mail server has refused it since.
-    pub(super) fn forget(&self, login: &Login) {
+    /// The mail server does not take it, or no more.
+    pub(super) fn refuse(&self, login: &Login) {
         let hash = self.hash(login);
-        if let Ok(mut taken) = self.taken.lock() {
-            taken.remove(&hash);
-        }
+        remove(&self.taken, &hash);
+        insert(&self.refused, hash, WRONG);
+    }
+}
+
+type Moments = Mutex<BTreeMap<[u8; 32], Instant>>;
+
+fn within(moments: &Moments, hash: &[u8; 32], span: Duration) -> bool {
+    moments.lock().is_ok_and(|moments| moments.get(hash).is_some_and(|at| clock::since(*at) < span))
+}
+
+fn insert(moments: &Moments, hash: [u8; 32], span: Duration) {
+    let Ok(mut moments) = moments.lock() else { return };
+    if moments.len() >= MOST {
+        moments.retain(|_, at| clock::since(*at) < span);
+    }
+    if moments.len() < MOST {
+        moments.insert(hash, clock::monotonic());
+    }
+}
+
+fn remove(moments: &Moments, hash: &[u8; 32]) {
+    if let Ok(mut moments) = moments.lock() {
+        moments.remove(hash);
     }
 }
 
@@ -145,20 +209,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_whole_only_where_something_says_so() {
-        for (login, domain, name, whole) in [
-            ("u@e.org", None, "u@e.org", true),
-            ("D\\u", None, "D\\u", false),
-            ("u", None, "u", false),
-            ("u", Some("e.org"), "u@e.org", true),
-            ("D\\u", Some("e.org"), "u@e.org", true),
-            ("\\u@e.org", Some("x.org"), "u@e.org", true),
-        ] {
-            let user = User { login: login.into(), name: name.into(), whole };
-            assert_eq!(User::with(login, domain), user, "{login} {domain:?}");
-        }
-        assert!(User::with("u", None).may_be("x@e.org") && User::with("U@e.org", None).may_be("u@E.org"));
-        assert!(!User::with("u@e.org", None).may_be("x@e.org"));
+    fn names_that_can_be_compared_must_be_the_same() {
+        let user = |login: &str| User::with(login, login.contains('@').then(|| login.to_string()));
+        assert!(user("u").may_be("x@e.org") && user("U@e.org").may_be("u@E.org"));
+        assert!(!user("u@e.org").may_be("x@e.org"));
     }
 
     #[test]
@@ -166,7 +220,7 @@ mod tests {
         let login = |text: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(header::AUTHORIZATION, HeaderValue::try_from(text).unwrap());
-            Login::of(&headers)
+            Login::of(&headers, &Addresses::default())
         };
         let basic = |plain: &[u8]| login(&format!("Basic {}", STANDARD.encode(plain)));
         assert_eq!(basic(b"ann:pass:word").unwrap().user(), Some("ann"));
@@ -178,8 +232,25 @@ mod tests {
         let (logins, ann, other) = (Logins::default(), basic(b"ann:1").unwrap(), basic(b"ann:2").unwrap());
         assert!(!logins.knows(&ann));
         logins.keep(&ann);
-        assert!(logins.knows(&ann) && !logins.knows(&other));
-        logins.forget(&ann);
-        assert!(!logins.knows(&ann));
+        assert!(logins.knows(&ann) && logins.was_taken(&ann) && !logins.knows(&other));
+        logins.refuse(&ann);
+        assert!(!logins.knows(&ann) && !logins.was_taken(&ann) && logins.was_refused(&ann));
+        logins.keep(&ann);
+        assert!(logins.knows(&ann) && !logins.was_refused(&ann));
+    }
+
+    #[test]
+    fn another_word_keeps_the_name_as_it_came() {
+        let of = |text: &[u8]| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::AUTHORIZATION, HeaderValue::from_bytes(text).unwrap());
+            Login::of(&headers, &Addresses::default()).unwrap()
+        };
+        let login = of(format!("Basic {}", STANDARD.encode(b"\xe4nn:x:y")).as_bytes()).with_word("z").unwrap();
+        assert_eq!(login.value(), format!("Basic {}", STANDARD.encode(b"\xe4nn:z")).as_str());
+        assert_eq!(
+            (login.user(), of(b"Bearer t").with_word("z").unwrap().value().as_bytes()),
+            (Some("änn"), &b"Bearer z"[..])
+        );
     }
 }

@@ -11,7 +11,7 @@ use lanyard_apple::profile::{MailProfile, ProfileMeta};
 /// The mail profile's PayloadIdentifier: devices keep it for ever.
 pub(in crate::channel) const IDENTIFIER: &str = "org.lanyard.mail";
 
-/// The profile, signed. `key` is the secret in the invitation's url; `domain` is the setting `eas.domain`.
+/// The profile, signed. `key` is the secret in the invitation's url; `domain` is the one of names that say none (`eas.domain`).
 pub(in crate::channel) fn signed_profile(
     server: &Server,
     invitation: &Invitation,

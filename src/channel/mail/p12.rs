@@ -2,7 +2,7 @@
 
 use super::Gateway;
 use crate::{
-    channel::{certificates, invitations::counted, scep::decode},
+    channel::{certificates, identity::counted, scep::decode},
     error::{Denial, Error, Judged, Result},
     fleet::{
         enrol::{
@@ -147,7 +147,7 @@ fn spend(tx: &mut Tx<'_>, invitation: &Invitation, key: &str, issued: Issued) ->
 }
 
 fn refusal(server: &Server, peer: &Peer, refused: &Refused) -> Response {
-    let address = peer.address.ip();
+    let address = peer.client;
     let (status, text) = match &refused.error {
         Error::Store(_) => return StatusCode::SERVICE_UNAVAILABLE.into_response(),
         Error::Internal(text) => {

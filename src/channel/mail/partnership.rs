@@ -1,6 +1,6 @@
 //! Where an enrolment stands: the policy that it holds, the wipe that waits for it, and what of its requests may therefore pass.
 
-use super::who::Who;
+use super::who::{Who, next_wipe};
 use crate::{
     error::{Error, Result},
     fleet::{
@@ -11,7 +11,6 @@ use crate::{
         },
         policies, queue,
         terms::{EvidenceKind, FailureCode},
-        wipe::stop,
     },
     ids::{CommandId, EnrolmentId},
     policy::{Part, PartId},
@@ -131,13 +130,6 @@ fn settle_sync(tx: &mut Tx<'_>, who: &mut Who) -> Result<()> {
         queue::settle(tx, &mut who.device, who.enrolment, command.id, outcome)?;
     }
     Ok(())
-}
-
-/// The wipe that waits for this enrolment.
-fn next_wipe(tx: &mut Tx<'_>, who: &Who) -> Result<Option<Command>> {
-    let stopped = stop::is_on(tx)?;
-    let next = who.device.next(who.enrolment, Contact::Fresh, stopped, tx.steady());
-    Ok(next.filter(|command| command.action() == Action::Wipe).cloned())
 }
 
 /// Before 16.1 no client can remove its account alone: all that can be done is to let it in no more.

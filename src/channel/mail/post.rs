@@ -6,12 +6,16 @@ use super::{
     hold,
     kept::Foreign,
     login::Login,
+    prove::Words,
     refusal::Refusal,
     upstream,
     who::{self, Asker},
 };
 use crate::{
-    channel::{identity, span},
+    channel::{
+        identity::{self, counted},
+        span,
+    },
     fleet::life::Channel,
     http::{
         Peer,
@@ -51,19 +55,19 @@ async fn serve(gateway: &Arc<Gateway>, peer: &Peer, request: Request) -> std::re
             return Err(Refusal::Head(error));
         }
     };
-    let login = Login::of(&parts.headers);
+    let login = Login::of(&parts.headers, &gateway.server.eas_users);
     let user = login.as_ref().and_then(Login::user).map(str::to_string);
     let mut asker = Asker { shown, login: user, proved: true, asked: peer.asked };
     let judge = async {
         match shown {
             Some(shown) => Ok(gateway.server.store.judge(move |tx| who::check(tx, &shown)).await?),
-            None => may_send_much(gateway, &upstream, login.as_ref(), &parts.headers, &head).await,
+            None => may_send_much(gateway, &upstream, login.as_ref(), peer, &parts.headers, &head).await,
         }
     };
     let (body, bytes) = interpreted(&parts.headers, head.command, body, judge).await?;
     let kept_out = match shown {
         Some(_) => None,
-        None => proof(gateway, &upstream, login.as_ref(), &parts.headers, head.command).await?,
+        None => proof(gateway, &upstream, login.as_ref(), peer, &parts.headers, &head).await?,
     };
     asker.proved = kept_out.is_none();
     let content = match read(head.command, &bytes) {
@@ -75,16 +79,19 @@ async fn serve(gateway: &Arc<Gateway>, peer: &Peer, request: Request) -> std::re
     };
     let agent = parts.headers.get(http::header::USER_AGENT).and_then(|value| value.to_str().ok()).map(str::to_string);
     let asked = Arc::new(Asked { head: Arc::new(head), asker, login, agent });
-    let decision = match (gateway.decide(&asked, content).await, kept_out) {
-        (Err(_), Some(refused)) => return Err(refused),
-        (decided, _) => decided?,
+    let decision = match gateway.decide(&asked, content).await {
+        Ok(decision) => decision,
+        Err(refusal) => return Err(kept_out.unwrap_or(refusal)),
     };
     span::whose(decision.place.enrolment, Some(decision.place.device));
     if let Some(answer) = decision.answer {
         return Ok(response(answer));
     }
+    if let Some(refused) = kept_out {
+        return Err(refused);
+    }
     let key = decision.place.foreign.as_ref().and_then(Foreign::key);
-    let onward = upstream::request(&upstream, &parts, asked.login.as_ref(), key, body)?;
+    let onward = upstream::request(&upstream, &parts, peer.client, asked.login.as_ref(), key, body)?;
     // A Ping is held for an hour, and a header keeps the connection's whole read buffer.
     drop(parts);
     match asked.head.command {
@@ -105,20 +112,28 @@ async fn garbled(
     Ok(())
 }
 
-/// Has the mail server prove a login. What it refuses comes back where the request is heard all the same: neither a changed password
+/// Has the mail server prove a login. What it refuses comes back, since the request is heard all the same: neither a changed password
 /// nor a mail server that is away must keep a stolen phone from hearing of its wipe.
 async fn proof(
     gateway: &Gateway,
     upstream: &Uri,
     login: Option<&Login>,
+    peer: &Peer,
     headers: &HeaderMap,
-    command: Command,
+    head: &Head,
 ) -> std::result::Result<Option<Refusal>, Refusal> {
     let login = login.filter(|login| login.user().is_some()).ok_or(Refusal::NoLogin)?;
-    match gateway.prove(upstream, login, headers).await {
+    let words = Words {
+        login,
+        agent: headers.get(http::header::USER_AGENT),
+        holder: counted(&gateway.server, peer),
+        device: Some(head.device_id.to_string()),
+        certificate: false,
+    };
+    match gateway.prove(upstream, &words).await {
         Ok(()) => Ok(None),
-        Err(refused @ (Refusal::Upstream(_) | Refusal::Away)) if command == Command::Provision => Ok(Some(refused)),
-        Err(refused) => Err(refused),
+        Err(fault @ Refusal::Fault(_)) => Err(fault),
+        Err(refused) => Ok(Some(refused)),
     }
 }
 
@@ -128,10 +143,11 @@ async fn may_send_much(
     gateway: &Gateway,
     upstream: &Uri,
     login: Option<&Login>,
+    peer: &Peer,
     headers: &HeaderMap,
     head: &Head,
 ) -> std::result::Result<(), Refusal> {
-    if let Some(refused) = proof(gateway, upstream, login, headers, head.command).await? {
+    if let Some(refused) = proof(gateway, upstream, login, peer, headers, head).await? {
         return Err(refused);
     }
     let user = login.and_then(Login::user).map(str::to_string).ok_or(Refusal::NoLogin)?;

@@ -1,86 +1,127 @@
-//! Whether the mail server takes a login: our own OPTIONS in its user's name.
+//! Whether the mail server takes a login: our own OPTIONS in its user's name. The one proof of a login, whatever was asked for, and only
+//! of a mail server that is one and refuses who has none.
 
-use super::{gateway::Gateway, login::Login, refusal::Refusal, upstream};
-use crate::clock;
+use super::{
+    gateway::Gateway,
+    login::{Login, User},
+    offer::Offer,
+    refusal::Refusal,
+    upstream, who,
+};
+use crate::{
+    error::{Denial, Judged, Result},
+    fleet::{
+        life::Channel,
+        registry::{lookup, tries},
+        settings,
+    },
+    store::Tx,
+};
 use axum::{
     body::Body,
-    http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header},
-    response::{IntoResponse, Response},
+    http::{HeaderValue, Method, Request, StatusCode, Uri, header},
 };
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use hyper::body::Incoming;
-use lanyard_activesync::options::{self, COMMANDS_HEADER, VERSIONS_HEADER};
 use std::time::Duration;
 
-/// How often the mail server is asked whether it asks for logins.
-const ASKED_AGAIN: Duration = Duration::from_secs(3600);
-/// How long the mail server may take for its answer to OPTIONS.
+/// How long the mail server may take for its answer to OPTIONS: behind a held worker it may take as long.
 const OPTIONS_TIME: Duration = Duration::from_secs(30);
 
-/// What the mail server offers.
-#[derive(Debug)]
-pub(super) struct Offer {
-    versions: String,
-    commands: String,
-}
-
-impl IntoResponse for Offer {
-    fn into_response(self) -> Response {
-        let mut response = StatusCode::OK.into_response();
-        let headers = response.headers_mut();
-        headers.insert(header::ALLOW, HeaderValue::from_static("OPTIONS,POST"));
-        for (name, text) in [(VERSIONS_HEADER, self.versions), (COMMANDS_HEADER, self.commands)] {
-            if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(text)) {
-                headers.insert(name, value);
-            }
-        }
-        response
-    }
+/// A login, and who brings it.
+pub(super) struct Words<'a> {
+    pub(super) login: &'a Login,
+    pub(super) agent: Option<&'a HeaderValue>,
+    /// Whose address it comes from; `None` where that is everybody's.
+    pub(super) holder: Option<String>,
+    /// The device that it is said to be.
+    pub(super) device: Option<String>,
+    /// A certificate of ours came along: then nobody's guesses count.
+    pub(super) certificate: bool,
 }
 
 impl Gateway {
     /// Passes where the mail server takes the login, now or lately.
-    pub(super) async fn prove(
-        &self,
-        upstream: &Uri,
-        login: &Login,
-        headers: &HeaderMap,
-    ) -> std::result::Result<(), Refusal> {
-        if self.logins.knows(login) {
+    pub(super) async fn prove(&self, server: &Uri, words: &Words<'_>) -> std::result::Result<(), Refusal> {
+        if self.logins.knows(words.login) {
             return Ok(());
         }
-        self.upstream_asks(upstream).await?;
-        self.ask_upstream(upstream, login, headers).await.map(drop)
+        if self.logins.was_refused(words.login) {
+            return Err(Refusal::NoLogin);
+        }
+        self.may_try(words).await?;
+        self.ask_for_offer(server, words).await.map(drop)
     }
 
-    /// Whether the mail server's answer proves anything: one that answers OPTIONS to everybody proves no login.
-    async fn upstream_asks(&self, upstream: &Uri) -> std::result::Result<(), Refusal> {
-        if self.logins.asks.lock().is_ok_and(|at| at.is_some_and(|at| clock::since(at) < ASKED_AGAIN)) {
+    /// What the mail server offers to who proves a login.
+    pub(super) async fn offer(&self, server: &Uri, words: &Words<'_>) -> std::result::Result<Offer, Refusal> {
+        self.prove(server, words).await?;
+        match self.servers.offer(server) {
+            Some(offer) => Ok(offer),
+            None => self.ask_for_offer(server, words).await,
+        }
+    }
+
+    /// What is known of a mail server's offer, for who may hear no more.
+    pub(super) fn known_offer(&self, server: &Uri) -> Offer {
+        self.servers.offer(server).unwrap_or_else(Offer::bare)
+    }
+
+    async fn ask_for_offer(&self, server: &Uri, words: &Words<'_>) -> std::result::Result<Offer, Refusal> {
+        let answer = self.ask(server, Some(words.login), words.agent).await?;
+        if !answer.status().is_success() {
+            if answer.status() == StatusCode::UNAUTHORIZED {
+                self.logins.refuse(words.login);
+                self.count_wrong(words).await?;
+            }
+            return Err(Refusal::Upstream(Box::new(upstream::refused(&answer))));
+        }
+        let Some(offer) = Offer::of(&answer) else {
+            tracing::error!(
+                "what --eas-upstream names answers OPTIONS without MS-ASProtocolVersions: it is no mail server that speaks ActiveSync"
+            );
+            return Err(Refusal::NoMailServer);
+        };
+        self.must_ask(server, words).await?;
+        self.servers.keep(server, offer.clone());
+        self.logins.keep(words.login);
+        Ok(offer)
+    }
+
+    /// A mail server that answers OPTIONS to everybody, or to every word for a name that it knows (a SOGo that leaves logins to its
+    /// proxy), proves no login. So it is tried, once an hour, with none, and with one that nobody has.
+    async fn must_ask(&self, server: &Uri, words: &Words<'_>) -> std::result::Result<(), Refusal> {
+        if self.servers.asks(server) {
             return Ok(());
         }
-        if self.ask(upstream, None, &HeaderMap::new()).await?.status().is_success() {
-            tracing::error!("the mail server answers OPTIONS without a login: mail by password alone is refused");
-            return Err(Refusal::NoProof);
+        let mut random = [0; 24];
+        let nobody_has = openssl::rand::rand_bytes(&mut random).ok().map(|()| URL_SAFE_NO_PAD.encode(random));
+        let wrong = nobody_has.and_then(|word| words.login.with_word(&word));
+        for login in [None, Some(wrong.ok_or(Refusal::NoProof)?)] {
+            if self.ask(server, login.as_ref(), words.agent).await?.status().is_success() {
+                let how = if login.is_some() { "with a wrong password" } else { "without a login" };
+                tracing::error!("the mail server answers OPTIONS {how}: mail by password alone is refused");
+                return Err(Refusal::NoProof);
+            }
         }
-        if let Ok(mut asks) = self.logins.asks.lock() {
-            *asks = Some(clock::monotonic());
-        }
+        self.servers.keep_asking(server);
         Ok(())
     }
 
     /// OPTIONS to the mail server, answered in time and without a fault of its own.
     async fn ask(
         &self,
-        upstream: &Uri,
+        server: &Uri,
         login: Option<&Login>,
-        headers: &HeaderMap,
+        agent: Option<&HeaderValue>,
     ) -> std::result::Result<hyper::Response<Incoming>, Refusal> {
         let mut asked = Request::new(Body::empty());
         *asked.method_mut() = Method::OPTIONS;
-        *asked.uri_mut() = upstream::address(upstream, None).ok_or(Refusal::NoUpstream)?;
+        *asked.uri_mut() = upstream::address(server, None).ok_or(Refusal::NoUpstream)?;
         if let Some(login) = login {
             asked.headers_mut().insert(header::AUTHORIZATION, login.value().clone());
         }
-        if let Some(agent) = headers.get(header::USER_AGENT) {
+        if let Some(agent) = agent {
             asked.headers_mut().insert(header::USER_AGENT, agent.clone());
         }
         let answer = match tokio::time::timeout(OPTIONS_TIME, self.server.outgoing.send(asked)).await {
@@ -101,23 +142,76 @@ impl Gateway {
         Ok(answer)
     }
 
-    /// Our own OPTIONS with the user's login.
-    pub(super) async fn ask_upstream(
-        &self,
-        upstream: &Uri,
-        login: &Login,
-        headers: &HeaderMap,
-    ) -> std::result::Result<Offer, Refusal> {
-        let answer = self.ask(upstream, Some(login), headers).await?;
-        if !answer.status().is_success() {
-            self.logins.forget(login);
-            return Err(Refusal::Upstream(Box::new(upstream::refused(&answer))));
+    /// Whether one more wrong password would be too many. Not of who got in lately, or shows a certificate: they are no guessers.
+    async fn may_try(&self, words: &Words<'_>) -> std::result::Result<(), Refusal> {
+        if words.certificate || self.logins.was_taken(words.login) {
+            return Ok(());
         }
-        self.logins.keep(login);
-        let said = |name: &str| answer.headers().get(name).and_then(|v| v.to_str().ok()).unwrap_or_default();
-        Ok(Offer {
-            versions: options::versions(said(VERSIONS_HEADER)),
-            commands: options::commands(said(COMMANDS_HEADER)),
-        })
+        let by = By::of(words);
+        Ok(self.server.store.judge(move |tx| by.may_try(tx)).await?)
+    }
+
+    async fn count_wrong(&self, words: &Words<'_>) -> std::result::Result<(), Refusal> {
+        if words.certificate {
+            return Ok(());
+        }
+        let by = By::of(words);
+        Ok(self.server.store.run(move |tx| by.count(tx)).await?)
+    }
+}
+
+/// By whom wrong passwords are counted.
+#[derive(Clone)]
+struct By {
+    login: Option<String>,
+    holder: Option<String>,
+    device: Option<String>,
+}
+
+impl By {
+    fn of(words: &Words<'_>) -> Self {
+        let login = words.login.user().map(str::to_string);
+        Self { login, holder: words.holder.clone(), device: words.device.clone() }
+    }
+
+    /// The two counters. One phone more that a house full of them shares its address with is not kept out by that.
+    fn counters(&self, tx: &mut Tx<'_>) -> Result<Vec<String>> {
+        let user = match &self.login {
+            Some(login) => Some(User::of(tx, login)?),
+            None => None,
+        };
+        let known = match (&user, &self.device) {
+            (Some(user), Some(device)) => lookup::enrolment(tx, Channel::Activesync, device, &user.name)?.is_some(),
+            _ => false,
+        };
+        let by_user = user.map(|user| format!("mail user {}", user.name.to_lowercase()));
+        let by_address = self.holder.as_ref().filter(|_| !known).map(|holder| format!("mail address {holder}"));
+        Ok(by_user.into_iter().chain(by_address).collect())
+    }
+
+    fn may_try(&self, tx: &mut Tx<'_>) -> Judged<(), Refusal> {
+        let limit = settings::count(tx, "eas.wrong_passwords_per_hour")?;
+        for who in self.counters(tx)? {
+            if let Some(wait) = tries::wait(tx, &who, limit)? {
+                return Err(Denial::Refused(Refusal::TooManyWrong(wait)));
+            }
+        }
+        Ok(())
+    }
+
+    /// A phone that is to hear of its wipe asks with the password that it has, again and again; that is no guess.
+    fn count(&self, tx: &mut Tx<'_>) -> Result<()> {
+        if let (Some(login), Some(_)) = (&self.login, &self.device)
+            && who::is_owed_a_wipe(tx, login, self.device.as_deref())?
+        {
+            return Ok(());
+        }
+        let limit = settings::count(tx, "eas.wrong_passwords_per_hour")?;
+        for who in self.counters(tx)? {
+            if let Some(tries) = tries::within(tx, &who, limit)? {
+                tries.count(tx)?;
+            }
+        }
+        Ok(())
     }
 }

@@ -34,10 +34,8 @@ pub(super) fn take(
 ) -> Result<Answer> {
     let mut message = Message::new(body, head.key, head.version);
     if !proved {
-        if matches!(message, Message::WipeAck { .. }) && partnership.kept.unproved != partnership.kept.told {
-            partnership.kept.unproved = partnership.kept.told;
-            let (enrolment, device) = (partnership.who.enrolment, partnership.who.device.id);
-            audit::note(tx, By::Stranger, audit::Event::AnswerUnproved { enrolment, device })?;
+        if let Message::WipeAck { ok, .. } = message {
+            unproved(tx, partnership, ok)?;
         }
         message = Message::Empty;
     } else if let Some(said) = &body.device_information {
@@ -65,6 +63,19 @@ pub(super) fn take(
         _ => ProvisionDoc::default(),
     };
     Ok(answer.answer(body, head.version, &document))
+}
+
+/// Somebody who proved no login says what became of a wipe. It ends nothing; that it erases counts where it is not heard from then on.
+fn unproved(tx: &mut Tx<'_>, partnership: &mut Partnership, ok: bool) -> Result<()> {
+    if partnership.kept.unproved != partnership.kept.told {
+        partnership.kept.unproved = partnership.kept.told;
+        let (enrolment, device) = (partnership.who.enrolment, partnership.who.device.id);
+        audit::note(tx, By::Stranger, audit::Event::AnswerUnproved { enrolment, device })?;
+    }
+    match partnership.kept.told {
+        Some(told) if ok => keeper::happen(tx, &mut partnership.who.device, Event::DoneUnproved(told)).map(drop),
+        _ => Ok(()),
+    }
 }
 
 /// A random key, never 0.

@@ -11,6 +11,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use std::time::Duration;
 
 /// See the module.
 #[derive(Debug)]
@@ -21,6 +22,10 @@ pub(super) enum Refusal {
     Away,
     /// The mail server answers OPTIONS to everybody, so that its answer proves no login.
     NoProof,
+    /// What is set up as mail server is none: its OPTIONS names no version of ActiveSync.
+    NoMailServer,
+    /// Too many wrong passwords of this user or from this address; how long until one more may be tried.
+    TooManyWrong(Duration),
     /// No name and password came along.
     NoLogin,
     /// The mail server refused the login: its own answer.
@@ -71,12 +76,12 @@ impl Refusal {
     /// The answer; who is refused as a stranger is counted.
     pub(super) fn told(self, server: &Server, peer: &Peer) -> Response {
         let stranger = match &self {
-            Self::Stranger | Self::Unreadable | Self::TooManyClients => true,
+            Self::Stranger | Self::Unreadable | Self::TooManyClients | Self::TooManyWrong(_) => true,
             Self::Upstream(answer) => answer.status() == StatusCode::UNAUTHORIZED,
             _ => false,
         };
         if stranger {
-            server.strangers.count(peer.address.ip());
+            server.strangers.count(peer.client);
         }
         self.into_response()
     }
@@ -92,6 +97,18 @@ impl IntoResponse for Refusal {
             Self::Away => plain(StatusCode::SERVICE_UNAVAILABLE, "the mail server does not answer\n"),
             Self::NoProof => {
                 plain(StatusCode::SERVICE_UNAVAILABLE, "the mail server proves no logins: a certificate is needed\n")
+            }
+            Self::NoMailServer => {
+                plain(StatusCode::SERVICE_UNAVAILABLE, "what is set up as mail server does not speak ActiveSync\n")
+            }
+            Self::TooManyWrong(wait) => {
+                let mut response = plain(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "too many wrong passwords of this account or from this address\n",
+                );
+                let seconds = HeaderValue::from(wait.as_secs().max(1));
+                response.headers_mut().insert(header::RETRY_AFTER, seconds);
+                response
             }
             Self::NoLogin => {
                 let mut response =

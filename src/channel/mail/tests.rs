@@ -45,25 +45,49 @@ use std::{
 };
 
 const ANN: &str = "ann@example.org";
+const ANN_S_NAMES: [&str; 4] = [ANN, "ann", "EX\\ann", "ANN@Example.org"];
 const WORD: &str = "correct: horse";
 
 /// What reached the mail server: command and the length of its body; `OPTIONS` for that.
 type Seen = Arc<Mutex<Vec<(String, usize)>>>;
 
-/// A mail server that knows one user. `open`: it answers OPTIONS to everybody.
-async fn mail_server(open: bool) -> (String, Seen) {
+/// Whom the mail server answers.
+#[derive(Clone, Copy, PartialEq)]
+enum Door {
+    /// The one user, by several names.
+    Asks,
+    /// OPTIONS of everybody.
+    Open,
+    /// OPTIONS of everybody who says a name: the password is for a proxy to look at.
+    TakesAnyWord,
+    /// It is no mail server.
+    Other,
+}
+
+/// A mail server that knows one user.
+async fn mail_server(door: Door) -> (String, Seen) {
     let seen = Seen::default();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/eas", listener.local_addr().unwrap());
-    let router = Router::new().fallback(mail).with_state((seen.clone(), open));
+    let router = Router::new().fallback(mail).with_state((seen.clone(), door));
     drop(tokio::spawn(async move { axum::serve(listener, router).await }));
     (url, seen)
 }
 
-async fn mail(State((seen, open)): State<(Seen, bool)>, request: Request) -> Response<Body> {
+async fn mail(State((seen, door)): State<(Seen, Door)>, request: Request) -> Response<Body> {
     let is_options = request.method() == Method::OPTIONS;
-    let known = request.headers().get(header::AUTHORIZATION).is_some_and(|v| v == &basic(ANN, WORD));
-    if !(known || open && is_options) {
+    if door == Door::Other {
+        return "hello".into_response();
+    }
+    let said = request.headers().get(header::AUTHORIZATION);
+    let known = ANN_S_NAMES.iter().any(|name| said.is_some_and(|v| v == &basic(name, WORD)));
+    let lets = match door {
+        Door::Open => true,
+        Door::TakesAnyWord => said.is_some(),
+        _ => false,
+    };
+    if !(known || lets && is_options) {
+        seen.lock().unwrap().push(("refused".into(), 0));
         let offers = [(header::WWW_AUTHENTICATE, "NTLM"), (header::WWW_AUTHENTICATE, "Basic realm=\"m\"")];
         return (StatusCode::UNAUTHORIZED, axum::response::AppendHeaders(offers)).into_response();
     }
@@ -142,8 +166,12 @@ struct Site {
 }
 
 impl Site {
-    async fn new(open: bool) -> Self {
-        let (url, seen) = mail_server(open).await;
+    async fn new() -> Self {
+        Self::with(Door::Asks).await
+    }
+
+    async fn with(door: Door) -> Self {
+        let (url, seen) = mail_server(door).await;
         Self::before(Some(url), seen).await
     }
 
@@ -214,7 +242,13 @@ impl Site {
     }
 
     fn came_through(&self) -> Vec<String> {
-        self.seen.lock().unwrap().iter().map(|(command, _)| command.clone()).filter(|c| c != "OPTIONS").collect()
+        self.seen
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|(command, _)| command.clone())
+            .filter(|c| c != "OPTIONS" && c != "refused")
+            .collect()
     }
 
     async fn stop(&self) {
@@ -321,7 +355,7 @@ fn passed() -> Got {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_login_is_proved_by_the_mail_server_and_an_unknown_client_waits() {
-    let site = Site::new(false).await;
+    let site = Site::new().await;
     let request = || axum::http::Request::builder().method("OPTIONS");
     let offer = site.send(request().header("authorization", basic(ANN, WORD)), super::PATH, Body::empty()).await;
     assert_eq!(offer.headers()["ms-asprotocolversions"], "12.1,14.1,16.1");
@@ -367,7 +401,7 @@ async fn a_login_is_proved_by_the_mail_server_and_an_unknown_client_waits() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_policy_that_was_applied_is_not_read_again_at_a_check_in() {
-    let site = Site::new(true).await;
+    let site = Site::new().await;
     let source = policies::Source::try_from("name: p\nassign: all\ncamera: blocked\n".to_owned()).unwrap();
     for carried_out in [false, true] {
         let source = source.clone();
@@ -386,7 +420,7 @@ async fn a_policy_that_was_applied_is_not_read_again_at_a_check_in() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_wipe_ends_what_is_held_and_is_heard_even_after_the_password_changed() {
-    let site = Site::new(false).await;
+    let site = Site::new().await;
     site.run(|tx, local| settings::set(tx, &local, "eas.unknown", "allow")).await;
     let (phone, other) = (Phone::new("A1"), Phone::new("B1"));
     assert_eq!(phone.ask(&site, "FolderSync").await, passed());
@@ -434,7 +468,7 @@ async fn a_wipe_ends_what_is_held_and_is_heard_even_after_the_password_changed()
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cannot_be_told_yet_or_at_all() {
-    let site = Site::new(false).await;
+    let site = Site::new().await;
     site.run(|tx, local| settings::set(tx, &local, "eas.unknown", "allow")).await;
     let old = Phone { version: Version::V14_0, ..Phone::new("Old") };
     let new = Phone { version: Version::V16_1, ..Phone::new("New") };
@@ -465,7 +499,7 @@ async fn what_cannot_be_told_yet_or_at_all() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_change_of_policy_reaches_what_is_held() {
-    let site = Site::new(false).await;
+    let site = Site::new().await;
     site.run(|tx, local| settings::set(tx, &local, "eas.unknown", "allow")).await;
     let mut phone = Phone::new("P1");
     assert_eq!(phone.ask(&site, "FolderSync").await, passed(), "no policy, no key");
@@ -509,7 +543,7 @@ async fn a_change_of_policy_reaches_what_is_held() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn held_pings_end_with_the_server_and_give_way_to_new_ones() {
-    let site = Site::new(false).await;
+    let site = Site::new().await;
     site.run(|tx, local| settings::set(tx, &local, "eas.unknown", "allow")).await;
     let (phone, other) = (Phone::new("S1"), Phone::new("S2"));
     let later = async {
@@ -540,7 +574,7 @@ async fn held_pings_end_with_the_server_and_give_way_to_new_ones() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_managed_phone_that_reads_mail_is_one_device_of_one_user() {
-    let site = Site::new(false).await;
+    let site = Site::new().await;
     site.run(|tx, local| settings::set(tx, &local, "eas.unknown", "allow")).await;
     let managed = |user: &'static str, mail_id: &'static str| {
         move |tx: &mut Tx<'_>, _: Actor| {
@@ -584,11 +618,98 @@ async fn a_managed_phone_that_reads_mail_is_one_device_of_one_user() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stolen_phone_hears_of_its_wipe_whatever_it_asks() {
+    let site = Site::new().await;
+    site.run(|tx, local| settings::set(tx, &local, "eas.unknown", "allow")).await;
+    let phone = Phone::new("A1");
+    assert_eq!(phone.ask(&site, "FolderSync").await, passed());
+    let thief = Phone { word: "changed", ..phone.clone() };
+    let offer = async |user: &str, device: &str| {
+        let request = axum::http::Request::builder().method("OPTIONS").header("authorization", basic(user, "changed"));
+        site.send(request, &format!("{}{device}", super::PATH), Body::empty()).await.status().as_u16()
+    };
+    assert_eq!(
+        (thief.ask(&site, "FolderSync").await, offer(ANN, "").await),
+        (Got::Http(401), 401),
+        "nothing waits for it"
+    );
+    let wipe = site.wipe("A1", life::Scope::Full, 0).await;
+    assert_eq!((offer(ANN, "").await, offer(ANN, "?User=x&DeviceId=a1&DeviceType=t").await), (200, 200));
+    for (command, want) in [("FolderSync", 140), ("Sync", 140), ("Ping", 7)] {
+        assert_eq!(thief.ask(&site, command).await, Got::Status(want), "{command}");
+    }
+    assert!(text_of(&thief.provision(&site, Said::Empty).await.unwrap(), "RemoteWipe").is_some());
+    thief.provision(&site, Said::WipeAck { scope: WipeScope::Device, ok: true }).await.unwrap();
+    let told = site.command(wipe.id).await;
+    assert_eq!((told.state, told.unproved.is_some()), (life::State::Sent, true), "it ends nothing");
+    // Nobody else learns of it.
+    assert_eq!((offer(ANN, "?DeviceId=B1").await, offer("bob@example.org", "").await), (401, 401));
+    for other in [Phone { id: "B1", ..thief.clone() }, Phone { user: "bob@example.org", ..thief.clone() }] {
+        assert_eq!(other.ask(&site, "FolderSync").await, Got::Http(401), "{}", other.id);
+    }
+    // Who has the password is heard, and what was said without it counts no more.
+    assert_eq!(phone.ask(&site, "FolderSync").await, Got::Status(140));
+    assert_eq!(site.command(wipe.id).await.unproved, None);
+    assert_eq!(site.came_through(), ["FolderSync"]);
+    site.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn wrong_passwords_are_stopped_before_the_mail_server() {
+    let site = Site::new().await;
+    site.run(|tx, local| settings::set(tx, &local, "eas.unknown", "allow")).await;
+    site.run(|tx, local| settings::set(tx, &local, "eas.wrong_passwords_per_hour", "3")).await;
+    let phone = Phone::new("A1");
+    assert_eq!(phone.ask(&site, "FolderSync").await, passed());
+    let refused = || site.seen.lock().unwrap().iter().filter(|(what, _)| what == "refused").count();
+    let before = refused();
+    let guess = |user, word| Phone { user, word, id: "Z9", ..phone.clone() };
+    for word in ["1", "2", "3"] {
+        for _ in 0..3 {
+            // The same again is refused here, and is no new guess.
+            assert_eq!(guess(ANN, word).ask(&site, "FolderSync").await, Got::Http(401));
+        }
+    }
+    assert_eq!(refused(), before + 3);
+    for user in [ANN, "bob@example.org"] {
+        let answer = guess(user, "4").post(&site, "FolderSync", "").await;
+        assert_eq!(answer.status(), 503, "{user}: its user, or its address");
+        let wait: u64 = answer.headers()["retry-after"].to_str().unwrap().parse().unwrap();
+        assert!((3000..=3600).contains(&wait), "{wait}");
+    }
+    let offer = axum::http::Request::builder().method("OPTIONS").header("authorization", basic(ANN, "5"));
+    assert_eq!(site.send(offer, super::PATH, Body::empty()).await.status(), 503, "by whatever verb");
+    assert_eq!(refused(), before + 3, "nothing of it reached the mail server");
+    assert_eq!(phone.ask(&site, "FolderSync").await, passed(), "who got in lately is shut out by nobody's guesses");
+    site.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_phone_is_one_record_whatever_its_user_is_called() {
+    let site = Site::new().await;
+    site.run(|tx, local| settings::set(tx, &local, "eas.unknown", "allow")).await;
+    site.run(|tx, local| settings::set(tx, &local, "eas.domain", "@example.org, example.com")).await;
+    for user in ANN_S_NAMES {
+        for id in ["{A1B2-C3}", "a1b2c3", "A1B2-c3"] {
+            assert_eq!(Phone { user, id, ..Phone::new("x") }.ask(&site, "FolderSync").await, passed(), "{user} {id}");
+        }
+    }
+    let all = site.run(|tx, _| Ok(tx.all::<Device>("")?)).await;
+    assert_eq!((all.len(), all[0].user.as_str(), all[0].enrolments.len()), (1, ANN, 1));
+    site.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_a_mail_server_that_asks_nobody_gets_in() {
-    let open = Site::new(true).await;
-    assert_eq!(Phone::new("A").ask(&open, "FolderSync").await, Got::Http(503));
-    assert!(open.device("A").await.is_none());
-    open.end().await;
+    for door in [Door::Open, Door::TakesAnyWord, Door::Other] {
+        let site = Site::with(door).await;
+        let offer = axum::http::Request::builder().method("OPTIONS").header("authorization", basic(ANN, WORD));
+        assert_eq!(site.send(offer, super::PATH, Body::empty()).await.status(), 503);
+        // Whatever was asked before: an answer to OPTIONS is no proof where everybody gets one.
+        assert_eq!(Phone::new("A").ask(&site, "FolderSync").await, Got::Http(503));
+        assert!(site.device("A").await.is_none());
+        site.end().await;
+    }
     for upstream in [None, Some("http://127.0.0.1:9/eas".to_string())] {
         let site = Site::before(upstream, Seen::default()).await;
         assert_eq!(Phone::new("A").ask(&site, "FolderSync").await, Got::Http(503));
@@ -604,7 +725,7 @@ async fn without_a_mail_server_that_asks_nobody_gets_in() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_right_code_is_given_its_file_whatever_was_tried_before() {
-    let site = Site::new(false).await;
+    let site = Site::new().await;
     let make = |tx: &mut Tx<'_>, local: Actor| {
         let made = invitation::create(tx, &local, Channel::Activesync, ANN, Ownership::Corporate, None)?;
         Ok((made.key, made.code))
@@ -641,7 +762,7 @@ impl hyper::body::Body for Promised {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_sends_much_is_judged_before_it_is_read() {
-    let site = Site::new(false).await;
+    let site = Site::new().await;
     let phone = Phone::new("ApplL");
     assert_eq!(phone.ask(&site, "FolderSync").await, Got::Status(129));
     let much = async |phone: &Phone| {

@@ -1,7 +1,7 @@
 //! To the mail server and back: what of a request's head goes on, and what of the answer's. Bodies are streamed both ways.
 
 use super::{PATH, gateway::Gateway, login::Login, refusal::Refusal};
-use crate::http::{limits::BODY_IDLE, outgoing::OutgoingError};
+use crate::http::{forwarded::X_FORWARDED_FOR, limits::BODY_IDLE, outgoing::OutgoingError};
 use axum::{
     body::Body,
     http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, Uri, header, request::Parts},
@@ -15,6 +15,7 @@ use lanyard_activesync::{
     packed,
 };
 use std::{
+    net::IpAddr,
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
@@ -24,23 +25,65 @@ use tokio::time::Sleep;
 /// Longer than any command's answer may be held (Ping and Sync: 59 minutes).
 pub(super) const ANSWER_TIME: Duration = Duration::from_secs(3700);
 
-/// Between two neighbours only (RFC 9110 7.6.1), or meant for us.
-const NOT_PASSED: [&str; 14] = [
+/// Between two neighbours only (RFC 9110 7.6.1): of the mail server's answers these stay here.
+const BETWEEN_NEIGHBOURS: [&str; 10] = [
     "connection",
     "keep-alive",
     "proxy-connection",
     "proxy-authenticate",
-    "proxy-authorization",
     "te",
     "trailer",
     "transfer-encoding",
     "upgrade",
-    "expect",
-    "host",
     "content-length",
-    "client-cert",
-    "client-cert-chain",
+    "alt-svc",
 ];
+/// What of a client's headers goes on. Not "all but what we know": many servers believe a header that names the user (`x-webobjects-remote-user`,
+/// `Remote-User`, `X-Forwarded-User` …), and some read `_` for `-`.
+const PASSED: [&str; 40] = [
+    "accept",
+    "accept-charset",
+    "accept-encoding",
+    "accept-language",
+    "cache-control",
+    "client-request-id",
+    "content-encoding",
+    "content-language",
+    "content-type",
+    "cookie",
+    "date",
+    "if-match",
+    "if-modified-since",
+    "if-none-match",
+    "if-range",
+    "if-unmodified-since",
+    "ms-asacceptmultipart",
+    "ms-asprotocolversion",
+    "ms-asprotocolversions",
+    "origin",
+    "pragma",
+    "prefer",
+    "range",
+    "referer",
+    "return-client-request-id",
+    "soapaction",
+    "user-agent",
+    "x-anchormailbox",
+    "x-clientapplication",
+    "x-clientinfo",
+    "x-deviceinfo",
+    "x-expirationinfo",
+    "x-featureversion",
+    "x-mapihttpcapability",
+    "x-ms-cookieuri-requested",
+    "x-pendingperiod",
+    "x-preferserveraffinity",
+    "x-requested-with",
+    "x-requestid",
+    "x-requesttype",
+];
+/// Outlook on the web has many, none of which names a user.
+const PASSED_FAMILY: &str = "x-owa-";
 pub(super) const POLICY_KEY: &str = "x-ms-policykey";
 
 /// The mail server's address with a query.
@@ -58,11 +101,12 @@ pub(super) fn address(upstream: &Uri, query: Option<&str>) -> Option<Uri> {
     Uri::from_parts(parts).ok()
 }
 
-/// A client's request as it goes on: the same, with the mail server's own policy key or none in place of ours, and without what is
-/// between neighbours only.
+/// A client's request as it goes on: the same, with the mail server's own policy key or none in place of ours, those of its headers that
+/// may pass, and the address that it came from.
 pub(super) fn request(
     upstream: &Uri,
     head: &Parts,
+    from: IpAddr,
     login: Option<&Login>,
     key: Option<PolicyKey>,
     body: Body,
@@ -72,28 +116,41 @@ pub(super) fn request(
     *onward.method_mut() = head.method.clone();
     *onward.uri_mut() = address(upstream, Some(&query)).ok_or(Refusal::NoUpstream)?;
     let headers = onward.headers_mut();
-    copy(&head.headers, headers);
-    headers.remove(POLICY_KEY);
+    pass(&head.headers, headers);
+    if let Ok(from) = HeaderValue::try_from(from.to_string()) {
+        headers.insert(X_FORWARDED_FOR, from);
+    }
     if let Some(key) = key {
         headers.insert(POLICY_KEY, HeaderValue::from(key.get()));
     }
-    headers.remove(header::AUTHORIZATION);
     if let Some(login) = login {
         headers.insert(header::AUTHORIZATION, login.value().clone());
     }
     Ok(onward)
 }
 
-fn copy(from: &HeaderMap, to: &mut HeaderMap) {
-    let named: Vec<HeaderName> = from
-        .get_all(header::CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|list| list.split(','))
-        .filter_map(|name| HeaderName::try_from(name.trim()).ok())
-        .collect();
+/// The headers that a request names as meant for its neighbour alone.
+fn named(headers: &HeaderMap) -> Vec<HeaderName> {
+    let lists = headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    lists.flat_map(|list| list.split(',')).filter_map(|name| HeaderName::try_from(name.trim()).ok()).collect()
+}
+
+/// A client's headers on their way to the mail server.
+fn pass(from: &HeaderMap, to: &mut HeaderMap) {
+    let named = named(from);
     for (name, value) in from {
-        if !NOT_PASSED.contains(&name.as_str()) && !named.contains(name) {
+        let text = name.as_str();
+        if (PASSED.contains(&text) || text.starts_with(PASSED_FAMILY)) && !named.contains(name) {
+            to.append(name.clone(), value.clone());
+        }
+    }
+}
+
+/// The mail server's headers on their way to the client.
+fn copy(from: &HeaderMap, to: &mut HeaderMap) {
+    let named = named(from);
+    for (name, value) in from {
+        if !BETWEEN_NEIGHBOURS.contains(&name.as_str()) && !named.contains(name) {
             to.append(name.clone(), value.clone());
         }
     }
@@ -240,15 +297,53 @@ mod tests {
             ("transfer-encoding", "chunked"),
             ("cookie", "a=b"),
             ("content-encoding", "gzip"),
-            ("client-cert", ":AA==:"),
         ] {
             from.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
+        for walk in [copy, pass] {
+            let mut to = HeaderMap::new();
+            walk(&from, &mut to);
+            let mut names: Vec<&str> = to.keys().map(HeaderName::as_str).collect();
+            names.sort_unstable();
+            assert_eq!(names, ["content-encoding", "cookie"]);
+        }
+    }
+
+    #[test]
+    fn no_client_names_itself_by_a_header() {
+        let mut from = HeaderMap::new();
+        for name in [
+            "x-webobjects-remote-user",
+            "x_webobjects_remote_user",
+            "x-forwarded-for",
+            "x-forwarded-user",
+            "forwarded",
+            "remote-user",
+            "remote_user",
+            "x-remote-user",
+            "x-real-ip",
+            "x-original-url",
+            "x-rewrite-url",
+            "x-http-method-override",
+            "x-user-identity",
+            "client-cert",
+            "x-ms-policykey",
+            "authorization",
+            "proxy-authorization",
+            "x-ssl-client-verify",
+            "via",
+            "x-anything",
+        ] {
+            from.insert(HeaderName::from_static(name), HeaderValue::from_static("ann"));
+        }
         let mut to = HeaderMap::new();
-        copy(&from, &mut to);
-        let mut names: Vec<&str> = to.keys().map(HeaderName::as_str).collect();
-        names.sort_unstable();
-        assert_eq!(names, ["content-encoding", "cookie"]);
+        pass(&from, &mut to);
+        assert_eq!(to.keys().collect::<Vec<_>>(), Vec::<&HeaderName>::new());
+        for name in ["x-anchormailbox", "soapaction", "ms-asacceptmultipart", "x-owa-canary", "range"] {
+            from.insert(HeaderName::from_static(name), HeaderValue::from_static("1"));
+        }
+        pass(&from, &mut to);
+        assert_eq!(to.len(), 5);
     }
 
     #[test]

@@ -9,10 +9,14 @@ use crate::{
         audit::{self, Proof},
         enrol::{self},
         keeper,
-        life::{Channel, Claim, Device, Enrolment, EnrolmentState, Event, Life, Managed, Ownership, Platform},
+        life::{
+            Action, Channel, Claim, Command, Contact, Device, Enrolment, EnrolmentState, Event, Life, Managed,
+            Ownership, Platform,
+        },
         registry::{Credential, Standing, lookup, tries, users},
         settings,
         terms::Ground,
+        wipe::stop,
     },
     http::Peer,
     ids::{EnrolmentId, Fingerprint},
@@ -22,8 +26,9 @@ use crate::{
 use axum::http::HeaderMap;
 use lanyard_activesync::Request;
 
-/// New clients that one login may bring in an hour. Each is a record for ever, and whoever has the password could make up any number.
-const NEW_CLIENTS: usize = 20;
+/// New clients that one login may bring in an hour. Each is a record for ever, and whoever has the password could make up any number;
+/// but a shared mailbox may come with dozens of phones on its first day.
+const NEW_CLIENTS: usize = 50;
 
 /// Clients of one user that came in by a login and were not ended, as Exchange limits them (EASMaxDevices, 100 as shipped).
 const MOST_CLIENTS: usize = 100;
@@ -72,6 +77,47 @@ pub(super) fn check_login(tx: &mut Tx<'_>, login: &str, device_id: &str) -> Judg
     Err(Denial::Refused(Refusal::Denied))
 }
 
+/// Whether a wipe waits for a mail client of this user that has no certificate: for this device, or where it is not said for any.
+pub(super) fn is_owed_a_wipe(tx: &mut Tx<'_>, login: &str, device: Option<&str>) -> Result<bool> {
+    let user = User::of(tx, login)?;
+    let devices = match device {
+        Some(id) => {
+            lookup::enrolment(tx, Channel::Activesync, id, &user.name)?.map(|(device, _)| device).into_iter().collect()
+        }
+        None => {
+            let theirs = users::devices(tx, &user.name)?;
+            tx.get_many::<Device>(theirs)?.into_iter().flatten().collect::<Vec<_>>()
+        }
+    };
+    for device in devices {
+        let by_login = |e: &Enrolment| e.channel == Channel::Activesync && e.certificate.is_none();
+        let clients: Vec<EnrolmentId> = device.enrolments.iter().filter(|e| by_login(e)).map(|e| e.id).collect();
+        let mut who = Who { device: keeper::load(tx, device)?, enrolment: EnrolmentId::NONE };
+        for client in clients {
+            who.enrolment = client;
+            if next_wipe(tx, &who)?.is_some() {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}
+
+/// The same of the enrolment of a certificate.
+pub(super) fn certificate_is_owed_a_wipe(tx: &mut Tx<'_>, shown: &Fingerprint) -> Result<bool> {
+    let (_, credential, device) = identity::judge(tx, shown)?;
+    let (Some(credential), Some(device)) = (credential, device) else { return Ok(false) };
+    let who = Who { device: keeper::load(tx, device)?, enrolment: credential.enrolment };
+    Ok(next_wipe(tx, &who)?.is_some())
+}
+
+/// The wipe that waits for this enrolment.
+pub(super) fn next_wipe(tx: &mut Tx<'_>, who: &Who) -> Result<Option<Command>> {
+    let stopped = stop::is_on(tx)?;
+    let next = who.device.next(who.enrolment, Contact::Fresh, stopped, tx.steady());
+    Ok(next.filter(|command| command.action() == Action::Wipe).cloned())
+}
+
 /// Why an enrolment is not served by a login alone.
 fn kept_out(device: &Device, id: EnrolmentId) -> Option<Ground> {
     match device.enrolment(id) {
@@ -115,13 +161,14 @@ fn by_certificate(
     let Some(credential) = credential else { return Err(Denial::Refused(Refusal::Stranger)) };
     admissible(tx, standing, &credential)?;
     let bound = device.as_ref().and_then(|d| d.enrolment(credential.enrolment));
-    let ground = if bound.is_some_and(|e| !e.identity.eq_ignore_ascii_case(request.device_id.as_str())) {
-        Some(Ground::OtherDevice)
-    } else if user.is_some_and(|user| !user.may_be(&credential.user)) {
-        Some(Ground::OtherUser)
-    } else {
-        None
-    };
+    let ground =
+        if bound.is_some_and(|e| !lookup::is_same(Channel::Activesync, &e.identity, request.device_id.as_str())) {
+            Some(Ground::OtherDevice)
+        } else if user.is_some_and(|user| !user.may_be(&credential.user)) {
+            Some(Ground::OtherUser)
+        } else {
+            None
+        };
     if let Some(ground) = ground {
         identity::note_refusal(tx, &credential, ground)?;
         return Err(Denial::Refused(Refusal::Denied));

@@ -4,8 +4,7 @@ use super::{ENROLMENT_PATH, POLICY_PATH, provision};
 use crate::{
     channel::{
         certificates::{issue, read},
-        identity,
-        invitations::counted,
+        identity::{self, counted},
     },
     clock::Timestamp,
     error::{Denial, Error, Judged, Result},
@@ -142,7 +141,7 @@ async fn unreadable(server: &Server, asker: &Asker<'_>, error: String) {
         }
     };
     if !known {
-        server.strangers.count(asker.peer.address.ip());
+        server.strangers.count(asker.peer.client);
     }
 }
 
@@ -394,7 +393,7 @@ fn fault(server: &Server, peer: &Peer, user: Option<&str>, relates_to: Option<&s
     let trace_id = uuid::Uuid::new_v4().to_string();
     let refused = |why: &str| {
         let why = format!("{} (trace {trace_id})", why.trim_end_matches('.'));
-        server.told.refused(Channel::Omadm.as_str(), user, peer.address.ip(), &why);
+        server.told.refused(Channel::Omadm.as_str(), user, peer.client, &why);
     };
     match refusal {
         Refusal::Error(error @ Error::Internal(_)) => tracing::error!(%error, %trace_id, "Windows enrolment"),
@@ -405,7 +404,7 @@ fn fault(server: &Server, peer: &Peer, user: Option<&str>, relates_to: Option<&s
         Refusal::WrongName | Refusal::Fault(_) => refused(words(kind)),
     }
     if kind == FaultKind::Authentication {
-        server.strangers.count(peer.address.ip());
+        server.strangers.count(peer.client);
     }
     let fault = Fault { relates_to, kind, reason: words(kind), trace_id: &trace_id };
     soap(StatusCode::INTERNAL_SERVER_ERROR, fault.encode())

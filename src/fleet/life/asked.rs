@@ -151,7 +151,14 @@ impl Managed {
         }
         if fields.silent_since().is_some_and(|at| at.plus(SILENCE) <= time.steady) {
             let (enrolment, channel, kind) = (fields.enrolment, fields.channel, EvidenceKind::Silence);
-            let detail = "the certificates that it was asked for were not heard for 30 days".to_string();
+            let said = fields.unproved.is_some_and(|at| at.plus(SILENCE) <= time.steady);
+            let detail = match said {
+                true => {
+                    "a client that proved no login acknowledged it, and none that proved one was heard in the 30 days after"
+                }
+                false => "the certificates that it was asked for were not heard for 30 days",
+            };
+            let detail = detail.to_string();
             self.commands.push(command);
             self.prove(id, Evidence { time: time.now, enrolment, channel, kind, detail });
             self.ends(id, State::Presumed, audit::By::System, time, effects);
@@ -277,5 +284,6 @@ fn new(order: Order, device: crate::ids::DeviceId, time: Time) -> CommandFields 
         given: None,
         heard_for: 0,
         also_asked: Vec::new(),
+        unproved: None,
     }
 }

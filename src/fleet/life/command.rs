@@ -124,6 +124,9 @@ pub struct CommandFields {
     /// Who asked for the same while it was open, and whose word counts: they see its PIN.
     #[serde(default)]
     pub also_asked: Vec<String>,
+    /// Of a wipe: when somebody who proved no login said that it is done, and none that it is owed to was heard since.
+    #[serde(default)]
+    pub unproved: Option<Steady>,
 }
 
 /// What enrolled while a wipe was open gets it once. What it answers proves nothing of the certificates that the wipe is owed to.
@@ -151,7 +154,8 @@ impl Later {
 /// acts and of devices' answers to them; a fleet's change of policy would drown those.
 pub(crate) const SYSTEM: &str = "system";
 
-/// After so long a silence of all that a wipe is owed to, while something that enrolled since is heard, it is presumed.
+/// After so long a silence of all that a wipe is owed to it is presumed, where something tells that it was heard or will not be
+/// ([`CommandFields::silent_since`]).
 pub const SILENCE: Duration = Duration::from_secs(30 * 86_400);
 
 /// What this file keeps in the store.
@@ -253,16 +257,18 @@ impl CommandFields {
         self.later.iter().find(|later| later.enrolment == enrolment)
     }
 
-    /// Since when all that it is owed to has been silent, where something that enrolled since took such a one's place.
+    /// Since when all that it is owed to has been silent, where that counts: where something that enrolled since took such a one's place,
+    /// or somebody who proved no login said that it is done.
     pub fn silent_since(&self) -> Option<Steady> {
-        let waits = matches!(self.state, State::Queued | State::Sent | State::NotNow) && !self.later.is_empty();
-        self.heard.filter(|_| waits)
+        let waits = matches!(self.state, State::Queued | State::Sent | State::NotNow);
+        let replaced = self.heard.filter(|_| !self.later.is_empty());
+        [replaced, self.unproved].into_iter().flatten().min().filter(|_| waits)
     }
 
     /// Whether it counts when those that it is owed to are heard: a month of their silence may begin at any time, with the next that
     /// enrols.
     pub fn minds_silence(&self) -> bool {
-        self.heard.is_some() && !self.state.is_final()
+        (self.heard.is_some() || self.unproved.is_some()) && !self.state.is_final()
     }
 
     /// Whether this enrolment gets nothing else while it is open.

@@ -30,6 +30,7 @@ impl Managed {
         effects: &mut Vec<Effect>,
     ) {
         let Some(mine) = self.enrolment(enrolment).cloned() else { return };
+        self.unproved_no_more(&mine);
         match mine.owed {
             Some(wipe) => {
                 self.owed_was_heard(wipe, enrolment, time);
@@ -41,6 +42,21 @@ impl Managed {
                 self.end_silent(&mine, seen, time, effects);
             }
             None => {}
+        }
+    }
+
+    /// Whoever said that a wipe is done has proved nothing, and somebody that it is owed to is heard.
+    fn unproved_no_more(&mut self, mine: &Enrolment) {
+        let said = |c: &&super::Command| c.unproved.is_some() && c.is_owed_to(mine);
+        let open: Vec<CommandId> = self.open().filter(said).map(|c| c.id).collect();
+        open.into_iter().for_each(|wipe| self.change(wipe, |command| command.unproved = None));
+    }
+
+    /// See [`super::Event::DoneUnproved`].
+    pub(super) fn done_unproved(&mut self, id: CommandId, time: Time) {
+        let sent = |c: &super::Command| c.scope().is_some() && c.state == State::Sent && c.unproved.is_none();
+        if self.command(id).is_some_and(sent) {
+            self.change(id, |command| command.unproved = Some(time.steady));
         }
     }
 

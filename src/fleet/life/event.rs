@@ -157,6 +157,8 @@ pub enum Event {
         /// When others of the device's enrolments were last heard, as far as that was written apart.
         seen: Vec<(EnrolmentId, Timestamp)>,
     },
+    /// Somebody who proved no login says that a wipe is done: it may be, and nothing follows until a month has passed without a contact.
+    DoneUnproved(CommandId),
     /// A message came under a certificate whose wipe is proved; it was refused.
     HeardAfterEnd(EnrolmentId),
     /// The same was asked for again while this is open, or of a wipe presumed: its device is to be woken again.

@@ -62,8 +62,30 @@ pub(crate) fn part(name: &str) -> String {
     format!("{head}%%{}", digest(part.as_bytes()))
 }
 
+/// Mail clients write one and the same id as `{GUID}`, with hyphens and without, and mail servers take it for one.
+fn of_kind(kind: &str, name: &str) -> String {
+    match [Channel::Activesync.as_str(), MAIL_ID].contains(&kind) {
+        true => part(&mail_id(name)),
+        false => part(name),
+    }
+}
+
+/// A mail client's DeviceId as it is compared: its letters and digits, where it has any.
+fn mail_id(name: &str) -> String {
+    let folded: String = name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
+    if folded.is_empty() { name.to_lowercase() } else { folded }
+}
+
+/// Whether two names are one in this channel.
+pub fn is_same(channel: Channel, one: &str, other: &str) -> bool {
+    match channel {
+        Channel::Activesync => mail_id(one) == mail_id(other),
+        _ => one.to_lowercase() == other.to_lowercase(),
+    }
+}
+
 fn place(kind: &str, name: &str) -> String {
-    format!("{kind}/{}", part(name))
+    format!("{kind}/{}", of_kind(kind, name))
 }
 
 /// What a name is in: one of these, or a channel's own.
@@ -78,14 +100,14 @@ pub const NAMED: &str = "named";
 /// Notes that the device goes by this name.
 pub fn claim(tx: &mut Tx<'_>, kind: &str, name: &str, device: DeviceId) -> Result<()> {
     if !name.is_empty() && name.len() <= 512 {
-        tx.put(&Name { kind: kind.into(), part: part(name), device })?;
+        tx.put(&Name { kind: kind.into(), part: of_kind(kind, name), device })?;
     }
     Ok(())
 }
 
 /// The device goes by this name no more.
 pub(in crate::fleet) fn unclaim(tx: &mut Tx<'_>, kind: &str, name: &str, device: DeviceId) -> Result<()> {
-    Ok(tx.delete(&Name { kind: kind.into(), part: part(name), device })?)
+    Ok(tx.delete(&Name { kind: kind.into(), part: of_kind(kind, name), device })?)
 }
 
 /// The device's record goes, and the names with it by which it is called now.
@@ -259,9 +281,9 @@ pub fn enrolment(
     identity: &str,
     user: &str,
 ) -> Result<Option<(Device, EnrolmentId)>> {
-    let same = |a: &str, b: &str| a.to_lowercase() == b.to_lowercase();
+    let same = |name: &str| is_same(channel, name, identity);
     for device in claimants(tx, channel.as_str(), identity)? {
-        let fits = device.enrolments.iter().rev().find(|e| e.channel == channel && same(&e.identity, identity));
+        let fits = device.enrolments.iter().rev().find(|e| e.channel == channel && same(&e.identity));
         if let Some(id) = fits.map(|e| e.id)
             && device.is_of(user)
         {

@@ -42,6 +42,15 @@ pub fn within(tx: &mut Tx<'_>, who: &str, limit: usize) -> Result<Option<Tries>>
     Ok((tries.at.len() < limit).then_some(tries))
 }
 
+/// How long until this somebody may try once more. `None`: now.
+pub fn wait(tx: &mut Tx<'_>, who: &str, limit: usize) -> Result<Option<Duration>> {
+    let now = tx.steady();
+    let tries = tx.get::<Tries>(key(who))?;
+    // The oldest of those that must be forgotten first.
+    let full = tries.and_then(|tries| tries.at.iter().rev().nth(limit.saturating_sub(1)).copied());
+    Ok(full.map(|at| HOUR.saturating_sub(now.since(at))).filter(|rest| !rest.is_zero()))
+}
+
 impl Tries {
     /// How often, as far as it counts.
     pub fn times(&self) -> usize {

@@ -497,3 +497,36 @@ pub async fn a_presumed_wipe_is_contradicted_beside_one_that_is_held(fixture: Fi
         assert_eq!(heard(&fixture, device, pc).await, Some(wipe), "though it is owed another one too");
     }
 }
+
+/// Somebody who proved no login says that it is done: nothing ends by that, and after a month without a contact it is presumed.
+pub async fn what_is_said_without_a_login_ends_a_wipe_only_after_a_month_of_silence(fixture: Fixture) {
+    let local = fixture.local().await;
+    let phone = fixture.device("ApplSTOLEN", &[Channel::Activesync]).await;
+    let (device, mail) = (phone.id, phone.enrolments[0].id);
+    let wipe = fixture.wipe(&local, device, Scope::Full).await.unwrap().id;
+    let say = move |tx: &mut Tx<'_>| {
+        let mut device = keeper::by_id(tx, device)?;
+        keeper::happen(tx, &mut device, Event::DoneUnproved(wipe)).map(drop)
+    };
+    fixture.store.run(say).await.unwrap();
+    assert_eq!(fixture.command(wipe).await.unproved, None, "it was not told of it yet");
+    assert_eq!(heard(&fixture, device, mail).await, Some(wipe));
+    fixture.store.run(say).await.unwrap();
+    assert_eq!(fixture.command(wipe).await.state, State::Sent);
+    if !fixture.live_through(20 * DAY).await {
+        return;
+    }
+    fixture.store.run(say).await.unwrap();
+    // A proved login is a contact: what was said counts no more.
+    heard(&fixture, device, mail).await;
+    assert_eq!(fixture.command(wipe).await.unproved, None);
+    fixture.live_through(40 * DAY).await;
+    assert_eq!(fixture.command(wipe).await.state, State::Sent, "nobody has said anything since");
+    fixture.store.run(say).await.unwrap();
+    fixture.live_through(29 * DAY).await;
+    assert_eq!(fixture.command(wipe).await.state, State::Sent);
+    fixture.live_through(2 * DAY).await;
+    let ended = fixture.command(wipe).await;
+    assert_eq!((ended.state, kinds(&ended)), (State::Presumed, vec!["silence"]));
+    assert!(ended.evidence[0].detail.contains("proved no login"), "{:?}", ended.evidence);
+}
