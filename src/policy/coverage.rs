@@ -348,6 +348,7 @@ fn not_seen(text: &str) -> String {
 /// The same of rules for the passcode, once they are installed: they hold since, and as long as, the device says that its passcode keeps to
 /// them.
 fn by_its_passcode(installed: Stands, passcode: Option<&Passcode>) -> Stands {
+    let unread = passcode.and_then(|passcode| passcode.unread.as_deref());
     let no_word = "installed, and the device has not said yet whether its passcode complies";
     let (state, why) = match passcode.and_then(|passcode| passcode.said) {
         Some(Said::Met) => (State::Enforced, installed.why),
@@ -359,6 +360,9 @@ fn by_its_passcode(installed: Stands, passcode: Option<&Passcode>) -> Stands {
         }
         None => (State::Pending, Some(no_word.to_owned())),
     };
+    let silence =
+        unread.map(|text| format!("the device did not say how its passcode is when it was last asked: {text}"));
+    let why = [why, silence].into_iter().flatten().reduce(|why, silence| format!("{why}; {silence}"));
     let met = passcode.and_then(|passcode| passcode.met);
     let since = passcode.map_or(installed.since, |passcode| installed.since.max(Some(passcode.since)));
     // Both at once, and so the earlier of the two; at first both were seen when the later one was.
