@@ -380,6 +380,8 @@ fn limit((state, why): (State, Option<String>), supported: Support) -> (State, O
         (State::Enforced, Support::Noted(note)) => {
             (state, Some(why.map_or_else(|| note.to_owned(), |why| format!("{note}; {why}"))))
         }
+        (State::Enforced | State::Acknowledged, Support::Unmet(why)) => (State::Unmet, Some(why.to_owned())),
+        (State::Enforced, Support::Untold(why)) => (State::Pending, Some(why.to_owned())),
         // Apple devices acknowledge what they do not heed.
         (State::Enforced | State::Pending, Support::Unknown(gap)) => {
             (State::Pending, Some(format!("{gap}, and the device has not told yet whether it does")))

@@ -55,8 +55,8 @@ fn one_setting_on_each_channel() {
             Channel::Omadm,
             Platform::Windows,
             Some(Outcome::Enforced),
-            "partly",
-            "BitLocker",
+            "pending",
+            "has not told yet whether its storage is encrypted",
         ),
         (
             "Home",
@@ -283,6 +283,40 @@ fn rules_for_the_passcode_hold_by_the_devices_own_word() {
             format!("{devices} {compliant}"),
             "{row}"
         );
+    }
+}
+
+/// What a PC is asked for its drive comes to, by what it says of it; and what a Mac says, beside the word of its mail.
+#[test]
+fn what_must_be_encrypted_is_so_by_the_devices_own_word() {
+    let merged = merged("encryption: required");
+    let mail = |platform| all_answered(&merged, Channel::Activesync, platform, &Outcome::Enforced);
+    let (omadm, apple) = (Channel::Omadm, Channel::Apple);
+    let (pc, mac) = (Platform::Windows, Platform::Macos);
+    let done = Some(Outcome::Enforced);
+    for (row, channel, platform, outcome, encrypted, state, compliant) in [
+        ("encrypted", omadm, pc, done.clone(), Some(true), State::Enforced, Compliance::Compliant),
+        ("not encrypted", omadm, pc, done.clone(), Some(false), State::Unmet, Compliance::Noncompliant),
+        ("not told", omadm, pc, done.clone(), None, State::Pending, Compliance::Pending),
+        ("not answered yet", omadm, pc, None, Some(false), State::Pending, Compliance::Pending),
+        ("refused", omadm, pc, Some(Outcome::failed("500")), Some(false), State::Failed, Compliance::Noncompliant),
+        ("a phone", omadm, Platform::WindowsPhone, done.clone(), None, State::Enforced, Compliance::Compliant),
+        ("a Mac", apple, mac, None, Some(false), State::Unsupported, Compliance::Noncompliant),
+        ("a Mac with FileVault", apple, mac, None, Some(true), State::Enforced, Compliance::Compliant),
+    ] {
+        let applied = outcome.map(|o| all_answered(&merged, channel, platform, &o)).unwrap_or_default();
+        let mail = mail(platform);
+        let ours = ChannelView::new(channel, &applied);
+        let beside = vec![ours.clone(), ChannelView::new(Channel::Activesync, &mail)];
+        let of = |channels| coverage(&merged, &Subject { target: Target::of(platform), encrypted, channels });
+        let rows = of(vec![ours]);
+        assert_eq!((rows[0].state, compliance(&rows)), (state, compliant), "{row}: {:?}", rows[0].why);
+        if encrypted == Some(false) {
+            assert_ne!(compliance(&of(beside)), Compliance::Compliant, "{row}, whatever its mail acknowledges");
+        }
+        if state == State::Unmet {
+            assert!(rows[0].why.as_ref().unwrap().contains("reports that its storage is not encrypted"), "{row}");
+        }
     }
 }
 
