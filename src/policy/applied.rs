@@ -80,13 +80,15 @@ pub struct Passcode {
     pub tries: u16,
     /// It is asked again no sooner; none: when the part is next read back.
     pub again: Option<Steady>,
+    /// What the device answered in place of its word, when it was last asked. None: it said.
+    pub unread: Option<String>,
 }
 
 #[cfg(test)]
 impl Passcode {
     /// One that keeps to the rules, by the device's own word then.
     pub(super) fn met(at: OffsetDateTime) -> Passcode {
-        Passcode { said: Some(Said::Met), since: at, met: Some(at), tries: 0, again: None }
+        Passcode { said: Some(Said::Met), since: at, met: Some(at), tries: 0, again: None, unread: None }
     }
 }
 
@@ -268,7 +270,8 @@ impl Applied {
                 part.verified = Some(when.at);
             }
             // What it said before is of the passcode under what was there before.
-            part.passcode = part.passcode.map(|before| Passcode { said: None, tries: 0, again: None, ..before });
+            let anew = |before| Passcode { said: None, tries: 0, again: None, unread: None, ..before };
+            part.passcode = part.passcode.map(anew);
         }
         (part.outcome, part.at, part.out, part.unread) = (outcome, when.at, false, None);
         part
@@ -301,6 +304,11 @@ impl Applied {
         (self.verified, self.looked) = (Some(when.at), Some(when.now));
     }
 
+    /// Whether it could be read when it was last.
+    pub fn tells(&self) -> bool {
+        matches!(self.outcome, Outcome::Enforced | Outcome::There)
+    }
+
     /// It was to be read back, and the device answered this instead: it is as it was, and was not seen.
     pub fn unread(&mut self, text: &str) {
         self.unread = Some(cut(text));
@@ -321,11 +329,12 @@ impl Applied {
     /// The device was asked whether its passcode keeps to this: its word, or none. One that it does not say again stands as it was.
     pub fn passcode_told(&mut self, said: Option<Said>, when: Moment) {
         let before = self.passcode.take();
+        let unread = if said.is_some() { None } else { before.as_ref().and_then(|before| before.unread.clone()) };
         let met = if said == Some(Said::Met) { Some(when.at) } else { before.as_ref().and_then(|before| before.met) };
         let said = said.or(before.as_ref().and_then(|before| before.said));
         let again = before.filter(|before| before.said == said);
         let since = again.as_ref().map_or(when.at, |before| before.since);
-        let told = Passcode { said, since, met, tries: 0, again: None };
+        let told = Passcode { said, since, met, tries: 0, again: None, unread };
         self.passcode = Some(match said {
             Some(Said::Met) => told,
             _ => {
@@ -333,6 +342,11 @@ impl Applied {
                 Passcode { tries, again: Some(when.now.plus(pause_after(tries.into()))), ..told }
             }
         });
+    }
+
+    /// It was asked how its passcode is, and the device answered this instead: its last word stands.
+    pub fn passcode_unread(&mut self, text: &str) {
+        self.passcode.iter_mut().for_each(|passcode| passcode.unread = Some(cut(text)));
     }
 
     /// Somebody wants to know now: pauses are over, and it is read back.
@@ -431,10 +445,17 @@ mod tests {
         }
         part.look_again();
         assert_eq!(part.passcode.as_ref().unwrap().again, None, "somebody wants to know now");
+        part.passcode_unread("Error");
+        part.passcode_told(None, when(1950));
+        assert_eq!(part.passcode.as_ref().unwrap().unread.as_deref(), Some("Error"), "still silent");
+        let mut says = part.clone();
+        says.passcode_told(Some(Said::Unmet), when(1960));
+        assert_eq!(says.passcode.unwrap().unread, None, "it said");
         part.lost(when(2000));
         let part = Applied::answered(Some(part), "ab", Outcome::Enforced, when(2001));
         let again = part.passcode.clone().unwrap();
         assert_eq!((again.said, again.met), (None, Some(when(1800).at)), "set again: it has not said yet");
+        assert_eq!(again.unread, None);
         let failed = Applied::answered(Some(part.clone()), "ab", Outcome::failed("x"), when(2002));
         assert_eq!(failed.passcode, part.passcode);
         assert_eq!(Applied::answered(Some(part), "cd", Outcome::Enforced, when(2003)).passcode, None, "other rules");
@@ -533,8 +554,14 @@ mod tests {
         let back: Applied = serde_json::from_str(&serde_json::to_string(&full).unwrap()).unwrap();
         assert_eq!(back, Applied { again: Some(Steady(91_000)), ..full }, "to the second, and never due before");
         // As it lies in the store, where fields have places and no names.
-        let passcode =
-            |again| Passcode { said: Some(Said::Unmet), since: when(21).at, met: moment(-3), tries: 2, again };
+        let passcode = |again| Passcode {
+            said: Some(Said::Unmet),
+            since: when(21).at,
+            met: moment(-3),
+            tries: 2,
+            again,
+            unread: Some("Error".into()),
+        };
         let held = Applied { since: moment(20), ..Applied::new("ab", Outcome::Enforced, when(20).at) };
         for (row, kept, want) in [
             ("asked", Some(passcode(Some(Steady(90_001)))), Some(passcode(Some(Steady(91_000))))),

@@ -348,6 +348,7 @@ fn not_seen(text: &str) -> String {
 /// The same of rules for the passcode, once they are installed: they hold since, and as long as, the device says that its passcode keeps to
 /// them.
 fn by_its_passcode(installed: Stands, passcode: Option<&Passcode>) -> Stands {
+    let unread = passcode.and_then(|passcode| passcode.unread.as_deref());
     let no_word = "installed, and the device has not said yet whether its passcode complies";
     let (state, why) = match passcode.and_then(|passcode| passcode.said) {
         Some(Said::Met) => (State::Enforced, installed.why),
@@ -359,6 +360,9 @@ fn by_its_passcode(installed: Stands, passcode: Option<&Passcode>) -> Stands {
         }
         None => (State::Pending, Some(no_word.to_owned())),
     };
+    let silence =
+        unread.map(|text| format!("the device did not say how its passcode is when it was last asked: {text}"));
+    let why = [why, silence].into_iter().flatten().reduce(|why, silence| format!("{why}; {silence}"));
     let met = passcode.and_then(|passcode| passcode.met);
     let since = passcode.map_or(installed.since, |passcode| installed.since.max(Some(passcode.since)));
     // Both at once, and so the earlier of the two; at first both were seen when the later one was.
@@ -376,6 +380,8 @@ fn limit((state, why): (State, Option<String>), supported: Support) -> (State, O
         (State::Enforced, Support::Noted(note)) => {
             (state, Some(why.map_or_else(|| note.to_owned(), |why| format!("{note}; {why}"))))
         }
+        (State::Enforced | State::Acknowledged, Support::Unmet(why)) => (State::Unmet, Some(why.to_owned())),
+        (State::Enforced, Support::Untold(why)) => (State::Pending, Some(why.to_owned())),
         // Apple devices acknowledge what they do not heed.
         (State::Enforced | State::Pending, Support::Unknown(gap)) => {
             (State::Pending, Some(format!("{gap}, and the device has not told yet whether it does")))

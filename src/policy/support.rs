@@ -24,6 +24,10 @@ pub enum Support {
     No(&'static str),
     /// Not on this device; what it lacks. No part is made of it.
     Lacks(Gap),
+    /// As it stands, but the device reports of itself that it is not so (yet).
+    Unmet(&'static str),
+    /// As it stands, but whether it is so only the device's own report would tell, which has not come.
+    Untold(&'static str),
     /// What it would take, and it is not known whether the device has that. It is sent; whether it is kept, no answer tells.
     Unknown(Gap),
 }
@@ -63,7 +67,8 @@ impl Support {
     /// Whether a part is made of the value: not where it is always so, or cannot be.
     pub fn is_sent(self) -> bool {
         match self {
-            Support::Full | Support::Noted(_) | Support::Limited(_) | Support::Unknown(_) => true,
+            Support::Full | Support::Noted(_) | Support::Limited(_) => true,
+            Support::Unmet(_) | Support::Untold(_) | Support::Unknown(_) => true,
             Support::Always(_) | Support::InPart(_) | Support::No(_) | Support::Lacks(_) => false,
         }
     }

@@ -62,6 +62,7 @@ class AppleDevice:
         self.enrolled = self.erased = self.supervised = False
         # Requests that it answers with an Error.
         self.refused = set()
+        self.not_now = set()
         # A renewal of its identity: the profiles that came for one, where it breaks off ("SCEP": before, "check-in": after the
         # certificate is there), and whether it acknowledges by the former identity before it checks in by the new one.
         self.offered, self.breaks_off, self.acknowledges_first = [], None, False
@@ -164,6 +165,8 @@ class AppleDevice:
         if kind in self.refused:
             chain = [{"ErrorCode": 12024, "ErrorDomain": "MCMDMErrorDomain", "LocalizedDescription": "Not now, not ever"}]
             return self.report("Error", CommandUUID=ident, ErrorChain=chain)
+        if kind in self.not_now:
+            return self.report("NotNow", CommandUUID=ident)
         try:
             result = act(command)
         except BrokenOff:

@@ -237,6 +237,37 @@ class Apple(ServedTest):
         self.sync(phone)
         self.assertEqual({row["state"] for row in self.rows(phone, "blank").values()}, {"enforced"})
 
+    def test_what_a_phone_does_not_tell_any_more_is_as_it_was_and_says_so(self):
+        phone = self.ruled("mute-phones", "name: mute\nassign: [mute-phones]\npasscode: {min_length: 8}\ncamera: blocked\n")
+
+        def rows():
+            rows = self.rows(phone, "mute")
+            self.assertEqual({row["state"] for row in rows.values()}, {"enforced"}, rows)
+            return rows["camera"], rows["passcode.min_length"]
+
+        before = rows()
+        self.assertEqual([row["why"] for row in before], [None, None])
+        phone.refused = {"ProfileList"}
+        self.sync(phone)
+        for row, was in zip(rows(), before):
+            self.assertIn("did not tell it when it was last asked: ", row["why"])
+            self.assertEqual(row["verified"], was["verified"])
+        phone.refused = {"SecurityInfo"}
+        self.sync(phone)
+        camera, passcode = rows()
+        self.assertEqual(camera["why"], None)
+        self.assertIn("did not say how its passcode is when it was last asked: ", passcode["why"])
+        phone.refused = set()
+        self.sync(phone)
+        self.assertEqual([row["why"] for row in rows()], [None, None])
+        phone.not_now = {"ProfileList"}
+        self.sync(phone)
+        for row in rows():
+            self.assertIn("did not tell it when it was last asked: NotNow", row["why"])
+        phone.not_now = set()
+        self.sync(phone)
+        self.assertEqual([row["why"] for row in rows()], [None, None])
+
     def test_a_refused_removal_is_told_until_it_is_gone(self):
         phone = self.ruled("stuck-phones", "name: stuck\nassign: [stuck-phones]\ncamera: blocked\n")
         phone.refused.add("RemoveProfile")

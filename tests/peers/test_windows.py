@@ -292,6 +292,35 @@ class Windows(ServedTest):
         self.assertGreater(row["verified"], before["verified"])
         self.assertEqual(row["why"], before["why"])
 
+    def test_encrypted_is_what_a_pc_says_of_its_drive(self):
+        drive = "Vendor/MSFT/DeviceStatus/Compliance/EncryptionCompliance"
+        computer = self.enrolled()
+        computer.tree[drive] = "x"
+        computer.connect()
+        self.server.verb("group", "create", "drives")
+        self.server.verb("group", "add", "drives", self.device(computer)["id"])
+        self.server.policy("name: drives\nassign: [drives]\nencryption: required\n")
+        computer.connect()
+
+        def stands():
+            self.server.verb("devices", "sync", self.device(computer)["id"])
+            computer.connect()
+            rows = [row for row in self.server.verb("policy", "coverage", "drives") if row["device"] == self.device(computer)["id"]]
+            [row] = rows[0]["settings"]
+            return row["state"], row["why"] or "", self.device(computer)["compliance"], self.device(computer)["facts"].get("encrypted")
+
+        for value, want, words in [
+            ("x", ("pending", "pending", None), "has not told yet"),
+            ("0", ("pending", "noncompliant", "false"), "reports that its storage is not encrypted"),
+            ("2", ("pending", "noncompliant", "false"), "not encrypted"),
+            ("1", ("enforced", "compliant", "true"), "reports that its storage is encrypted"),
+            ("", ("enforced", "compliant", "true"), "encrypted"),
+        ]:
+            computer.tree[drive] = value
+            state, why, compliance, fact = stands()
+            self.assertEqual((state, compliance, fact), want, f"{value!r}: {why}")
+            self.assertIn(words, why, value)
+
     def test_of_two_policies_that_disagree_the_loser_says_so(self):
         computer = self.ruled("rivals", "name: a-lax\nassign: [GROUP]\ncamera: allowed\n")
         file = self.server.folder / "strict.yaml"

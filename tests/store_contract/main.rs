@@ -65,6 +65,7 @@ macro_rules! store_contract {
         what_is_never_answered_takes_turns_with_its_like,
         a_wipe_is_neither_overtaken_nor_given_up,
         a_part_of_a_policy_that_is_never_answered_counts_as_refused_and_holds_no_other_back,
+        what_is_never_read_back_says_so,
         what_was_sent_and_is_no_wipe_can_be_cancelled,
         what_was_put_off_is_asked_again_in_the_next_session,
         a_full_wipe_replaces_a_selective_one_that_has_not_left,

@@ -3,7 +3,7 @@
 
 mod value;
 
-pub use value::is_same;
+pub use value::{is_same, truth};
 
 use crate::session::{Format, Op};
 
@@ -19,7 +19,7 @@ pub const OS_PLATFORM: &str = "./DevDetail/Ext/Microsoft/OSPlatform";
 pub const SERIAL: &str = "./DevDetail/Ext/Microsoft/SMBIOSSerialNumber";
 /// The product type, in decimal.
 pub const EDITION: &str = "./Device/Vendor/MSFT/DeviceStatus/OS/Edition";
-/// `1`: storage is encrypted.
+/// Whether the system's drive is encrypted, a [`truth`]: `0` not encrypted, `1` encrypted.
 pub const ENCRYPTION: &str = "./Device/Vendor/MSFT/DeviceStatus/Compliance/EncryptionCompliance";
 
 const POLICY_CONFIG: &str = "./Device/Vendor/MSFT/Policy/Config/";

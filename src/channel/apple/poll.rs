@@ -248,6 +248,7 @@ fn file(
     match report.status {
         Status::Idle => return Ok(None),
         Status::NotNow => {
+            not_told(tx, device, &command, report.status.name())?;
             queue::settle(tx, device, credential.enrolment, id, Outcome::NotNow)?;
             return Ok(None);
         }
@@ -311,11 +312,13 @@ fn failed(
         // Facts that a device does not tell are no failure, and one refused part does not keep the others back.
         Action::Refresh => {
             says_of_its_passcode(tx, device, command, report)?;
+            not_told(tx, device, command, &text)?;
             return step(tx, device, credential, command);
         }
         // What it does not tell is not lost.
         Action::Policy if delivery::is_look(command) => {
             says_of_its_passcode(tx, device, command, report)?;
+            not_told(tx, device, command, &text)?;
             return step(tx, device, credential, command);
         }
         Action::Policy => {
@@ -375,8 +378,11 @@ fn applied(tx: &mut Tx<'_>, device: &mut Managed, command: &Command, outcome: Pa
 
 /// What the device tells of what it has: which profiles, and how it is protected.
 fn look(tx: &mut Tx<'_>, device: &mut Managed, command: &Command, report: &Report) -> Result<()> {
-    let Some(installed) = report.profile_list().filter(|_| command.step == 0) else {
+    if command.step > 0 {
         return told(tx, device, command, report);
+    }
+    let Some(installed) = report.profile_list() else {
+        return not_told(tx, device, command, "no list of profiles");
     };
     let (wanted, _) = policies::due(tx, device, command.enrolment)?;
     for part in delivery::parts(command) {
@@ -396,6 +402,32 @@ fn look(tx: &mut Tx<'_>, device: &mut Managed, command: &Command, report: &Repor
         keeper::happen(tx, device, Event::Part { enrolment, part: part.id, fate })?;
     }
     Ok(())
+}
+
+/// It was asked what it has, or how its passcode is, and answered this instead: what it had it may have still, and nobody has seen it.
+fn not_told(tx: &mut Tx<'_>, device: &mut Managed, command: &Command, instead: &str) -> Result<()> {
+    let looks = delivery::is_look(command);
+    if command.state.is_final() || !(looks || command.action() == Action::Refresh) {
+        return Ok(());
+    }
+    let enrolment = command.enrolment;
+    let of_passcodes = command.step > 0;
+    let fate = |(part, fate)| Event::Part { enrolment, part, fate };
+    let fates: Vec<Event> = match device.enrolment(enrolment) {
+        Some(mine) if of_passcodes => {
+            let asked = mine.applied.iter().filter(|(_, kept)| kept.passcode.is_some());
+            asked.map(|(id, _)| fate((id.clone(), Fate::PasscodeUnread(instead.into())))).collect()
+        }
+        Some(mine) if looks => {
+            let as_asked = |part: &OnTheWay| {
+                mine.applied.get(&part.id).is_some_and(|kept| kept.hash == part.hash && !kept.out && kept.tells())
+            };
+            let asked = delivery::parts(command).filter(as_asked);
+            asked.map(|part| fate((part.id, Fate::Unread(instead.into())))).collect()
+        }
+        _ => Vec::new(),
+    };
+    fates.into_iter().try_for_each(|event| keeper::happen(tx, device, event).map(drop))
 }
 
 /// What a device says of itself, and with that how its passcode is.
@@ -418,8 +450,13 @@ fn says_of_its_passcode(tx: &mut Tx<'_>, device: &mut Managed, command: &Command
     let installed = wanted
         .values()
         .filter(|part| part.passcode && mine.applied.get(&part.id).is_some_and(|kept| is_held(part, kept)));
-    let parts = installed.map(|part| (part.id.clone(), passcode(part, &said))).collect();
-    keeper::happen(tx, device, Event::PasscodeTold { enrolment, parts }).map(drop)
+    let parts: Vec<_> = installed.map(|part| (part.id.clone(), passcode(part, &said))).collect();
+    let silent: Vec<PartId> = parts.iter().filter(|(_, said)| said.is_none()).map(|(id, _)| id.clone()).collect();
+    keeper::happen(tx, device, Event::PasscodeTold { enrolment, parts })?;
+    silent.into_iter().try_for_each(|part| {
+        let fate = Fate::PasscodeUnread("its SecurityInfo says nothing of it".into());
+        keeper::happen(tx, device, Event::Part { enrolment, part, fate }).map(drop)
+    })
 }
 
 /// The device's word on its passcode under a part. Our own rules ask for one; of a raw profile's the device is the judge.

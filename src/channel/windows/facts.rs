@@ -57,14 +57,37 @@ pub(super) fn learn(tx: &mut Tx<'_>, device: &mut Managed, values: &[(String, St
         os_version: value(csp::SOFTWARE_VERSION),
         mail_id: value(&csp::exchange_id(PROVIDER_ID)),
         hardware_id: value(&csp::hardware_id(PROVIDER_ID)),
-        facts: FACTS.into_iter().filter_map(|(node, name)| Some((name, fact(node, value(node)?)))).collect(),
+        facts: FACTS.into_iter().filter_map(|(node, name)| Some((name, fact(node, value(node)?)?))).collect(),
         ..Claim::default()
     };
     keeper::happen(tx, device, Event::Told(Box::new(claim)))?;
     enrol::adopt_mail(tx, device)
 }
 
-/// A number on the wire, a yes or no as Apple devices tell it.
-fn fact(node: &str, told: String) -> String {
-    if node == csp::ENCRYPTION { (told.trim() == "1").to_string() } else { told }
+/// A number on the wire, a yes or no as Apple devices tell it. What is neither was not told.
+fn fact(node: &str, told: String) -> Option<String> {
+    if node == csp::ENCRYPTION { csp::truth(&told).map(|truth| truth.to_string()) } else { Some(told) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whether_a_pc_is_encrypted_is_a_yes_a_no_or_not_told() {
+        for (told, want) in [
+            ("1", Some("true")),
+            (" 1\n", Some("true")),
+            ("true", Some("true")),
+            ("0", Some("false")),
+            ("False", Some("false")),
+            ("", None),
+            ("x", None),
+            ("2", None),
+            ("-1", None),
+        ] {
+            assert_eq!(fact(csp::ENCRYPTION, told.into()).as_deref(), want, "{told:?}");
+        }
+        assert_eq!(fact(csp::EDITION, "2".into()).as_deref(), Some("2"), "other facts are as they are told");
+    }
 }

@@ -379,7 +379,7 @@ fn answered(
         // It would do so again. Which of several it was for, each alone will tell.
         return match kept {
             _ if unclear.values => (Next::ReadApart, None),
-            Some(kept) if !kept.out => (Next::Nothing, tells(kept).then(|| Fate::Unread(NO_VALUE.to_owned()))),
+            Some(kept) if !kept.out => (Next::Nothing, kept.tells().then(|| Fate::Unread(NO_VALUE.to_owned()))),
             _ => (Next::Nothing, sent(Outcome::unread(NO_VALUE))),
         };
     }
@@ -470,7 +470,7 @@ fn just_set(read: Read) -> Outcome {
 /// What was in force, by what it reads now. What never told anything has not lost anything by saying nothing: it is not sent again, so
 /// that a node that cannot be read is no endless task.
 fn looked_at(read: Read, code: u16, part: &OnTheWay, kept: &Applied) -> Option<Fate> {
-    let told = tells(kept);
+    let told = kept.tells();
     match read {
         Read::Met => Some(Fate::Seen),
         Read::Other(_) => Some(Fate::Lost),
@@ -484,11 +484,6 @@ fn looked_at(read: Read, code: u16, part: &OnTheWay, kept: &Applied) -> Option<F
         }
         Read::Silent(why) | Read::WriteOnly(why) => told.then_some(Fate::Unread(why)),
     }
-}
-
-/// Whether a part could be read when it was last.
-fn tells(kept: &Applied) -> bool {
-    matches!(kept.outcome, Outcome::Enforced | Outcome::There)
 }
 
 /// Notes what became of a part.

@@ -9,17 +9,20 @@ use super::{
 };
 use crate::{
     channel::span,
+    clock::Steady,
     error::{Judged, Result},
     fleet::{
         audit::{self, By},
         enrol, keeper,
-        life::{Act, Action, Channel, Command, Contact, EnrolmentState, Event, Managed, Outcome, State},
+        life::{Act, Action, Channel, Command, Contact, Device, EnrolmentState, Event, Managed, Outcome, State},
         policies, queue,
         registry::{Credential, Standing, presence::Idle, sights},
+        settings,
         terms::{EvidenceKind, FailureCode},
         wipe::stop,
     },
     ids::{CommandId, EnrolmentId, Fingerprint},
+    policy::{PartId, Setting},
     server::Server,
     store::{Kind, Record, Tx},
 };
@@ -303,7 +306,8 @@ impl Visit<'_, '_> {
         if !self.fresh || !self.device.may_rest(enrolment.id) || self.credential.revoked.is_some() {
             return Ok(false);
         }
-        let asked = self.device.asked.map_or(self.tx.now(), |at| self.tx.wall_of(at.plus(FACTS)));
+        let stale = stale_from(self.tx, &self.device, enrolment.id)?;
+        let asked = stale.map_or(self.tx.now(), |at| self.tx.wall_of(at));
         let ends = self.credential.certificate.not_after;
         let Some(due) = policies::quiet_until(self.tx, &self.device, enrolment.id)? else { return Ok(false) };
         let (identity, until) = (&enrolment.identity, asked.min(ends).min(due));
@@ -314,12 +318,26 @@ impl Visit<'_, '_> {
     }
 }
 
+/// When a device is to be asked again what it is; none: it was never asked. Where a policy wants it encrypted and it does not say that it is,
+/// that is read back as often as what is set.
+fn stale_from(tx: &mut Tx<'_>, device: &Device, enrolment: EnrolmentId) -> Result<Option<Steady>> {
+    let Some(asked) = device.asked else { return Ok(None) };
+    let mut span = FACTS;
+    if device.facts.get("encrypted").is_none_or(|fact| fact != "true") {
+        let (wanted, _) = policies::due(tx, device, enrolment)?;
+        if wanted.contains_key(&PartId::Setting(Setting::Encryption)) {
+            span = span.min(settings::span(tx, "policy.verify")?);
+        }
+    }
+    Ok(Some(asked.plus(span)))
+}
+
 /// Queues what nobody had to ask for.
 fn ask_what_is_due(tx: &mut Tx<'_>, device: &mut Managed, enrolment: EnrolmentId, accepts: Accepts) -> Result<()> {
     let Some(mine) = device.enrolment(enrolment).filter(|_| device.is_served(enrolment)) else { return Ok(()) };
     let is_open = |action| device.find_open(Channel::Omadm, action).is_some();
     let now = tx.steady();
-    let stale = device.asked.is_none_or(|at| at.plus(FACTS) <= now) || provision::is_to_be_told(tx, mine)?;
+    let stale = stale_from(tx, device, enrolment)?.is_none_or(|at| at <= now) || provision::is_to_be_told(tx, mine)?;
     if stale && !is_open(Action::Refresh) && accepts != Accepts::User {
         return queue::ask_by_system(tx, device, enrolment, Act::Refresh).map(drop);
     }

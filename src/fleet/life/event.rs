@@ -481,6 +481,8 @@ pub enum Fate {
     Lost,
     /// It was to be read back, and the device answered this instead.
     Unread(String),
+    /// It was asked whether its passcode keeps to this, and answered this instead.
+    PasscodeUnread(String),
 }
 
 /// What a device says of itself.

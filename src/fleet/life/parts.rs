@@ -66,6 +66,11 @@ impl Managed {
                     kept.unread(&text);
                 }
             }
+            Fate::PasscodeUnread(text) => {
+                if let Some(kept) = mine.applied.get_mut(&part) {
+                    kept.passcode_unread(&text);
+                }
+            }
             Fate::Lost => {
                 if let Some(kept) = mine.applied.get_mut(&part) {
                     kept.lost(when);

@@ -127,8 +127,13 @@ impl Managed {
         let over: Vec<CommandId> = self.open().filter(over).map(|command| command.id).collect();
         for id in over {
             let Some(command) = self.lift(id) else { continue };
+            let of_passcodes = command.only_reads_back() && command.step > 0;
             for part in command.parts_open() {
-                self.part_refused(from, part, time);
+                let id = part.id.clone();
+                match of_passcodes {
+                    true => self.part(from, id, Fate::PasscodeUnread(GIVEN_UP.into()), time),
+                    false => self.part_refused(from, part, time),
+                }
             }
             let error = Some((FailureCode::NoAnswer, GIVEN_UP));
             self.end(command, End { error, by: By::System, ..End::of(State::Failed) }, time, effects);
@@ -137,12 +142,12 @@ impl Managed {
 
     /// Silence for so long is a refusal. Of what it took before, it only does not tell whether it still has it.
     fn part_refused(&mut self, enrolment: EnrolmentId, part: OnTheWay, time: Time) {
-        let just_set = || self.enrolment(enrolment)?.applied.get(&part.id).map(|kept| kept.out);
+        let kept = self.enrolment(enrolment).and_then(|mine| mine.applied.get(&part.id));
+        let (just_set, tells) = kept.map_or((false, false), |kept| (kept.out, kept.tells() && kept.hash == part.hash));
         let fate = match part.next {
             Next::Remove => Fate::Stuck(GIVEN_UP.into()),
-            next if next.is_look() && just_set() == Some(true) => {
-                Fate::Sent { hash: part.hash, outcome: Outcome::unread(GIVEN_UP) }
-            }
+            next if next.is_look() && just_set => Fate::Sent { hash: part.hash, outcome: Outcome::unread(GIVEN_UP) },
+            next if next.is_look() && tells => Fate::Unread(GIVEN_UP.into()),
             next if next.is_look() => return,
             _ => Fate::Sent { hash: part.hash, outcome: Outcome::failed(GIVEN_UP) },
         };

@@ -39,7 +39,7 @@ struct LeanMore(Option<LeanPasscode>, Option<String>);
 
 /// [`Passcode`], likewise.
 #[derive(Serialize, Deserialize)]
-struct LeanPasscode(Option<Said>, i64, Option<i64>, u16, Option<i64>);
+struct LeanPasscode(Option<Said>, i64, Option<i64>, u16, Option<i64>, #[serde(default)] Option<String>);
 
 impl From<Applied> for Lean {
     fn from(part: Applied) -> Lean {
@@ -52,7 +52,7 @@ impl From<Applied> for Lean {
         let (again, since) = (steady(part.again), wall(part.since));
         let passcode = part.passcode.map(|passcode| {
             let (since, met) = (passcode.since.unix_timestamp().saturating_sub(at), wall(passcode.met));
-            LeanPasscode(passcode.said, since, met, passcode.tries, steady(passcode.again))
+            LeanPasscode(passcode.said, since, met, passcode.tries, steady(passcode.again), passcode.unread)
         });
         let more = (passcode.is_some() || part.unread.is_some()).then_some(LeanMore(passcode, part.unread));
         let rest = (again.is_some() || since != Some(0) || more.is_some()).then_some((again, since));
@@ -84,12 +84,13 @@ impl From<Lean> for Applied {
             looked: steady(lean.looked),
             since: wall(since),
             verified: wall(lean.verified),
-            passcode: passcode.map(|LeanPasscode(said, since, met, tries, again)| Passcode {
+            passcode: passcode.map(|LeanPasscode(said, since, met, tries, again, unread)| Passcode {
                 said,
                 since: wall(Some(since)).unwrap_or(lean.at),
                 met: wall(met),
                 tries,
                 again: steady(again),
+                unread,
             }),
             unread,
         }

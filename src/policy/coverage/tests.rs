@@ -1,11 +1,13 @@
 use time::OffsetDateTime;
 
+use super::super::applied::Moment;
 use super::super::bounds::test_profile;
 use super::super::effective::effective;
 use super::super::support::Gap;
 use super::super::target::Platform;
 use super::super::version::Version;
 use super::*;
+use crate::clock::Steady;
 
 fn merged(text: &str) -> Effective {
     effective([&PolicyFile::parse(&format!("name: a\nassign: all\n{text}")).unwrap()])
@@ -53,8 +55,8 @@ fn one_setting_on_each_channel() {
             Channel::Omadm,
             Platform::Windows,
             Some(Outcome::Enforced),
-            "partly",
-            "BitLocker",
+            "pending",
+            "has not told yet whether its storage is encrypted",
         ),
         (
             "Home",
@@ -233,8 +235,14 @@ fn rules_for_the_passcode_hold_by_the_devices_own_word() {
     let merged = merged(&format!("passcode: {{min_length: 8}}\ncamera: blocked\napple: {{profiles: ['{profile}']}}"));
     let at = |seconds| OffsetDateTime::from_unix_timestamp(seconds).unwrap();
     let mail = all_answered(&merged, Channel::Activesync, Platform::Ios, &Outcome::Enforced);
-    let told =
-        |said, since, met: Option<i64>| Passcode { said, since: at(since), met: met.map(at), tries: 0, again: None };
+    let told = |said, since, met: Option<i64>| Passcode {
+        said,
+        since: at(since),
+        met: met.map(at),
+        tries: 0,
+        again: None,
+        unread: None,
+    };
     for (row, platform, said, state, since, verified) in [
         ("not asked", Platform::Ios, None, State::Pending, None, None),
         ("it does not say", Platform::Ios, Some(told(None, 5, None)), State::Pending, None, None),
@@ -275,6 +283,63 @@ fn rules_for_the_passcode_hold_by_the_devices_own_word() {
             format!("{devices} {compliant}"),
             "{row}"
         );
+    }
+}
+
+/// What a PC is asked for its drive comes to, by what it says of it; and what a Mac says, beside the word of its mail.
+#[test]
+fn what_must_be_encrypted_is_so_by_the_devices_own_word() {
+    let merged = merged("encryption: required");
+    let mail = |platform| all_answered(&merged, Channel::Activesync, platform, &Outcome::Enforced);
+    let (omadm, apple) = (Channel::Omadm, Channel::Apple);
+    let (pc, mac) = (Platform::Windows, Platform::Macos);
+    let done = Some(Outcome::Enforced);
+    for (row, channel, platform, outcome, encrypted, state, compliant) in [
+        ("encrypted", omadm, pc, done.clone(), Some(true), State::Enforced, Compliance::Compliant),
+        ("not encrypted", omadm, pc, done.clone(), Some(false), State::Unmet, Compliance::Noncompliant),
+        ("not told", omadm, pc, done.clone(), None, State::Pending, Compliance::Pending),
+        ("not answered yet", omadm, pc, None, Some(false), State::Pending, Compliance::Pending),
+        ("refused", omadm, pc, Some(Outcome::failed("500")), Some(false), State::Failed, Compliance::Noncompliant),
+        ("a phone", omadm, Platform::WindowsPhone, done.clone(), None, State::Enforced, Compliance::Compliant),
+        ("a Mac", apple, mac, None, Some(false), State::Unsupported, Compliance::Noncompliant),
+        ("a Mac with FileVault", apple, mac, None, Some(true), State::Enforced, Compliance::Compliant),
+    ] {
+        let applied = outcome.map(|o| all_answered(&merged, channel, platform, &o)).unwrap_or_default();
+        let mail = mail(platform);
+        let ours = ChannelView::new(channel, &applied);
+        let beside = vec![ours.clone(), ChannelView::new(Channel::Activesync, &mail)];
+        let of = |channels| coverage(&merged, &Subject { target: Target::of(platform), encrypted, channels });
+        let rows = of(vec![ours]);
+        assert_eq!((rows[0].state, compliance(&rows)), (state, compliant), "{row}: {:?}", rows[0].why);
+        if encrypted == Some(false) {
+            assert_ne!(compliance(&of(beside)), Compliance::Compliant, "{row}, whatever its mail acknowledges");
+        }
+        if state == State::Unmet {
+            assert!(rows[0].why.as_ref().unwrap().contains("reports that its storage is not encrypted"), "{row}");
+        }
+    }
+}
+
+#[test]
+fn a_passcode_that_it_says_no_more_of_is_as_it_was_and_says_so() {
+    let merged = merged("passcode: {required: true}");
+    let at = |seconds| OffsetDateTime::from_unix_timestamp(seconds).unwrap();
+    for (said, state, words) in [
+        (None, State::Pending, "has not said yet whether its passcode complies; "),
+        (Some(Said::Unmet), State::Unmet, "does not comply yet; "),
+        (Some(Said::Met), State::Enforced, ""),
+    ] {
+        let mut applied = all_answered(&merged, Channel::Apple, Platform::Ios, &Outcome::Enforced);
+        let kept = applied.values_mut().next().unwrap();
+        kept.passcode = None;
+        kept.passcode_told(said, Moment { at: at(5), now: Steady(5000) });
+        kept.passcode_unread("12007 no right");
+        let views = vec![ChannelView::new(Channel::Apple, &applied)];
+        let rows = coverage(&merged, &Subject { target: Target::of(Platform::Ios), encrypted: None, channels: views });
+        let why = rows[0].why.clone().unwrap();
+        assert_eq!(rows[0].state, state, "{why}");
+        assert!(why.ends_with("did not say how its passcode is when it was last asked: 12007 no right"), "{why}");
+        assert!(why.contains(words), "{why}");
     }
 }
 

@@ -11,6 +11,10 @@ pub(super) struct Encryption;
 
 const ALWAYS: Support = Support::Always("always encrypted; the passcode guards the key");
 
+/// What a PC says of its system's drive; a Mac beside its mail.
+const NOT_ENCRYPTED: &str = "asked for, but the device reports that its storage is not encrypted (yet)";
+const NOT_TOLD: &str = "BitLocker is asked for, and the PC has not told yet whether its storage is encrypted; it begins only where the PC can do it or its user agrees";
+
 impl Rule for Encryption {
     type Value = Required;
 
@@ -72,6 +76,9 @@ impl Rule for Encryption {
             Support::Always(_) if !known.passcode_required => {
                 Support::InPart("always encrypted, but no passcode is required to guard the key")
             }
+            Support::Full | Support::Limited(_) if known.encrypted == Some(false) => Support::Unmet(NOT_ENCRYPTED),
+            // Of a PC's BitLocker alone.
+            Support::Limited(_) => Support::Untold(NOT_TOLD),
             support => support,
         }
     }

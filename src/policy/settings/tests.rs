@@ -173,6 +173,7 @@ fn fate(setting: Setting, channel: Channel, platform: Platform) -> String {
             }
             Support::No(words) => format!("no: {words}"),
             Support::Lacks(gap) => format!("no: {gap}"),
+            Support::Unmet(words) | Support::Untold(words) => panic!("{value:?}: no table tells {words}"),
             Support::Unknown(gap) => panic!("{value:?}: {gap}"),
         };
         match runs.last_mut().filter(|(_, last)| *last == words) {

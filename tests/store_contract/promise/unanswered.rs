@@ -1,7 +1,10 @@
 //! Nobody blocks the line: what a device does not answer lets others pass, comes behind them, and has an end.
 
 use super::*;
-use lanyard::fleet::life::{Action, Managed, parts_on_the_way};
+use lanyard::{
+    fleet::life::{Action, Event, Fate, Managed, parts_on_the_way},
+    policy::{Outcome as PartOutcome, PartId, Said},
+};
 use std::collections::BTreeSet;
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -200,6 +203,46 @@ pub async fn a_part_of_a_policy_that_is_never_answered_counts_as_refused_and_hol
         let said: Vec<String> = applied.into_iter().map(|(part, a)| format!("{part} {:?}", a.outcome)).collect();
         assert_eq!(said.len(), 1, "{said:?}");
         assert!(said[0].starts_with("profile:a Failed"), "{said:?}");
+    }
+}
+
+/// What is read back in vain until that is given up stands as it was, and says so; what was set anew meanwhile is another matter.
+pub async fn what_is_never_read_back_says_so(fixture: Fixture) {
+    let said = "heard again and again and never answered this";
+    for (channel, identity, steps) in [(Channel::Apple, "u1", 0), (Channel::Apple, "u2", 1), (Channel::Omadm, "u3", 0)]
+    {
+        let device = fixture.device(identity, &[channel]).await;
+        let (id, enrolment) = (device.id, device.enrolments[0].id);
+        let begin = move |tx: &mut Tx<'_>| {
+            let mut device = keeper::by_id(tx, id)?;
+            for (part, hash) in [("profile:a", "ab"), ("profile:b", "cd")] {
+                let part: PartId = part.parse().unwrap();
+                let fate = Fate::Sent { hash: hash.into(), outcome: PartOutcome::Enforced };
+                keeper::happen(tx, &mut device, Event::Part { enrolment, part: part.clone(), fate })?;
+                let parts = vec![(part, Some(Said::Met))];
+                keeper::happen(tx, &mut device, Event::PasscodeTold { enrolment, parts })?;
+            }
+            let parts = ["=profile:a ab", "=profile:b ab"].map(str::to_string).to_vec();
+            queue::ask_by_system(tx, &mut device, enrolment, Act::Policy { parts })
+        };
+        let look = fixture.store.run(begin).await.unwrap();
+        take(&fixture, id, Contact::Fresh).await;
+        for _ in 0..steps {
+            settle(&fixture, id, look.id, Outcome::Step).await;
+        }
+        for _ in 0..10 {
+            take(&fixture, id, Contact::Fresh).await;
+            if !fixture.pass(DAY) {
+                return;
+            }
+        }
+        assert_eq!(fixture.command(look.id).await.error.as_ref().unwrap().code.as_str(), "no_answer");
+        let applied = fixture.again(id).await.enrolments[0].applied.clone();
+        let [a, b] = ["profile:a", "profile:b"].map(|part| applied[&part.parse().unwrap()].clone());
+        let silent = |text: &Option<String>| text.as_ref().is_some_and(|text| text.contains(said));
+        assert_eq!((&a.outcome, a.verified.is_some()), (&PartOutcome::Enforced, true));
+        assert_eq!((silent(&a.unread), b.unread.is_some()), (steps == 0, false), "{identity}");
+        assert_eq!(silent(&a.passcode.unwrap().unread), steps == 1, "{identity}");
     }
 }
 

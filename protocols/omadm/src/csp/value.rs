@@ -31,8 +31,9 @@ fn number(text: &str) -> Option<i64> {
     text.parse().ok()
 }
 
-fn truth(text: &str) -> Option<bool> {
-    match text.to_ascii_lowercase().as_str() {
+/// A yes or no, as nodes of format bool hold it, and some of format int. `None`: neither, which says nothing.
+pub fn truth(text: &str) -> Option<bool> {
+    match text.trim().to_ascii_lowercase().as_str() {
         "true" | "1" => Some(true),
         "false" | "0" => Some(false),
         _ => None,

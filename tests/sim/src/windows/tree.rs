@@ -175,6 +175,10 @@ impl Tree {
             // The value in force; a single authority sets it here, so it is the one configured.
             self.set(&path.replace("/Policy/Config/", "/Policy/Result/"), format, data);
         }
+        if path.ends_with("/BitLocker/RequireDeviceEncryption") && data.trim() == "1" {
+            // Its user agrees at once.
+            self.set("./Device/Vendor/MSFT/DeviceStatus/Compliance/EncryptionCompliance", "int", "1");
+        }
         self.set(&path, format, data);
         200
     }
