@@ -166,6 +166,26 @@ class WithAPolicy(Gateway):
         self.assertIsNone(wbxml.text(answer, PROVISION, 0x09))
         self.assert_status(client.folder_sync(key=temporary), "142", "144")
 
+    def test_the_body_alone_says_which_policy_is_acknowledged(self):
+        client = self.invited()
+        temporary = wbxml.text(client.first_phase(), PROVISION, 0x09)
+        answer = client.second_phase(temporary, header="0")  # as Android's own mail does
+        self.assertEqual(statuses(answer), ["1", "1"], answer)
+        client.key = wbxml.text(answer, PROVISION, 0x09)
+        self.assert_mail(client.folder_sync())
+
+    def test_a_wipe_goes_out_beside_the_policy_in_force(self):
+        client = self.invited()
+        client.provisioned()
+        command = self.wipe(client, "full")
+        first = client.first_phase()
+        self.assertEqual([wbxml.text(first, PROVISION, MIN_LENGTH), statuses(first)], ["6", ["1", "1"]])
+        self.assertTrue(wbxml.find(first, PROVISION, REMOTE_WIPE), first)
+        self.assertEqual(client.directives(), [REMOTE_WIPE])
+        client.acknowledge(REMOTE_WIPE)
+        ended = self.wait_for_end(command, "confirmed")
+        self.assertIn("policy in force there: mail", ended["evidence"][0]["detail"])
+
     def test_a_lost_answer_to_the_acknowledgement_is_repeated(self):
         client = self.invited()
         temporary = wbxml.text(client.first_phase(), PROVISION, 0x09)
@@ -370,8 +390,10 @@ class WithoutAPolicy(Gateway):
     def test_commands_pass_without_a_key(self):
         client = self.invited()
         self.assert_mail(client.folder_sync(key=""))
-        self.assertEqual(statuses(client.first_phase()), ["1", "2"])
+        rules = client.provisioned()
+        self.assertEqual(wbxml.text(rules, PROVISION, PASSWORD_ENABLED), "0", "an empty document, never \"no policy\"")
         self.assert_mail(client.folder_sync())
+        self.assert_mail(client.folder_sync(key=""))
 
 
 if __name__ == "__main__":

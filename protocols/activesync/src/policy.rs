@@ -23,8 +23,9 @@ pub const APPROVED: &str = "ApprovedApplicationList";
 const UNAPPROVED_LIST: Tag = Tag::new(14, 0x37, UNAPPROVED);
 const APPROVED_LIST: Tag = Tag::new(14, 0x39, APPROVED);
 
-/// A whole policy. The default restricts nothing.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A whole policy. The default restricts nothing. It is kept as what differs from that.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(from = "BTreeMap<String, Option<i64>>", into = "BTreeMap<String, Option<i64>>")]
 pub struct ProvisionDoc {
     /// Every rule, in the order of the tokens; `None` is the empty element: no rule.
     values: BTreeMap<Rule, Option<i64>>,
@@ -37,7 +38,32 @@ impl Default for ProvisionDoc {
     }
 }
 
+impl From<ProvisionDoc> for BTreeMap<String, Option<i64>> {
+    fn from(document: ProvisionDoc) -> Self {
+        let differs = document.values.into_iter().filter(|(rule, value)| *value != rule.default());
+        differs.map(|(rule, value)| (rule.name().to_owned(), value)).collect()
+    }
+}
+
+/// What no rule takes, of a later version perhaps, is left out.
+impl From<BTreeMap<String, Option<i64>>> for ProvisionDoc {
+    fn from(kept: BTreeMap<String, Option<i64>>) -> ProvisionDoc {
+        let mut document = ProvisionDoc::default();
+        for (rule, value) in kept.iter().filter_map(|(name, value)| Some((Rule::from_name(name)?, *value))) {
+            if rule.check(value).is_ok() {
+                document.values.insert(rule, value);
+            }
+        }
+        document
+    }
+}
+
 impl ProvisionDoc {
+    /// Whether it asks for anything.
+    pub fn restricts(&self) -> bool {
+        self.values.iter().any(|(rule, value)| *value != rule.default())
+    }
+
     /// Sets a raw part: a name as in the specification, its value as [`Rule::read`] takes it.
     pub fn apply(&mut self, name: &str, value: &str) -> Result<(), Error> {
         let unknown = || Error::UnknownElement(name.chars().take(64).collect());

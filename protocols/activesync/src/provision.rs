@@ -205,8 +205,6 @@ pub enum Reply {
     Policy(PolicyKey),
     /// Phase 2: the key for all other commands.
     Key(PolicyKey),
-    /// Policy Status 2: there is none, go on without a key.
-    NoPolicy,
     /// Policy Status 3.
     UnknownType,
     /// Policy Status 5: the acknowledgement is not for the policy that was sent last.
@@ -217,6 +215,8 @@ pub enum Reply {
     Ok,
     /// Erase. With root Status 1.
     Wipe(WipeScope),
+    /// The same in answer to phase 1: beside the policy and its temporary key.
+    WipeBesidePolicy(WipeScope, PolicyKey),
     /// The client could not erase: Status 2, and the directive stands.
     WipeFailed(WipeScope),
     /// A common status, or its HTTP code.
@@ -224,7 +224,7 @@ pub enum Reply {
 }
 
 impl Reply {
-    /// The answer in the form of the request's version. `document` is sent with [`Reply::Policy`] only.
+    /// The answer in the form of the request's version. `document` is sent with [`Reply::Policy`] and [`Reply::WipeBesidePolicy`] only.
     pub fn answer(self, request: &Request, version: Version, document: &ProvisionDoc) -> Answer {
         let kind = match &request.body {
             Body::Policy(kind) | Body::Ack { kind, .. } => kind,
@@ -232,19 +232,20 @@ impl Reply {
         };
         let status = |n: &str| Element::text_of(tag::STATUS, n);
         let key = |key: PolicyKey| Element::text_of(tag::POLICY_KEY, key.get().to_string());
+        let whole = |sent: PolicyKey| {
+            let data = Element { tag: tag::DATA, children: vec![data(kind, version, document)] };
+            policies(kind, [status("1"), key(sent), data])
+        };
         let children = match self {
             Reply::Refuse(refused) => return refusal(version, Command::Provision, refused),
-            Reply::Policy(sent) => {
-                let data = Element { tag: tag::DATA, children: vec![data(kind, version, document)] };
-                vec![status("1"), policies(kind, [status("1"), key(sent), data])]
-            }
+            Reply::Policy(sent) => vec![status("1"), whole(sent)],
             Reply::Key(sent) => vec![status("1"), policies(kind, [status("1"), key(sent)])],
-            Reply::NoPolicy => vec![status("1"), policies(kind, [status("2")])],
             Reply::UnknownType => vec![status("1"), policies(kind, [status("3")])],
             Reply::WrongKey => vec![status("1"), policies(kind, [status("5")])],
             Reply::ProtocolError => vec![status("2")],
             Reply::Ok => vec![status("1")],
             Reply::Wipe(scope) => vec![status("1"), Element::empty(scope.tag())],
+            Reply::WipeBesidePolicy(scope, sent) => vec![status("1"), whole(sent), Element::empty(scope.tag())],
             Reply::WipeFailed(scope) => vec![status("2"), Element::empty(scope.tag())],
         };
         let information = self.takes_device_information(request).then(device_information_taken);
@@ -253,7 +254,7 @@ impl Reply {
 
     /// Said once, in the answer to phase 1, where the client sent any.
     fn takes_device_information(self, request: &Request) -> bool {
-        let answered = matches!(self, Reply::Policy(_) | Reply::NoPolicy | Reply::UnknownType);
+        let answered = matches!(self, Reply::Policy(_) | Reply::WipeBesidePolicy(..) | Reply::UnknownType);
         answered && request.device_information.is_some()
     }
 }

@@ -167,8 +167,8 @@ fn provisions() -> Vec<(&'static str, Vec<u8>)> {
         ("policy", answer(Reply::Policy(key), &phase_1)),
         ("key", answer(Reply::Key(key), &phase_2)),
         ("wrong key", answer(Reply::WrongKey, &phase_2)),
-        ("no policy", answer(Reply::NoPolicy, &phase_1)),
         ("wipe", answer(Reply::Wipe(WipeScope::Device), &phase_1)),
+        ("wipe beside policy", answer(Reply::WipeBesidePolicy(WipeScope::Device, key), &phase_1)),
         ("wipe failed", answer(Reply::WipeFailed(WipeScope::Device), &wiped)),
     ]
 }

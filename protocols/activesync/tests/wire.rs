@@ -58,7 +58,6 @@ fn provision_answers_are_written() {
     let document = ProvisionDoc::default();
     for (name, reply, to, version) in [
         ("answer-policy", Reply::Policy(key(7)), "request-phase1", Version::V14_1),
-        ("answer-no-policy", Reply::NoPolicy, "request-phase1-12", Version::V12_1),
         ("answer-key", Reply::Key(key(9)), "request-phase2", Version::V14_1),
         ("answer-wrong-key", Reply::WrongKey, "request-phase2", Version::V14_1),
         ("answer-wipe", Reply::Wipe(WipeScope::Device), "request-phase1", Version::V2_5),
@@ -102,20 +101,20 @@ fn a_client_provisions_syncs_and_is_wiped() {
         let (access, revision) = (state::Access::Allowed, Some(Revision(1)));
         state::judge(state, access, Command::Sync, presented, Version::V14_1, revision)
     };
-    let step = |state: State, name: &str, presented, fresh| {
-        let message = Message::new(&request(name), presented, Version::V14_1);
+    let step = |state: State, name: &str, fresh| {
+        let message = Message::new(&request(name), Version::V14_1);
         state.step(message, Version::V14_1, due, key(fresh))
     };
     let client = State::NotProvisioned;
     let refused = judge(client, Presented::Zero).answer(Version::V14_1, Command::Sync).unwrap();
     assert_eq!(refused.body, fixture("answer-sync-142"));
-    let (client, _) = step(client, "request-phase1", Presented::Zero, 1_307_199_584);
-    let (client, _) = step(client, "request-phase2", Presented::Key(key(1_307_199_584)), 9);
+    let (client, _) = step(client, "request-phase1", 1_307_199_584);
+    let (client, _) = step(client, "request-phase2", 9);
     assert_eq!(judge(client, Presented::Key(key(9))), Verdict::Pass);
     let client = client.wipe(WipeScope::Device);
     assert_eq!(judge(client, Presented::Key(key(9))), Verdict::Refuse { status: Status(140), http: 449 });
-    let (client, _) = step(client, "request-empty", Presented::Key(key(9)), 11);
-    let (client, out) = step(client, "request-wiped", Presented::Key(key(9)), 12);
+    let (client, _) = step(client, "request-empty", 11);
+    let (client, out) = step(client, "request-wiped", 12);
     assert_eq!(out.first(), Some(&Output::Erased(WipeScope::Device)));
     assert_eq!(judge(client, Presented::Key(key(9))), Verdict::Refuse { status: Status(129), http: 403 });
 }

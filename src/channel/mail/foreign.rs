@@ -165,7 +165,9 @@ mod tests {
         let key = PolicyKey::new(7).unwrap();
         assert_eq!(said(Reply::Policy(key)), Ok(Some(key)));
         assert_eq!(said(Reply::Key(key)), Ok(Some(key)));
-        assert_eq!(said(Reply::NoPolicy), Ok(None));
+        let none = Element::of(tag::POLICY, [Element::text_of(tag::STATUS, "2")]);
+        let none = Element::of(tag::PROVISION, [Element::of(tag::POLICIES, [none])]);
+        assert_eq!(read(&lanyard_wbxml::encode(&lanyard_wbxml::Header::ACTIVESYNC, &none)), Ok(None));
         for reply in [Reply::Wipe(provision::WipeScope::Device), Reply::WrongKey, Reply::Ok] {
             assert!(said(reply).is_err(), "{reply:?}");
         }

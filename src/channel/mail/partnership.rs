@@ -1,23 +1,26 @@
 //! Where an enrolment stands: the policy that it holds, the wipe that waits for it, and what of its requests may therefore pass.
 
-use super::who::{Who, next_wipe};
+use super::{
+    document,
+    who::{Who, next_wipe},
+};
 use crate::{
     error::{Error, Result},
     fleet::{
         keeper,
         life::{
-            Action, Channel, Command, Contact, Device, Enrolment, EnrolmentState, Event, Managed, Outcome,
-            PROVISIONING, Scope,
+            Action, Channel, Command, Contact, Enrolment, EnrolmentState, Event, Managed, Outcome, PROVISIONING, Scope,
         },
         policies, queue,
         terms::{EvidenceKind, FailureCode},
     },
-    ids::{CommandId, EnrolmentId},
+    ids::CommandId,
     policy::{Part, PartId},
     store::Tx,
 };
 use lanyard_activesync::{
     Command as Verb, Request, Revision, Status, Version,
+    policy::ProvisionDoc,
     provision::WipeScope,
     state::{Access, Demand, Due, State, Verdict, judge},
 };
@@ -38,13 +41,27 @@ pub(super) struct Kept {
     /// How often the client was asked to acknowledge anew what it holds.
     #[serde(default)]
     pub(super) round: u64,
+    /// The document that was offered last, until it is answered.
+    #[serde(default)]
+    pub(super) sent: Option<ProvisionDoc>,
+    /// The document that the client acknowledged last: what is in force there.
+    #[serde(default)]
+    pub(super) holds: Option<ProvisionDoc>,
 }
 
 impl Kept {
     fn of(enrolment: &Enrolment) -> Result<Self> {
         match enrolment.channel_state.get(PROVISIONING) {
             Some(text) => serde_json::from_str(text).map_err(|e| Error::Internal(format!("{PROVISIONING}: {e}"))),
-            None => Ok(Self { state: State::NotProvisioned, offered: None, told: None, unproved: None, round: 0 }),
+            None => Ok(Self {
+                state: State::NotProvisioned,
+                offered: None,
+                told: None,
+                unproved: None,
+                round: 0,
+                sent: None,
+                holds: None,
+            }),
         }
     }
 }
@@ -56,9 +73,21 @@ pub(super) struct Partnership {
     before: Kept,
     /// The wipe that this enrolment is to hear of.
     pub(super) directive: Option<Command>,
-    /// The policy that it is to hold; without a part: one that restricts nothing, in place of one that it still holds.
-    pub(super) due: Option<(Due, Option<Part>)>,
+    pub(super) wanted: Wanted,
     door: Door,
+}
+
+/// What a client is to hold.
+#[derive(Default)]
+pub(super) struct Wanted {
+    /// What is asked of it; none: nothing, and commands pass without a key.
+    pub(super) due: Option<Due>,
+    /// What of the policy stands in the document.
+    pub(super) part: Option<Part>,
+    /// A former policy goes away with it.
+    pub(super) leaves: bool,
+    /// The document, for who asks for one.
+    pub(super) document: ProvisionDoc,
 }
 
 enum Door {
@@ -87,13 +116,13 @@ impl Partnership {
         let before = Kept::of(enrolment)?;
         let mut kept = now(before.clone(), enrolment.state, directive.as_ref());
         let door = door(&who.device, enrolment, directive.is_some());
-        let due = due(tx, &who.device, who.enrolment, &mut kept, proved)?;
-        Ok(Self { who, kept, before, directive, due, door })
+        let wanted = wanted(tx, &who.device, enrolment, &mut kept, proved)?;
+        Ok(Self { who, kept, before, directive, wanted, door })
     }
 
     /// What becomes of a request.
     pub(super) fn verdict(&self, request: &Request) -> Verdict {
-        let due = self.due.as_ref().map(|(due, _)| due.revision);
+        let due = self.wanted.due.map(|due| due.revision);
         match (&self.door, request.command) {
             (Door::Later, Verb::Provision | Verb::Settings) => Verdict::Answer,
             (Door::Later, _) => Verdict::Refuse { status: Status::RETRY_LATER, http: Status::RETRY_LATER.http() },
@@ -159,6 +188,10 @@ fn now(mut kept: Kept, enrolment: EnrolmentState, directive: Option<&Command>) -
         (_, None) if matches!(kept.state, State::Wiping { .. } | State::Wiped(_)) => State::NotProvisioned,
         (_, None) => kept.state,
     };
+    if over && kept.state == State::NotProvisioned {
+        // Let in again after its wipe.
+        kept.holds = None;
+    }
     kept
 }
 
@@ -184,18 +217,15 @@ fn door(device: &Managed, enrolment: &Enrolment, hears_of_wipe: bool) -> Door {
     if device.command(shut).is_some_and(waits) { Door::Later } else { Door::As(Access::Blocked) }
 }
 
-/// The policy that is due. A client cannot be asked what it has: when that is to be known, what it holds counts for nothing any more, and
+/// What the client is to hold. It cannot be asked what it has: when that is to be known, what it holds counts for nothing any more, and
 /// it must acknowledge anew.
-fn due(
-    tx: &mut Tx<'_>,
-    device: &Device,
-    enrolment: EnrolmentId,
-    kept: &mut Kept,
-    proved: bool,
-) -> Result<Option<(Due, Option<Part>)>> {
-    let (mut wanted, todo) = policies::due(tx, device, enrolment)?;
-    let due = |revision| Due { revision: Revision(revision), demand: Demand::default() };
-    Ok(match wanted.remove(&PartId::Document) {
+fn wanted(tx: &mut Tx<'_>, device: &Managed, enrolment: &Enrolment, kept: &mut Kept, proved: bool) -> Result<Wanted> {
+    let (mut wanted, todo) = policies::due(tx, device, enrolment.id)?;
+    let due = |revision| Some(Due { revision: Revision(revision), demand: Demand::default() });
+    let (part, removed) = (wanted.remove(&PartId::Document), todo.remove.contains(&PartId::Document));
+    // Though it be held.
+    let wiping = device.open().any(|c| c.action() == Action::Wipe && c.is_owed_to(enrolment));
+    let mut wanted = match part {
         Some(part) => {
             let edition = |round| edition(&part.hash).wrapping_add(round).max(1);
             let asked = todo.look.contains(&PartId::Document) || todo.install.contains(&PartId::Document);
@@ -204,11 +234,19 @@ fn due(
             if proved && asked && holds(kept.state) {
                 kept.round = kept.round.wrapping_add(1);
             }
-            Some((due(edition(kept.round)), Some(part)))
+            let document = document::of(&part.content);
+            Wanted { due: due(edition(kept.round)), part: Some(part), leaves: false, document }
         }
-        None if todo.remove.contains(&PartId::Document) => Some((due(0), None)),
-        None => None,
-    })
+        // Some clients give up all right to erase together with their last policy (AOSP).
+        None if removed && wiping => Wanted { document: kept.holds.clone().unwrap_or_default(), ..Wanted::default() },
+        None if removed => Wanted { due: due(0), leaves: true, ..Wanted::default() },
+        None => Wanted::default(),
+    };
+    // What goes out beside a wipe is what is in force already: a new rule might keep it waiting for its user.
+    if let (true, State::Wiping { .. }, Some(holds)) = (wiping, kept.state, &kept.holds) {
+        wanted.document = holds.clone();
+    }
+    Ok(wanted)
 }
 
 /// Equal documents are one edition, whatever policies they come from; 0 is the document that restricts nothing.

@@ -1,18 +1,16 @@
 //! Provision: the policy in two phases, and the wipe with its acknowledgement. Answered here always; the mail server never sees it.
 
-use super::{
-    document,
-    partnership::{Partnership, scope},
-};
+use super::partnership::{Partnership, scope};
 use crate::{
     error::{Error, Result},
     fleet::{
         audit::{self, By, Unasked},
         keeper,
-        life::{Channel, Claim, Command, Contact, Event, Fate, Leaving, Outcome},
+        life::{Channel, Claim, Command, Contact, Device, Event, Fate, Leaving, Outcome},
         queue,
         terms::EvidenceKind,
     },
+    ids::EnrolmentId,
     policy::{Outcome as Answered, Part, PartId},
     store::Tx,
 };
@@ -32,17 +30,18 @@ pub(super) fn take(
     body: &provision::Request,
     proved: bool,
 ) -> Result<Answer> {
-    let mut message = Message::new(body, head.key, head.version);
+    let mut message = Message::new(body, head.version);
     if !proved {
         if let Message::WipeAck { ok, .. } = message {
             unproved(tx, partnership, ok)?;
         }
-        message = Message::Empty;
+        if !matches!(message, Message::PolicyRequest | Message::NoDeviceInformation) {
+            message = Message::Empty;
+        }
     } else if let Some(said) = &body.device_information {
         learn(tx, partnership, said)?;
     }
-    let due = partnership.due.as_ref().map(|(due, _)| *due);
-    let (state, outputs) = partnership.kept.state.step(message, head.version, due, fresh(tx)?);
+    let (state, outputs) = partnership.kept.state.step(message, head.version, partnership.wanted.due, fresh(tx)?);
     partnership.kept.state = state;
     let mut answer = Reply::Ok;
     for output in outputs {
@@ -58,11 +57,7 @@ pub(super) fn take(
         }
     }
     before_reply(tx, partnership, answer, proved)?;
-    let document = match (&answer, &partnership.due) {
-        (Reply::Policy(_), Some((_, Some(part)))) => document::of(&part.content),
-        _ => ProvisionDoc::default(),
-    };
-    Ok(answer.answer(body, head.version, &document))
+    Ok(answer.answer(body, head.version, &partnership.wanted.document))
 }
 
 /// Somebody who proved no login says what became of a wipe. It ends nothing; that it erases counts where it is not heard from then on.
@@ -88,18 +83,19 @@ fn fresh(tx: &mut Tx<'_>) -> Result<PolicyKey> {
 fn before_reply(tx: &mut Tx<'_>, partnership: &mut Partnership, reply: Reply, proved: bool) -> Result<()> {
     match reply {
         Reply::Policy(_) => {
-            let part = partnership.due.as_ref().and_then(|(_, part)| part.as_ref());
-            partnership.kept.offered = part.map(|part| part.hash.clone());
-            let leaving = match part {
+            let wanted = &partnership.wanted;
+            partnership.kept.offered = wanted.part.as_ref().map(|part| part.hash.clone());
+            partnership.kept.sent = Some(wanted.document.clone());
+            let leaving = match &wanted.part {
                 Some(Part { id, hash, of, .. }) => {
-                    Leaving::Set { part: id.clone(), hash: hash.clone(), of: of.clone() }
+                    Some(Leaving::Set { part: id.clone(), hash: hash.clone(), of: of.clone() })
                 }
-                None => Leaving::Away(PartId::Document),
+                None => wanted.leaves.then_some(Leaving::Away(PartId::Document)),
             };
-            let (enrolment, parts) = (partnership.who.enrolment, vec![leaving]);
+            let (enrolment, parts) = (partnership.who.enrolment, leaving.into_iter().collect());
             keeper::happen(tx, &mut partnership.who.device, Event::PartsLeave { enrolment, parts })?;
         }
-        Reply::Wipe(_) => {
+        Reply::Wipe(_) | Reply::WipeBesidePolicy(..) => {
             let enrolment = partnership.who.enrolment;
             if !proved && partnership.who.device.open().any(|c| c.later(enrolment).is_some()) {
                 // It is told once: strangers must not use that up.
@@ -128,10 +124,14 @@ fn applied(
         }
         (None, _) => Answered::failed("the client did not apply it (status 3)"),
     };
+    let taken = matches!(held, Some(PolicyOutcome::Applied | PolicyOutcome::Partly));
+    let sent = partnership.kept.sent.take().filter(|_| taken);
+    let gone = partnership.wanted.leaves && sent.as_ref() == Some(&partnership.wanted.document);
+    partnership.kept.holds = sent.or(partnership.kept.holds.take());
     let fate = match &partnership.kept.offered {
         Some(hash) => Fate::Sent { hash: hash.clone(), outcome },
         // The document that restricts nothing took a former one's place.
-        None if held.is_some() => Fate::Gone,
+        None if gone => Fate::Gone,
         None => match outcome {
             Answered::Failed(text) => Fate::Stuck(text),
             _ => return Ok(()),
@@ -141,7 +141,7 @@ fn applied(
     let device = &mut partnership.who.device;
     keeper::happen(tx, device, Event::Part { enrolment, part: part.clone(), fate })?;
     // What it holds now is this document and no more a former one.
-    let offered = partnership.due.as_ref().and_then(|(_, due)| due.as_ref());
+    let offered = partnership.wanted.part.as_ref();
     let of = offered.filter(|due| held.is_some() && partnership.kept.offered.as_ref() == Some(&due.hash));
     let parts = of.map(|due| (part, due.of.clone())).into_iter().collect();
     keeper::happen(tx, device, Event::PartsAdopted { enrolment, parts })?;
@@ -158,13 +158,27 @@ fn erased(tx: &mut Tx<'_>, partnership: &mut Partnership, what: WipeScope) -> Re
     let Some(wipe) = told else {
         return keeper::note_unasked(tx, enrolment, Unasked::MailWipe);
     };
-    let detail = match what {
-        WipeScope::Device => "the client acknowledged RemoteWipe with status 1",
-        WipeScope::Account => "the client acknowledged AccountOnlyRemoteWipe with status 1",
+    let directive = match what {
+        WipeScope::Device => "RemoteWipe",
+        WipeScope::Account => "AccountOnlyRemoteWipe",
     };
-    let outcome = Outcome::Done { kind: EvidenceKind::Acknowledged, detail: detail.into() };
+    let force = in_force(device, enrolment, partnership.kept.holds.as_ref());
+    let detail = format!("the client acknowledged {directive} with status 1; {force}");
+    let outcome = Outcome::Done { kind: EvidenceKind::Acknowledged, detail };
     queue::settle(tx, device, enrolment, wipe.id, outcome)?;
     Ok(())
+}
+
+/// Which policy a client held when it said that it erases: an app that has none may be no device administrator, and say so all the same.
+fn in_force(device: &Device, enrolment: EnrolmentId, holds: Option<&ProvisionDoc>) -> String {
+    let applied = device.enrolment(enrolment).and_then(|mine| mine.applied.get(&PartId::Document));
+    let names: Vec<&str> =
+        applied.filter(|part| part.held).iter().flat_map(|p| p.of.keys()).map(String::as_str).collect();
+    match holds {
+        _ if !names.is_empty() => format!("policy in force there: {}", names.join(", ")),
+        Some(holds) if holds.restricts() => "a former policy was in force there".into(),
+        _ => "no policy was in force there, without which an app may have no right to erase the device".into(),
+    }
 }
 
 /// What a client says of its device: taken where no stronger channel tells.

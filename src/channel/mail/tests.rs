@@ -384,7 +384,7 @@ async fn a_login_is_proved_by_the_mail_server_and_an_unknown_client_waits() {
     assert_eq!(phone.ask(&site, "Find").await, passed(), "we go where the client would have gone");
     assert_eq!(phone.ask(&site, "Search").await, Got::Status(142), "the mail server has a policy of its own");
     let none = phone.provision(&site, Said::Policy(PolicyType::Wbxml)).await.unwrap();
-    assert_eq!(key_of(&none), None);
+    assert_eq!(text_of(&none, "DevicePasswordEnabled").as_deref(), Some("0"));
     assert_eq!(phone.ask(&site, "Search").await, passed(), "its key goes along");
     let large = vec![7_u8; 3_000_000];
     assert_eq!(read(phone.post(&site, "SendMail", large).await).await, passed());
@@ -536,8 +536,82 @@ async fn a_change_of_policy_reaches_what_is_held() {
     assert_eq!(text_of(&document, "DevicePasswordEnabled").as_deref(), Some("0"));
     phone.key = Presented::Absent;
     assert_eq!(phone.ask(&site, "FolderSync").await, passed());
-    let none = phone.provision(&site, Said::Policy(PolicyType::Wbxml)).await.unwrap();
-    assert_eq!(key_of(&none), None);
+    // Who is challenged and then hears "no policy" gives the account up: it is never said.
+    let document = phone.provisioned(&site).await;
+    assert_eq!(text_of(&document, "DevicePasswordEnabled").as_deref(), Some("0"));
+    assert_eq!(phone.ask(&site, "FolderSync").await, passed());
+    site.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_acknowledgement_is_judged_by_its_body() {
+    let site = Site::new().await;
+    site.run(|tx, local| settings::set(tx, &local, "eas.unknown", "allow")).await;
+    site.policy("name: p\nassign: all\npasscode: {min_length: 6}\n").await;
+    for header in [Presented::Zero, Presented::Absent, Presented::Key(PolicyKey::new(99).unwrap())] {
+        let mut phone = Phone { key: header, ..Phone::new("Andro1") };
+        let first = phone.provision(&site, Said::Policy(PolicyType::Wbxml)).await.unwrap();
+        let key = key_of(&first).unwrap().parse().unwrap();
+        let ack = |key| Said::Ack { kind: PolicyType::Wbxml, key, outcome: Some(PolicyOutcome::Applied) };
+        assert_eq!(key_of(&phone.provision(&site, ack(key ^ 1)).await.unwrap()), None, "{header:?}");
+        phone.key = Presented::header(key_of(&phone.provision(&site, ack(key)).await.unwrap()).as_deref());
+        assert_eq!(phone.ask(&site, "FolderSync").await, passed(), "{header:?}");
+    }
+    site.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_policy_in_force_stays_until_the_wipe_and_goes_beside_it() {
+    let site = Site::new().await;
+    site.run(|tx, local| settings::set(tx, &local, "eas.unknown", "allow")).await;
+    site.policy("name: doors\nassign: all\npasscode: {min_length: 6}\n").await;
+    let (mut phone, mut bare) = (Phone { version: Version::V12_1, ..Phone::new("Old4") }, Phone::new("Bare"));
+    phone.provisioned(&site).await;
+    let wipe = site.wipe("Old4", life::Scope::Full, 3600).await;
+    site.run(|tx, local| {
+        let seen = policies::look_at_end(tx, "doors")?;
+        policies::delete(tx, &local, "doors", seen)
+    })
+    .await;
+    let document = phone.provision(&site, Said::Policy(PolicyType::Wbxml)).await.unwrap();
+    assert_eq!(text_of(&document, "RemoteWipe"), None, "its undo window");
+    assert_eq!(text_of(&document, "MinDevicePasswordLength").as_deref(), Some("6"), "nothing is taken away meanwhile");
+    phone.provisioned(&site).await;
+    let id = wipe.id;
+    site.run(move |tx, local| wipe::cancel(tx, &local, id, true)).await;
+    assert_eq!(phone.ask(&site, "FolderSync").await, Got::Http(449), "now it is");
+    site.policy("name: doors\nassign: all\npasscode: {min_length: 6}\n").await;
+    phone.provisioned(&site).await;
+
+    let wipe = site.wipe("Old4", life::Scope::Full, 0).await;
+    assert_eq!(phone.ask(&site, "FolderSync").await, Got::Http(449));
+    let told = phone.provision(&site, Said::Policy(PolicyType::Wbxml)).await.unwrap();
+    let names: Vec<_> = told.elements().filter_map(|child| child.name()).collect();
+    assert_eq!(names, ["DeviceInformation", "Status", "Policies", "RemoteWipe"]);
+    assert_eq!(text_of(&told, "MinDevicePasswordLength").as_deref(), Some("6"));
+    let thief = Phone { word: "changed", ..phone.clone() };
+    let told = thief.provision(&site, Said::Policy(PolicyType::Wbxml)).await.unwrap();
+    assert!(text_of(&told, "RemoteWipe").is_some() && key_of(&told).is_some(), "old ones read no bare directive");
+    let told = phone.provision(&site, Said::Empty).await.unwrap();
+    assert_eq!(told.elements().filter_map(|child| child.name()).collect::<Vec<_>>(), ["Status", "RemoteWipe"]);
+    phone.provision(&site, Said::WipeAck { scope: WipeScope::Device, ok: true }).await.unwrap();
+    let ended = site.command(wipe.id).await;
+    assert_eq!(ended.state, life::State::Confirmed);
+    assert!(ended.evidence[0].detail.ends_with("status 1; policy in force there: doors"), "{:?}", ended.evidence);
+    site.allow("Old4").await;
+    assert_eq!(phone.ask(&site, "FolderSync").await, Got::Http(449), "it comes back with nothing");
+
+    site.run(|tx, local| {
+        let seen = policies::look_at_end(tx, "doors")?;
+        policies::delete(tx, &local, "doors", seen)
+    })
+    .await;
+    bare.provisioned(&site).await;
+    let wipe = site.wipe("Bare", life::Scope::Full, 0).await;
+    assert!(text_of(&bare.provision(&site, Said::Empty).await.unwrap(), "RemoteWipe").is_some());
+    bare.provision(&site, Said::WipeAck { scope: WipeScope::Device, ok: true }).await.unwrap();
+    let ended = site.command(wipe.id).await;
+    assert!(ended.evidence[0].detail.contains("no policy was in force there"), "{:?}", ended.evidence);
     site.end().await;
 }
 

@@ -97,6 +97,9 @@ proptest! {
         for (at, value) in values {
             let _ = document.set(Rule::ALL[at], value);
         }
-        prop_assert_eq!(ProvisionDoc::parse(&document.element(Version::V16_1)), Ok(document));
+        prop_assert_eq!(ProvisionDoc::parse(&document.element(Version::V16_1)), Ok(document.clone()));
+        let kept = serde_json::to_string(&document).unwrap();
+        prop_assert_eq!(kept == "{}", !document.restricts());
+        prop_assert_eq!(serde_json::from_str::<ProvisionDoc>(&kept).unwrap(), document);
     }
 }

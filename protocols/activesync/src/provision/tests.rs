@@ -49,6 +49,15 @@ fn the_oldest_version_gets_text() {
 }
 
 #[test]
+fn a_wipe_stands_beside_a_whole_policy_where_one_was_asked_for() {
+    let reply = Reply::WipeBesidePolicy(WipeScope::Device, key(7));
+    let line = answered(reply, &phase_1(PolicyType::Wbxml), Version::V14_1);
+    let start = "Provision{DeviceInformation{Status{1}} Status{1} Policies{Policy{PolicyType{MS-EAS-Provisioning-WBXML} \
+                 Status{1} PolicyKey{7} Data{EASProvisionDoc{";
+    assert!(line.starts_with(start) && line.ends_with("ApprovedApplicationList}}}} RemoteWipe}"), "{line}");
+}
+
+#[test]
 fn all_other_replies_are_short() {
     let ack = Request {
         device_information: None,
@@ -59,11 +68,6 @@ fn all_other_replies_are_short() {
     for (reply, request, want) in [
         (Reply::Key(key(9)), &ack, format!("Provision{{{policy} Status{{1}} PolicyKey{{9}}}}}}}}")),
         (Reply::WrongKey, &ack, format!("Provision{{{policy} Status{{5}}}}}}}}")),
-        (
-            Reply::NoPolicy,
-            &phase_1(PolicyType::Wbxml),
-            format!("Provision{{DeviceInformation{{Status{{1}}}} {policy} Status{{2}}}}}}}}"),
-        ),
         (
             Reply::UnknownType,
             &phase_1(PolicyType::Unknown("x".into())),

@@ -64,7 +64,11 @@ pub fn judge(
     due: Option<Revision>,
 ) -> Verdict {
     match (command, wipe(state, version).or_else(|| block(access))) {
-        // A wipe and a policy both come by Provision, so it is open to all. Never 141 to 144.
+        // Before 14.0 a block is 403, after which Android provisions and asks again, for ever, as long as it is let provision.
+        (Command::Provision, Some(Reason::Blocked)) if !version.has_common_status() => {
+            Verdict::refuse(Status::DEVICE_BLOCKED)
+        }
+        // A wipe and a policy both come by Provision, so it is open to all others. Never 141 to 144.
         (Command::Provision, _) => Verdict::Answer,
         (Command::Settings, Some(Reason::Blocked)) => Verdict::Answer,
         (_, Some(Reason::Blocked | Reason::Wiped)) => Verdict::refuse(Status::DEVICE_BLOCKED),

@@ -1,7 +1,7 @@
 //! Provisioning, step by step: time plays no part, randomness and what is due come in, what to do comes out.
 
 use crate::provision::{Body, PolicyOutcome, PolicyType, Reply, Request, WipeScope};
-use crate::{PolicyKey, Presented, Revision, Status, Version};
+use crate::{PolicyKey, Revision, Status, Version};
 
 /// Where a client stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -81,7 +81,7 @@ pub enum Message {
     NoDeviceInformation,
     /// Phase 2.
     PolicyAck {
-        /// The key, where header and body agree on one.
+        /// The key in the body; the head says nothing here: Android's own mail sends 0 there.
         key: Option<PolicyKey>,
         /// What became of the policy.
         outcome: PolicyOutcome,
@@ -98,8 +98,8 @@ pub enum Message {
 }
 
 impl Message {
-    /// From the body, the key in the head and the version. Header and body must name the same key in phase 2.
-    pub fn new(request: &Request, presented: Presented, version: Version) -> Message {
+    /// From the body and the version.
+    pub fn new(request: &Request, version: Version) -> Message {
         let told = request.device_information.as_ref().is_some_and(|information| information.model.is_some());
         match &request.body {
             Body::Empty => Message::Empty,
@@ -111,8 +111,7 @@ impl Message {
             Body::Policy(_) if version.wants_device_information() && !told => Message::NoDeviceInformation,
             Body::Policy(_) => Message::PolicyRequest,
             Body::Ack { key, outcome: Some(outcome), .. } => {
-                let key = PolicyKey::new(*key).filter(|key| presented == Presented::Key(*key));
-                Message::PolicyAck { key, outcome: *outcome }
+                Message::PolicyAck { key: PolicyKey::new(*key), outcome: *outcome }
             }
             Body::WipeAck { scope, ok } => Message::WipeAck { scope: *scope, ok: *ok },
         }
@@ -137,12 +136,12 @@ pub enum Output {
 }
 
 impl State {
-    /// One Provision. `due` is the policy that the device should have, `None` where none is assigned; `fresh` is a new
-    /// random key, used as temporary or final one.
+    /// One Provision. `due` is the policy that the device should have, `None` where none is assigned: then it is offered one that
+    /// restricts nothing. `fresh` is a new random key, used as temporary or final one.
     #[must_use]
     pub fn step(self, message: Message, version: Version, due: Option<Due>, fresh: PolicyKey) -> (State, Vec<Output>) {
         match (self, message) {
-            (State::Wiping { scope, sent }, message) => wiping(scope, sent, message, version),
+            (State::Wiping { scope, sent }, message) => wiping(scope, sent, message, version, fresh),
             // A repeat changes nothing.
             (State::Wiped(_), Message::WipeAck { .. }) => (self, vec![Output::Reply(Reply::Ok)]),
             (State::Wiped(_), _) => (self, vec![Output::Reply(Reply::Refuse(Status::DEVICE_BLOCKED))]),
@@ -168,7 +167,8 @@ impl State {
     ) -> (State, Vec<Output>) {
         match self {
             State::Offered { temp, revision } if key == Some(temp) => {
-                let demand = due.map(|due| due.demand).unwrap_or_default();
+                // Where none is assigned nobody is shut out for what he did not apply.
+                let demand = due.map_or(Demand::Anything, |due| due.demand);
                 if let Some(status) = demand.refuses(outcome) {
                     return (self, vec![Output::Declined(revision, outcome), Output::Reply(Reply::Refuse(status))]);
                 }
@@ -191,17 +191,18 @@ impl State {
     }
 }
 
+/// The edition of what is offered to who asks though none is assigned: nobody else's.
+const UNASKED: Revision = Revision(u64::MAX);
+
+/// Who asks gets a document always: one who was challenged a moment ago and hears "no policy" gives the account up (AOSP, TbSync).
 fn offer(due: Option<Due>, fresh: PolicyKey) -> (State, Vec<Output>) {
-    match due {
-        None => (State::NotProvisioned, vec![Output::Reply(Reply::NoPolicy)]),
-        Some(Due { revision, .. }) => {
-            (State::Offered { temp: fresh, revision }, vec![Output::Reply(Reply::Policy(fresh))])
-        }
-    }
+    let revision = due.map_or(UNASKED, |due| due.revision);
+    (State::Offered { temp: fresh, revision }, vec![Output::Reply(Reply::Policy(fresh))])
 }
 
-/// Under a wipe every message gets one answer: no policy, no key, no mail.
-fn wiping(scope: WipeScope, sent: bool, message: Message, version: Version) -> (State, Vec<Output>) {
+/// Under a wipe every message gets one answer: the directive, no key that lets mail pass. Beside a policy only where one was asked for:
+/// old Androids look for that first.
+fn wiping(scope: WipeScope, sent: bool, message: Message, version: Version, fresh: PolicyKey) -> (State, Vec<Output>) {
     let pending = State::Wiping { scope, sent };
     match message {
         Message::WipeAck { scope: done, ok: true } if sent && done == scope => {
@@ -213,6 +214,9 @@ fn wiping(scope: WipeScope, sent: bool, message: Message, version: Version) -> (
         // A client that does not know the directive keeps what it has; all that can be done is to let it in no more.
         _ if scope == WipeScope::Account && !version.has_account_only_wipe() => {
             (pending, vec![Output::Reply(Reply::Refuse(Status::DEVICE_BLOCKED))])
+        }
+        Message::PolicyRequest | Message::NoDeviceInformation => {
+            (State::Wiping { scope, sent: true }, vec![Output::Reply(Reply::WipeBesidePolicy(scope, fresh))])
         }
         _ => (State::Wiping { scope, sent: true }, vec![Output::Reply(Reply::Wipe(scope))]),
     }

@@ -105,7 +105,8 @@ impl MailClient {
         let document = offered.at(&[provision::DATA, provision::DOCUMENT]);
         let document = document.ok_or_else(|| Error::malformed(WHAT, "no EASProvisionDoc"))?;
         let rules = document.children.iter().filter(|e| e.tag.0 == 14).map(|e| (e.tag.1, e.text.clone())).collect();
-        self.key = key;
+        // Android's own mail has no key at this moment, and its header says 0.
+        self.key = if self.facts.device_type == "Android" { 0 } else { key };
         tokio::time::sleep(self.conduct.think).await;
         let status = if self.conduct.ignores_policy { "2" } else { "1" };
         let answer = [

@@ -93,6 +93,9 @@ fn after_a_wipe_and_under_a_block_nothing_passes() {
             };
             assert_eq!(judge(held(5), access, *command, key(2), Version::V14_1, Some(Revision(5))), want);
         }
+        let provision = |state, version| judge(state, access, Command::Provision, key(2), version, Some(Revision(5)));
+        assert_eq!(provision(held(5), Version::V12_1), blocked, "else Android goes round and round");
+        assert_eq!(provision(held(5).wipe(WipeScope::Device), Version::V12_1), Verdict::Answer);
     }
 }
 

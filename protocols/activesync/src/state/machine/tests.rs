@@ -72,8 +72,21 @@ fn the_demand_says_which_outcome_is_enough() {
 fn a_new_round_gets_a_new_key() {
     let (state, _) = HELD().step(Message::PolicyRequest, V, due(6), key(3));
     assert_eq!(state, State::Offered { temp: key(3), revision: Revision(6) });
-    let (state, out) = OFFERED().step(Message::PolicyRequest, V, None, key(3));
-    assert_eq!((state, out), (State::NotProvisioned, vec![Output::Reply(Reply::NoPolicy)]));
+}
+
+#[test]
+fn whom_no_policy_concerns_gets_an_empty_one_and_a_key_for_it() {
+    for asks in [Message::PolicyRequest, Message::NoDeviceInformation] {
+        let (state, out) = OFFERED().step(asks, V, None, key(3));
+        assert_eq!(state, State::Offered { temp: key(3), revision: Revision(u64::MAX) });
+        assert_eq!(out, vec![Output::Reply(Reply::Policy(key(3)))]);
+        for outcome in [PolicyOutcome::Applied, PolicyOutcome::NotApplied] {
+            let (state, out) = state.step(ack(3, outcome), V, None, key(4));
+            assert_eq!(state, State::Held { key: key(4), revision: Revision(u64::MAX), temp: key(3) });
+            let confirmed = Output::Confirmed(Revision(u64::MAX), outcome);
+            assert_eq!(out, vec![confirmed, Output::Reply(Reply::Key(key(4)))]);
+        }
+    }
 }
 
 #[test]
@@ -82,8 +95,6 @@ fn a_wipe_overtakes_everything() {
     let told = State::Wiping { scope: WipeScope::Device, sent: true };
     for message in [
         Message::Empty,
-        Message::PolicyRequest,
-        Message::NoDeviceInformation,
         Message::Malformed,
         Message::UnknownType,
         ack(1, PolicyOutcome::Applied),
@@ -91,6 +102,12 @@ fn a_wipe_overtakes_everything() {
     ] {
         let (state, out) = pending.step(message, Version::V2_5, due(5), key(9));
         assert_eq!((state, out), (told, vec![Output::Reply(Reply::Wipe(WipeScope::Device))]), "{message:?}");
+    }
+    // Old Androids acknowledge the policy first, and read no bare directive.
+    for message in [Message::PolicyRequest, Message::NoDeviceInformation] {
+        let (state, out) = pending.step(message, Version::V2_5, due(5), key(9));
+        let reply = Reply::WipeBesidePolicy(WipeScope::Device, key(9));
+        assert_eq!((state, out), (told, vec![Output::Reply(reply)]), "{message:?}");
     }
 }
 
@@ -135,16 +152,10 @@ fn a_wipe_asked_for_again_changes_nothing() {
 }
 
 #[test]
-fn header_and_body_must_agree() {
-    let body = Body::Ack { kind: PolicyType::Wbxml, key: 7, outcome: Some(PolicyOutcome::Applied) };
-    let request = Request { device_information: None, body };
-    for (presented, want) in [
-        (Presented::Key(key(7)), PolicyKey::new(7)),
-        (Presented::Key(key(8)), None),
-        (Presented::Zero, None),
-        (Presented::Absent, None),
-    ] {
-        let message = Message::new(&request, presented, V);
+fn the_body_alone_says_what_is_acknowledged() {
+    for (key, want) in [(7, PolicyKey::new(7)), (0, None)] {
+        let body = Body::Ack { kind: PolicyType::Wbxml, key, outcome: Some(PolicyOutcome::Applied) };
+        let message = Message::new(&Request { device_information: None, body }, V);
         assert_eq!(message, Message::PolicyAck { key: want, outcome: PolicyOutcome::Applied });
     }
 }
@@ -152,13 +163,13 @@ fn header_and_body_must_agree() {
 #[test]
 fn device_information_is_due_from_14_1() {
     let request = Request { device_information: None, body: Body::Policy(PolicyType::Wbxml) };
-    assert_eq!(Message::new(&request, Presented::Zero, Version::V14_0), Message::PolicyRequest);
-    let message = Message::new(&request, Presented::Zero, Version::V14_1);
+    assert_eq!(Message::new(&request, Version::V14_0), Message::PolicyRequest);
+    let message = Message::new(&request, Version::V14_1);
     assert_eq!(message, Message::NoDeviceInformation);
     let (_, out) = State::NotProvisioned.step(message, Version::V14_1, due(1), key(1));
     assert_eq!(out, vec![Output::Reply(Reply::Refuse(Status(165)))]);
     let (_, out) = State::NotProvisioned.step(message, Version::V14_1, None, key(1));
-    assert_eq!(out, vec![Output::Reply(Reply::NoPolicy)]);
+    assert_eq!(out, vec![Output::Reply(Reply::Policy(key(1)))]);
 }
 
 #[test]
@@ -182,7 +193,7 @@ fn what_makes_no_sense_is_a_protocol_error() {
         ("no outcome", Body::Ack { kind: PolicyType::Wbxml, key: 7, outcome: None }, Message::Malformed),
         ("unknown type", Body::Policy(PolicyType::Unknown("x".into())), Message::UnknownType),
     ] {
-        let message = Message::new(&Request { device_information: None, body }, Presented::Zero, V);
+        let message = Message::new(&Request { device_information: None, body }, V);
         assert_eq!(message, want, "{row}");
     }
     let (state, out) = HELD().step(Message::Malformed, V, due(5), key(9));
