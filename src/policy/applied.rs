@@ -32,6 +32,8 @@ pub fn pause_after(tries: u32) -> Duration {
 
 /// Of what was lost, set again, and not seen since.
 const NOT_SEEN: &str = "it was not there, was set again, and was not seen since";
+/// Of what was taken away by the device's word.
+const STAYS: &str = "it said that it was gone, and has it still";
 /// What a device has no such thing for is tried no sooner: only another system would have it.
 const ABSENT: u16 = 5;
 
@@ -130,6 +132,8 @@ pub enum Outcome {
     Taken,
     /// The device took it, and keeps it in its own way: that it is there is seen, and what it holds cannot be.
     There,
+    /// The device says that it let it go; it was not looked for since.
+    Away,
 }
 
 impl Outcome {
@@ -287,6 +291,23 @@ impl Applied {
         }
     }
 
+    /// The device says that it let it go. It is looked for when what is set is read back; where it was there after such a word before, at once.
+    pub fn away(&mut self, when: Moment) {
+        if !matches!(self.outcome, Outcome::Stuck(_)) {
+            (self.tries, self.since) = (0, None);
+        }
+        (self.outcome, self.at, self.again) = (Outcome::Away, when.at, None);
+        (self.held, self.out, self.unread) = (false, false, None);
+        self.looked = (self.tries == 0).then_some(when.now);
+    }
+
+    /// It was looked for after that, and is there still: it is taken away again, after a pause.
+    pub fn stays(&mut self, when: Moment) {
+        self.refused(self.tries > 0, false, when);
+        (self.outcome, self.at, self.held) = (Outcome::stuck(STAYS), when.at, true);
+        self.looked = Some(when.now);
+    }
+
     fn refused(&mut self, again: bool, absent: bool, when: Moment) {
         self.tries = if again { self.tries.saturating_add(1) } else { 1 };
         self.since = self.since.filter(|_| again).or(Some(when.at));
@@ -404,6 +425,27 @@ mod tests {
         part.stuck("405", when(70));
         assert_eq!((pause(&part, 70), part.since), (Some(600), Some(when(5).at)));
         assert_eq!((&part.outcome, part.looked), (&Outcome::stuck("405"), Some(when(6).now)));
+    }
+
+    #[test]
+    fn what_is_there_after_it_was_said_to_be_gone_goes_again_ever_more_rarely() {
+        let mut part = Applied::answered(None, "ab", Outcome::Enforced, when(0));
+        for (round, wait) in [60, 600, 3600, 21_600, 86_400, 86_400].into_iter().enumerate() {
+            part.leaves();
+            part.away(when(9));
+            assert_eq!((&part.outcome, part.may_be_there(), part.again), (&Outcome::Away, false, None));
+            let looked = if round == 0 { Some(when(9).now) } else { None };
+            assert_eq!(part.looked, looked, "after it was there again it is looked for at once");
+            part.stays(when(100));
+            assert_eq!((pause(&part, 100), part.since), (Some(wait), Some(when(100).at)), "round {round}");
+            assert_eq!((&part.outcome, part.may_be_there()), (&Outcome::stuck(STAYS), true));
+        }
+        let back: Applied = rmp_serde::from_slice(&rmp_serde::to_vec(&part).unwrap()).unwrap();
+        assert_eq!(back, part);
+        let mut gone = Applied::answered(None, "ab", Outcome::Enforced, when(0));
+        gone.away(when(1));
+        let back: Applied = rmp_serde::from_slice(&rmp_serde::to_vec(&gone).unwrap()).unwrap();
+        assert_eq!(back, gone);
     }
 
     #[test]

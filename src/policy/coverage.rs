@@ -331,7 +331,7 @@ fn answered(view: &ChannelView<'_>, part: &Part, rules: bool) -> Stands {
         Outcome::Failed(text) => Stands::of(State::Failed, format!("the device refused it: {text}")),
         Outcome::Unsupported(text) => Stands::of(State::Unsupported, format!("the device has no such setting: {text}")),
         Outcome::Lost => Stands::of(State::Pending, "the device has lost it, and it is set again".to_owned()),
-        Outcome::Stuck(_) | Outcome::Sent | Outcome::Leaving => Stands::PENDING,
+        Outcome::Stuck(_) | Outcome::Sent | Outcome::Leaving | Outcome::Away => Stands::PENDING,
     };
     let is_seen = !matches!(applied.outcome, Outcome::Taken | Outcome::There);
     let verified = applied.verified.filter(|_| is_seen);

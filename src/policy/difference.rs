@@ -94,7 +94,7 @@ impl Found {
                 }
             }
             // Whether it is still whole, nobody knows; or somebody does.
-            Outcome::Stuck(_) | Outcome::Sent | Outcome::Leaving => self.due.install.push(id.clone()),
+            Outcome::Stuck(_) | Outcome::Sent | Outcome::Leaving | Outcome::Away => self.due.install.push(id.clone()),
             // At once, and where that did not help, after a pause.
             Outcome::Lost => {
                 if self.is_past(kept.again) {
@@ -108,6 +108,8 @@ impl Found {
         match &kept.outcome {
             // It was never there, whatever became of its being taken away.
             Outcome::Unsupported(_) | Outcome::Stuck(_) if !kept.may_be_there() => self.due.forget.push(id.clone()),
+            // It went, by the device's word.
+            Outcome::Away => self.look(id, kept),
             outcome => {
                 // A removal has pauses of its own.
                 let stuck = matches!(outcome, Outcome::Stuck(_));
@@ -210,6 +212,7 @@ mod tests {
             ("stuck, wanted again", &hash, Outcome::Stuck(text()), later, true),
             ("on its way out, wanted again", &hash, Outcome::Leaving, None, true),
             ("sent, never answered", &hash, Outcome::Sent, None, true),
+            ("away, wanted again", &hash, Outcome::Away, None, true),
             ("lost", &hash, Outcome::Lost, None, true),
             ("cannot be read back", &hash, Outcome::Unread(text()), None, false),
             ("need not be readable", &hash, Outcome::Taken, None, false),
@@ -237,6 +240,7 @@ mod tests {
             ("sent, never answered", Outcome::Sent, false, None, (1, 0)),
             ("on its way out", Outcome::Leaving, true, None, (1, 0)),
             ("lost", Outcome::Lost, true, None, (1, 0)),
+            ("away", Outcome::Away, false, None, (0, 0)),
         ] {
             let record = Applied { held, again, ..kept("", outcome) };
             let found = compare(&BTreeMap::new(), &BTreeMap::from([(PartId::Document, record)]));
@@ -262,6 +266,11 @@ mod tests {
         let stuck = Applied { again: later, looked: None, ..kept("", Outcome::stuck("x")) };
         let found = compare(&BTreeMap::new(), &BTreeMap::from([(PartId::Settings, stuck)]));
         assert_eq!((found.look.len(), found.remove.len()), (1, 0), "it may have gone after all");
+        for (looked, look, next) in [(Some(NOW), 0, Some(NOW.plus(VERIFY))), (None, 1, None)] {
+            let away = Applied { looked, ..kept("", Outcome::Away) };
+            let found = compare(&BTreeMap::new(), &BTreeMap::from([(PartId::Settings, away)]));
+            assert_eq!((found.look.len(), found.next), (look, next), "whether it went is seen");
+        }
     }
 
     #[test]

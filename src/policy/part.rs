@@ -67,6 +67,13 @@ impl PartId {
         }
     }
 
+    /// Whether a raw node that was set with this hash held this value, in whatever format.
+    pub fn held(&self, hash: &str, value: &str) -> bool {
+        let PartId::Csp(path) = self else { return false };
+        let content = |format| PartContent::WindowsCsp { path: path.clone(), format, data: value.to_owned() };
+        CspFormat::ALL.into_iter().any(|format| content(format).hash() == hash)
+    }
+
     /// The one setting that it carries, as coverage names it; none where it may carry several.
     pub fn setting_name(&self) -> Option<String> {
         match self {

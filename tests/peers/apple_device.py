@@ -257,9 +257,12 @@ class AppleDevice:
         if command["Identifier"] == self.profile["PayloadIdentifier"]:
             self.installed.clear()
             self.enrolled = False
-        else:
+        elif not self.keeps:
             self.installed.pop(command["Identifier"], None)
         return {}
+
+    # Whether it says that a profile is gone and has it still.
+    keeps = False
 
     def do_erasedevice(self, command):
         self.erased = True

@@ -282,6 +282,30 @@ class Apple(ServedTest):
         self.sync(phone)
         self.assertEqual(self.device(phone)["problems"], [])
 
+    def test_a_profile_that_was_said_to_be_gone_is_looked_for_and_goes_again(self):
+        phone = self.ruled("hoarders", "name: hoard\nassign: [hoarders]\ncamera: blocked\n")
+        phone.keeps = True
+        self.server.verb("policy", "delete", "hoard", "--yes")
+        self.assertIn("RemoveProfile", phone.poll())
+        with self.assertRaises(VerbFailed):
+            self.server.verb("policy", "coverage", "hoard")
+        self.assertIn("ProfileList", self.sync(phone))
+        row = self.rows(phone, "hoard")["camera"]
+        self.assertEqual(row["state"], "left_behind", row)
+        self.assertIn("said that it was gone, and has it still", row["why"])
+        self.assertEqual([problem["code"] for problem in self.device(phone)["problems"]], ["removal_refused"])
+        self.assertEqual(phone.poll(), [], "after a pause")
+        came = self.sync(phone)
+        self.assertLess(came.index("RemoveProfile"), came.index("ProfileList"), "it is taken away again and looked for at once")
+        self.assertEqual(self.rows(phone, "hoard")["camera"]["state"], "left_behind")
+        phone.keeps = False
+        self.sync(phone)
+        self.assertNotIn(SETTINGS, phone.installed)
+        self.assertEqual(self.device(phone)["problems"], [])
+        with self.assertRaises(VerbFailed):
+            self.server.verb("policy", "coverage", "hoard")
+        self.assertNotIn("ProfileList", self.sync(phone), "and that is the end of it")
+
     def settings_that_reach(self, phone):
         """The passcode payload that the device has installed, once it has."""
         def look():

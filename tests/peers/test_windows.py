@@ -361,6 +361,23 @@ class Windows(ServedTest):
         with self.assertRaises(VerbFailed):
             self.server.verb("policy", "coverage", "refused")
 
+    def test_a_node_that_was_said_to_be_gone_is_looked_for_and_goes_again(self):
+        computer = self.ruled("hoarders", "name: hoard\nassign: [GROUP]\ncamera: blocked\n")
+        computer.refused[("Delete", "AllowCamera")] = 200
+        self.server.verb("policy", "delete", "hoard", "--yes")
+        computer.connect()
+        with self.assertRaises(VerbFailed):
+            self.server.verb("policy", "coverage", "hoard")
+        self.sync(computer)
+        self.assertEqual(self.rows(computer, "hoard")["camera"]["state"], "left_behind")
+        self.assertEqual([problem["code"] for problem in self.device(computer)["problems"]], ["removal_refused"])
+        computer.refused.clear()
+        self.sync(computer)
+        self.assertNotIn(CAMERA, computer.tree)
+        self.assertEqual(self.device(computer)["problems"], [])
+        with self.assertRaises(VerbFailed):
+            self.server.verb("policy", "coverage", "hoard")
+
     def test_names_within_paths_are_escaped_and_a_root_goes_with_its_folder(self):
         wifi, root = "Vendor/MSFT/WiFi/Profile/", "Vendor/MSFT/RootCATrustedCertificates/Root/" + "AB" * 20
         raw = (f"name: named\nassign: [GROUP]\nwindows:\n  csp:\n    - {{path: './Device/{wifi}Büro net/WlanXml', data: '<WLANProfile/>'}}\n"

@@ -368,7 +368,7 @@ fn step(tx: &mut Tx<'_>, device: &mut Managed, credential: &Credential, command:
 fn applied(tx: &mut Tx<'_>, device: &mut Managed, command: &Command, outcome: PartOutcome) -> Result<()> {
     let Some(OnTheWay { next, id, hash }) = delivery::part(command) else { return Ok(()) };
     let fate = match (next, outcome) {
-        (Next::Remove, PartOutcome::Enforced) => Fate::Gone,
+        (Next::Remove, PartOutcome::Enforced) => Fate::Away,
         (Next::Remove, PartOutcome::Failed(text) | PartOutcome::Unsupported(text)) => Fate::Stuck(text),
         (_, outcome) => Fate::Sent { hash, outcome },
     };
@@ -396,7 +396,8 @@ fn look(tx: &mut Tx<'_>, device: &mut Managed, command: &Command, report: &Repor
             Some(_) if !same => continue,
             Some(_) if is_there => Fate::Seen,
             Some(_) => Fate::Lost,
-            None if matches!(kept.outcome, PartOutcome::Stuck(_)) && !is_there => Fate::Gone,
+            None if matches!(kept.outcome, PartOutcome::Stuck(_) | PartOutcome::Away) && !is_there => Fate::Gone,
+            None if kept.outcome == PartOutcome::Away => Fate::Stays,
             None => continue,
         };
         keeper::happen(tx, device, Event::Part { enrolment, part: part.id, fate })?;

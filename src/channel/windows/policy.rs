@@ -271,9 +271,9 @@ fn prepare_part(
         (Next::ReadBack | Next::ReadApart, Some((wanted, node))) if wanted.hash == part.hash => {
             Some(Op::get(name, csp::result_node(&node.path)))
         }
-        // What the device refused to let go may have gone since.
+        // What the device refused to let go may have gone since, and what it said that it let go may be there.
         (Next::ReadBack | Next::ReadApart, None)
-            if kept.is_some_and(|kept| matches!(kept.outcome, Outcome::Stuck(_))) =>
+            if kept.is_some_and(|kept| matches!(kept.outcome, Outcome::Stuck(_) | Outcome::Away)) =>
         {
             node_of(&part.id).map(|path| Op::get(name, path))
         }
@@ -375,6 +375,17 @@ fn answered(
     unclear: Unclear,
 ) -> (Next, Option<Fate>) {
     let sent = |outcome| Some(Fate::Sent { hash: part.hash.clone(), outcome });
+    if part.next.is_look()
+        && node.is_none()
+        && let Some(kept) = kept.filter(|kept| kept.outcome == Outcome::Away)
+    {
+        return match answer.code {
+            None if !answer.is_broken_off() => (part.next, None),
+            // Where it cannot be read its word is all there is.
+            _ if answer.is_good() && stays(&part.id, kept, answer.value()) => (Next::Nothing, Some(Fate::Stays)),
+            _ => (Next::Nothing, Some(Fate::Gone)),
+        };
+    }
     if part.next.is_look() && answer.is_broken_off() {
         // It would do so again. Which of several it was for, each alone will tell.
         return match kept {
@@ -401,7 +412,8 @@ fn answered(
             let text = format!("Status {code}");
             (Next::Nothing, sent(if is_absent(code) { Outcome::unsupported(&text) } else { Outcome::failed(&text) }))
         }
-        Next::Remove if answer.is_good() || is_absent(code) => (Next::Nothing, Some(Fate::Gone)),
+        Next::Remove if is_absent(code) => (Next::Nothing, Some(Fate::Gone)),
+        Next::Remove if answer.is_good() => (Next::Nothing, Some(Fate::Away)),
         Next::Remove => (Next::Nothing, Some(Fate::Stuck(format!("Status {code}")))),
         Next::ReadBack | Next::ReadApart => {
             let read = node.map(|(part, node)| read(part, node, code, answer.value()));
@@ -416,6 +428,22 @@ fn answered(
         }
         Next::Nothing => (Next::Nothing, None),
     }
+}
+
+/// Whether what reads so after its removal is what was set. A policy's node and a network or certificate are there only as long as they are
+/// set; other nodes may go back to a value of their own.
+fn stays(id: &PartId, kept: &Applied, value: Option<&str>) -> bool {
+    let path = id.place();
+    if csp::removal_node(&path) != &*path {
+        return true;
+    }
+    let Some(value) = value.filter(|value| !value.trim().is_empty()) else { return false };
+    let there_while_set = csp::result_node(&path) != *path || csp::is_rewritten(&path);
+    there_while_set
+        || id.held(&kept.hash, value)
+        || id.held(&kept.hash, value.trim())
+        // BitLocker's, which is 1 or nothing.
+        || (matches!(id, PartId::Setting(_)) && csp::truth(value) == Some(true))
 }
 
 /// Characters of a value that is shown as it is.

@@ -471,8 +471,12 @@ pub enum Fate {
         /// The answer.
         outcome: policy::Outcome,
     },
-    /// It is gone.
+    /// It is gone: it was looked for, or the device knows no such thing.
     Gone,
+    /// The device says that it took it away. That is looked into when it is next read back.
+    Away,
+    /// It was looked for after that, and is there.
+    Stays,
     /// It was to go, and the device refused that; in its words.
     Stuck(String),
     /// It was read back, and holds.

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     ids::EnrolmentId,
-    policy::{Applied, Moment, Origins, PartId, Said},
+    policy::{Applied, Moment, Origins, Outcome, PartId, Said},
     store::Time,
 };
 
@@ -48,9 +48,17 @@ impl Managed {
                 mine.applied.insert(part, Applied::answered(before, &hash, outcome, when));
             }
             Fate::Gone => {
-                mine.applied.remove(&part);
+                let before = mine.applied.remove(&part);
+                // By the device's word it went before, and those beside it were read back then.
+                if before.is_none_or(|before| before.outcome != Outcome::Away) {
+                    look_beside(mine, &part);
+                }
+            }
+            Fate::Away => {
+                mine.applied.get_mut(&part).into_iter().for_each(|kept| kept.away(when));
                 look_beside(mine, &part);
             }
+            Fate::Stays => mine.applied.get_mut(&part).into_iter().for_each(|kept| kept.stays(when)),
             Fate::Stuck(text) => {
                 if let Some(kept) = mine.applied.get_mut(&part) {
                     kept.stuck(&text, when);
@@ -142,7 +150,8 @@ fn is_there(mine: &Enrolment, part: &PartId) -> bool {
 fn look_beside(mine: &mut Enrolment, gone: &PartId) {
     let folder = |id: &PartId| id.place().rsplit_once('/').map(|(folder, _)| folder.to_owned());
     let Some(of_gone) = folder(gone) else { return };
-    let beside = mine.applied.iter_mut().filter(|(id, _)| folder(id).as_ref() == Some(&of_gone));
+    let is_beside = |id: &PartId| id != gone && folder(id).as_ref() == Some(&of_gone);
+    let beside = mine.applied.iter_mut().filter(|(id, _)| is_beside(id));
     beside.for_each(|(_, kept)| kept.looked = None);
 }
 
@@ -153,7 +162,7 @@ mod tests {
     use crate::{
         clock::{Steady, Timestamp},
         ids::DeviceId,
-        policy::{Outcome, Setting},
+        policy::Setting,
     };
     use uuid::Uuid;
 
@@ -203,7 +212,7 @@ mod tests {
             drop(device.happen(Event::PartsLeave { enrolment: MINE, parts }, at(5)));
         };
         type Row<'a> = (&'a str, &'a dyn Fn(&mut Managed), Option<(Outcome, bool)>);
-        let cases: [Row<'_>; 8] = [
+        let cases: [Row<'_>; 10] = [
             ("sent", &|d| set(d, &typed(Setting::Camera), None, 1), Some((Outcome::Sent, true))),
             ("done", &|d| set(d, &typed(Setting::Camera), Some(Outcome::Enforced), 1), Some((Outcome::Enforced, true))),
             (
@@ -234,6 +243,24 @@ mod tests {
                     set(d, &typed(Setting::Camera), Some(Outcome::Enforced), 1);
                     away(d);
                     fate(d, &typed(Setting::Camera), Fate::Gone, 6);
+                },
+                None,
+            ),
+            (
+                "gone, by its word",
+                &|d| {
+                    set(d, &typed(Setting::Camera), Some(Outcome::Enforced), 1);
+                    away(d);
+                    fate(d, &typed(Setting::Camera), Fate::Away, 6);
+                },
+                Some((Outcome::Away, false)),
+            ),
+            (
+                "and seen to be",
+                &|d| {
+                    set(d, &typed(Setting::Camera), Some(Outcome::Enforced), 1);
+                    fate(d, &typed(Setting::Camera), Fate::Away, 6);
+                    fate(d, &typed(Setting::Camera), Fate::Gone, 7);
                 },
                 None,
             ),
@@ -272,6 +299,13 @@ mod tests {
         for part in [&required, &length, &typed(Setting::Camera)] {
             set(&mut device, part, Some(Outcome::Enforced), 1);
         }
+        fate(&mut device, &required, Fate::Away, 2);
+        assert_eq!(kept(&device, &length).unwrap().looked, None);
+        assert_eq!(kept(&device, &required).unwrap().looked, Some(at(2).steady), "not itself");
+        device.happen(Event::PartsAsked { enrolment: MINE, parts: vec![length.clone()] }, at(2));
+        fate(&mut device, &required, Fate::Gone, 2);
+        assert_eq!(kept(&device, &length).unwrap().looked, Some(at(2).steady), "once");
+        set(&mut device, &required, Some(Outcome::Enforced), 2);
         fate(&mut device, &required, Fate::Gone, 2);
         assert_eq!(kept(&device, &length).unwrap().looked, None);
         assert_eq!(kept(&device, &typed(Setting::Camera)).unwrap().looked, Some(at(1).steady));

@@ -43,7 +43,8 @@ fn left_of(policy: &str, id: &PartId, kept: &Applied, desired: &BTreeMap<PartId,
 }
 
 fn is_there(kept: &Applied) -> bool {
-    kept.may_be_there() || !matches!(kept.outcome, Outcome::Failed(_) | Outcome::Unsupported(_) | Outcome::Stuck(_))
+    let never = |outcome: &Outcome| matches!(outcome, Outcome::Failed(_) | Outcome::Unsupported(_) | Outcome::Stuck(_));
+    kept.may_be_there() || !(never(&kept.outcome) || kept.outcome == Outcome::Away)
 }
 
 /// Something that a device refused and that still stands so.
@@ -91,12 +92,13 @@ fn named(kept: &Applied) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::applied::Origins;
+    use super::super::super::applied::{Moment, Origins};
     use super::super::super::effective::effective;
     use super::super::super::file::PolicyFile;
     use super::super::super::parts::desired;
     use super::super::super::target::{Channel, Platform, Target};
     use super::*;
+    use crate::clock::Steady;
 
     fn parts(text: &str, channel: Channel, platform: Platform) -> BTreeMap<PartId, Part> {
         let policy = PolicyFile::parse(&format!("name: a\nassign: all\n{text}\n")).unwrap();
@@ -148,6 +150,25 @@ mod tests {
         let view = ChannelView::new(apple, &applied);
         assert_eq!(rows(&left("a", &view, &after)), [("camera", State::LeftBehind)]);
         assert_eq!(problems(&view, &after)[0].code, "setting_refused");
+    }
+
+    #[test]
+    fn what_went_by_the_devices_word_is_left_once_it_is_seen_there() {
+        let before = parts("camera: blocked", Channel::Omadm, Platform::Windows);
+        let (id, mut record) = kept(before.values().next().unwrap(), Outcome::Enforced);
+        let when = Moment { at: at(), now: Steady(0) };
+        record.away(when);
+        let mut applied = BTreeMap::from([(id.clone(), record)]);
+        let shown = |applied: &BTreeMap<PartId, Applied>| {
+            let view = ChannelView::new(Channel::Omadm, applied);
+            (left("a", &view, &BTreeMap::new()), problems(&view, &BTreeMap::new()))
+        };
+        assert_eq!(shown(&applied), (Vec::new(), Vec::new()));
+        applied.get_mut(&id).unwrap().stays(when);
+        let (left, problems) = shown(&applied);
+        assert_eq!(rows(&left), [("camera", State::LeftBehind)]);
+        assert!(left[0].why.as_ref().unwrap().contains("said that it was gone, and has it still"));
+        assert_eq!(problems[0].code, "removal_refused");
     }
 
     #[test]

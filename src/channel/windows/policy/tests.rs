@@ -114,6 +114,7 @@ fn each_answer_has_its_consequence() {
         ),
         ("gone", on_its_way(Next::Remove, typed), answer(404, None), (Next::Nothing, Some(Fate::Gone))),
         ("gone, in other words", on_its_way(Next::Remove, typed), answer(406, None), (Next::Nothing, Some(Fate::Gone))),
+        ("gone, by its word", on_its_way(Next::Remove, typed), answer(200, None), (Next::Nothing, Some(Fate::Away))),
         (
             "stuck",
             on_its_way(Next::Remove, typed),
@@ -186,6 +187,43 @@ fn what_is_read_back_is_seen_or_lost_and_what_never_told_is_neither() {
             want,
             "asked for no more, {code}"
         );
+    }
+}
+
+#[test]
+fn what_reads_its_value_after_it_was_said_to_be_gone_stays() {
+    const NODE: &str = "./Device/Vendor/MSFT/BitLocker/AllowWarningForOtherDiskEncryption";
+    let other = &format!("csp:{NODE}")[..];
+    let root = "csp:./Device/Vendor/MSFT/RootCATrustedCertificates/Root/AB/EncodedCertificate";
+    let encryption = "setting:encryption";
+    let policy = PolicyFile::parse(&format!(
+        "name: b
+assign: all
+windows: {{csp: [{{path: {NODE}, data: 0}}]}}
+"
+    ))
+    .unwrap();
+    let set = desired(&effective([&policy]), PolicyChannel::Omadm, &Target::of(Platform::Windows));
+    let hash = set[&PartId::Csp(NODE.into())].hash.clone();
+    let (gone, stays) = (Some(Fate::Gone), Some(Fate::Stays));
+    for (row, id, told, want) in [
+        ("not there", "setting:camera", answer(404, None), gone.clone()),
+        ("a policy with a value", "setting:camera", answer(200, Some("0")), stays.clone()),
+        ("a policy with another", "setting:camera", answer(200, Some("1")), stays.clone()),
+        ("a policy with none", "setting:camera", answer(200, Some("")), gone.clone()),
+        ("a node as it was set", other, answer(200, Some(" 0 ")), stays.clone()),
+        ("a node with a value of its own", other, answer(200, Some("1")), gone.clone()),
+        ("a certificate's folder", root, answer(200, None), stays.clone()),
+        ("BitLocker, still asked for", encryption, answer(200, Some("1")), stays),
+        ("BitLocker, not any more", encryption, answer(200, Some("0")), gone.clone()),
+        ("not to be read", other, answer(500, None), gone.clone()),
+        ("broken off", other, broken(None), gone),
+        ("not answered", other, Answer::default(), None),
+    ] {
+        let kept = Applied::new(&hash, Outcome::Away, time::OffsetDateTime::UNIX_EPOCH);
+        let found = answered(&on_its_way(Next::ReadBack, id), &told, None, Some(&kept), Unclear::default());
+        let next = if want.is_some() { Next::Nothing } else { Next::ReadBack };
+        assert_eq!(found, (next, want), "{row}");
     }
 }
 
