@@ -3,14 +3,17 @@
 use super::{
     Done, Failure, Outcome, Shown,
     client::{Client, encode},
-    confirm, print,
-    request::{Request, deciders, named},
+    confirm,
+    print::{self, Screen, shorten},
+    request::{NAMED, Request, deciders, named},
 };
 use crate::documents::{
     Empty,
     breaker::{ApprovalView, Stage, StopView, WantedBody},
     fields,
 };
+use serde::Deserialize as _;
+use serde_json::Value;
 use std::{io::IsTerminal as _, time::Duration};
 
 /// Between two looks.
@@ -51,8 +54,14 @@ impl Approvals {
         let path = |id: &str| format!("approvals/{}", encode(id));
         Ok(match self {
             Self::List => {
+                let rows: Vec<Value> = client.list("approvals").await?;
+                let words = if how.json { None } else { in_words(client, &rows, &how.screen).await? };
                 let columns = fields!(ApprovalView: id, state, subject, requested_by, decided_by, detail, created);
-                Outcome::list(client.list("approvals").await?, columns).spare(&["decided_by", "subject"])
+                let outcome = Outcome::list(rows, columns).spare(&["decided_by", "subject"]);
+                match words {
+                    Some(words) => outcome.words(words),
+                    None => outcome,
+                }
             }
             Self::Show { id } => {
                 let approval = client.read::<ApprovalView>(&path(&id)).await?;
@@ -71,6 +80,29 @@ impl Approvals {
             Self::Reject { id } => Outcome::record(client.post(&format!("{}/reject", path(&id)), &Empty {}).await?),
         })
     }
+}
+
+/// What each of those that wait asks for: whoever lists them counts as having read them.
+async fn in_words(client: &Client, rows: &[Value], screen: &Screen) -> Result<Option<String>, Failure> {
+    let ids = of_list(rows, screen);
+    let mut requests = Vec::new();
+    for (row, id) in rows.iter().zip(ids) {
+        let approval = ApprovalView::deserialize(row).map_err(|e| e.to_string())?;
+        if approval.state == Stage::Waiting {
+            requests.push(Request::of(client, approval).await?.under(&id, NAMED, screen));
+        }
+    }
+    Ok((!requests.is_empty()).then(|| requests.join("\n")))
+}
+
+/// Their ids as the table below shows them.
+fn of_list(rows: &[Value], screen: &Screen) -> Vec<String> {
+    let id = |row: &Value| row.get("id").and_then(Value::as_str).unwrap_or_default().to_string();
+    let mut ids: Vec<String> = rows.iter().map(id).collect();
+    if screen.terminal {
+        shorten(&mut ids);
+    }
+    ids
 }
 
 /// Says what it would do, and asks whether it shall. Its whole id.

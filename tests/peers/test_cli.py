@@ -217,7 +217,8 @@ class CommandLine(ServedTest):
 
     def test_who_approves_is_asked_with_what_it_would_do(self):
         phone, ident = self.phone()
-        lock = Api(self.server, self.newcomer()).done("POST", f"devices/{ident}/lock", {"reason": "lost"})
+        newcomer = Api(self.server, self.newcomer())
+        lock = newcomer.done("POST", f"devices/{ident}/lock", {"reason": "lost"})
         # In a program's hands it is what it was: no question, and nobody approves blind.
         self.assertIn("(approval_grew)", self.says("approvals", "approve", lock["approval"], code=1, LANYARD_TOKEN=self.alice))
         verb = Terminal(self.server, "approvals", "approve", lock["approval"][:18], LANYARD_TOKEN=self.alice)
@@ -233,6 +234,15 @@ class CommandLine(ServedTest):
         verb.type("y\n")
         self.assertEqual(verb.end()[0], 0)
         self.assertNotEqual(self.server.command(lock["id"])["state"], "held")
+        # Listing counts as reading: so the list says what each asks.
+        again = newcomer.done("POST", f"devices/{ident}/clear-passcode", {})
+        listed = Verb(self.server, "approvals", "list", LANYARD_TOKEN=self.alice)
+        self.assertEqual(listed.end()[0], 0)
+        self.assertIn(again["approval"] + "  new ", listed.printed)
+        self.assertIn("asks to clear the passcode of 1: ann@example.org, Spoken of, last seen", listed.printed)
+        self.assertIn("may approve: Alice", listed.printed)
+        self.assertNotIn("asks to lock 1", listed.printed, "what is decided is a row of the table below")
+        self.says("approvals", "approve", again["approval"], LANYARD_TOKEN=self.alice)
         verb = Verb(self.server, "approvals", "show", lock["approval"])
         self.assertEqual(verb.end()[0], 0)
         self.assertIn("asked to lock 1: ann@example.org, Spoken of", verb.printed)
