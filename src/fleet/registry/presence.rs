@@ -159,6 +159,12 @@ impl Presence {
         new
     }
 
+    /// Whether somebody waits at this node for news of the device, as a mail client does that holds a Ping.
+    pub fn is_watched(&self, device: DeviceId) -> bool {
+        let waiting = self.waiting.read();
+        waiting.is_ok_and(|waiting| waiting.get(&device.to_string()).is_some_and(|who| who.strong_count() > 0))
+    }
+
     fn tell(&self, subjects: &BTreeSet<String>) {
         if subjects.contains(DISTRUSTED) {
             self.tell_all();
