@@ -188,7 +188,7 @@ fn text(server: &Server, invitation: &Invitation, key: &str) -> String {
 fn refusal(server: &Server, peer: &Peer, refused: &Refused) -> Response {
     let address = peer.address.ip();
     match &refused.error {
-        Error::NotFound { .. } | Error::Ambiguous { .. } => server.told.unknown_invitation(address),
+        Error::NotFound { .. } | Error::Removed(_) | Error::Ambiguous { .. } => server.told.unknown_invitation(address),
         Error::Forbidden { text, .. } | Error::Refused { text, .. } | Error::Invalid { text, .. } => {
             server.told.refused("page", refused.user.as_deref(), address, text);
         }
@@ -200,7 +200,7 @@ fn refusal(server: &Server, peer: &Peer, refused: &Refused) -> Response {
             tracing::error!(error = %text, "enrolment page");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
-        Error::NotFound { .. } | Error::Ambiguous { .. } => {
+        Error::NotFound { .. } | Error::Removed(_) | Error::Ambiguous { .. } => {
             server.strangers.count(peer.address.ip());
             (StatusCode::NOT_FOUND, "There is no such invitation.\n").into_response()
         }
