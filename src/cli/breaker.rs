@@ -22,19 +22,19 @@ const LOOK: Duration = Duration::from_millis(500);
 /// What waits for a second person.
 #[derive(clap::Subcommand)]
 pub enum Approvals {
-    /// All of them.
+    /// List requests, each that waits in words; who lists them has read them.
     List,
-    /// One of them.
+    /// Show a request: what it would do and to whose devices, and who may approve it.
     Show {
         /// Its id.
         id: String,
     },
-    /// Wait until it is decided; ends with 0 where it was approved.
+    /// Wait until a request is decided, or expires a week after it was asked for; ends with 0 where it was approved.
     Wait {
         /// Its id.
         id: String,
     },
-    /// Let it pass: as a second person. On a terminal it says what it would do, and asks.
+    /// Approve a request, as a second person. On a terminal it says what it would do, and asks.
     Approve {
         /// Its id.
         id: String,
@@ -42,7 +42,7 @@ pub enum Approvals {
         #[arg(long)]
         yes: bool,
     },
-    /// Cancel all that it holds.
+    /// Reject a request: all that it holds is cancelled.
     Reject {
         /// Its id.
         id: String,
@@ -127,7 +127,9 @@ async fn wait(client: &Client, path: &str) -> Done {
         // A remark: that it cannot be had ends no wait.
         let who = deciders(client, &approval.said.id).await;
         let who = who.map_or_else(|_| String::new(), |who| format!("; may approve: {}", named(&who)));
-        print::say(format!("it waits for a second person: {detail}{who}"));
+        print::say(format!(
+            "it waits for a second person: {detail}{who}; this verb waits until it is decided, or expires a week after it was asked for"
+        ));
     }
     while approval.said.state == Stage::Waiting {
         tokio::time::sleep(LOOK).await;
@@ -141,7 +143,7 @@ async fn wait(client: &Client, path: &str) -> Done {
 /// The emergency stop.
 #[derive(clap::Subcommand)]
 pub enum Stop {
-    /// No wipe, retire or lock leaves from now on.
+    /// Set the emergency stop: no wipe, retire or lock leaves from now on.
     On {
         /// Cancel all that has not been sent, in the same act.
         #[arg(long)]
@@ -150,9 +152,9 @@ pub enum Stop {
         #[arg(long)]
         yes: bool,
     },
-    /// Ask a second person to lift it.
+    /// Ask a second person to lift the emergency stop.
     Off,
-    /// How it stands.
+    /// Show whether the emergency stop is on, since when and by whom.
     Status,
 }
 
