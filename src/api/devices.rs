@@ -336,6 +336,32 @@ pub(super) fn span(field: &'static str, text: &str) -> Result<Duration> {
 mod tests {
     use super::*;
 
+    /// How many words the API's description of this type has.
+    fn described<T: schemars::JsonSchema>() -> usize {
+        let schema = serde_json::to_value(schemars::schema_for!(T)).unwrap();
+        let words =
+            |part: &serde_json::Value| part["enum"].as_array().map_or(usize::from(!part["const"].is_null()), Vec::len);
+        words(&schema) + schema["oneOf"].as_array().into_iter().flatten().map(words).sum::<usize>()
+    }
+
+    #[test]
+    fn filters_know_every_word() {
+        use crate::fleet::life::{Action, State};
+        assert_eq!(described::<Platform>(), Platform::ALL.len());
+        assert_eq!(described::<State>(), State::ALL.len());
+        assert_eq!(described::<Action>(), Action::ALL.len());
+        let read = |word: &str| serde_json::Value::from(word);
+        for platform in Platform::ALL {
+            assert_eq!(Platform::deserialize(read(platform.as_str())).unwrap(), platform);
+        }
+        for state in State::ALL {
+            assert_eq!(State::deserialize(read(state.as_str())).unwrap(), state);
+        }
+        for action in Action::ALL {
+            assert_eq!(Action::deserialize(read(action.as_str())).unwrap(), action);
+        }
+    }
+
     #[test]
     fn a_name_is_of_1_to_63_characters_without_its_outer_blanks() {
         let (most, more) = ("ü".repeat(63), "ü".repeat(64));
