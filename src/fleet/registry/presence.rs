@@ -280,6 +280,16 @@ mod tests {
     }
 
     #[test]
+    fn who_waits_for_news_of_a_device_is_known_as_long_as_they_do() {
+        let (presence, device, other) = (Presence::new(false), entry(1).device, entry(2).device);
+        assert!(!presence.is_watched(device));
+        let held = presence.watch(device);
+        assert!(presence.is_watched(device) && !presence.is_watched(other));
+        drop(held);
+        assert!(!presence.is_watched(device), "its Ping has ended");
+    }
+
+    #[test]
     fn what_changed_is_forgotten_and_its_last_sight_kept() {
         let presence = Presence::new(false);
         for byte in [1, 2, 3] {
