@@ -62,10 +62,10 @@ pub enum Verb {
     /// The emergency stop.
     #[command(subcommand)]
     Stop(breaker::Stop),
-    /// Administrators.
+    /// Administrators: who may do all this, and agree to what others ask for.
     #[command(subcommand)]
     Admins(admins::Admins),
-    /// Their tokens.
+    /// Tokens of administrators.
     #[command(subcommand)]
     Token(admins::Token),
     /// What guards wipes, and what all nodes agree on.
