@@ -62,10 +62,10 @@ pub enum Verb {
     /// The emergency stop.
     #[command(subcommand)]
     Stop(breaker::Stop),
-    /// Administrators.
+    /// Administrators: who may do all this, and agree to what others ask for.
     #[command(subcommand)]
     Admins(admins::Admins),
-    /// Their tokens.
+    /// Tokens of administrators.
     #[command(subcommand)]
     Token(admins::Token),
     /// What guards wipes, and what all nodes agree on.
@@ -216,12 +216,14 @@ pub(crate) fn ended(done: Result<bool, Failure>) -> ExitCode {
 
 /// Prints a text of a verb that asks no server. That a reader has gone is no fault.
 pub fn print_text(text: &str) -> std::io::Result<()> {
-    print::text(text)
+    print::text(text).map_err(|error| std::io::Error::new(error.kind(), format!("{UNPRINTED}{error}")))
 }
+
+const UNPRINTED: &str = "what there is to show could not be printed whole: ";
 
 /// Whoever reads it shall not take a part for all.
 pub(crate) fn unprinted(error: std::io::Error) -> Failure {
-    Failure::Failed(format!("what there is to show could not be printed whole: {error}"))
+    Failure::Failed(format!("{UNPRINTED}{error}"))
 }
 
 async fn carry_out(verb: Verb, client: &Client, how: &Shown) -> Done {
@@ -229,7 +231,7 @@ async fn carry_out(verb: Verb, client: &Client, how: &Shown) -> Done {
         Verb::Status(status) => status.run(client, how).await,
         Verb::Invite(invite) => invite.run(client).await,
         Verb::Invitations(invitations) => invitations.run(client).await,
-        Verb::Devices(devices) => devices.run(client).await,
+        Verb::Devices(devices) => devices.run(client, how).await,
         Verb::Commands(commands) => commands.run(client, how).await,
         Verb::Wipe(wipe) => wipe.run(client, how).await,
         Verb::Device(act) => act.run(client, how).await,
@@ -248,10 +250,26 @@ async fn carry_out(verb: Verb, client: &Client, how: &Shown) -> Done {
     }
 }
 
+/// A filter's words: the program names them where another is given, in its help and to shells.
+fn one_of(words: impl IntoIterator<Item = &'static str>) -> clap::builder::PossibleValuesParser {
+    clap::builder::PossibleValuesParser::new(words)
+}
+
+/// Whether somebody is there to be asked.
+fn at_a_terminal() -> bool {
+    use std::io::IsTerminal as _;
+    std::io::stdin().is_terminal()
+}
+
+/// Asks at the terminal, and goes on with a yes alone.
+fn must_confirm(question: &str) -> Result<(), Failure> {
+    if confirm(question)? { Ok(()) } else { Err(Failure::Failed("nothing was done".into())) }
+}
+
 /// Asks at the terminal; without one the act needs `--yes`.
 fn confirm(question: &str) -> Result<bool, Failure> {
-    use std::io::{BufRead as _, IsTerminal as _};
-    if !std::io::stdin().is_terminal() {
+    use std::io::BufRead as _;
+    if !at_a_terminal() {
         return Err(Failure::Usage(format!("{question} Say so with --yes.")));
     }
     eprint!("{} [y/N] ", print::visible_lines(question));

@@ -61,6 +61,9 @@ pub enum Error {
         /// What may have been meant.
         near: Option<&'static str>,
     },
+    /// There was such a thing, and its record was removed: what it was, for people.
+    #[error("{0}")]
+    Removed(String),
     /// A value that cannot be taken.
     #[error("{field}: {text}")]
     Invalid {

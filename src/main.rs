@@ -152,4 +152,17 @@ mod tests {
         assert_eq!(apart.len(), words.len(), "{words:#?}");
         assert!(words.iter().all(|words| !words.is_empty()), "{words:#?}");
     }
+
+    /// A man page's first line stands alone in `apropos`, a verb's in a list of a noun's.
+    #[test]
+    fn a_verb_of_a_noun_says_what_it_is_about() {
+        for noun in Arguments::command().get_subcommands() {
+            for verb in noun.get_subcommands() {
+                let words = verb.get_about().map(ToString::to_string).unwrap_or_default();
+                let alone = ["All of them", "One of them", "Make one", "Set one", "Set it", "Its ", "It "];
+                let row = format!("{} {}: {words}", noun.get_name(), verb.get_name());
+                assert!(words.split(' ').count() > 1 && !alone.iter().any(|begin| words.starts_with(begin)), "{row}");
+            }
+        }
+    }
 }

@@ -96,8 +96,9 @@ fn token_of(tx: &mut Tx<'_>, given: &str) -> Result<TokenId> {
         return Ok(id);
     }
     let all = admins::list_tokens(tx)?.into_iter().map(|token| token.id.to_string());
-    let begins = lookup::is_beginning(given);
-    let found: Vec<String> = all.filter(|id| begins && id.starts_with(&given.to_ascii_lowercase())).collect();
+    let shown = lookup::as_shown(given);
+    let begins = lookup::is_beginning(shown);
+    let found: Vec<String> = all.filter(|id| begins && id.starts_with(&shown.to_ascii_lowercase())).collect();
     match found.as_slice() {
         [one] => one.parse().map_err(|_| Error::not_found("token", given)),
         [] => Err(Error::not_found("token", given)),

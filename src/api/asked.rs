@@ -6,6 +6,7 @@ use super::{
     problem::Problem,
 };
 use crate::{
+    clock,
     documents::{WAITING, WORST},
     error::Result,
     fleet::{actor::Actor, admins, wipe::approvals},
@@ -23,7 +24,7 @@ use axum::{
 };
 use bytes::Bytes;
 use hyper::body::Body as _;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 /// A policy with its profiles inlined is the longest body there is.
 const MAX_BODY: usize = 4 * 1024 * 1024;
@@ -76,7 +77,7 @@ impl Asked {
         };
         let call = Call { server: server.clone(), actor, path, query };
         match server.store.read(move |tx| work(tx, &call)).await {
-            Ok((status, body)) => answer(&server, status, body, unseen).await,
+            Ok((status, body)) => answer(&server, status, body, unseen, None).await,
             Err(error) => Problem::from(error).into_response(),
         }
     }
@@ -91,7 +92,7 @@ impl Asked {
         };
         let call = Call { server: server.clone(), actor, path: path.clone(), query: query.clone() };
         match server.store.read(move |tx| work(tx, &call)).await {
-            Ok(Step::Done(body)) => answer(&server, status, body, unseen).await,
+            Ok(Step::Done(body)) => answer(&server, status, body, unseen, None).await,
             Ok(Step::Act(work)) => act(server, again, path, query, status, work).await,
             Err(error) => Problem::from(error).into_response(),
         }
@@ -131,8 +132,10 @@ impl Asked {
             };
             Ok(Some((answer, approvals::unseen(tx, &call.actor)?)))
         };
-        match server.store.once(whole).await {
-            Ok(Some(((status, body), unseen))) => answer(&server, status, body, unseen).await,
+        let done = server.store.once(whole).await;
+        let acted = act.then(clock::monotonic);
+        match done {
+            Ok(Some(((status, body), unseen))) => answer(&server, status, body, unseen, acted).await,
             Ok(None) => {
                 count_stranger(&server, peer.as_deref());
                 Problem::unauthenticated().into_response()
@@ -158,8 +161,9 @@ async fn act(
         let step = work(tx, &call)?;
         Ok(Some((step.done()?, approvals::unseen(tx, &call.actor)?)))
     };
-    match server.store.once(whole).await {
-        Ok(Some((body, unseen))) => answer(&server, status, body, unseen).await,
+    let done = server.store.once(whole).await;
+    match done {
+        Ok(Some((body, unseen))) => answer(&server, status, body, unseen, Some(clock::monotonic())).await,
         Ok(None) => {
             count_stranger(&server, peer.as_deref());
             Problem::unauthenticated().into_response()
@@ -190,11 +194,18 @@ async fn authenticate(
     }
 }
 
-/// `Lanyard-Waiting` tells every administrator of approvals that they have not looked at, `Lanyard-Worst` of what is wrong.
-async fn answer(server: &Arc<Server>, code: StatusCode, text: Vec<u8>, unseen: usize) -> Response {
+/// `Lanyard-Waiting` tells every administrator of approvals that they have not looked at, `Lanyard-Worst` of what is wrong: after an act, as
+/// that left it.
+async fn answer(
+    server: &Arc<Server>,
+    code: StatusCode,
+    text: Vec<u8>,
+    unseen: usize,
+    acted: Option<Instant>,
+) -> Response {
     let mut response = (code, [(header::CONTENT_TYPE, "application/json")], text).into_response();
     response.headers_mut().insert(WAITING, unseen.into());
-    if let Some(worst) = outlook::worst(server).await {
+    if let Some(worst) = outlook::worst(server, acted).await {
         response.headers_mut().insert(WORST, worst);
     }
     response.headers_mut().insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));

@@ -15,9 +15,10 @@ use crate::{
     error::{Error, Result},
     fleet::{
         admins,
-        audit::{self, Entry, Printed, Verdict},
+        audit::{self, ACTIONS, Entry, Printed, Verdict},
         registry::lookup,
     },
+    policy::nearest::nearest,
     server::Server,
     store::Tx,
 };
@@ -27,7 +28,10 @@ use axum::{
     http::{Method, StatusCode},
     response::{IntoResponse, Response},
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 use uuid::Uuid;
 
 const VERIFY: &str = "/api/v1/audit/verify";
@@ -102,18 +106,35 @@ impl Wanted {
             None => None,
         };
         let since = call.query.get("since").map(moment).transpose()?;
-        Ok(Self { since, actor, action: call.query.get("action").cloned() })
+        let action = call.query.get("action").map(|text| action(text)).transpose()?;
+        Ok(Self { since, actor, action })
     }
 
     fn has(&self, entry: &Entry) -> bool {
-        // A whole word, or the part before a point: `wipe` is no beginning of `wipes.x`.
-        let of_action = |wanted: &String| {
-            entry.action.strip_prefix(wanted.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-        };
+        let of_action = |wanted: &String| is_of(&entry.action, wanted);
         self.since.is_none_or(|since| entry.time >= since)
             && self.actor.as_ref().is_none_or(|actor| entry.actor == *actor)
             && self.action.as_ref().is_none_or(of_action)
     }
+}
+
+/// A whole word, or the part before a point: `wipe` is no beginning of `wipes.x`.
+fn is_of(action: &str, wanted: &str) -> bool {
+    action.strip_prefix(wanted).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
+/// An action, or what several begin with. A mistyped one would find nothing, and say that nothing was done.
+fn action(wanted: &str) -> Result<String> {
+    if ACTIONS.iter().any(|action| is_of(action, wanted)) {
+        return Ok(wanted.into());
+    }
+    let kinds: BTreeSet<&str> = ACTIONS.iter().filter_map(|action| action.split('.').next()).collect();
+    let near = nearest(wanted, kinds.iter().chain(&ACTIONS).copied()).unwrap_or_default();
+    let kinds = kinds.into_iter().collect::<Vec<_>>().join(", ");
+    Err(Error::invalid(
+        "action",
+        format!("no action is {wanted:?}; the nearest is {near}, and each begins with one of {kinds}"),
+    ))
 }
 
 /// The ids under which entries are found that concern a device. Entries outlive its record: then its id alone is known.

@@ -2,6 +2,7 @@
 
 use super::{
     call::Call,
+    devices::one_of,
     route::{Route, get, post},
 };
 use crate::{
@@ -74,8 +75,8 @@ struct Wanted {
 impl Wanted {
     fn read(call: &Call) -> Result<Self> {
         Ok(Self {
-            state: one_of(call, "state")?,
-            action: one_of(call, "action")?,
+            state: word(call, "state", &State::ALL.map(State::as_str))?,
+            action: word(call, "action", &Action::ALL.map(Action::as_str))?,
             user: call.query.get("user").map(|user| user.trim().to_lowercase()),
         })
     }
@@ -89,11 +90,11 @@ impl Wanted {
     }
 }
 
-/// A word of the query that is one of a few.
-fn one_of<T: DeserializeOwned>(call: &Call, name: &'static str) -> Result<Option<T>> {
+/// A word of the query that is one of these.
+fn word<T: DeserializeOwned>(call: &Call, name: &'static str, words: &[&str]) -> Result<Option<T>> {
     let read = |text: &String| {
-        let known = serde_json::from_value(text.as_str().into());
-        known.map_err(|_| Error::invalid(name, format!("{text:?} is no {name} of a command")))
+        let known = serde_json::from_value(one_of(name, text, words)?.into());
+        known.map_err(|e| Error::Internal(e.to_string()))
     };
     call.query.get(name).map(read).transpose()
 }

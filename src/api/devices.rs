@@ -24,7 +24,7 @@ use crate::{
             many::{self, Which},
         },
         keeper,
-        life::{Access, Act, Command, Device, Erasing, Obliteration, Scope},
+        life::{Access, Act, Command, Device, Erasing, Obliteration, STATES, Scope},
         owners::{self, Set},
         policies::{self, Assigned, rollout},
         queue::{self},
@@ -46,9 +46,11 @@ pub(super) fn routes() -> Vec<Route> {
                 ("state", "only those in this state"),
                 ("user", "only those of this user"),
                 ("platform", "only those of this platform"),
+                ("removed", "true: those too whose record was removed"),
             ])
             .beside(),
-        get("/api/v1/devices/{id}", "A device, by id or by any name that fits one alone", show),
+        get("/api/v1/devices/{id}", "A device, by id or by any name that fits one alone", show)
+            .query(&[("removed", "true: by its id also one whose record was removed")]),
         post("/api/v1/devices/where", "Let the mail of many in, or shut it out; only shown unless applied", many)
             .ok()
             .query(&[("after", "`next` of the page before"), ("limit", "how many devices are looked at, 1 to 1000")]),
@@ -78,9 +80,10 @@ fn list(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<Page<DeviceView>> {
     let next = devices.last().filter(|_| devices.len() == limit).map(|d| d.id.to_string());
     let assigned = Assigned::load(tx)?;
     let platform = call.query.get("platform").map(|text| platform(text)).transpose()?;
-    let (state, user) = (call.query.get("state"), call.query.get("user").map(|user| user.trim().to_lowercase()));
+    let state = call.query.get("state").map(|text| one_of("state", text, &STATES)).transpose()?;
+    let (removed, user) = (removed_too(call)?, call.query.get("user").map(|user| user.trim().to_lowercase()));
     let shown = devices.into_iter().filter(|device| {
-        device.removed.is_none()
+        (removed || device.removed.is_none())
             && platform.is_none_or(|platform| device.platform == platform)
             && state.is_none_or(|state| device.state() == state)
             && user.as_ref().is_none_or(|user| device.user.to_lowercase() == *user)
@@ -89,9 +92,39 @@ fn list(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<Page<DeviceView>> {
     Ok(Page { items: DeviceView::all(tx, &wanted.collect::<Vec<_>>(), &assigned)?, next })
 }
 
+fn removed_too(call: &Call) -> Result<bool> {
+    match call.query.get("removed").map(String::as_str) {
+        None | Some("false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(_) => Err(Error::invalid("removed", "true or false is needed")),
+    }
+}
+
+/// Of a device whose record was removed: that it was there, and where the rest is told.
+fn what_it_was(device: &Device) -> String {
+    let name = [&device.name, &device.model, &device.serial].into_iter().flatten().find(|text| !text.is_empty());
+    let name = name.map_or("a device", String::as_str);
+    let user = if device.user.is_empty() { "nobody in particular" } else { &device.user };
+    let (platform, state, id) = (device.platform.as_str(), device.state(), device.id);
+    let when = device.removed.map(|at| format!(" on {at}")).unwrap_or_default();
+    format!(
+        "the record of {id} was removed{when}: it was {name} of {user} ({platform}, {state}); what was done is still told (lanyard commands \
+         list --device {id}, lanyard audit list --device {id})"
+    )
+}
+
 fn platform(text: &str) -> Result<Platform> {
-    let read = Platform::deserialize(serde_json::Value::from(text));
-    read.map_err(|_| Error::invalid("platform", format!("{text:?} is no platform, such as ios, macos or windows")))
+    let word = one_of("platform", text, &Platform::ALL.map(Platform::as_str))?;
+    let read = Platform::deserialize(serde_json::Value::from(word));
+    read.map_err(|e| Error::Internal(e.to_string()))
+}
+
+/// A word that is one of these.
+pub(super) fn one_of<'a>(field: &'static str, text: &'a str, words: &[&str]) -> Result<&'a str> {
+    match words.contains(&text) {
+        true => Ok(text),
+        false => Err(Error::invalid(field, format!("{text:?} is none of {}", words.join(", ")))),
+    }
 }
 
 /// Lets mail clients in or shuts them out by what they call themselves, a page of devices at a time.
@@ -119,7 +152,15 @@ fn ends_within(tx: &Tx<'_>, device: &Device, within: Duration) -> bool {
 }
 
 fn show(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<DeviceView> {
-    let device = lookup::device(tx, call.named("id")?)?;
+    let (wanted, with_removed) = (call.named("id")?, removed_too(call)?);
+    let device = match lookup::device(tx, wanted) {
+        Err(error @ Error::NotFound { .. }) => match lookup::removed(tx, wanted)? {
+            Some(device) if with_removed => device,
+            Some(device) => return Err(Error::Removed(what_it_was(&device))),
+            None => return Err(error),
+        },
+        device => device?,
+    };
     let assigned = Assigned::load(tx)?;
     DeviceView::of(tx, &device, &assigned)
 }
@@ -294,6 +335,32 @@ pub(super) fn span(field: &'static str, text: &str) -> Result<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// How many words the API's description of this type has.
+    fn described<T: schemars::JsonSchema>() -> usize {
+        let schema = serde_json::to_value(schemars::schema_for!(T)).unwrap();
+        let words =
+            |part: &serde_json::Value| part["enum"].as_array().map_or(usize::from(!part["const"].is_null()), Vec::len);
+        words(&schema) + schema["oneOf"].as_array().into_iter().flatten().map(words).sum::<usize>()
+    }
+
+    #[test]
+    fn filters_know_every_word() {
+        use crate::fleet::life::{Action, State};
+        assert_eq!(described::<Platform>(), Platform::ALL.len());
+        assert_eq!(described::<State>(), State::ALL.len());
+        assert_eq!(described::<Action>(), Action::ALL.len());
+        let read = |word: &str| serde_json::Value::from(word);
+        for platform in Platform::ALL {
+            assert_eq!(Platform::deserialize(read(platform.as_str())).unwrap(), platform);
+        }
+        for state in State::ALL {
+            assert_eq!(State::deserialize(read(state.as_str())).unwrap(), state);
+        }
+        for action in Action::ALL {
+            assert_eq!(Action::deserialize(read(action.as_str())).unwrap(), action);
+        }
+    }
 
     #[test]
     fn a_name_is_of_1_to_63_characters_without_its_outer_blanks() {

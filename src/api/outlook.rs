@@ -6,18 +6,23 @@ use crate::{
     documents::in_header,
     error::Result,
     fleet::{
-        status::{self, Known, Line, Severity, reminders},
+        status::{self, Code, Known, Line, Severity, reminders},
         terms::Lasting,
     },
-    http::fitness::end_of,
+    http::fitness::{end_of, lasts},
     server::Server,
     store::Tx,
 };
 use axum::http::HeaderValue;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-/// So long an answer waits for what is to go along with it.
+/// So long an answer waits for what is to go along with it …
 const PATIENCE: Duration = Duration::from_millis(500);
+/// … and so long after an act, of which it would else say what was before.
+const PATIENCE_AFTER_AN_ACT: Duration = Duration::from_secs(2);
 
 /// All of it, worst first. Reads alone, beside the writer.
 pub(super) fn look(tx: &mut Tx<'_>, server: &Server) -> Result<Vec<Line>> {
@@ -48,20 +53,24 @@ fn known(tx: &mut Tx<'_>, server: &Server) -> Result<Known> {
     let standing = server.certificate.get().map(|certificate| certificate.standing()).unwrap_or_default();
     Ok(Known {
         ends: ours.into_iter().filter_map(|(what, until)| Some((what, until?))).collect(),
+        server_cert_for: leaf.as_deref().and_then(lasts),
         unfit: standing.unfit,
         refused: standing.refused,
     })
 }
 
-/// The worst, where somebody must act on it.
+/// The worst, where somebody must act on it. That there is no push certificate is told where it matters, by `status` and with invitations: it may
+/// be so for weeks, and would hide what comes after it.
 fn in_short(lines: &[Line]) -> Option<String> {
-    let worst = lines.first().filter(|line| line.severity < Severity::Note)?;
+    let elsewhere = |line: &&Line| matches!(line.code, Code::PushCertMissing | Code::InvitationUnpushed);
+    let worst = lines.iter().find(|line| !elsewhere(line)).filter(|line| line.severity < Severity::Note)?;
     Some(format!("{} {}: {}", worst.severity.as_str(), worst.code.as_str(), worst.text))
 }
 
-/// The same as a header. It is looked for now and then; an answer waits a little for it, and is none the worse without.
-pub(super) async fn worst(server: &Arc<Server>) -> Option<HeaderValue> {
-    if server.outlook.is_due() {
+/// The same as a header. It is looked for now and then, and after an act, done at that moment; an answer waits a little for it, and is none
+/// the worse without.
+pub(super) async fn worst(server: &Arc<Server>, acted: Option<Instant>) -> Option<HeaderValue> {
+    if server.outlook.is_due(acted) {
         let server = server.clone();
         let looking = tokio::spawn(async move {
             let inner = server.clone();
@@ -69,7 +78,8 @@ pub(super) async fn worst(server: &Arc<Server>) -> Option<HeaderValue> {
                 tracing::debug!(%error, "what is wrong could not be looked for");
             }
         });
-        drop(tokio::time::timeout(PATIENCE, looking).await);
+        let patience = if acted.is_some() { PATIENCE_AFTER_AN_ACT } else { PATIENCE };
+        drop(tokio::time::timeout(patience, looking).await);
     }
     HeaderValue::from_str(&in_header(&server.outlook.worst()?)).ok()
 }

@@ -69,7 +69,7 @@ impl From<Error> for Problem {
                 tracing::error!(%fault, "store");
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_away", "the store is away; ask again")
             }
-            Error::NotFound { .. } => Self::new(StatusCode::NOT_FOUND, "not_found", text),
+            Error::NotFound { .. } | Error::Removed(_) => Self::new(StatusCode::NOT_FOUND, "not_found", text),
             Error::Invalid { field, text } => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", text).field(field),
             Error::Refused { code, added, .. } => {
                 let problem = Self::new(StatusCode::CONFLICT, code, text);

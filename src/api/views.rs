@@ -19,6 +19,7 @@ use crate::{
         queue::{self},
         registry::{
             journal::{self, Alerted, Journal, Unreadable},
+            presence::Presence,
             sights::{last_seen, seen},
         },
         settings,
@@ -34,6 +35,8 @@ use std::{collections::BTreeSet, time::Duration};
 const PUSH: Duration = Duration::from_secs(60);
 /// The longest a mail client holds its Ping open: at its end, if not before, it asks.
 const PING: Duration = Duration::from_secs(3600);
+/// A Ping that is held at this node is ended at once, and its client asks why.
+const HELD: Duration = Duration::from_secs(10);
 
 /// A device that was not heard for so long is off, or gone: nobody can say by when it will hear.
 const LOST: Duration = Duration::from_secs(2 * 86_400);
@@ -169,7 +172,7 @@ impl CommandView {
             sent: command.sent.map(At),
             finished: command.finished.map(At),
             expires: command.expires.map(At),
-            expected_by: expected_by(tx, command)?.map(At),
+            expected_by: expected_by(tx, &call.server.presence, command)?.map(At),
             attempts: command.attempts,
             pin,
             evidence: evidence.collect(),
@@ -196,7 +199,7 @@ fn leaves_at(tx: &Tx<'_>, command: &Command) -> Option<Timestamp> {
 /// By when a device that is on hears of it: Apple devices by a push, PCs by their poll, mail clients when their Ping is answered or ends.
 /// Unknown while the breaker or the emergency stop holds it, where nothing will wake the device, once that time has passed, and of a device
 /// that was not heard for [`LOST`].
-fn expected_by(tx: &mut Tx<'_>, command: &Command) -> Result<Option<Timestamp>> {
+fn expected_by(tx: &mut Tx<'_>, presence: &Presence, command: &Command) -> Result<Option<Timestamp>> {
     let waits = match command.state {
         State::Held => command.hold == Some(Hold::Delay),
         State::Queued | State::NotNow => true,
@@ -228,6 +231,7 @@ fn expected_by(tx: &mut Tx<'_>, command: &Command) -> Result<Option<Timestamp>> 
             let next = seen.map(|seen| seen.plus(poll));
             Some(next.filter(|at| *at > from).unwrap_or(from.plus(poll)))
         }
+        Channel::Activesync if presence.is_watched(device.id) => Some(from.max(tx.now()).plus(HELD)),
         Channel::Activesync => Some(from.plus(PING)),
         Channel::Exchange => None,
     };

@@ -11,12 +11,13 @@ use crate::{
         registry::{Credential, Standing, credential, journal, lookup, tries},
         terms::Ground,
     },
-    http::{Peer, client_cert_header::certificate_of, gate::holder},
+    http::{ClientCertificate, Peer, client_cert_header::certificate_of, gate::holder},
     ids::{DeviceId, EnrolmentId, Fingerprint},
     server::Server,
     store::{Kind, Record, Tx},
 };
 use http::HeaderMap;
+use lanyard_certs::ca::When;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -24,7 +25,10 @@ use std::time::Duration;
 pub fn certificate(server: &Server, peer: &Peer, headers: &HeaderMap) -> Result<Option<Fingerprint>> {
     let shown =
         certificate_of(peer, headers, &server.proxies).map_err(|e| Error::invalid("Client-Cert", e.to_string()))?;
-    Ok(shown.map(|certificate| Fingerprint(certificate.sha256)))
+    let direct = |one: &ClientCertificate| peer.certificate.as_ref().is_some_and(|own| own.sha256 == one.sha256);
+    // What a connection shows its handshake has judged; a proxy may be careless, and pass on what it did not look at.
+    let ours = |one: &ClientCertificate| direct(one) || server.authority.check_issued(&one.der, When::Any).is_ok();
+    Ok(shown.map(|certificate| if ours(&certificate) { Fingerprint(certificate.sha256) } else { FOREIGN }))
 }
 
 /// By whom wrong codes and passwords are counted besides their user: the holder of an address, unless that is a proxy's and so everybody's.
@@ -32,6 +36,10 @@ pub fn counted(server: &Server, peer: &Peer) -> Option<String> {
     let address = peer.client;
     (!server.proxies.contains(address)).then(|| holder(address).to_string())
 }
+
+/// Stands for a certificate of another CA: refused as one that nobody knows, and no sign that the store is an older copy. A stranger must
+/// not raise that alarm.
+const FOREIGN: Fingerprint = Fingerprint([0; 32]);
 
 /// The credential behind a fingerprint and how it stands. Nothing is refused here: what a refusal looks like is the channel's.
 pub fn judge(tx: &mut Tx<'_>, shown: &Fingerprint) -> Result<(Standing, Option<Credential>, Option<Device>)> {
@@ -114,6 +122,9 @@ const UNKNOWN: usize = 20;
 /// The handshake, or a proxy that we trust, found it to be of our CA, and whatever our CA issues is in the store before it is handed
 /// out: so the store is an older copy of itself, or somebody else signs with our key.
 fn note_unknown(tx: &mut Tx<'_>, shown: &Fingerprint) -> Result<()> {
+    if *shown == FOREIGN {
+        return Ok(());
+    }
     for (who, limit) in [(format!("unknown certificate {shown}"), 1), ("unknown certificates".to_string(), UNKNOWN)] {
         match tries::within(tx, &who, limit)? {
             Some(tries) => tries.count(tx)?,

@@ -182,7 +182,7 @@ fn text(server: &Server, invitation: &Invitation, key: &str) -> String {
 fn refusal(server: &Server, peer: &Peer, refused: &Refused) -> Response {
     let address = peer.client;
     match &refused.error {
-        Error::NotFound { .. } | Error::Ambiguous { .. } => server.told.unknown_invitation(address),
+        Error::NotFound { .. } | Error::Removed(_) | Error::Ambiguous { .. } => server.told.unknown_invitation(address),
         Error::Forbidden { text, .. } | Error::Refused { text, .. } | Error::Invalid { text, .. } => {
             server.told.refused("page", refused.user.as_deref(), address, text);
         }
@@ -194,7 +194,7 @@ fn refusal(server: &Server, peer: &Peer, refused: &Refused) -> Response {
             tracing::error!(error = %text, "enrolment page");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
-        Error::NotFound { .. } | Error::Ambiguous { .. } => {
+        Error::NotFound { .. } | Error::Removed(_) | Error::Ambiguous { .. } => {
             server.strangers.count(peer.client);
             (StatusCode::NOT_FOUND, "There is no such invitation.\n").into_response()
         }

@@ -150,6 +150,7 @@ async fn operation(server: &Server, peer: &Peer, message: &[u8]) -> Response {
     };
     let Some(csr) = asked.csr() else { return refusal(server, &asked.header, FailInfo::BadCertId) };
     let challenge = asked.challenge().map(|c| c.expose_secret().to_string());
+    let who = challenge.clone();
     let issued = match (asked.signer, challenge) {
         (Signer::Ours, _) => renewed(server, &asked.header, csr).await,
         (Signer::SelfSigned, Some(challenge)) if renewal::is_ours(&challenge) => {
@@ -161,7 +162,8 @@ async fn operation(server: &Server, peer: &Peer, message: &[u8]) -> Response {
     match issued {
         Ok(der) => answer(asked.header.success(&server.authority, &der, nonce())),
         Err(Error::Forbidden { text, .. }) => {
-            server.told.refused("scep", None, peer.client, &text);
+            let user = whose(server, &asked.header, who).await;
+            server.told.refused("scep", user.as_deref(), peer.client, &text);
             server.strangers.count(peer.client);
             refusal(server, &asked.header, FailInfo::BadRequest)
         }
@@ -172,6 +174,23 @@ async fn operation(server: &Server, peer: &Peer, message: &[u8]) -> Response {
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
     }
+}
+
+/// For the log: whom the invitation names whose challenge was shown, or whose the certificate is that is to be renewed.
+async fn whose(server: &Server, header: &Header, challenge: Option<String>) -> Option<String> {
+    let old = fingerprint(&header.signer_der).ok().map(Fingerprint);
+    let look = move |tx: &mut Tx<'_>| {
+        let invitation = match challenge {
+            Some(challenge) => invitation::by_challenge(tx, &challenge)?,
+            None => None,
+        };
+        let credential = match old {
+            Some(old) => tx.get::<Credential>(old)?,
+            None => None,
+        };
+        Ok(invitation.map(|invitation| invitation.user).or(credential.map(|credential| credential.user)))
+    };
+    server.store.run(look).await.ok().flatten().filter(|user| !user.is_empty())
 }
 
 async fn first(server: &Server, csr: &Csr, challenge: String) -> Result<Vec<u8>> {

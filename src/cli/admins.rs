@@ -12,14 +12,14 @@ use crate::documents::{
 /// Administrators.
 #[derive(clap::Subcommand)]
 pub enum Admins {
-    /// Make one.
+    /// Add an administrator; they count as a second person after the newcomers' wait.
     Add {
         /// The name.
         name: String,
     },
-    /// All of them.
+    /// List administrators, and from when on each counts.
     List,
-    /// Ask a second person to remove one.
+    /// Ask a second person to remove an administrator.
     Remove {
         /// The name or id.
         name: String,
@@ -41,15 +41,15 @@ impl Admins {
 /// Tokens.
 #[derive(clap::Subcommand)]
 pub enum Token {
-    /// Make one; its secret is shown this once.
+    /// Make a token for an administrator; its secret is shown this once.
     Create {
         /// Whose: name or id; your own where nobody is named.
         #[arg(long)]
         admin: Option<String>,
     },
-    /// All of them.
+    /// List tokens, without their secrets.
     List,
-    /// End one at once.
+    /// Revoke a token at once.
     Revoke {
         /// Its id.
         id: String,

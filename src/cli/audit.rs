@@ -38,7 +38,7 @@ pub enum Audit {
         #[arg(long, value_name = "N")]
         limit: Option<usize>,
     },
-    /// Recompute the chains.
+    /// Recompute the chains of hashes: was anything in the log changed?
     Verify {
         /// A head (hash) that was kept elsewhere.
         #[arg(long, value_parser = head)]

@@ -3,14 +3,17 @@
 use super::{
     Done, Failure, Outcome, Shown,
     client::{Client, encode},
-    confirm, print,
-    request::{Request, deciders, named},
+    confirm,
+    print::{self, Screen, shorten},
+    request::{NAMED, Request, deciders, named},
 };
 use crate::documents::{
     Empty,
     breaker::{ApprovalView, Stage, StopView, WantedBody},
     fields,
 };
+use serde::Deserialize as _;
+use serde_json::Value;
 use std::{io::IsTerminal as _, time::Duration};
 
 /// Between two looks.
@@ -19,19 +22,19 @@ const LOOK: Duration = Duration::from_millis(500);
 /// What waits for a second person.
 #[derive(clap::Subcommand)]
 pub enum Approvals {
-    /// All of them.
+    /// List requests, each that waits in words; who lists them has read them.
     List,
-    /// One of them.
+    /// Show a request: what it would do and to whose devices, and who may approve it.
     Show {
         /// Its id.
         id: String,
     },
-    /// Wait until it is decided; ends with 0 where it was approved.
+    /// Wait until a request is decided, or expires a week after it was asked for; ends with 0 where it was approved.
     Wait {
         /// Its id.
         id: String,
     },
-    /// Let it pass: as a second person. On a terminal it says what it would do, and asks.
+    /// Approve a request, as a second person. On a terminal it says what it would do, and asks.
     Approve {
         /// Its id.
         id: String,
@@ -39,7 +42,7 @@ pub enum Approvals {
         #[arg(long)]
         yes: bool,
     },
-    /// Cancel all that it holds.
+    /// Reject a request: all that it holds is cancelled.
     Reject {
         /// Its id.
         id: String,
@@ -51,8 +54,14 @@ impl Approvals {
         let path = |id: &str| format!("approvals/{}", encode(id));
         Ok(match self {
             Self::List => {
+                let rows: Vec<Value> = client.list("approvals").await?;
+                let words = if how.json { None } else { in_words(client, &rows, &how.screen).await? };
                 let columns = fields!(ApprovalView: id, state, subject, requested_by, decided_by, detail, created);
-                Outcome::list(client.list("approvals").await?, columns).spare(&["decided_by", "subject"])
+                let outcome = Outcome::list(rows, columns).spare(&["decided_by", "subject"]);
+                match words {
+                    Some(words) => outcome.words(words),
+                    None => outcome,
+                }
             }
             Self::Show { id } => {
                 let approval = client.read::<ApprovalView>(&path(&id)).await?;
@@ -71,6 +80,29 @@ impl Approvals {
             Self::Reject { id } => Outcome::record(client.post(&format!("{}/reject", path(&id)), &Empty {}).await?),
         })
     }
+}
+
+/// What each of those that wait asks for: whoever lists them counts as having read them.
+async fn in_words(client: &Client, rows: &[Value], screen: &Screen) -> Result<Option<String>, Failure> {
+    let ids = of_list(rows, screen);
+    let mut requests = Vec::new();
+    for (row, id) in rows.iter().zip(ids) {
+        let approval = ApprovalView::deserialize(row).map_err(|e| e.to_string())?;
+        if approval.state == Stage::Waiting {
+            requests.push(Request::of(client, approval).await?.under(&id, NAMED, screen));
+        }
+    }
+    Ok((!requests.is_empty()).then(|| requests.join("\n")))
+}
+
+/// Their ids as the table below shows them.
+fn of_list(rows: &[Value], screen: &Screen) -> Vec<String> {
+    let id = |row: &Value| row.get("id").and_then(Value::as_str).unwrap_or_default().to_string();
+    let mut ids: Vec<String> = rows.iter().map(id).collect();
+    if screen.terminal {
+        shorten(&mut ids);
+    }
+    ids
 }
 
 /// Says what it would do, and asks whether it shall. Its whole id.
@@ -95,7 +127,9 @@ async fn wait(client: &Client, path: &str) -> Done {
         // A remark: that it cannot be had ends no wait.
         let who = deciders(client, &approval.said.id).await;
         let who = who.map_or_else(|_| String::new(), |who| format!("; may approve: {}", named(&who)));
-        print::say(format!("it waits for a second person: {detail}{who}"));
+        print::say(format!(
+            "it waits for a second person: {detail}{who}; this verb waits until it is decided, or expires a week after it was asked for"
+        ));
     }
     while approval.said.state == Stage::Waiting {
         tokio::time::sleep(LOOK).await;
@@ -109,7 +143,7 @@ async fn wait(client: &Client, path: &str) -> Done {
 /// The emergency stop.
 #[derive(clap::Subcommand)]
 pub enum Stop {
-    /// No wipe, retire or lock leaves from now on.
+    /// Set the emergency stop: no wipe, retire or lock leaves from now on.
     On {
         /// Cancel all that has not been sent, in the same act.
         #[arg(long)]
@@ -118,9 +152,9 @@ pub enum Stop {
         #[arg(long)]
         yes: bool,
     },
-    /// Ask a second person to lift it.
+    /// Ask a second person to lift the emergency stop.
     Off,
-    /// How it stands.
+    /// Show whether the emergency stop is on, since when and by whom.
     Status,
 }
 

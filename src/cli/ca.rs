@@ -6,7 +6,7 @@ use serde_json::Value;
 /// The device CA.
 #[derive(clap::Subcommand)]
 pub enum Ca {
-    /// Its certificates.
+    /// Show the device CA's certificates.
     Show {
         /// Only the certificates themselves, root and issuing one, as a file of anchors.
         #[arg(long)]

@@ -127,16 +127,17 @@ impl Client {
         Ok(items)
     }
 
-    /// Devices by their ids: a few one by one, more by the list of all. For words beside a document: what cannot be had is left out.
+    /// Devices by their ids, also those whose record was removed: a few one by one, more by the list of all. For words beside a document: what
+    /// cannot be had is left out.
     pub(super) async fn devices(&self, wanted: BTreeSet<String>) -> BTreeMap<String, DeviceView> {
         let mut found = BTreeMap::new();
         if wanted.len() > FEW {
-            let all = self.list::<DeviceView>("devices").await.unwrap_or_default();
+            let all = self.list::<DeviceView>("devices?removed=true").await.unwrap_or_default();
             found.extend(all.into_iter().filter(|device| wanted.contains(&device.id)).map(|d| (d.id.clone(), d)));
             return found;
         }
         for id in wanted {
-            if let Ok(device) = self.read::<DeviceView>(&format!("devices/{}", encode(&id))).await {
+            if let Ok(device) = self.read::<DeviceView>(&format!("devices/{}?removed=true", encode(&id))).await {
                 found.insert(id, device.said);
             }
         }

@@ -6,7 +6,7 @@ use crate::documents::Empty;
 /// The server's clock.
 #[derive(clap::Subcommand)]
 pub enum Clock {
-    /// It is right though it jumped; for local alone, on the server's own machine.
+    /// Accept the server's clock though it jumped; for local alone, on the server's own machine.
     Accept,
 }
 

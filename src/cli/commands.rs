@@ -3,10 +3,10 @@
 use super::{
     Done, Outcome, Shown,
     client::{Client, encode, filtered},
-    names,
+    names, one_of,
 };
 use crate::documents::{
-    commands::{CancelBody, CommandView, MailAfterwards},
+    commands::{Action, CancelBody, CommandView, MailAfterwards, State},
     fields,
 };
 use serde_json::Value;
@@ -14,27 +14,27 @@ use serde_json::Value;
 /// Commands.
 #[derive(clap::Subcommand)]
 pub enum Commands {
-    /// All of them.
+    /// List commands: all of them, or those that the filters leave.
     List {
         /// Only those of this device.
         #[arg(long)]
         device: Option<String>,
-        /// Only those in this state: held, queued, sent, confirmed …
-        #[arg(long)]
+        /// Only those in this state.
+        #[arg(long, value_parser = one_of(State::ALL.map(State::as_str)))]
         state: Option<String>,
-        /// Only those of this action: wipe, lock, restart …
-        #[arg(long)]
+        /// Only those of this action.
+        #[arg(long, value_parser = one_of(Action::ALL.map(Action::as_str)))]
         action: Option<String>,
         /// Only those on devices of this user.
         #[arg(long)]
         user: Option<String>,
     },
-    /// One of them.
+    /// Show a command, with what proves its end.
     Show {
         /// Its id.
         id: String,
     },
-    /// Take it back.
+    /// Take a command back that was not sent yet.
     Cancel {
         /// Its id.
         id: String,
@@ -56,8 +56,14 @@ pub enum Mail {
 /// The document's own; whose device it is, and what that is called, stands beside.
 const COLUMNS: &[&str] =
     &["id", "user", "name", "action", "scope", "state", "requested_by", "created", "leaves_at", "channel", "device"];
-const SPARE: &[&str] = &["device", "channel", "leaves_at", "requested_by", "scope"];
+/// How much a wipe takes is never among them.
+const SPARE: &[&str] = &["device", "channel", "leaves_at", "requested_by", "created"];
 const _: &[&str] = fields!(CommandView: id, action, scope, state, requested_by, created, leaves_at, channel, device);
+
+/// Commands as a list.
+pub(super) fn listed(rows: Vec<Value>) -> Outcome {
+    Outcome::list(rows, COLUMNS).spare(SPARE)
+}
 
 impl Commands {
     pub(super) async fn run(self, client: &Client, how: &Shown) -> Done {
@@ -66,7 +72,7 @@ impl Commands {
                 let wanted = [("device", device), ("state", state), ("action", action), ("user", user)];
                 let rows: Vec<Value> = client.list(&filtered("commands", wanted)).await?;
                 let beside = names::beside(client, how, &rows, "device").await;
-                Outcome::list(rows, COLUMNS).spare(SPARE).beside(beside)
+                listed(rows).beside(beside)
             }
             Self::Show { id } => Outcome::record(client.get(&format!("commands/{}", encode(&id))).await?),
             Self::Cancel { id, mail } => {

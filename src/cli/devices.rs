@@ -1,9 +1,11 @@
 //! `lanyard devices`, `lock`, `clear-passcode`, `restart`.
 
 use super::{
-    Done, Failure, Outcome, Shown,
+    Done, Failure, Outcome, Shown, at_a_terminal,
     client::{Client, encode, filtered},
-    print,
+    must_confirm, one_of,
+    print::{self, Screen},
+    request::called,
     standing::standing,
     wipe::six_digits,
 };
@@ -12,7 +14,10 @@ use crate::{
     documents::{
         Empty,
         commands::CommandView,
-        devices::{ConcernedView, DeviceView, Door, LockBody, RefusedView, RenameBody, SetBody, WhereBody, WhichBody},
+        devices::{
+            ConcernedView, DeviceView, Door, LockBody, Platform, RefusedView, RenameBody, STATES, SetBody, WhereBody,
+            WhichBody,
+        },
         fields,
     },
 };
@@ -47,39 +52,39 @@ pub(super) fn listed(devices: Vec<Value>) -> Outcome {
 /// Devices.
 #[derive(clap::Subcommand)]
 pub enum Devices {
-    /// All of them.
+    /// List devices: all of them, or those that the filters leave.
     List {
         /// Only those with a certificate that ends within this, such as 60d.
         #[arg(long, value_parser = parse_duration)]
         expiring: Option<Duration>,
-        /// Only those in this state: enrolled, retired, wiped, blocked, quarantined …
-        #[arg(long)]
+        /// Only those in this state.
+        #[arg(long, value_parser = one_of(STATES))]
         state: Option<String>,
         /// Only those of this user.
         #[arg(long)]
         user: Option<String>,
-        /// Only those of this platform: ios, ipados, macos, windows, android …
-        #[arg(long)]
+        /// Only those of this platform.
+        #[arg(long, value_parser = one_of(Platform::ALL.map(Platform::as_str)))]
         platform: Option<String>,
     },
-    /// One of them; by a user's name all of theirs.
+    /// Show a device with its enrolments, or all devices of a user.
     Show(One),
-    /// Ask it what it is and how it stands.
+    /// Ask a device what it is and how it stands, and read back what is set there.
     Sync(One),
-    /// Give it a name: a Mac, or an Apple device that is supervised.
+    /// Give a device a name: a Mac, or an Apple device that is supervised.
     Rename(Rename),
-    /// Say whose it is, or give a shared one to a person.
+    /// Say whose a device is, or give a shared one to a person.
     Set(Set),
-    /// Remove the record of one that has ended; it is back once it is heard.
+    /// Remove the record of a device that has ended; it is back once it is heard.
     Remove(One),
-    /// Let its mail in, or that of many; frees one that was blocked, retired or wiped.
+    /// Let a device's mail in, or that of many; frees one that was blocked, retired or wiped.
     Allow(Whose),
-    /// Shut its mail out, or that of many.
+    /// Shut a device's mail out, or that of many.
     Block(Whose),
-    /// Let its mail wait.
+    /// Let a device's mail wait until it is allowed.
     Quarantine(Which),
-    /// End its certificates and nothing else: it must enrol anew.
-    Revoke(Which),
+    /// End a device's certificates and nothing else: it must enrol anew. On a terminal it asks first.
+    Revoke(Revoke),
 }
 
 /// What is done to one device, but for wipes. Each is a verb of its own.
@@ -111,6 +116,16 @@ pub struct Which {
     /// Why.
     #[arg(long)]
     reason: Option<String>,
+}
+
+/// A device whose certificates end.
+#[derive(clap::Args)]
+pub struct Revoke {
+    #[command(flatten)]
+    which: Which,
+    /// Do not ask.
+    #[arg(long)]
+    yes: bool,
 }
 
 /// A device, or many by what their mail clients call themselves.
@@ -178,7 +193,7 @@ pub struct Lock {
 }
 
 impl Devices {
-    pub(super) async fn run(self, client: &Client) -> Done {
+    pub(super) async fn run(self, client: &Client, how: &Shown) -> Done {
         match self {
             Self::List { expiring, state, user, platform } => {
                 let expiring = expiring.map(print_duration);
@@ -186,14 +201,14 @@ impl Devices {
                 Ok(listed(client.list(&filtered("devices", wanted)).await?))
             }
             Self::Show(one) => one.show(client).await,
-            Self::Sync(one) => one.run(client, "sync").await,
-            Self::Rename(rename) => rename.run(client).await,
+            Self::Sync(one) => one.run(client, "sync", how).await,
+            Self::Rename(rename) => rename.run(client, how).await,
             Self::Set(set) => set.run(client).await,
             Self::Remove(one) => Ok(Outcome::record(client.delete(&one.path("")).await?)),
             Self::Allow(whose) => whose.run(client, "allow", Door::Allow).await,
             Self::Block(whose) => whose.run(client, "block", Door::Block).await,
             Self::Quarantine(which) => which.run(client, "quarantine").await,
-            Self::Revoke(which) => which.run(client, "revoke").await,
+            Self::Revoke(revoke) => revoke.run(client, how).await,
         }
     }
 }
@@ -202,8 +217,8 @@ impl Acts {
     pub(super) async fn run(self, client: &Client, how: &Shown) -> Done {
         match self {
             Self::Lock(lock) => lock.run(client, how).await,
-            Self::ClearPasscode(one) => one.run(client, "clear-passcode").await,
-            Self::Restart(one) => one.run(client, "restart").await,
+            Self::ClearPasscode(one) => one.run(client, "clear-passcode", how).await,
+            Self::Restart(one) => one.run(client, "restart", how).await,
         }
     }
 }
@@ -224,8 +239,8 @@ impl One {
         }
     }
 
-    async fn run(self, client: &Client, act: &str) -> Done {
-        Ok(Outcome::record(client.post(&self.path(&format!("/{act}")), &Empty {}).await?))
+    async fn run(self, client: &Client, act: &str, how: &Shown) -> Done {
+        ask(client, &self.path(&format!("/{act}")), &Empty {}, how).await
     }
 }
 
@@ -235,6 +250,32 @@ impl Which {
         let body = WhichBody { enrolment: self.enrolment, reason: self.reason };
         Ok(Outcome::record(client.post(&path, &body).await?))
     }
+}
+
+impl Revoke {
+    async fn run(self, client: &Client, how: &Shown) -> Done {
+        let Self { which, yes } = self;
+        if yes || !at_a_terminal() {
+            return which.run(client, "revoke").await;
+        }
+        let device = client.read::<DeviceView>(&format!("devices/{}", encode(&which.device))).await?.said;
+        must_confirm(&about_to_revoke(&device, which.enrolment.as_deref(), &how.screen))?;
+        // The one that was shown, whatever goes by the name by now.
+        Which { device: device.id, ..which }.run(client, "revoke").await
+    }
+}
+
+/// What ends with the certificates, and what stays.
+fn about_to_revoke(device: &DeviceView, enrolment: Option<&str>, screen: &Screen) -> String {
+    let whose = called(device, screen);
+    let what = match enrolment {
+        Some(id) => format!("the certificate of enrolment {} of {whose}", print::visible(id)),
+        None => format!("the certificates of {whose}"),
+    };
+    format!(
+        "End {what}? It is heard no more by them: no wipe, lock or setting reaches it, and it must enrol anew. What is on it stays: to \
+         remove that, wipe it instead."
+    )
 }
 
 impl Whose {
@@ -264,10 +305,17 @@ impl Whose {
     }
 }
 
+/// Asks for a command, and says how it stands: that nothing wakes the device, say.
+async fn ask(client: &Client, path: &str, body: &impl serde::Serialize, how: &Shown) -> Done {
+    let command = client.ask::<CommandView>(path, body).await?;
+    print::say(standing(client, &command.said, &how.screen.now()).await);
+    Ok(Outcome::record(command.document))
+}
+
 impl Rename {
-    async fn run(self, client: &Client) -> Done {
+    async fn run(self, client: &Client, how: &Shown) -> Done {
         let path = format!("devices/{}/rename", encode(&self.device));
-        Ok(Outcome::record(client.post(&path, &RenameBody { name: self.name }).await?))
+        ask(client, &path, &RenameBody { name: self.name }, how).await
     }
 }
 
@@ -282,8 +330,6 @@ impl Lock {
     async fn run(self, client: &Client, how: &Shown) -> Done {
         let path = format!("devices/{}/lock", encode(&self.device));
         let body = LockBody { pin: self.pin, reason: self.reason, message: self.message, phone: self.phone };
-        let command = client.ask::<CommandView>(&path, &body).await?;
-        print::say(standing(client, &command.said, &how.screen).await);
-        Ok(Outcome::record(command.document))
+        ask(client, &path, &body, how).await
     }
 }

@@ -33,9 +33,23 @@ pub fn read(program: Command) -> ArgMatches {
     let program = dressed(program);
     let words: Vec<_> = std::env::args_os().collect();
     program.clone().try_get_matches_from(&words).unwrap_or_else(|error| {
+        if !error.use_stderr() {
+            asked_for(&error);
+        }
         let words: Vec<String> = words.iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
         wrong::with_a_way_on(error, &program, &words).exit()
     })
+}
+
+/// Prints help, or the version, and ends. What could not be printed is no success: clap would say nothing of it.
+fn asked_for(text: &clap::Error) -> ! {
+    match super::print_text(&text.render().to_string()) {
+        Ok(()) => std::process::exit(0),
+        Err(error) => {
+            super::print::say(error.to_string());
+            std::process::exit(1)
+        }
+    }
 }
 
 /// Which server the verb was told of, before it or after it. Refused where the verb asks none: its own `--data`, say, stands after it.

@@ -3,14 +3,17 @@
 use super::{
     Done, Outcome,
     client::{Client, encode},
+    print,
 };
 use crate::{
     clock::{parse_duration, print_duration},
     documents::{
         Empty, fields,
         invitations::{self, InvitationView, InviteBody},
+        status::StatusView,
     },
 };
+use serde_json::Value;
 use std::time::Duration;
 
 /// An invitation.
@@ -69,16 +72,29 @@ impl Invite {
         let expires = self.expires.map(print_duration);
         let Self { user, uses, group, .. } = self;
         let body = InviteBody { channel: channel.into(), user, uses, group, ownership: Some(ownership), expires };
-        Ok(Outcome::record(client.post("invitations", &body).await?))
+        let invited = client.post("invitations", &body).await?;
+        if channel == "apple" {
+            say_if_unpushed(client).await;
+        }
+        Ok(Outcome::record(invited))
+    }
+}
+
+/// What enrols now cannot be woken. A remark: that it cannot be had keeps nobody from inviting.
+async fn say_if_unpushed(client: &Client) {
+    let Ok(list) = client.read::<Vec<StatusView>>("status").await else { return };
+    let missing = |line: &&StatusView| matches!(&*line.code, "push_cert_missing" | "push_cert_expired");
+    for line in list.said.iter().filter(missing) {
+        print::say(format!("{}; see docs/apple-push-certificate.md", line.text));
     }
 }
 
 /// Invitations that were made.
 #[derive(clap::Subcommand)]
 pub enum Invitations {
-    /// All of them, without their secrets.
+    /// List invitations, without their secrets.
     List,
-    /// Take one back: nobody enrols by it any more. What has enrolled stays.
+    /// Take an invitation back: nobody enrols by it any more. What has enrolled stays.
     Revoke {
         /// Its id.
         id: String,
@@ -90,7 +106,11 @@ impl Invitations {
         Ok(match self {
             Self::List => {
                 let columns = fields!(InvitationView: id, channel, user, group, uses, used, revoked, expires);
-                Outcome::list(client.list("invitations").await?, columns)
+                let all: Vec<Value> = client.list("invitations").await?;
+                if all.iter().any(|one| one.get("channel").and_then(Value::as_str) == Some("apple")) {
+                    say_if_unpushed(client).await;
+                }
+                Outcome::list(all, columns)
             }
             Self::Revoke { id } => {
                 Outcome::record(client.post(&format!("invitations/{}/revoke", encode(&id)), &Empty {}).await?)

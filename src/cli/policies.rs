@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 /// Policies.
 #[derive(clap::Subcommand)]
 pub enum Policy {
-    /// Show what a file would change; with --yes, change it.
+    /// Show what a policy file would change; with --yes, change it.
     Apply {
         /// YAML.
         file: PathBuf,
@@ -27,19 +27,19 @@ pub enum Policy {
         #[arg(long)]
         yes: bool,
     },
-    /// All of them.
+    /// List policies.
     List,
-    /// One of them.
+    /// Show a policy and its file.
     Show {
         /// Its name.
         name: String,
     },
-    /// How well it holds, device by device.
+    /// Show how well a policy holds, device by device.
     Coverage {
         /// Its name.
         name: String,
     },
-    /// Take it back from all devices.
+    /// Delete a policy, and take it back from all devices. It asks first.
     Delete {
         /// Its name.
         name: String,
@@ -116,34 +116,56 @@ async fn delete(client: &Client, name: &str, yes: bool) -> Done {
     Ok(Outcome::record(client.delete(&format!("{}?apply=true", path(name))).await?))
 }
 
+/// What goes with a group.
+fn about_to_delete(group: &GroupView, policies: &[Value]) -> String {
+    let GroupView { name, size } = group;
+    let devices = if *size == 1 { "1 device stays".into() } else { format!("{size} devices stay") };
+    let is_for = |policy: &&Value| {
+        let groups = policy.get("assign").and_then(Value::as_array);
+        groups.is_some_and(|groups| groups.iter().any(|group| group.as_str() == Some(name)))
+    };
+    let named = policies.iter().filter(is_for).filter_map(|policy| policy.get("name").and_then(Value::as_str));
+    let by_it: Vec<&str> = named.collect();
+    let lost = match by_it.as_slice() {
+        [] => "no policy is assigned to it".into(),
+        names => {
+            format!("what is assigned to it is taken back from them, unless it comes another way: {}", names.join(", "))
+        }
+    };
+    format!("Delete the group {name}? Its {devices}; {lost}.")
+}
+
 /// Groups of devices.
 #[derive(clap::Subcommand)]
 pub enum Group {
-    /// All of them.
+    /// List groups.
     List,
-    /// Make one.
+    /// Make a group.
     Create {
         /// Its name.
         name: String,
     },
-    /// One of them.
+    /// Show a group and its devices.
     Show {
         /// Its name.
         name: String,
     },
-    /// Remove one; its devices stay.
+    /// Delete a group; its devices stay, without the policies that came by it. On a terminal it asks first.
     Delete {
         /// Its name.
         name: String,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
     },
-    /// Put a device in.
+    /// Put a device into a group.
     Add {
         /// The group.
         name: String,
         /// The device's id, or any name that fits it alone.
         device: String,
     },
-    /// Take a device out.
+    /// Take a device out of a group.
     Remove {
         /// The group.
         name: String,
@@ -167,7 +189,14 @@ impl Group {
                 }
                 Outcome::record(group)
             }
-            Self::Delete { name } => Outcome::record(client.delete(&path(&name)).await?),
+            Self::Delete { name, yes } => {
+                if !yes && super::at_a_terminal() {
+                    let group = client.read::<GroupView>(&path(&name)).await?.said;
+                    let policies = client.list::<Value>("policies").await?;
+                    super::must_confirm(&about_to_delete(&group, &policies))?;
+                }
+                Outcome::record(client.delete(&path(&name)).await?)
+            }
             Self::Add { name, device } => Outcome::record(client.put(&inside(&name, &device), &Empty {}).await?),
             Self::Remove { name, device } => Outcome::record(client.delete(&inside(&name, &device)).await?),
         })

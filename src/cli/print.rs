@@ -53,9 +53,9 @@ pub(super) struct Screen {
 impl Screen {
     /// That of stdout. `COLUMNS` goes before what the terminal says; `NO_COLOR` and a dumb terminal are kept to.
     pub(super) fn of_stdout(time: Option<Time>) -> Self {
-        let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let terminal = io::stdout().is_terminal();
         let (width, rows) = measured(terminal);
+        let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let colour = terminal && set("NO_COLOR").is_none() && set("TERM").is_none_or(|term| term != "dumb");
         let times = match time {
             Some(Time::Utc) => Times::Utc,
@@ -128,12 +128,13 @@ impl Screen {
     }
 }
 
-/// Columns and lines of stdout. `COLUMNS` goes before what a terminal says, and is kept to where there is none.
+/// Columns and lines of stdout. `COLUMNS` goes before what a terminal says. What is no terminal has neither: `COLUMNS` comes along with the
+/// shell, and a program or a file shall get moments and ids whole.
 fn measured(terminal: bool) -> (Option<usize>, Option<usize>) {
-    let given = std::env::var("COLUMNS").ok().and_then(|text| text.trim().parse().ok()).filter(|n| *n > 0);
     if !terminal {
-        return (given, None);
+        return (None, None);
     }
+    let given = std::env::var("COLUMNS").ok().and_then(|text| text.trim().parse().ok()).filter(|n| *n > 0);
     let size = rustix::termios::tcgetwinsize(io::stdout()).ok();
     let told = |of: fn(&rustix::termios::Winsize) -> u16| size.as_ref().map(of).map(usize::from).filter(|n| *n > 0);
     (given.or(told(|size| size.ws_col)).or(Some(80)), told(|size| size.ws_row))
@@ -204,6 +205,8 @@ fn word(field: &str, value: &Value, screen: &Screen) -> String {
         Value::Null => "-".into(),
         Value::String(text) => match times::moment(field, text) {
             Some(at) => screen.moment(at),
+            // The lines of a policy's difference, say.
+            None if table::SENTENCES.contains(&field) => visible(&text.trim_end().replace('\n', "; ")),
             None => visible(text),
         },
         Value::Array(items) => items.iter().map(|item| word(field, item, screen)).collect::<Vec<_>>().join(", "),
@@ -211,6 +214,17 @@ fn word(field: &str, value: &Value, screen: &Screen) -> String {
             fields.iter().map(|(name, value)| word(name, value, screen)).collect::<Vec<_>>().join(" ")
         }
         other => other.to_string(),
+    }
+}
+
+/// What a channel is that is called by its protocol.
+fn in_words(channel: &str) -> &'static str {
+    match channel {
+        "apple" => " (Apple's device management)",
+        "omadm" => " (Windows' device management)",
+        "activesync" => " (a mail client)",
+        "exchange" => " (a mail client, through Exchange)",
+        _ => "",
     }
 }
 
@@ -241,6 +255,9 @@ fn record(out: &mut String, value: &Value, depth: usize, screen: &Screen) {
             // There is room for both.
             Value::String(text) if matches!(screen.times, Times::Ago) && times::moment(field, text).is_some() => {
                 out.push_str(&format!("{pad}{name}: {text} ({})\n", word(field, value, screen)));
+            }
+            Value::String(channel) if field == "channel" => {
+                out.push_str(&format!("{pad}{name}: {}{}\n", visible(channel), in_words(channel)));
             }
             other => out.push_str(&format!("{pad}{name}: {}\n", word(field, other, screen))),
         }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 /// Apple's push service.
 #[derive(clap::Subcommand)]
 pub enum Apple {
-    /// The push certificate.
+    /// Apple's push certificate, by which devices are woken.
     #[command(subcommand)]
     PushCert(PushCert),
 }
@@ -16,7 +16,7 @@ pub enum Apple {
 /// The push certificate.
 #[derive(clap::Subcommand)]
 pub enum PushCert {
-    /// Set it; topic and expiry are read from it.
+    /// Set the push certificate; topic and expiry are read from it.
     Set {
         /// Certificate and key: PEM or PKCS#12.
         file: PathBuf,
@@ -24,7 +24,7 @@ pub enum PushCert {
         #[arg(long)]
         password_file: Option<PathBuf>,
     },
-    /// What is set, or what is missing.
+    /// Show which push certificate is set, and when it ends.
     Show,
 }
 

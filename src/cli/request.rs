@@ -3,7 +3,7 @@
 use super::{
     Failure,
     client::{Client, encode},
-    print::{Screen, shorten, visible},
+    print::{Screen, visible},
 };
 use crate::documents::{
     admins::AdminView,
@@ -75,14 +75,15 @@ impl Request {
         screen.fitted(&self.lines(NAMED, screen).join("\n"))
     }
 
-    /// The same with its id, and no more than so many devices of each kind by name.
-    pub(super) fn in_short(&self, named: usize, screen: &Screen) -> String {
-        let mut id = [self.approval.id.clone()];
-        if screen.terminal {
-            shorten(&mut id);
-        }
+    /// The same under its id as it is shown, and no more than so many devices of each kind by name.
+    pub(super) fn under(&self, id: &str, named: usize, screen: &Screen) -> String {
         let lines = self.lines(named, screen).join("\n  ");
-        screen.fitted(&format!("{}  {lines}", id.concat()))
+        screen.fitted(&format!("{id}  {lines}"))
+    }
+
+    /// Which it is.
+    pub(super) fn id(&self) -> &str {
+        &self.approval.id
     }
 
     fn lines(&self, named_one_by_one: usize, screen: &Screen) -> Vec<String> {

@@ -55,12 +55,17 @@ async fn follow(client: &Client, how: &Shown, mut list: Vec<Value>) -> Done {
     }
 }
 
+/// What makes a line another: moments are reckoned anew with each look, and may come out a little otherwise.
+fn told(list: &[Value]) -> Vec<[Option<&Value>; 4]> {
+    list.iter().map(|line| ["severity", "code", "subject", "text"].map(|field| line.get(field))).collect()
+}
+
 /// The list, once it is another one.
 async fn another(client: &Client, shown: &[Value]) -> Result<Vec<Value>, Failure> {
     loop {
         tokio::time::sleep(LOOK).await;
         let answer = client.read_in_time::<Vec<Value>>("status", None).await?;
-        if let Some(answer) = answer.filter(|answer| answer.said != shown) {
+        if let Some(answer) = answer.filter(|answer| told(&answer.said) != told(shown)) {
             return Ok(answer.said);
         }
     }
@@ -100,5 +105,22 @@ async fn keep(client: &Client, how: &Shown) -> Done {
         let text = screen.lines_that_fit(&format!("{}{shown}", note.unwrap_or_default()));
         print::text(&format!("{CLEAR}{text}")).map_err(unprinted)?;
         tokio::time::sleep(LOOK).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_moment_reckoned_anew_makes_no_other_list() {
+        let line = |text: &str, until: &str| {
+            vec![json!({"severity": "note", "code": "a", "subject": "b", "text": text, "until": until})]
+        };
+        let shown = line("1 command is held", "2026-11-30T03:00:00Z");
+        assert_eq!(told(&line("1 command is held", "2026-11-30T03:00:01Z")), told(&shown));
+        assert_ne!(told(&line("2 commands are held", "2026-11-30T03:00:00Z")), told(&shown));
+        assert_ne!(told(&[]), told(&shown));
     }
 }

@@ -24,7 +24,7 @@ pub enum Store {
         #[arg(long)]
         yes: bool,
     },
-    /// Print one record readably.
+    /// Show a record of the store, readably.
     Show {
         #[command(flatten)]
         at: Where,

@@ -1,7 +1,7 @@
 //! Devices with their enrolments, and what acts on them are asked with.
 
 use super::{At, breaker::ApprovalView};
-pub(crate) use crate::fleet::life::{Channel, Obliteration, Ownership, Platform, Scope};
+pub(crate) use crate::fleet::life::{Channel, Obliteration, Ownership, Platform, STATES, Scope};
 use crate::policy::Compliance;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};

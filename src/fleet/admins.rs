@@ -291,7 +291,8 @@ pub fn find(tx: &mut Tx<'_>, who: &str) -> Result<Admin> {
     if let Some(one) = people.iter().find(|a| a.id == who) {
         return Ok(one.clone());
     }
-    let (begins, low) = (lookup::is_beginning(who), who.to_ascii_lowercase());
+    let shown = lookup::as_shown(who);
+    let (begins, low) = (lookup::is_beginning(shown), shown.to_ascii_lowercase());
     let mut found = people.into_iter().filter(|a| a.name == who || begins && a.id.starts_with(&low));
     let one = found.next().ok_or_else(|| Error::not_found("administrator", who))?;
     match found.next() {

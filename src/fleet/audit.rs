@@ -6,6 +6,7 @@
 mod event;
 pub mod recurring;
 
+pub(crate) use event::ACTIONS;
 pub use event::{By, Cancelled, Counts, Decision, Event, Invited, Loss, Pass, Proof, UNKNOWN_CERTIFICATE, Unasked};
 
 use crate::{

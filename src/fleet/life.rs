@@ -27,7 +27,7 @@ mod unanswered;
 pub use act::{Act, Action, Erasing, Obliteration, Scope};
 pub use command::{Command, Evidence, State};
 pub use device::renewal::{Offer, Renewal, Shown};
-pub use device::{Channel, Device, Enrolment, EnrolmentState, GIVEN_UP, Life, MacUser, Ownership, Platform};
+pub use device::{Channel, Device, Enrolment, EnrolmentState, GIVEN_UP, Life, MacUser, Ownership, Platform, STATES};
 pub use effect::Effect;
 pub use enrolled::{MAIL_AGENT, MAIL_TYPE, PROVISIONING};
 pub use event::{Access, Asker, Claim, Event, Fate, Leaving, Order, Outcome, Terms, Withdrawal};

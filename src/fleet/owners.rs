@@ -91,7 +91,8 @@ pub fn own(tx: &mut Tx<'_>, actor: &Actor, device: &str, ownership: Ownership) -
         Ownership::Corporate => {
             let id = device.id;
             let detail = format!(
-                "device {id} of {} is to be the organisation's, which can then erase it; an iPhone or Mac must enrol anew for that",
+                "{} ({id}) of {} is to be the organisation's, which can then erase it; an iPhone or Mac must enrol anew for that",
+                called(&device),
                 whose(&device)
             );
             return Ok(Set::Waits(Box::new(approvals::ask_once(tx, actor, corporate, &detail)?)));
@@ -107,6 +108,11 @@ pub fn own(tx: &mut Tx<'_>, actor: &Actor, device: &str, ownership: Ownership) -
         }
     }
     Ok(Set::Done(Box::new(device.device().clone())))
+}
+
+fn called(device: &Device) -> &str {
+    let name = [&device.name, &device.model, &device.serial].into_iter().flatten().find(|text| !text.is_empty());
+    name.map_or("a device", String::as_str)
 }
 
 fn whose(device: &Device) -> &str {

@@ -17,8 +17,8 @@ use std::time::Duration;
 /// What a value may be.
 #[derive(Debug, Clone, Copy)]
 enum Kind {
-    /// A whole number, at least this.
-    Count(u32),
+    /// A whole number from the first to the second.
+    Count(u32, u32),
     /// A duration from the first to the second, both as they are written.
     Span(&'static str, &'static str),
     Choice(&'static [&'static str]),
@@ -45,13 +45,17 @@ struct Spec {
 }
 
 const NONE: &str = "none";
+/// Of a key at least this is taken for its beginning.
+const PART: usize = 4;
+/// More than any fleet needs of anything that is counted: what is beyond it was mistyped.
+const MOST: u32 = 1_000_000;
 const CONNECTIONS: &str = "limit.connections_per_address";
 
 const SPECS: [Spec; 23] = [
-    Spec { key: "wipe.full.per_admin", default: "10", kind: Kind::Count(0), guard: Guard::MoreIsLooser },
-    Spec { key: "wipe.full.per_tenant", default: "20", kind: Kind::Count(0), guard: Guard::MoreIsLooser },
-    Spec { key: "wipe.other.per_admin", default: "100", kind: Kind::Count(0), guard: Guard::MoreIsLooser },
-    Spec { key: "wipe.other.per_tenant", default: "200", kind: Kind::Count(0), guard: Guard::MoreIsLooser },
+    Spec { key: "wipe.full.per_admin", default: "10", kind: Kind::Count(0, MOST), guard: Guard::MoreIsLooser },
+    Spec { key: "wipe.full.per_tenant", default: "20", kind: Kind::Count(0, MOST), guard: Guard::MoreIsLooser },
+    Spec { key: "wipe.other.per_admin", default: "100", kind: Kind::Count(0, MOST), guard: Guard::MoreIsLooser },
+    Spec { key: "wipe.other.per_tenant", default: "200", kind: Kind::Count(0, MOST), guard: Guard::MoreIsLooser },
     Spec { key: "wipe.delay", default: "0s", kind: Kind::Span("0s", "30d"), guard: Guard::LessIsLooser },
     Spec { key: "wipe.grace", default: "15m", kind: Kind::Span("1s", "24h"), guard: Guard::MoreIsLooser },
     Spec { key: "wipe.newcomer", default: "24h", kind: Kind::Span("0s", "7d"), guard: Guard::LessIsLooser },
@@ -70,7 +74,7 @@ const SPECS: [Spec; 23] = [
         guard: Guard::None,
     },
     Spec { key: "eas.domain", default: NONE, kind: Kind::Text(domains), guard: Guard::None },
-    Spec { key: "eas.wrong_passwords_per_hour", default: "30", kind: Kind::Count(1), guard: Guard::None },
+    Spec { key: "eas.wrong_passwords_per_hour", default: "30", kind: Kind::Count(1, MOST), guard: Guard::None },
     Spec { key: "apple.sign_messages", default: "off", kind: Kind::Choice(&["off", "on"]), guard: Guard::None },
     // Without it nobody knows of a lost device that it is lost.
     Spec { key: "apple.daily_wake", default: "on", kind: Kind::Choice(&["on", "off"]), guard: Guard::Looser("off") },
@@ -83,8 +87,8 @@ const SPECS: [Spec; 23] = [
     },
     // Whoever may name a proxy may speak for every device.
     Spec { key: "net.trusted_proxies", default: NONE, kind: Kind::Text(any), guard: Guard::AnyChangeIsLooser },
-    Spec { key: CONNECTIONS, default: "1000", kind: Kind::Count(0), guard: Guard::None },
-    Spec { key: "limit.wrong_codes_per_hour", default: "10", kind: Kind::Count(1), guard: Guard::MoreIsLooser },
+    Spec { key: CONNECTIONS, default: "1000", kind: Kind::Count(0, MOST), guard: Guard::None },
+    Spec { key: "limit.wrong_codes_per_hour", default: "10", kind: Kind::Count(1, MOST), guard: Guard::MoreIsLooser },
     Spec { key: "queue.give_up", default: "7d", kind: Kind::Span("1s", "90d"), guard: Guard::None },
     // Who shortens them wants something forgotten.
     Spec { key: "keep.commands", default: "400d", kind: Kind::Span("7d", "3650d"), guard: Guard::LessIsLooser },
@@ -148,7 +152,14 @@ pub struct Setting {
 
 fn spec(key: &str) -> Result<&'static Spec> {
     SPECS.iter().find(|s| s.key == key).ok_or_else(|| {
-        let near = nearest(key, SPECS.iter().map(|s| s.key)).unwrap_or_default();
+        let keys = || SPECS.iter().map(|s| s.key);
+        // Whoever types a part of a key means that one, whatever shorter one takes fewer letters to get at.
+        let begun = keys().find(|known| key.len() >= PART && known.starts_with(key));
+        let part = || {
+            keys()
+                .find(|known| key.len() >= PART && known.split_once('.').is_some_and(|(_, rest)| rest.starts_with(key)))
+        };
+        let near = begun.or_else(part).or_else(|| nearest(key, keys())).unwrap_or_default();
         Error::not_found_near("setting", key, near)
     })
 }
@@ -248,7 +259,7 @@ fn check(spec: &Spec, value: &str) -> Result<()> {
         return Err(Error::invalid("value", "too long"));
     }
     let wrong = match spec.kind {
-        Kind::Count(least) => count_wrong(value, least),
+        Kind::Count(least, most) => count_wrong(value, least, most),
         Kind::Span(least, most) => span_wrong(value, least, most),
         Kind::Choice(of) => (!of.contains(&value)).then(|| format!("one of {} is needed", of.join(", "))),
         Kind::Text(wrong) => wrong(value).map(str::to_string),
@@ -265,10 +276,10 @@ fn is_fewer(now: &str, value: &str) -> bool {
     limit(value) < limit(now)
 }
 
-fn count_wrong(value: &str, least: u32) -> Option<String> {
+fn count_wrong(value: &str, least: u32, most: u32) -> Option<String> {
     match value.parse::<u32>() {
-        Ok(number) if number >= least => None,
-        _ => Some(format!("a whole number from {least} to {} is needed", u32::MAX)),
+        Ok(number) if (least..=most).contains(&number) => None,
+        _ => Some(format!("a whole number from {least} to {most} is needed")),
     }
 }
 
@@ -317,7 +328,10 @@ mod tests {
             ("wipe.delay", "5w", "a duration from 0s to 30d"),
             ("wipe.delay", "soon", "is not a duration"),
             ("wipe.full.per_admin", "0", ""),
-            ("wipe.full.per_admin", "-1", "from 0 to 4294967295"),
+            ("wipe.full.per_admin", "-1", "from 0 to 1000000"),
+            ("wipe.full.per_admin", "1000000", ""),
+            ("wipe.other.per_tenant", "1000001", "from 0 to 1000000"),
+            ("limit.connections_per_address", "4294967295", "from 0 to 1000000"),
             ("limit.wrong_codes_per_hour", "1", ""),
             ("limit.wrong_codes_per_hour", "0", "from 1 to"),
         ] {
@@ -363,6 +377,16 @@ mod tests {
     fn an_unknown_key_names_the_nearest() {
         let words = spec("windows.pol").err().map(|e| e.to_string()).unwrap_or_default();
         assert_eq!(words, "there is no setting \"windows.pol\"; the nearest is windows.poll");
+        for (typed, near) in [
+            ("wipe.ful", "wipe.full.per_admin"),
+            ("wipe.full.per_tenat", "wipe.full.per_tenant"),
+            ("grace", "wipe.grace"),
+            ("limit", "limit.connections_per_address"),
+            ("wipe.dealy", "wipe.delay"),
+        ] {
+            let words = spec(typed).err().map(|e| e.to_string()).unwrap_or_default();
+            assert!(words.ends_with(&format!("the nearest is {near}")), "{words}");
+        }
     }
 
     #[test]

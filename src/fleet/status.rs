@@ -174,6 +174,9 @@ impl Line {
 pub struct Known {
     /// What ends, and when. No push certificate among it: none is set.
     pub ends: Vec<(Lasting, Timestamp)>,
+    /// For how long the server's certificate was made: whoever makes them for 90 days has another long before, and need not be told all that
+    /// time.
+    pub server_cert_for: Option<Duration>,
     /// Why clients will not take the certificate that the devices' port shows.
     pub unfit: Vec<String>,
     /// Why what lies in that certificate's files now was not taken.
@@ -395,7 +398,13 @@ fn list(facts: &Facts, known: &Known, survey: &Survey) -> Vec<Line> {
     lines.extend(facts.failed.iter().map(|(wipe, at)| of_failed(wipe, *at)));
     lines.extend(facts.jams.iter().map(of_jam));
     lines.extend(of_push(facts, known, survey));
-    lines.extend(known.ends.iter().filter_map(|(what, until)| of_end(*what, *until, facts.now)));
+    lines.extend(
+        known
+            .ends
+            .iter()
+            .filter(|end| is_told(end, known, facts.now))
+            .filter_map(|(what, until)| of_end(*what, *until, facts.now)),
+    );
     lines.extend(of_files(facts, known));
     // A survey may be of a while ago.
     let stuck = survey.stuck.iter().filter(|stuck| stuck.until > facts.now);
@@ -493,6 +502,15 @@ fn of_push(facts: &Facts, known: &Known, survey: &Survey) -> Vec<Line> {
         lines.push(Line::of(Severity::Warning, Code::InvitationUnpushed, id, text).until(*until));
     }
     lines
+}
+
+/// The server's certificate is told of in its last 30 days, and before that in the last third of its time, in which it should have been renewed:
+/// other ends all of 90 days before.
+fn is_told((what, until): &(Lasting, Timestamp), known: &Known, now: Timestamp) -> bool {
+    match (what, known.server_cert_for) {
+        (Lasting::ServerCert, Some(lasts)) => *until <= now.plus(SOON.max(lasts / 3)),
+        _ => true,
+    }
 }
 
 fn of_end(what: Lasting, until: Timestamp, now: Timestamp) -> Option<Line> {

@@ -28,6 +28,17 @@ pub enum Action {
 }
 
 impl Action {
+    /// Each of them.
+    pub const ALL: [Self; 8] = [
+        Self::Wipe,
+        Self::Lock,
+        Self::ClearPasscode,
+        Self::Restart,
+        Self::Rename,
+        Self::Refresh,
+        Self::Policy,
+        Self::Renew,
+    ];
     /// As it is written everywhere.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -68,6 +79,19 @@ pub enum State {
 }
 
 impl State {
+    /// Each of them.
+    pub const ALL: [Self; 10] = [
+        Self::Held,
+        Self::Queued,
+        Self::Sent,
+        Self::NotNow,
+        Self::Acknowledged,
+        Self::Confirmed,
+        Self::Presumed,
+        Self::Failed,
+        Self::Cancelled,
+        Self::Expired,
+    ];
     /// As it is written everywhere.
     pub fn as_str(self) -> &'static str {
         match self {

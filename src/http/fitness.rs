@@ -19,6 +19,13 @@ pub fn end_of(der: &[u8]) -> Option<Timestamp> {
     Some(moment(read.validity().not_after))
 }
 
+/// For how long it was made.
+pub fn lasts(der: &[u8]) -> Option<Duration> {
+    let (_, read) = X509Certificate::from_der(der).ok()?;
+    let validity = read.validity();
+    Some(moment(validity.not_after).since(moment(validity.not_before)))
+}
+
 /// When it ends, where that is soon.
 pub fn ends_soon(der: &[u8], now: Timestamp) -> Option<Timestamp> {
     end_of(der).filter(|until| *until > now && until.since(now) <= SOON)

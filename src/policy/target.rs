@@ -58,6 +58,36 @@ impl Platform {
         })
     }
 
+    /// Each of them.
+    pub const ALL: [Platform; 10] = [
+        Platform::Ios,
+        Platform::Ipados,
+        Platform::Macos,
+        Platform::Tvos,
+        Platform::Watchos,
+        Platform::Visionos,
+        Platform::Windows,
+        Platform::WindowsPhone,
+        Platform::Android,
+        Platform::Other,
+    ];
+
+    /// The name in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Platform::Ios => "ios",
+            Platform::Ipados => "ipados",
+            Platform::Macos => "macos",
+            Platform::Tvos => "tvos",
+            Platform::Watchos => "watchos",
+            Platform::Visionos => "visionos",
+            Platform::Windows => "windows",
+            Platform::WindowsPhone => "windows_phone",
+            Platform::Android => "android",
+            Platform::Other => "other",
+        }
+    }
+
     /// The system's name, for people.
     pub(super) fn system(self) -> &'static str {
         match self {

@@ -1,9 +1,11 @@
 """A fleet changes hands: names, records that are removed and come back, and whose a device is."""
 
+import os
+import subprocess
 import unittest
 
 from apple_device import PASSCODE, AppleDevice, payloads
-from harness import Api, ServedTest, VerbFailed, eventually, request
+from harness import BINARY, Api, ServedTest, VerbFailed, eventually, request
 
 
 class Hands(ServedTest):
@@ -40,6 +42,7 @@ class Hands(ServedTest):
         self.assertIn(request(made["url"] + "/profile", ca=self.server.ca).status, (403, 410))
         with self.assertRaises(AssertionError):
             phone.certificate()
+        self.assertRegex(self.server.output(), 'an enrolment was refused.*channel="scep".*leak@example.org.*revoked')
         self.assertTrue({one["id"]: one for one in self.server.verb("invitations", "list")}[made["id"]]["revoked"])
 
     def test_what_has_ended_is_removed_and_is_back_when_it_is_heard(self):
@@ -52,8 +55,16 @@ class Hands(ServedTest):
         self.assertEqual((removed["id"], removed["state"]), (ident, "retired"))
         listed = lambda: [device["id"] for device in self.server.verb("devices", "list")]
         self.assertNotIn(ident, listed())
-        with self.assertRaisesRegex(VerbFailed, "not_found"):
-            self.server.verb("devices", "show", ident)
+        for name in (ident, ident[:18]):
+            with self.assertRaisesRegex(VerbFailed, f"the record of {ident} was removed on .*: it was .* of .*, retired.*not_found"):
+                self.server.verb("devices", "show", name)
+        self.assertIn(ident, [device["id"] for device in Api(self.server, self.alice).done("GET", "devices?removed=true&limit=1000")["items"]])
+        # What was done is told with whose it was.
+        for noun in ("commands", "audit"):
+            shown = subprocess.run([str(BINARY), noun, "list", "--device", ident], env={**os.environ, "LANYARD_DATA": str(self.server.data)},
+                                   stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True).stdout
+            self.assertIn(removed["user"], shown)
+            self.assertIn(removed["name"], shown)
         [wipe] = [c for c in self.server.verb("commands", "list", "--device", ident) if c["action"] == "wipe"]
         self.assertEqual(wipe["state"], "confirmed")
         self.assertIn("device.removed", [e["action"] for e in self.server.verb("audit", "list", "--device", ident)])

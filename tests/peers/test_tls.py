@@ -270,6 +270,8 @@ class BehindAProxy(ServedTest):
         # In the first hour of a store without devices it counts at once.
         self.assertIsNone(self.server.verb("settings", "set", "net.trusted_proxies", "127.0.0.1")["pending"])
         eventually(lambda: by_header(stranger) == 403, "the header is read", 25)
+        unknown = [entry for entry in self.server.verb("audit", "list") if entry["action"] == "certificate.unknown"]
+        self.assertEqual(unknown, [], "it is of another CA: no sign of an older copy of the store")
         phone.certificate()
         for message in (phone.authenticate(), phone.token_update()):
             self.assertEqual(message.status, 200)

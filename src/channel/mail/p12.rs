@@ -154,13 +154,15 @@ fn refusal(server: &Server, peer: &Peer, refused: &Refused) -> Response {
             tracing::error!(error = %text, "PKCS#12");
             return StatusCode::INTERNAL_SERVER_ERROR.into_response();
         }
-        Error::NotFound { .. } | Error::Ambiguous { .. } => (StatusCode::NOT_FOUND, "There is no such invitation."),
+        Error::NotFound { .. } | Error::Removed(_) | Error::Ambiguous { .. } => {
+            (StatusCode::NOT_FOUND, "There is no such invitation.")
+        }
         Error::Forbidden { code: "wrong_code", text } => (StatusCode::FORBIDDEN, text.as_str()),
         Error::Refused { text, .. } => (StatusCode::TOO_MANY_REQUESTS, text.as_str()),
         Error::Forbidden { text, .. } | Error::Invalid { text, .. } => (StatusCode::GONE, text.as_str()),
     };
     match &refused.error {
-        Error::NotFound { .. } | Error::Ambiguous { .. } => server.told.unknown_invitation(address),
+        Error::NotFound { .. } | Error::Removed(_) | Error::Ambiguous { .. } => server.told.unknown_invitation(address),
         _ => {
             let why = refused.why.as_deref().unwrap_or(text);
             server.told.refused(Channel::Activesync.as_str(), refused.user.as_deref(), address, why);

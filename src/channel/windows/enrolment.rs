@@ -384,9 +384,9 @@ fn fault(server: &Server, peer: &Peer, user: Option<&str>, relates_to: Option<&s
         Refusal::Fault(kind) => *kind,
         Refusal::Code(_) => FaultKind::Authentication,
         Refusal::Error(Error::Forbidden { .. } | Error::Refused { .. }) => FaultKind::Authentication,
-        Refusal::Error(Error::NotFound { .. } | Error::Ambiguous { .. } | Error::Invalid { .. }) => {
-            FaultKind::InvalidEnrollmentData
-        }
+        Refusal::Error(
+            Error::NotFound { .. } | Error::Removed(_) | Error::Ambiguous { .. } | Error::Invalid { .. },
+        ) => FaultKind::InvalidEnrollmentData,
         Refusal::Error(Error::Store(_)) => FaultKind::EnrollmentServer,
         Refusal::Error(Error::Internal(_)) => FaultKind::InternalServiceFault,
     };

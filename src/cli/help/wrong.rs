@@ -18,6 +18,7 @@ const CALLED: &[(&str, &str)] = &[
     ("enroll", "lanyard invite --channel apple --user USER"),
     ("unlock", "lanyard clear-passcode DEVICE"),
     ("reboot", "lanyard restart DEVICE"),
+    ("delete", "lanyard devices remove DEVICE"),
     ("undo", "lanyard commands cancel ID"),
     ("users", "lanyard devices list --user USER"),
     ("user", "lanyard devices list --user USER"),
@@ -40,11 +41,20 @@ pub(super) fn with_a_way_on(mut error: Error, program: &Command, said: &[String]
     };
     let path = before(program, said, &word);
     let ways = ways(program, &path, &word);
+    if is_known(program, &word) {
+        // It says what is meant: what is merely spelt alike leads astray (`lock` is no `block`).
+        error.remove(ContextKind::SuggestedSubcommand);
+    }
     if !ways.is_empty() {
         let tips = ways.iter().map(|way| StyledStr::from(format!("perhaps `{way}`"))).collect();
         error.insert(ContextKind::Suggested, ContextValue::StyledStrs(tips));
     }
     error
+}
+
+/// Whether the word is a verb elsewhere, or what people call one.
+fn is_known(program: &Command, word: &str) -> bool {
+    program.find_subcommand(word).is_some() || CALLED.iter().any(|(name, _)| *name == word)
 }
 
 /// The nouns before the wrong word.
@@ -64,9 +74,10 @@ fn ways(program: &Command, path: &[String], word: &str) -> Vec<String> {
     let at = path.iter().try_fold(program, |at, name| at.find_subcommand(name));
     let mut ways: Vec<String> = match path {
         [] => called.chain(elsewhere(program, word)).take(4).collect(),
-        _ => Vec::new(),
+        // `lanyard devices lock` for `lanyard lock`.
+        _ => called.chain(by_itself(program, word)).collect(),
     };
-    if let [noun] = path {
+    if let ([noun], true) = (path, ways.is_empty()) {
         // `lanyard devices F2LX07E6`: a thing where its verb is wanted. A mistyped verb has clap's own tip.
         let has = |verb: &str| at.and_then(|at| at.find_subcommand(verb));
         let one = has("show").is_some_and(|show| show.get_positionals().count() == 1);
@@ -75,6 +86,18 @@ fn ways(program: &Command, path: &[String], word: &str) -> Vec<String> {
         ways.extend(by_device.then(|| format!("lanyard {noun} list --device {word}")));
     }
     ways
+}
+
+/// The verb as it stands by itself, with what it takes.
+fn by_itself(program: &Command, word: &str) -> Option<String> {
+    let verb = program.find_subcommand(word).filter(|verb| !verb.has_subcommands())?;
+    let takes = verb
+        .get_positionals()
+        .filter(|arg| arg.is_required_set())
+        .map(|arg| format!(" {}", arg.get_id().as_str().to_uppercase()));
+    let flags =
+        verb.get_opts().filter(|arg| arg.is_required_set()).filter_map(|arg| Some(format!(" --{} …", arg.get_long()?)));
+    Some(format!("lanyard {word}{}", takes.chain(flags).collect::<String>()))
 }
 
 /// The nouns that have this verb: `lanyard coverage` for `lanyard policy coverage`.
@@ -107,6 +130,13 @@ pub(super) fn faults(program: &Command) -> Vec<String> {
         ("lanyard commands X", "perhaps `lanyard commands list --device X`"),
         ("lanyard devices F2LX07E6", "perhaps `lanyard devices show F2LX07E6`"),
         ("lanyard policy baseline", "perhaps `lanyard policy show baseline`"),
+        ("lanyard devices lock X", "perhaps `lanyard lock DEVICE`"),
+        ("lanyard devices restart X", "perhaps `lanyard restart DEVICE`"),
+        ("lanyard devices wipe X", "perhaps `lanyard wipe DEVICE --scope … --reason …`"),
+        ("lanyard devices erase X", "perhaps `lanyard wipe DEVICE --scope full"),
+        ("lanyard devices retire X", "perhaps `lanyard wipe DEVICE --scope selective"),
+        ("lanyard retire X", "perhaps `lanyard wipe DEVICE --scope selective"),
+        ("lanyard delete X", "perhaps `lanyard devices remove DEVICE`"),
     ] {
         let said = words(said);
         let told = match program.clone().try_get_matches_from(&said) {
@@ -115,6 +145,12 @@ pub(super) fn faults(program: &Command) -> Vec<String> {
         };
         if !told.contains(tip) {
             faults.push(format!("{said:?}: no word of {tip:?}: {told}"));
+        }
+        let astray =
+            ["block", "show lock", "show wipe", "'rename'", "'restart'"].into_iter().find(|word| told.contains(word));
+        if let Some(word) = astray.filter(|_| tip.starts_with("perhaps `lanyard lock") || tip.contains("lanyard wipe"))
+        {
+            faults.push(format!("{said:?}: leads astray by {word:?}: {told}"));
         }
     }
     faults

@@ -6,14 +6,16 @@ use uuid::Uuid;
 
 /// Blanks between two columns.
 const GAP: usize = 2;
-/// No column is cut to less than this.
+/// No column is cut to less than this, as long as something else can be left out.
 const LEAST: usize = 14;
+/// To so much names are cut before what is never cut otherwise.
+const NAME: usize = 8;
 /// Sentences, which are wrapped and not cut, get at least this.
 const SENTENCE: usize = 30;
 /// Columns that hold sentences.
-const SENTENCES: &[&str] = &["detail", "text"];
+pub(super) const SENTENCES: &[&str] = &["detail", "text"];
 /// Columns that are never cut: what stands there is short, or is to be used again.
-const WHOLE: &[&str] = &["action", "channel", "id", "platform", "scope", "seq", "severity", "state", "what"];
+const WHOLE: &[&str] = &["action", "channel", "id", "key", "platform", "scope", "seq", "severity", "state", "what"];
 /// Of an id at least this is shown. An id begins with the millisecond in which it was made, in 13 characters: a list may hold
 /// a part of all there are, and what is unique in that would not be so much by less.
 const OF_ID: usize = 13;
@@ -139,7 +141,10 @@ fn leave_out(columns: &mut Vec<Column<'_>>, spare: &[&str], width: usize) {
 /// Takes from the widest until it fits: first what can be spared, and on a screen too narrow for that from all.
 fn narrow(columns: &mut [Column<'_>], width: usize) {
     let least: Vec<usize> = columns.iter().map(|column| column.least).collect();
-    for least in [least, vec![1; columns.len()]] {
+    let whole = |column: &Column<'_>| WHOLE.contains(&column.name);
+    let names =
+        columns.iter().map(|column| if whole(column) { column.least } else { column.least.min(NAME) }).collect();
+    for least in [least, names, vec![1; columns.len()]] {
         loop {
             let over = taken(columns, |c| c.width).saturating_sub(width);
             let can_give = columns.iter_mut().zip(&least).filter(|(column, least)| column.width > **least);

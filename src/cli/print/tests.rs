@@ -124,6 +124,48 @@ fn records_are_lines() {
 }
 
 #[test]
+fn a_channel_that_is_called_by_its_protocol_is_told_in_words() {
+    let document = json!({"channel": "omadm", "enrolments": [{"channel": "activesync"}, {"channel": "new\u{1b}"}]});
+    let shown = Shown { document: &document, columns: &[], spare: &[], beside: &[], words: None };
+    let expected = "channel: omadm (Windows' device management)\nenrolments:\n  channel: activesync (a mail client)\nenrolments:\n  channel: new\\u{1b}\n";
+    assert_eq!(as_text(&shown, &pipe()), expected);
+}
+
+#[test]
+fn what_has_lines_of_its_own_stands_in_a_cell_on_one() {
+    let rows = [json!({"detail": "+ camera: blocked\n- bluetooth: allowed\n", "name": "a\nb"})];
+    let table = Table { rows: &rows, columns: &["name", "detail"], spare: &[], beside: &[] };
+    assert_eq!(table.print(&pipe()).lines().nth(1), Some("a\\nb  + camera: blocked; - bluetooth: allowed"));
+}
+
+#[test]
+fn what_a_wipe_takes_and_the_keys_of_settings_are_never_cut() {
+    let row = |at: usize, action: &str, scope: Option<&str>, state: &str| {
+        json!({"id": format!("019d1a2b-{at:04x}-7001-8a00-0123456789ab"), "user": "a.person.with.a.rather.long.name@example.org",
+            "name": "The iPad that lies at the entrance", "action": action, "scope": scope, "state": state, "requested_by": "alice",
+            "created": ago(180), "channel": "activesync", "device": format!("019d1a2b-{at:04x}-7001-8a00-0123456789ac")})
+    };
+    let rows = vec![
+        row(1, "wipe", Some("selective"), "acknowledged"),
+        row(2, "wipe", Some("full"), "held"),
+        row(3, "clear_passcode", None, "queued"),
+    ];
+    let commands = as_text(&crate::cli::commands::listed(rows).shown(), &terminal(80));
+    fits(&commands, 80);
+    golden("commands_80.txt", &commands);
+    let setting = |key: &str, value: &str, pending: Option<&str>| json!({"key": key, "value": value, "default": value, "pending": pending, "counts_from": pending.map(|_| ago(0))});
+    for (name, pending) in [("settings_80.txt", None), ("settings_pending_80.txt", Some("2000"))] {
+        let rows = vec![
+            setting("limit.connections_per_address", "1000", pending),
+            setting("apple.push_url", "https://api.push.apple.com", None),
+        ];
+        let settings = as_text(&crate::cli::settings::listed(rows).shown(), &terminal(80));
+        fits(&settings, 80);
+        golden(name, &settings);
+    }
+}
+
+#[test]
 fn sentences_go_on_below() {
     let rows = [
         json!({"severity": "error", "text": "the emergency stop is on, set by ann: no wipe, retire or lock leaves until it is lifted"}),

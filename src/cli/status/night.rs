@@ -4,7 +4,7 @@ use crate::{
     cli::{
         Failure,
         client::{Client, encode},
-        print::{Screen, Table, visible},
+        print::{Screen, Table, shorten, visible},
         request::{Request, kind, unread},
     },
     documents::{admins::AdminView, breaker::StopView, commands::CommandView, devices::DeviceView},
@@ -123,8 +123,12 @@ impl Night {
 
     fn requests(&self, screen: &Screen) -> String {
         let mut text = head("WAITS FOR A SECOND PERSON", self.waiting, screen);
-        for request in &self.requests {
-            text.push_str(&format!("{}\n", request.in_short(NAMED, screen)));
+        let mut ids: Vec<String> = self.requests.iter().map(|request| request.id().to_string()).collect();
+        if screen.terminal {
+            shorten(&mut ids);
+        }
+        for (request, id) in self.requests.iter().zip(&ids) {
+            text.push_str(&format!("{}\n", request.under(id, NAMED, screen)));
         }
         text + &more(self.waiting, self.requests.len(), "lanyard approvals list")
     }

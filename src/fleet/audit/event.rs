@@ -2,6 +2,7 @@
 
 mod words;
 
+pub(crate) use words::ACTIONS;
 pub use words::UNKNOWN_CERTIFICATE;
 pub(super) use words::Words;
 

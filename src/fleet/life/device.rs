@@ -61,6 +61,9 @@ pub enum Life {
     Wiped,
 }
 
+/// The states of a device as the API shows them.
+pub const STATES: [&str; 7] = ["enrolled", "retiring", "retired", "wiping", "wiped", "blocked", "quarantined"];
+
 /// Where one enrolment stands by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -355,7 +358,7 @@ impl DeviceFields {
         self.carrier().or(self.enrolments.last()).map(|e| e.channel)
     }
 
-    /// The state the API shows.
+    /// The state the API shows, one of [`STATES`].
     pub fn state(&self) -> &'static str {
         let mail_only = self.enrolments.iter().all(|e| e.channel == Channel::Activesync);
         let ends = |state| !self.enrolments.is_empty() && self.enrolments.iter().all(|e| e.state == state);

@@ -140,9 +140,15 @@ pub fn is_beginning(text: &str) -> bool {
     (BEGINNING..36).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-')
 }
 
+/// A beginning as it was shown, without the mark that more follows.
+pub fn as_shown(text: &str) -> &str {
+    text.trim_end_matches(['…', '.'])
+}
+
 /// The keys of those of this kind whose id begins so, at most a hundred: people are shown ids by their beginning. None where the text
 /// is too short or no part of an id.
 fn beginning<R: Record>(tx: &mut Tx<'_>, text: &str) -> Result<Vec<String>> {
+    let text = as_shown(text);
     if !is_beginning(text) {
         return Ok(Vec::new());
     }
@@ -173,14 +179,29 @@ pub fn by_id(tx: &mut Tx<'_>, id: DeviceId) -> Result<Device> {
     tx.get::<Device>(id)?.ok_or_else(|| Error::not_found("device", id))
 }
 
-/// The same, and by its id one whose record was removed: what it did is still told.
+/// As [`device`], and by its id, or what that alone begins with, one whose record was removed: what it did is still told.
 pub fn ever(tx: &mut Tx<'_>, wanted: &str) -> Result<Device> {
     if let Ok(id) = wanted.parse::<DeviceId>()
         && let Some(device) = tx.get::<Device>(id)?
     {
         return Ok(device);
     }
-    device(tx, wanted)
+    match device(tx, wanted) {
+        Err(Error::NotFound { what, id, near }) => removed(tx, wanted)?.ok_or(Error::NotFound { what, id, near }),
+        found => found,
+    }
+}
+
+/// The one of this id, or of an id that alone begins so, whose record was removed.
+pub fn removed(tx: &mut Tx<'_>, wanted: &str) -> Result<Option<Device>> {
+    let found = match wanted.parse::<DeviceId>() {
+        Ok(id) => tx.get::<Device>(id)?,
+        Err(_) => match begin_so(tx, wanted)?.as_slice() {
+            [one] => Some(one.clone()),
+            _ => None,
+        },
+    };
+    Ok(found.filter(|device| device.removed.is_some()))
 }
 
 /// The device of this id, serial or name in a protocol, or of an id that begins so. A name means the one that lives and bears it, whatever bore it before; it is
@@ -213,11 +234,9 @@ pub fn device(tx: &mut Tx<'_>, wanted: &str) -> Result<Device> {
     }
 }
 
-/// The devices whose id begins so, also those whose record was removed: what was shown of one shall not mean another afterwards. As
-/// it was shown, with the mark that more follows.
+/// The devices whose id begins so, also those whose record was removed: what was shown of one shall not mean another afterwards.
 fn begin_so(tx: &mut Tx<'_>, wanted: &str) -> Result<Vec<Device>> {
-    let beginning_of = wanted.trim_end_matches(['…', '.']);
-    let ids = beginning::<Device>(tx, beginning_of)?;
+    let ids = beginning::<Device>(tx, wanted)?;
     Ok(tx.get_many::<Device>(ids)?.into_iter().flatten().collect())
 }
 

@@ -159,6 +159,12 @@ impl Presence {
         new
     }
 
+    /// Whether somebody waits at this node for news of the device, as a mail client does that holds a Ping.
+    pub fn is_watched(&self, device: DeviceId) -> bool {
+        let waiting = self.waiting.read();
+        waiting.is_ok_and(|waiting| waiting.get(&device.to_string()).is_some_and(|who| who.strong_count() > 0))
+    }
+
     fn tell(&self, subjects: &BTreeSet<String>) {
         if subjects.contains(DISTRUSTED) {
             self.tell_all();
@@ -271,6 +277,16 @@ mod tests {
             Timestamp(1000),
             Timestamp(0),
         )
+    }
+
+    #[test]
+    fn who_waits_for_news_of_a_device_is_known_as_long_as_they_do() {
+        let (presence, device, other) = (Presence::new(false), entry(1).device, entry(2).device);
+        assert!(!presence.is_watched(device));
+        let held = presence.watch(device);
+        assert!(presence.is_watched(device) && !presence.is_watched(other));
+        drop(held);
+        assert!(!presence.is_watched(device), "its Ping has ended");
     }
 
     #[test]

@@ -176,12 +176,30 @@ fn files_that_clients_would_not_take_are_told_of_unless_they_have_ended() {
         ("both", 300, unfit(), Some("half a file"), vec![wrong, former]),
     ] {
         let ends = vec![(Lasting::ServerCert, in_days(days))];
-        let known = Known { ends, unfit, refused: refused.map(Into::into) };
+        let known = Known { ends, unfit, refused: refused.map(Into::into), ..Known::default() };
         let facts = Facts { now: NOW, ..Facts::default() };
         let lines = list(&facts, &known, &Survey::default());
         assert_eq!(told(&lines), want, "{row}");
         for (word, code) in [("serverAuth", Code::ServerCertUnfit), ("half a file", Code::ServerCertRefused)] {
             assert!(lines.iter().filter(|line| line.code == code).all(|line| line.text.contains(word)), "{row}");
         }
+    }
+}
+
+#[test]
+fn a_fresh_certificate_for_ninety_days_is_no_news() {
+    let (day, now) = (Duration::from_secs(86_400), Timestamp(1_764_000_000_000));
+    for (lasts, left, told) in
+        [(90, 89, false), (90, 31, false), (90, 30, true), (30, 30, true), (398, 90, true), (398, 91, false)]
+    {
+        let until = now.plus(day * left);
+        let known =
+            Known { ends: vec![(Lasting::ServerCert, until)], server_cert_for: Some(day * lasts), ..Known::default() };
+        let said = known
+            .ends
+            .iter()
+            .filter(|end| is_told(end, &known, now))
+            .any(|(what, until)| of_end(*what, *until, now).is_some());
+        assert_eq!(said, told, "{lasts} {left}");
     }
 }

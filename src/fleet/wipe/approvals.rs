@@ -383,8 +383,10 @@ pub fn approve(tx: &mut Tx<'_>, actor: &Actor, id: ApprovalId) -> Result<Approva
     if approval.read.get(&actor.token) != Some(&approval.revision) {
         let added = approval.unread(&actor.token).iter().map(CommandId::to_string).collect();
         let code = "approval_grew";
-        let text = "your token has not read this as it stands: look at it (lanyard approvals show) before you approve";
-        return Err(Error::Refused { code, text: text.into(), added });
+        let text = format!(
+            "your token has not read this as it stands: look at it (lanyard approvals show {id}) before you approve"
+        );
+        return Err(Error::Refused { code, text, added });
     }
     match &approval.subject {
         Subject::Commands if stop::is_on(tx)? => {

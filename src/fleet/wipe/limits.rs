@@ -44,9 +44,14 @@ fn lately(tx: &mut Tx<'_>) -> Result<Acts> {
 
 /// Which limit one more act of this person would pass, in words.
 pub(super) fn over(tx: &mut Tx<'_>, person: &str, kind: Kind) -> Result<Option<String>> {
-    let (name, per_admin, per_tenant) = match kind {
-        Kind::Full => ("full wipes", "wipe.full.per_admin", "wipe.full.per_tenant"),
-        Kind::Other => ("retires, locks and revocations", "wipe.other.per_admin", "wipe.other.per_tenant"),
+    let (one, name, per_admin, per_tenant) = match kind {
+        Kind::Full => ("full wipe", "full wipes", "wipe.full.per_admin", "wipe.full.per_tenant"),
+        Kind::Other => (
+            "retire, lock or revocation",
+            "retires, locks and revocations",
+            "wipe.other.per_admin",
+            "wipe.other.per_tenant",
+        ),
     };
     let acts = lately(tx)?.acts;
     let all = acts.iter().filter(|(_, _, k)| *k == kind).count();
@@ -54,6 +59,7 @@ pub(super) fn over(tx: &mut Tx<'_>, person: &str, kind: Kind) -> Result<Option<S
     for (key, count) in [(per_admin, own), (per_tenant, all)] {
         let limit = settings::count(tx, key)?;
         if count >= limit {
+            let name = if count == 1 { one } else { name };
             return Ok(Some(format!("{count} {name} in the last 60 minutes, the limit {key} is {limit}")));
         }
     }

@@ -304,4 +304,5 @@ fn the_documentation_lists_every_action_and_no_other() {
     let actions: BTreeSet<&str> = all().iter().map(|row| row.1).collect();
     assert_eq!(listed.iter().copied().collect::<BTreeSet<_>>(), actions);
     assert_eq!(listed.len(), actions.len(), "one is listed twice");
+    assert_eq!(ACTIONS.into_iter().collect::<BTreeSet<_>>(), actions);
 }
