@@ -12,7 +12,7 @@ use crate::{
         },
         life::{Action, Command},
         queue,
-        registry::{credential::Revocation, journal::Journal},
+        registry::{credential::Revocation, journal::Journal, lookup::Name},
         settings,
         wipe::{Approval, approvals::Stage},
     },
@@ -142,6 +142,13 @@ impl Ends for Journal {
 impl Ends for Recurring {
     fn is_over(&self, tx: &mut Tx<'_>, _: Kept) -> Result<bool> {
         Ok(self.is_of_the_past(tx.steady()))
+    }
+}
+
+/// What a device was called before.
+impl Ends for Name {
+    fn is_over(&self, tx: &mut Tx<'_>, _: Kept) -> Result<bool> {
+        self.is_former(tx)
     }
 }
 

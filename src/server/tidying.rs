@@ -11,7 +11,7 @@ use crate::{
             under_way::Key,
         },
         life::Command,
-        registry::{credential::Revocation, journal::Journal},
+        registry::{credential::Revocation, journal::Journal, lookup::Name},
         retention::{self, Ends},
         wipe::Approval,
     },
@@ -33,6 +33,7 @@ pub(super) fn start(server: &Arc<Server>) {
     walk::<Approval>(server, "forgetting approvals");
     walk::<Revocation>(server, "forgetting revocations");
     walk::<Journal>(server, "forgetting what devices said");
+    walk::<Name>(server, "forgetting former names of devices");
     walk::<Recurring>(server, "forgetting what has not come again");
 }
 

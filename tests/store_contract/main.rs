@@ -200,6 +200,7 @@ macro_rules! store_contract {
         what_a_device_said_is_kept_for_its_time,
         a_certificate_stands_on_the_list_until_it_has_ended_by_itself,
         a_device_is_found_by_what_it_is_called_now_and_keeps_one_name_of_each_kind,
+        former_names_go_and_those_that_are_borne_stay,
         what_a_device_brings_about_again_and_again_is_noted_ever_more_seldom,
         a_refused_device_that_asks_without_end_writes_the_log_not_full,
         answers_that_nobody_asked_for_are_noted_ever_more_seldom,

@@ -414,9 +414,12 @@ impl Enrolment {
     /// Takes over what a Mac says of one of its users. What is in place for them stays. Of more than [`MAC_USERS`] the one that was
     /// not heard for longest makes room.
     pub(super) fn note_user(&mut self, id: &str, name: Option<String>, push: Push, now: Timestamp) {
-        if !self.users.contains_key(id) && self.users.len() >= MAC_USERS {
-            let longest = self.users.iter().min_by_key(|(_, user)| user.last_seen).map(|(id, _)| id.clone());
-            longest.and_then(|id| self.users.remove(&id));
+        // An older record may have more.
+        let room = if self.users.contains_key(id) { MAC_USERS } else { MAC_USERS - 1 };
+        while self.users.len() > room {
+            let others = self.users.iter().filter(|(other, _)| *other != id);
+            let Some(longest) = others.min_by_key(|(_, user)| user.last_seen).map(|(id, _)| id.clone()) else { break };
+            self.users.remove(&longest);
         }
         let new = MacUser { name: None, push: None, applied: BTreeMap::new(), last_seen: None };
         let user = self.users.entry(id.into()).or_insert(new);
@@ -541,6 +544,13 @@ mod tests {
         mac.note_user("U64", None, push("first"), Timestamp(101));
         assert_eq!(mac.users.len(), MAC_USERS);
         assert!(!mac.users.contains_key("U1") && mac.users.contains_key("U0") && mac.users.contains_key("U64"));
+        for at in 0..200 {
+            let user = MacUser { name: None, push: None, applied: BTreeMap::new(), last_seen: None };
+            mac.users.insert(format!("old {at}"), user);
+        }
+        mac.note_user("U64", None, push("first"), Timestamp(102));
+        assert_eq!(mac.users.len(), MAC_USERS, "what an older version piled up goes");
+        assert!(mac.users.contains_key("U64") && mac.users.keys().all(|id| !id.starts_with("old")));
         mac.end(EnrolmentState::Retired);
         assert!(mac.users.values().all(|user| user.push.is_none()), "nobody is woken by an enrolment that has ended");
     }

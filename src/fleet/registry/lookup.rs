@@ -110,16 +110,25 @@ pub(in crate::fleet) fn unclaim(tx: &mut Tx<'_>, kind: &str, name: &str, device:
     Ok(tx.delete(&Name { kind: kind.into(), part: of_kind(kind, name), device })?)
 }
 
-/// The device's record goes, and the names with it by which it is called now.
-pub(in crate::fleet) fn forget(tx: &mut Tx<'_>, device: &Device) -> Result<()> {
+/// What a device is called now, each name with what it is in.
+fn names(device: &Device) -> impl Iterator<Item = (&str, &str)> {
     let said =
         [(SERIAL, &device.serial), (NAMED, &device.name), (MAIL_ID, &device.mail_id), (HARDWARE, &device.hardware_id)];
     let said = said.into_iter().filter_map(|(kind, name)| Some((kind, name.as_deref()?)));
-    let names = said.chain(device.enrolments.iter().map(|e| (e.channel.as_str(), e.identity.as_str())));
-    for (kind, name) in names {
-        unclaim(tx, kind, name, device.id)?;
+    said.chain(device.enrolments.iter().map(|e| (e.channel.as_str(), e.identity.as_str())))
+}
+
+/// The device's record goes, and the names with it by which it is called now.
+pub(in crate::fleet) fn forget(tx: &mut Tx<'_>, device: &Device) -> Result<()> {
+    names(device).try_for_each(|(kind, name)| unclaim(tx, kind, name, device.id))
+}
+
+impl Name {
+    /// Whether nobody goes by it any more: a device keeps one name of each kind, and older versions left it all that it ever had.
+    pub(in crate::fleet) fn is_former(&self, tx: &mut Tx<'_>) -> Result<bool> {
+        let Some(device) = tx.get::<Device>(self.device)? else { return Ok(true) };
+        Ok(names(&device).all(|(kind, name)| kind != self.kind || part(name) != self.part))
     }
-    Ok(())
 }
 
 /// The devices that went by this name first, at most a hundred: what enrols and is one of those beyond gets a record of its own.

@@ -79,7 +79,14 @@ pub fn note(tx: &mut Tx<'_>, channel: Channel, name: &str, login: &str) -> Resul
     let mut user = known.unwrap_or_else(|| new(name, tx.now()));
     let names = user.names.entry(channel).or_default();
     let added = names.len() < NAMES && names.insert(login.into());
-    if added || is_new {
+    // An older record may have more.
+    let many = names.len() > NAMES;
+    while names.len() > NAMES
+        && let Some(other) = names.iter().rev().find(|name| *name != login).cloned()
+    {
+        names.remove(&other);
+    }
+    if added || many || is_new {
         tx.put(&user)?;
     }
     Ok(())

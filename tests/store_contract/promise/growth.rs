@@ -51,6 +51,45 @@ pub async fn a_device_is_found_by_what_it_is_called_now_and_keeps_one_name_of_ea
     assert_eq!(find("ann's ipad 999").await.unwrap().id, id);
 }
 
+/// An older version left each device all names that it ever had.
+pub async fn former_names_go_and_those_that_are_borne_stay(fixture: Fixture) {
+    let id = fixture.device("u1", &[Channel::Apple, Channel::Activesync]).await.id;
+    let other = fixture.device("u2", &[Channel::Omadm]).await.id;
+    let tell = move |tx: &mut Tx<'_>| {
+        let mut device = keeper::by_id(tx, id)?;
+        let said = |what: &str| Some(what.to_string());
+        let claim = life::Claim { name: said("Ann/s iPad"), mail_id: said("APPL1"), ..Default::default() };
+        keeper::happen(tx, &mut device, life::Event::Told(Box::new(claim))).map(drop)
+    };
+    fixture.store.run(tell).await.unwrap();
+    let before = count::<Name>(&fixture).await;
+    let pile = move |tx: &mut Tx<'_>| {
+        for n in 0..700 {
+            for kind in [lookup::NAMED, lookup::SERIAL, lookup::MAIL_ID, Channel::Apple.as_str()] {
+                lookup::claim(tx, kind, &format!("former {n}"), id)?;
+            }
+        }
+        lookup::claim(tx, lookup::NAMED, "of no device", DeviceId::NONE)?;
+        // A name of another kind is another name.
+        lookup::claim(tx, lookup::SERIAL, "Ann/s iPad", id)
+    };
+    fixture.store.run(pile).await.unwrap();
+    let mut after = None;
+    loop {
+        let from: Option<String> = after.clone();
+        let (over, next) = fixture.store.run(move |tx| retention::look::<Name>(tx, from.as_deref())).await.unwrap();
+        fixture.store.run(move |tx| retention::forget::<Name>(tx, &over)).await.unwrap();
+        after = next;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(count::<Name>(&fixture).await, before);
+    for (name, of) in [("ann/s ipad", id), ("u1", id), ("u2", other)] {
+        assert_eq!(fixture.store.run(move |tx| lookup::device(tx, name)).await.unwrap().id, of, "{name}");
+    }
+}
+
 pub async fn what_a_device_brings_about_again_and_again_is_noted_ever_more_seldom(fixture: Fixture) {
     let device = fixture.device("u1", &[Channel::Omadm]).await;
     let (id, enrolment, command) = (device.id, device.enrolments[0].id, CommandId(Uuid::from_u128(7)));
