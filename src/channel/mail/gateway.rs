@@ -1,6 +1,6 @@
 //! What the gateway's handlers share.
 
-use super::{login::Logins, pings::Pings, refusal::Refusal};
+use super::{login::Logins, pings::Pings, refusal::Refusal, rounds::Rounds};
 use crate::{
     fleet::{life::Enrolment, registry::sights},
     server::Server,
@@ -13,6 +13,7 @@ pub(in crate::channel) struct Gateway {
     pub(super) server: Arc<Server>,
     pub(super) logins: Logins,
     pub(super) pings: Pings,
+    pub(super) rounds: Rounds,
 }
 
 impl Gateway {

@@ -58,8 +58,8 @@ pub(super) fn address(upstream: &Uri, query: Option<&str>) -> Option<Uri> {
     Uri::from_parts(parts).ok()
 }
 
-/// A client's request as it goes on: the same, with the mail server's own policy key or none in place of ours, and without what is
-/// between neighbours only.
+/// A client's request as it goes on: the same, with the mail server's own policy key in place of ours, 0 where there is none, and without
+/// what is between neighbours only.
 pub(super) fn request(
     upstream: &Uri,
     head: &Parts,
@@ -74,9 +74,7 @@ pub(super) fn request(
     let headers = onward.headers_mut();
     copy(&head.headers, headers);
     headers.remove(POLICY_KEY);
-    if let Some(key) = key {
-        headers.insert(POLICY_KEY, HeaderValue::from(key.get()));
-    }
+    headers.insert(POLICY_KEY, HeaderValue::from(key.map_or(0, PolicyKey::get)));
     headers.remove(header::AUTHORIZATION);
     if let Some(login) = login {
         headers.insert(header::AUTHORIZATION, login.value().clone());
