@@ -5,6 +5,7 @@
 //! requests may pass), `provision.rs` (policy and wipe), `decide.rs` (all of that, in one call on the store), `upstream.rs`, `foreign.rs`
 //! and `exchange.rs` (the way to the mail server and back), `hold.rs` (requests held open), `post.rs` (one command, whole).
 
+mod again;
 mod decide;
 mod discovery;
 mod document;
@@ -23,6 +24,8 @@ mod post;
 mod prove;
 mod provision;
 mod refusal;
+mod refused;
+mod rounds;
 mod upstream;
 mod who;
 
@@ -48,6 +51,7 @@ use offer::Servers;
 use pings::Pings;
 use prove::Words;
 use refusal::Refusal;
+use rounds::Rounds;
 use std::sync::Arc;
 use tokio::sync::broadcast::error::RecvError;
 
@@ -56,7 +60,13 @@ pub const PATH: &str = "/Microsoft-Server-ActiveSync";
 
 /// The gateway, Autodiscover, and the download of a certificate.
 pub fn router(server: Arc<Server>) -> Router {
-    let gateway = Gateway { server, logins: Logins::default(), servers: Servers::default(), pings: Pings::default() };
+    let gateway = Gateway {
+        server,
+        logins: Logins::default(),
+        servers: Servers::default(),
+        pings: Pings::default(),
+        rounds: Rounds::default(),
+    };
     let mut router = Router::new().route("/enroll/{key}/identity.p12", post(p12::download));
     // Clients spell the path in several ways, and mail servers take them all.
     for path in [PATH, "/Microsoft-Server-ActiveSync/", "/microsoft-server-activesync"] {

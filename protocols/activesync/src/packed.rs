@@ -99,14 +99,15 @@ impl Query {
     }
 }
 
-/// The query with our policy key taken out or replaced by the mail server's own; all else stays as it was. A plain
-/// query carries no key and comes back unchanged (its key is the header `X-MS-PolicyKey`).
+/// The query with our policy key replaced by the mail server's own, or by 0 where there is none: without the field some let a client in
+/// with no policy at all. All else stays as it was. A plain query carries no key and comes back unchanged (its key is the header
+/// `X-MS-PolicyKey`).
 pub fn with_key(query: &str, key: Option<PolicyKey>) -> Result<String, Error> {
     if is_plain(query) {
         return Ok(query.to_owned());
     }
     let mut packed = Query::from_url(query)?;
-    packed.key = key.map(PolicyKey::get);
+    packed.key = Some(key.map_or(0, PolicyKey::get));
     let url = packed.to_url();
     let encoded = query.contains('%');
     Ok(if encoded { url.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D") } else { url })
@@ -188,10 +189,13 @@ mod tests {
     }
 
     #[test]
-    fn the_key_is_taken_out_and_nothing_else() {
+    fn the_key_is_the_mail_servers_or_0_and_nothing_else_changes() {
         let mut query = Query::from_url(SHEET).unwrap();
         query.parameters.push((tag::USER, b"ann".to_vec()));
+        let absent = query.to_url();
+        query.key = Some(0);
         let without = query.to_url();
+        assert_eq!(with_key(&absent, None).unwrap(), without);
         query.key = Some(0xDEAD_BEEF);
         assert_eq!(with_key(&query.to_url(), None).unwrap(), without);
         assert_eq!(with_key(&without, PolicyKey::new(0xDEAD_BEEF)).unwrap(), query.to_url());
@@ -199,7 +203,7 @@ mod tests {
         let escape = |url: String| url.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D");
         let escaped = escape(query.to_url());
         assert!(escaped.contains('%'));
-        query.key = None;
+        query.key = Some(0);
         assert_eq!(with_key(&escaped, None).unwrap(), escape(query.to_url()));
         let plain = "Cmd=Sync&User=a%40b&DeviceId=d&DeviceType=t";
         assert_eq!(with_key(plain, None).unwrap(), plain);

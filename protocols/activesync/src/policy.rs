@@ -111,9 +111,40 @@ impl ProvisionDoc {
         Ok(document)
     }
 
+    /// Reads what another server sends: a value that no rule takes (Z-Push sends a MaxAttachmentSize of -1) counts as absent.
+    pub fn heard(element: &Element) -> ProvisionDoc {
+        let mut document = ProvisionDoc::default();
+        for child in element.elements() {
+            let rule = Rule::ALL.iter().find(|rule| rule.tag() == child.tag);
+            if let Some((rule, value)) =
+                rule.and_then(|r| Some((*r, r.read(child.text().unwrap_or_default().trim()).ok()?)))
+            {
+                document.values.insert(rule, value);
+            }
+        }
+        document
+    }
+
+    /// A document that asks for all that both ask for. Rules of the password count where their own document asks for one.
+    #[must_use]
+    pub fn stricter(&self, other: &ProvisionDoc) -> ProvisionDoc {
+        let both = |rule: Rule| (rule, rule.stricter(self.counts(rule), other.counts(rule)));
+        ProvisionDoc { values: Rule::ALL.iter().map(|rule| both(*rule)).collect() }
+    }
+
+    fn counts(&self, rule: Rule) -> Option<i64> {
+        let void = rule.is_of_password() && self.get(Rule::DevicePasswordEnabled) != Some(1);
+        if void { rule.default() } else { self.get(rule) }
+    }
+
     /// The document of version 2.5.
     pub fn wap_xml(&self) -> String {
         wap::encode(self)
+    }
+
+    /// Reads a document of version 2.5. What is not understood is passed over.
+    pub fn heard_wap(xml: &str) -> ProvisionDoc {
+        wap::decode(xml)
     }
 }
 

@@ -2,6 +2,10 @@
 //!
 //! Bodies to messages and replies to bodies; what follows on what is [`crate::state`].
 
+mod heard;
+
+pub use heard::{Answered, Told};
+
 use lanyard_wbxml::{Element, Tag};
 
 use crate::pages::{provision as tag, settings};

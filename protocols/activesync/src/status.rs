@@ -96,6 +96,52 @@ pub fn refusal(version: Version, command: Command, status: Status) -> Answer {
     Answer::http(status.http())
 }
 
+/// The longest document that says no more than that a command is refused.
+pub const LONGEST_REFUSAL: usize = 512;
+
+/// The common status by which a mail server refuses a command until its client has provisioned: 140 to 144 in the root of whatever
+/// command, or in the one Result of a MeetingResponse.
+pub fn wants_provision(body: &[u8]) -> Option<Status> {
+    let short = Some(body).filter(|body| body.len() <= LONGEST_REFUSAL)?;
+    let root = lanyard_wbxml::decode(short, &crate::pages::PAGES, &crate::LIMITS).ok()?.root;
+    let at = |element: &Element| Some(element.child_named("Status")?.text()?.trim().parse::<u16>().ok());
+    let status = at(&root).or_else(|| at(root.child_named("Result")?))?;
+    status.filter(|status| (140..=144).contains(status)).map(Status)
+}
+
+/// Whether what has come of a body may still turn out to be such a refusal: what is held open and is none must not wait to its end.
+pub fn may_want_provision(begun: &[u8]) -> bool {
+    // The head; then, perhaps on another page, a root with content, and after the switch that may stand there an element of it.
+    let head = [0x03, 0x01, 0x6A, 0x00];
+    if begun.len() <= head.len() {
+        return head.starts_with(begun);
+    }
+    let Some(rest) = begun.strip_prefix(&head) else { return false };
+    begun.len() <= LONGEST_REFUSAL && !opens_more(rest)
+}
+
+/// The names of elements that a refusal has.
+fn opens_more(mut rest: &[u8]) -> bool {
+    let (mut page, mut depth) = (0, 0);
+    loop {
+        rest = match rest {
+            [] | [0x00] => return false,
+            [0x00, switched, more @ ..] => {
+                page = *switched;
+                more
+            }
+            [token, more @ ..] if depth == 0 && token & 0x40 != 0 => {
+                depth = 1;
+                more
+            }
+            [token, ..] => {
+                let name = crate::pages::PAGES.tag(page, token & 0x3F).name;
+                return !matches!(name, Some("Status" | "Result"));
+            }
+        };
+    }
+}
+
 /// `Root{Status}` of a command; `None` for GetAttachment and the obsolete commands, which have no document.
 fn root_status(command: Command, status: Status) -> Option<Element> {
     let (page, root, token) = match command {
@@ -137,6 +183,7 @@ fn root_status(command: Command, status: Status) -> Option<Element> {
 mod tests {
     use super::*;
     use crate::pages::PAGES;
+    use crate::ping::End;
     use lanyard_wbxml::{Limits, decode};
 
     #[test]
@@ -161,6 +208,36 @@ mod tests {
             let at = root.child_named("Result").unwrap_or(&root);
             assert_eq!(at.child_named("Status").and_then(Element::text), Some("129"), "{command}");
         }
+    }
+
+    #[test]
+    fn a_mail_servers_refusal_is_recognised_in_every_command() {
+        for command in Command::ALL {
+            for status in 135..150 {
+                let answer = refusal(Version::V16_1, *command, Status(status));
+                if answer.body.is_empty() {
+                    continue;
+                }
+                let want = (140..=144).contains(&status).then_some(Status(status));
+                assert_eq!(wants_provision(&answer.body), want, "{command} {status}");
+                for end in 0..=answer.body.len() {
+                    assert!(may_want_provision(&answer.body[..end]), "{command} to byte {end}");
+                }
+            }
+        }
+        // Beside its status a server may say more (FolderSync with an empty SyncKey).
+        let more = [0x03, 0x01, 0x6A, 0, 0, 7, 0x56, 0x4C, 3, b'1', b'4', b'3', 0, 1, 0x52, 3, b'0', 0, 1, 1];
+        assert_eq!(wants_provision(&more), Some(Status::REFRESH));
+        // A Sync that goes on, something that is no document, and nothing.
+        for (row, begun, may) in [
+            ("collections", &[3, 1, 0x6A, 0, 0x45, 0x5C, 0x4F][..], false),
+            ("text", b"piece", false),
+            ("nothing yet", b"", true),
+            ("its head", &[3, 1, 0x6A, 0, 0x45], true),
+        ] {
+            assert_eq!(may_want_provision(begun), may, "{row}");
+        }
+        assert_eq!(wants_provision(&End::Elapsed.answer().body), None);
     }
 
     #[test]

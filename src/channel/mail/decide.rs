@@ -2,7 +2,7 @@
 
 use super::{
     gateway::Gateway,
-    kept::{FOREIGN, Foreign, MOVED},
+    kept::{Foreign, MOVED},
     login::Login,
     partnership::Partnership,
     provision,
@@ -13,7 +13,7 @@ use crate::{
     error::{Denial, Judged, Result},
     fleet::{
         keeper,
-        life::{Event, MAIL_AGENT, MAIL_TYPE},
+        life::{EnrolmentState, Event, MAIL_AGENT, MAIL_TYPE},
         registry::presence::Presence,
     },
     ids::{DeviceId, EnrolmentId},
@@ -24,7 +24,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use lanyard_activesync::{
-    Answer, Request as Head, Status, provision as wire, settings,
+    Answer, Request as Head, Status,
+    provision::{self as wire, PolicyOutcome},
+    settings,
     state::Verdict,
     status::{CONTENT_TYPE, refusal},
 };
@@ -59,7 +61,7 @@ pub(super) struct Place {
     /// The mail server has named another one.
     pub(super) moved: Option<Uri>,
     /// What the mail server's own policy has given for this client.
-    pub(super) foreign: Option<Foreign>,
+    pub(super) foreign: Foreign,
     /// What the device is, as far as it is known.
     pub(super) model: Option<String>,
 }
@@ -71,7 +73,7 @@ impl Place {
             device: who.device.id,
             enrolment: who.enrolment,
             moved: kept(MOVED).and_then(|text| text.parse().ok()),
-            foreign: kept(FOREIGN).and_then(|text| serde_json::from_str(text).ok()),
+            foreign: Foreign::of(&who.device, who.enrolment).unwrap_or_default(),
             model: who.device.model.clone(),
         }
     }
@@ -84,6 +86,8 @@ pub(super) struct Decision {
     pub(super) place: Place,
     /// Fires when something about the device has changed since.
     pub(super) news: OwnedNotified,
+    /// What the client said last of the policy that it holds.
+    pub(super) said: Option<PolicyOutcome>,
 }
 
 impl Gateway {
@@ -92,6 +96,12 @@ impl Gateway {
         let (head, asker, presence) = (asked.head.clone(), asked.asker.clone(), self.server.presence.clone());
         let agent = asked.agent.clone();
         Ok(self.server.store.judge(move |tx| decide(tx, &presence, &asker, agent, &head, &content)).await?)
+    }
+
+    /// Where a client is that may reach the mail server; none: it may not.
+    pub(super) async fn look(&self, asked: &Asked) -> std::result::Result<Option<Place>, Refusal> {
+        let (head, asker) = (asked.head.clone(), asked.asker.clone());
+        Ok(self.server.store.judge(move |tx| look(tx, &asker, &head)).await?)
     }
 }
 
@@ -118,8 +128,17 @@ fn decide(
         Gateway::seen(tx, known)?;
     }
     let answer = answer(tx, &mut partnership, head, content, asker.proved)?;
+    let said = partnership.kept.said;
     partnership.save(tx)?;
-    Ok(Decision { answer, place, news })
+    Ok(Decision { answer, place, news, said })
+}
+
+/// Where a client is that may reach the mail server; none: it may not.
+fn look(tx: &mut Tx<'_>, asker: &Asker, head: &Head) -> Judged<Option<Place>, Refusal> {
+    let who = who::find(tx, asker, head)?;
+    let mine = who.device.enrolment(who.enrolment);
+    let open = mine.is_some_and(|mine| mine.state == EnrolmentState::Enrolled);
+    Ok((open && who.device.mail_is_shut(who.enrolment).is_none()).then(|| Place::of(&who)))
 }
 
 /// What the client calls itself: people tell clients apart by it, and let them in or not. Said as before it writes nothing.

@@ -2,10 +2,12 @@
 
 use super::{
     PATH,
+    again::Again,
     decide::{Asked, Place},
     gateway::Gateway,
     kept::{FOREIGN, MOVED},
     refusal::Refusal,
+    refused::is_refusal,
     upstream::{address, head, moved},
 };
 use crate::{
@@ -21,8 +23,26 @@ use axum::{
 use hyper::body::Incoming;
 
 impl Gateway {
-    /// Sends a request to the mail server of its user; the answer for the client.
+    /// Sends a request to the mail server of its user; the answer for the client. What is refused until its client has provisioned is
+    /// settled with the mail server, and sent again where it was kept.
     pub(super) async fn exchange(
+        &self,
+        asked: &Asked,
+        at: &Place,
+        onward: Request<Body>,
+        again: Option<Again>,
+    ) -> Result<Response, Refusal> {
+        match is_refusal(self.there_and_back(asked, at, onward).await?).await? {
+            (true, _) => self.after_refusal(asked, at, again).await,
+            (false, answer) => {
+                self.was_not_refused(at).await?;
+                Ok(answer)
+            }
+        }
+    }
+
+    /// One way to the mail server of the request's user and back.
+    pub(super) async fn there_and_back(
         &self,
         asked: &Asked,
         at: &Place,
@@ -57,7 +77,7 @@ impl Gateway {
         }
         // Content-Length is set anew from the body's own size, which the mail server's said.
         *response.body_mut() = Body::new(answer.into_body());
-        self.after_refusal(asked, at, response).await
+        Ok(response)
     }
 
     async fn note_moved(&self, at: &Place, target: Option<String>) -> Result<(), Refusal> {

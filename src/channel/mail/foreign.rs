@@ -1,14 +1,17 @@
-//! A mail server with a policy of its own: it asks for a key as we do. The gateway provisions with it in the client's name and sends
-//! its key along; the client, refused once, comes to us first and then again. What the device must have is for our policy to say.
+//! A mail server with a policy of its own: it asks for a key as we do. The gateway asks it for that policy before the client is answered,
+//! so that the client gets the stricter of both documents, and acknowledges as the client does: it never speaks for it.
 
 use super::{
-    decide::{Asked, Place},
+    again::Again,
+    decide::{Asked, Content, Place, response},
     gateway::Gateway,
     kept::{FOREIGN, Foreign},
     refusal::Refusal,
+    refused::is_refusal,
     upstream::{self, POLICY_KEY},
 };
 use crate::{
+    error::Error,
     fleet::{keeper, life::Event},
     store::Tx,
 };
@@ -17,45 +20,114 @@ use axum::{
     http::{HeaderValue, Method, Request, StatusCode, header},
     response::Response,
 };
-use hyper::body::Body as _;
 use lanyard_activesync::{
-    PolicyKey, Version,
-    pages::{self, provision as tag},
-    provision::{self, Body as Said, PolicyOutcome, PolicyType},
+    Answer, Command, PolicyKey, Request as Head, Status, Version,
+    ping::End,
+    provision::{self, Answered, Body as Said, PolicyOutcome, PolicyType, Told},
     settings::DeviceInformation,
-    status::CONTENT_TYPE,
+    status::{CONTENT_TYPE, refusal},
 };
-use lanyard_wbxml::{Element, Limits};
 use std::time::Duration;
 
-/// A mail server that goes on refusing is not provisioned with at each command.
-const PAUSE: Duration = Duration::from_secs(60);
-/// A refusal is a status in its command's root element: longer documents are none.
-const REFUSAL: u64 = 64;
 const ANSWER: usize = 256 * 1024;
+/// How long the mail server may take for its answer to a Provision: the client waits meanwhile.
+const ANSWER_TIME: Duration = Duration::from_secs(30);
+/// Why the mail server gave no policy.
+type Why = &'static str;
 
 impl Gateway {
-    /// The answer as it is; where it asks for the mail server's own key, that is fetched for the next request.
-    pub(super) async fn after_refusal(&self, asked: &Asked, at: &Place, answer: Response) -> Result<Response, Refusal> {
-        let (refused, answer) = asks_for_key(asked.head.version, answer).await?;
-        let now = self.server.now();
-        if !refused || at.foreign.as_ref().is_some_and(|before| now.since(before.at) < PAUSE) {
-            return Ok(answer);
+    /// Before a client is answered that asks for its policy: the mail server is asked for its own. That it gives none, or is away, keeps
+    /// nobody from ours.
+    pub(super) async fn first(&self, asked: &Asked, content: Content) -> Content {
+        let phase_1 = matches!(&content, Content::Provision(body) if matches!(body.body, Said::Policy(_)));
+        if !(asked.asker.proved && phase_1) {
+            return content;
         }
-        let key = match self.fetch_key(asked, at).await {
-            Ok(key) => key,
-            Err(why) => {
-                tracing::warn!(enrolment = %at.enrolment, why, "the mail server asks for a policy key and gave none");
-                None
-            }
-        };
-        self.keep_key(at, Foreign { key, at: now }).await?;
-        Ok(answer)
+        let Ok(Some(at)) = self.look(asked).await else { return content };
+        let _turn = self.rounds.turn(at.enrolment).await;
+        if let Err(why) = self.first_phase(asked, &at).await {
+            tracing::debug!(enrolment = %at.enrolment, why, "the mail server was asked for its policy and gave none");
+        }
+        content
     }
 
-    async fn keep_key(&self, at: &Place, foreign: Foreign) -> Result<(), Refusal> {
+    /// After a client has acknowledged: so does the gateway to the mail server, in the client's own words.
+    pub(super) async fn then(&self, asked: &Asked, content: &Content, at: &Place, said: Option<PolicyOutcome>) {
+        let acknowledged = matches!(content, Content::Provision(body) if matches!(body.body, Said::Ack { .. }));
+        if !(asked.asker.proved && acknowledged && at.foreign.temporary.is_some()) {
+            return;
+        }
+        let Some(said) = said else { return };
+        let _turn = self.rounds.turn(at.enrolment).await;
+        if let Err(why) = self.second_phase(asked, at, said).await {
+            tracing::warn!(enrolment = %at.enrolment, why, "the mail server took no acknowledgement of its policy");
+        }
+    }
+
+    /// The mail server refused a command until its client has provisioned: it is asked for its policy; who is to hear of that, or of
+    /// anything else first, is told so by us, and for all others the request is repeated.
+    pub(super) async fn after_refusal(
+        &self,
+        asked: &Asked,
+        at: &Place,
+        again: Option<Again>,
+    ) -> Result<Response, Refusal> {
+        let _turn = self.rounds.turn(at.enrolment).await;
+        let now = self.server.now();
+        let mut decision = self.decide(asked, Content::Unread).await?;
+        let settled = decision.place.foreign.key.is_some() && decision.place.foreign.key != at.foreign.key;
+        if !settled {
+            let foreign = decision.place.foreign.clone();
+            if foreign.rests(now) {
+                return Ok(told(&asked.head, Status::RETRY_LATER));
+            }
+            // Until something passes.
+            let foreign = Foreign { at: Some(now), vain: foreign.vain.saturating_add(1), ..foreign };
+            self.keep(&decision.place, foreign.clone()).await?;
+            decision.place.foreign = foreign;
+            if let Err(why) = self.first_phase(asked, &decision.place).await {
+                tracing::warn!(enrolment = %at.enrolment, why, "the mail server asks for a policy key and gave none");
+                return Ok(told(&asked.head, Status::RETRY_LATER));
+            }
+            decision = self.decide(asked, Content::Unread).await?;
+        }
+        if let Some(answer) = decision.answer {
+            return Ok(response(answer));
+        }
+        // It holds all that is asked for: its own word for that, or there is nothing in it to be held.
+        let said = decision.said.unwrap_or(PolicyOutcome::Applied);
+        let key = match self.second_phase(asked, &decision.place, said).await {
+            Ok(key) => key,
+            Err(why) => {
+                tracing::warn!(enrolment = %at.enrolment, why, "the mail server took no acknowledgement of its policy");
+                return Ok(told(&asked.head, Status::RETRY_LATER));
+            }
+        };
+        let Some(again) = again else { return Ok(told(&asked.head, Status::NOT_PROVISIONED)) };
+        let onward = again.request(self.upstream()?, asked.login.as_ref(), key)?;
+        match is_refusal(self.there_and_back(asked, &decision.place, onward).await?).await? {
+            (true, _) => Ok(told(&asked.head, Status::RETRY_LATER)),
+            (false, answer) => {
+                let now = self.look(asked).await?;
+                if let Some(place) = now {
+                    self.was_not_refused(&place).await?;
+                }
+                Ok(answer)
+            }
+        }
+    }
+
+    /// Something passed: what is refused next is tried anew.
+    pub(super) async fn was_not_refused(&self, at: &Place) -> Result<(), Refusal> {
+        if at.foreign.vain == 0 {
+            return Ok(());
+        }
+        self.keep(at, Foreign { vain: 0, ..at.foreign.clone() }).await
+    }
+
+    async fn keep(&self, at: &Place, foreign: Foreign) -> Result<(), Refusal> {
         let (device, enrolment) = (at.device, at.enrolment);
-        let text = serde_json::to_string(&foreign).map_err(|e| crate::error::Error::Internal(e.to_string()))?;
+        let text = serde_json::to_string(&foreign).map_err(|e| Error::Internal(e.to_string()))?;
         let note = move |tx: &mut Tx<'_>| {
             let mut device = keeper::by_id(tx, device)?;
             keeper::happen(tx, &mut device, Event::Noted { enrolment, name: FOREIGN, value: Some(text) })?;
@@ -64,36 +136,77 @@ impl Gateway {
         Ok(self.server.store.run(note).await?)
     }
 
-    /// Both phases of Provision, in the client's name.
-    async fn fetch_key(&self, asked: &Asked, at: &Place) -> Result<Option<PolicyKey>, &'static str> {
-        let kind = || if asked.head.version == Version::V2_5 { PolicyType::Xml } else { PolicyType::Wbxml };
+    /// The first phase: what the mail server's policy is.
+    async fn first_phase(&self, asked: &Asked, at: &Place) -> Result<(), Why> {
         let model = at.model.clone().unwrap_or_else(|| asked.head.device_type.clone());
         let information = DeviceInformation { model: Some(model), ..DeviceInformation::default() };
         let information = asked.head.version.wants_device_information().then_some(information);
-        let first = provision::Request { device_information: information, body: Said::Policy(kind()) };
-        let Some(temporary) = self.provision(asked, at, None, &first).await? else { return Ok(None) };
-        let said = Said::Ack { kind: kind(), key: temporary.get(), outcome: Some(PolicyOutcome::Applied) };
-        let second = provision::Request { device_information: None, body: said };
-        self.provision(asked, at, Some(temporary), &second).await
+        let body = provision::Request { device_information: information, body: Said::Policy(kind(&asked.head)) };
+        let answered = self.say(asked, at, None, &body).await?;
+        let foreign = at.foreign.clone();
+        let foreign = match answered.policy {
+            // The former key is good until then.
+            Told::Taken { key: Some(key), document } => {
+                Foreign { temporary: Some(key), document: Some(document.unwrap_or_default()), ..foreign }
+            }
+            Told::None => Foreign { key: None, temporary: None, document: None, ..foreign },
+            Told::Taken { key: None, .. } => return Err("no key in its answer"),
+            Told::Refused => return Err("it refused the policy's request"),
+            Told::Nothing => return Err("no policy in its answer"),
+        };
+        if foreign == at.foreign {
+            return Ok(());
+        }
+        self.keep(at, foreign).await.map_err(|_| "it could not be kept")
     }
 
-    async fn provision(
+    /// The second phase: the key that goes along with commands. Where nothing waits to be acknowledged, the one that there is.
+    async fn second_phase(&self, asked: &Asked, at: &Place, said: PolicyOutcome) -> Result<Option<PolicyKey>, Why> {
+        let Some(temporary) = at.foreign.temporary else { return Ok(at.foreign.key) };
+        let said = Said::Ack { kind: kind(&asked.head), key: temporary.get(), outcome: Some(said) };
+        let body = provision::Request { device_information: None, body: said };
+        let key = match self.say(asked, at, Some(temporary), &body).await?.policy {
+            Told::Taken { key: Some(key), .. } => Some(key),
+            Told::None => None,
+            _ => return Err("no key in its answer"),
+        };
+        let foreign = Foreign { key, temporary: None, ..at.foreign.clone() };
+        self.keep(at, foreign).await.map_err(|_| "it could not be kept")?;
+        Ok(key)
+    }
+
+    /// One Provision of our own, with the client's login.
+    async fn say(
         &self,
         asked: &Asked,
         at: &Place,
         key: Option<PolicyKey>,
         body: &provision::Request,
-    ) -> Result<Option<PolicyKey>, &'static str> {
+    ) -> Result<Answered, Why> {
+        let answer = self.own(asked, at, Command::Provision, key, body.encode()).await?;
+        let answered = Answered::parse(&answer).map_err(|_| "no answer to Provision")?;
+        if answered.is_ok() { Ok(answered) } else { Err("it refused Provision") }
+    }
+
+    /// A request of our own in the client's name; the body of its answer.
+    async fn own(
+        &self,
+        asked: &Asked,
+        at: &Place,
+        command: Command,
+        key: Option<PolicyKey>,
+        body: Vec<u8>,
+    ) -> Result<Vec<u8>, Why> {
         let server = at.moved.as_ref().or(self.server.eas_upstream.as_ref()).ok_or("no mail server")?;
         let login = asked.login.as_ref().ok_or("no login")?;
         let user = login.user().or(asked.head.user.as_deref()).unwrap_or_default();
         let query = format!(
-            "Cmd=Provision&User={}&DeviceId={}&DeviceType={}",
+            "Cmd={command}&User={}&DeviceId={}&DeviceType={}",
             percent(user),
             percent(asked.head.device_id.as_str()),
             percent(&asked.head.device_type)
         );
-        let mut request = Request::new(Body::from(body.encode()));
+        let mut request = Request::new(Body::from(body));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = upstream::address(server, Some(&query)).ok_or("no address")?;
         let headers = request.headers_mut();
@@ -101,50 +214,33 @@ impl Gateway {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
         headers.insert("ms-asprotocolversion", HeaderValue::from_static(asked.head.version.as_str()));
         headers.insert(POLICY_KEY, HeaderValue::from(key.map_or(0, PolicyKey::get)));
-        let answer = self.send(request).await.map_err(|_| "no answer")?;
-        if answer.status() != StatusCode::OK {
-            return Err("refused by HTTP");
+        if let Some(agent) = asked.agent.as_deref().and_then(|agent| HeaderValue::from_str(agent).ok()) {
+            headers.insert(header::USER_AGENT, agent);
         }
-        let bytes = axum::body::to_bytes(Body::new(answer.into_body()), ANSWER).await.map_err(|_| "no whole answer")?;
-        read(&bytes)
+        let whole = async {
+            let answer = self.send(request).await.map_err(|_| "no answer")?;
+            if answer.status() != StatusCode::OK {
+                return Err("refused by HTTP");
+            }
+            let body = axum::body::to_bytes(Body::new(answer.into_body()), ANSWER).await;
+            body.map(Vec::from).map_err(|_| "no whole answer")
+        };
+        tokio::time::timeout(ANSWER_TIME, whole).await.unwrap_or(Err("no answer in time"))
     }
 }
 
-/// The key in an answer to Provision; `None` where there is no policy.
-fn read(bytes: &[u8]) -> Result<Option<PolicyKey>, &'static str> {
-    let root = lanyard_wbxml::decode(bytes, &pages::PAGES, &Limits::SMALL).map_err(|_| "no WBXML")?.root;
-    if [tag::REMOTE_WIPE, tag::ACCOUNT_ONLY_REMOTE_WIPE].iter().any(|wipe| root.child(*wipe).is_some()) {
-        return Err("it asks for a wipe, which is for the administrators here to decide");
-    }
-    let policy = root.path(&[tag::POLICIES, tag::POLICY]).ok_or("no policy in its answer")?;
-    match policy.child_text(tag::STATUS).map(str::trim) {
-        Some("1") => {
-            let key = policy.child_text(tag::POLICY_KEY).and_then(|key| key.trim().parse().ok());
-            key.and_then(PolicyKey::new).map(Some).ok_or("no key in its answer")
-        }
-        Some("2") => Ok(None),
-        _ => Err("it refused the policy's request"),
-    }
+fn kind(head: &Head) -> PolicyType {
+    if head.version == Version::V2_5 { PolicyType::Xml } else { PolicyType::Wbxml }
 }
 
-/// Whether the mail server refuses for want of a key of its own. The answer comes back whole.
-async fn asks_for_key(version: Version, answer: Response) -> Result<(bool, Response), Refusal> {
-    let short = answer.body().size_hint().upper().is_some_and(|most| most > 0 && most <= REFUSAL);
-    let document = answer.headers().get(header::CONTENT_TYPE).is_some_and(|kind| {
-        kind.to_str().is_ok_and(|kind| kind.to_ascii_lowercase().starts_with("application/vnd.ms-sync"))
-    });
-    if answer.status().as_u16() == 449 {
-        return Ok((true, answer));
-    }
-    if !(version.has_common_status() && short && document && answer.status() == StatusCode::OK) {
-        return Ok((false, answer));
-    }
-    let (head, body) = answer.into_parts();
-    let bytes = axum::body::to_bytes(body, ANSWER).await.map_err(|_| Refusal::Away)?;
-    let root = lanyard_wbxml::decode(&bytes, &pages::PAGES, &Limits::SMALL).map(|document| document.root);
-    let status = root.ok().and_then(|root| root.child_named("Status").and_then(Element::text).map(str::to_string));
-    let refused = status.is_some_and(|status| ["141", "142", "143", "144"].contains(&status.trim()));
-    Ok((refused, Response::from_parts(head, Body::from(bytes))))
+/// Our own refusal. Some clients take a common status on a Ping for a plain failure; FolderSync tells them the reason.
+fn told(head: &Head, status: Status) -> Response {
+    let answer: Answer = match head.command {
+        Command::Ping if head.version.has_common_status() && status == Status::RETRY_LATER => End::ServerError.answer(),
+        Command::Ping if head.version.has_common_status() => End::FolderSyncFirst.answer(),
+        command => refusal(head.version, command, status),
+    };
+    response(answer)
 }
 
 /// Percent-encoding of all but letters, digits and what never needs it.
@@ -156,21 +252,9 @@ fn percent(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lanyard_activesync::{policy::ProvisionDoc, provision::Reply};
 
     #[test]
-    fn a_mail_servers_answer_to_provision_is_read() {
-        let request = provision::Request { device_information: None, body: Said::Policy(PolicyType::Wbxml) };
-        let said = |reply: Reply| read(&reply.answer(&request, Version::V14_1, &ProvisionDoc::default()).body);
-        let key = PolicyKey::new(7).unwrap();
-        assert_eq!(said(Reply::Policy(key)), Ok(Some(key)));
-        assert_eq!(said(Reply::Key(key)), Ok(Some(key)));
-        let none = Element::of(tag::POLICY, [Element::text_of(tag::STATUS, "2")]);
-        let none = Element::of(tag::PROVISION, [Element::of(tag::POLICIES, [none])]);
-        assert_eq!(read(&lanyard_wbxml::encode(&lanyard_wbxml::Header::ACTIVESYNC, &none)), Ok(None));
-        for reply in [Reply::Wipe(provision::WipeScope::Device), Reply::WrongKey, Reply::Ok] {
-            assert!(said(reply).is_err(), "{reply:?}");
-        }
+    fn names_go_into_a_query_whole() {
         assert_eq!(percent("D\\u ä@e.org"), "D%5Cu%20%C3%A4%40e.org");
     }
 }

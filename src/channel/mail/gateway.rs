@@ -1,6 +1,6 @@
 //! What the gateway's handlers share.
 
-use super::{login::Logins, offer::Servers, pings::Pings, refusal::Refusal};
+use super::{login::Logins, offer::Servers, pings::Pings, refusal::Refusal, rounds::Rounds};
 use crate::{
     fleet::{life::Enrolment, registry::sights},
     server::Server,
@@ -14,6 +14,7 @@ pub(in crate::channel) struct Gateway {
     pub(super) logins: Logins,
     pub(super) servers: Servers,
     pub(super) pings: Pings,
+    pub(super) rounds: Rounds,
 }
 
 impl Gateway {

@@ -2,6 +2,7 @@
 //! somebody shuts the door, or the server stops.
 
 use super::{
+    again::Again,
     decide::{Asked, Content, Decision, response},
     gateway::Gateway,
     pings::Pings,
@@ -46,6 +47,7 @@ pub(super) async fn hold(
     asked: &Arc<Asked>,
     decision: Decision,
     onward: Request<Body>,
+    again: Option<Again>,
 ) -> Result<Response, Refusal> {
     let is_ping = asked.head.command == Command::Ping;
     let enrolment = decision.place.enrolment;
@@ -57,7 +59,7 @@ pub(super) async fn hold(
         }
     });
     let mut answer = pin!(async {
-        let answer = gateway.exchange(asked, &decision.place, onward).await?;
+        let answer = gateway.exchange(asked, &decision.place, onward, again).await?;
         if is_ping { whole(answer).await } else { Ok(answer) }
     });
     let mut shut = Box::pin(shut(gateway.clone(), asked.clone(), decision.news));

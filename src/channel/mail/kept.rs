@@ -1,24 +1,75 @@
 //! What an enrolment's channel state keeps of its user's mail server.
 
-use crate::clock::Timestamp;
-use lanyard_activesync::PolicyKey;
+use crate::{clock::Timestamp, fleet::life::Device, ids::EnrolmentId};
+use lanyard_activesync::{PolicyKey, policy::ProvisionDoc};
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// Where an enrolment's channel state keeps what the mail server's own policy gave.
 pub(super) const FOREIGN: &str = "mail_server_key";
 /// Where an enrolment's channel state keeps the server that the mail server named for its user.
 pub(super) const MOVED: &str = "mail_server";
 
-/// What came of the last time that we provisioned with the mail server.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// So many refusals on end are answered by provisioning anew; after that there are pauses, the first of a minute.
+const TRIES: u32 = 3;
+const PAUSE: Duration = Duration::from_secs(60);
+/// The longest pause is 2^6 minutes.
+const DOUBLED: u32 = 6;
+
+/// What came of our provisioning with the mail server.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Foreign {
-    /// `None`: it gave none.
+    /// What goes along with commands; `None`: it gave none.
     pub(super) key: Option<PolicyKey>,
-    pub(super) at: Timestamp,
+    /// When a command was last refused.
+    pub(super) at: Option<Timestamp>,
+    /// Of its first phase: to be acknowledged as the client acknowledges.
+    #[serde(default)]
+    pub(super) temporary: Option<PolicyKey>,
+    /// What it asks for.
+    #[serde(default)]
+    pub(super) document: Option<ProvisionDoc>,
+    /// How often on end a command was refused in spite of all.
+    #[serde(default)]
+    pub(super) vain: u32,
 }
 
 impl Foreign {
-    pub(super) fn key(&self) -> Option<PolicyKey> {
-        self.key
+    pub(super) fn of(device: &Device, enrolment: EnrolmentId) -> Option<Self> {
+        let text = device.enrolment(enrolment)?.channel_state.get(FOREIGN)?;
+        serde_json::from_str(text).ok()
+    }
+
+    /// A mail server that goes on refusing is not provisioned with at each command, and its client not sent to Provision each time.
+    pub(super) fn rests(&self, now: Timestamp) -> bool {
+        let pause = PAUSE.saturating_mul(1 << self.vain.saturating_sub(TRIES).min(DOUBLED));
+        self.vain >= TRIES && self.at.is_some_and(|at| now.since(at) < pause)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_refused_on_end_is_tried_ever_more_seldom() {
+        let at = Timestamp(1_000_000_000_000);
+        let rests = |vain, seconds| {
+            let kept = Foreign { vain, at: Some(at), ..Foreign::default() };
+            kept.rests(at.plus(Duration::from_secs(seconds)))
+        };
+        for (vain, seconds, want) in [
+            (2, 0, false),
+            (3, 59, true),
+            (3, 60, false),
+            (4, 119, true),
+            (4, 120, false),
+            (u32::MAX, 3839, true),
+            (u32::MAX, 3840, false),
+        ] {
+            assert_eq!(rests(vain, seconds), want, "{vain} times, after {seconds} s");
+        }
+        let former: Foreign = serde_json::from_str("{\"key\":7,\"at\":1000}").unwrap_or_default();
+        assert_eq!((former.key, former.vain), (PolicyKey::new(7), 0));
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{
     document,
+    kept::Foreign,
     who::{Who, next_wipe},
 };
 use crate::{
@@ -21,7 +22,7 @@ use crate::{
 use lanyard_activesync::{
     Command as Verb, Request, Revision, Status, Version,
     policy::ProvisionDoc,
-    provision::WipeScope,
+    provision::{PolicyOutcome, WipeScope},
     state::{Access, Demand, Due, State, Verdict, judge},
 };
 use serde::{Deserialize, Serialize};
@@ -47,6 +48,9 @@ pub(super) struct Kept {
     /// The document that the client acknowledged last: what is in force there.
     #[serde(default)]
     pub(super) holds: Option<ProvisionDoc>,
+    /// What it said of that.
+    #[serde(default)]
+    pub(super) said: Option<PolicyOutcome>,
 }
 
 impl Kept {
@@ -61,6 +65,7 @@ impl Kept {
                 round: 0,
                 sent: None,
                 holds: None,
+                said: None,
             }),
         }
     }
@@ -190,7 +195,7 @@ fn now(mut kept: Kept, enrolment: EnrolmentState, directive: Option<&Command>) -
     };
     if over && kept.state == State::NotProvisioned {
         // Let in again after its wipe.
-        kept.holds = None;
+        (kept.holds, kept.said) = (None, None);
     }
     kept
 }
@@ -225,21 +230,32 @@ fn wanted(tx: &mut Tx<'_>, device: &Managed, enrolment: &Enrolment, kept: &mut K
     let (part, removed) = (wanted.remove(&PartId::Document), todo.remove.contains(&PartId::Document));
     // Though it be held.
     let wiping = device.open().any(|c| c.action() == Action::Wipe && c.is_owed_to(enrolment));
+    let theirs = Foreign::of(device, enrolment.id).and_then(|foreign| foreign.document);
+    let theirs = theirs.filter(ProvisionDoc::restricts);
     let mut wanted = match part {
         Some(part) => {
-            let edition = |round| edition(&part.hash).wrapping_add(round).max(1);
+            let (document, edition) = merged(document::of(&part.content), &part.hash, theirs.as_ref());
+            let edition = |round: u64| edition.wrapping_add(round).max(1);
             let asked = todo.look.contains(&PartId::Document) || todo.install.contains(&PartId::Document);
             let holds =
                 |held: State| matches!(held, State::Held { revision, .. } if revision == Revision(edition(kept.round)));
             if proved && asked && holds(kept.state) {
                 kept.round = kept.round.wrapping_add(1);
             }
-            let document = document::of(&part.content);
             Wanted { due: due(edition(kept.round)), part: Some(part), leaves: false, document }
         }
         // Some clients give up all right to erase together with their last policy (AOSP).
-        None if removed && wiping => Wanted { document: kept.holds.clone().unwrap_or_default(), ..Wanted::default() },
-        None if removed => Wanted { due: due(0), leaves: true, ..Wanted::default() },
+        None if (removed || kept.holds.is_some()) && wiping => {
+            Wanted { document: kept.holds.clone().unwrap_or_default(), ..Wanted::default() }
+        }
+        None if theirs.is_some() => {
+            let (document, edition) = merged(ProvisionDoc::default(), "", theirs.as_ref());
+            Wanted { due: due(edition), part: None, leaves: removed, document }
+        }
+        // What it holds is of the mail server, which asks for it no more.
+        None if removed || kept.holds.as_ref().is_some_and(ProvisionDoc::restricts) => {
+            Wanted { due: due(0), leaves: removed, ..Wanted::default() }
+        }
         None => Wanted::default(),
     };
     // What goes out beside a wipe is what is in force already: a new rule might keep it waiting for its user.
@@ -249,7 +265,45 @@ fn wanted(tx: &mut Tx<'_>, device: &Managed, enrolment: &Enrolment, kept: &mut K
     Ok(wanted)
 }
 
-/// Equal documents are one edition, whatever policies they come from; 0 is the document that restricts nothing.
+/// Our document with what the mail server asks for besides, and its edition. Equal documents are one edition, whatever policies they come
+/// from; 0 is the document that restricts nothing.
+fn merged(ours: ProvisionDoc, hash: &str, theirs: Option<&ProvisionDoc>) -> (ProvisionDoc, u64) {
+    let plain = edition(hash);
+    let Some(theirs) = theirs else { return (ours, plain) };
+    let both = ours.stricter(theirs);
+    if both == ours.stricter(&ProvisionDoc::default()) {
+        return (ours, plain);
+    }
+    let said = format!("{hash} {}", serde_json::to_string(theirs).unwrap_or_default());
+    let [a, b, c, d, e, f, g, h, ..] = openssl::sha::sha256(said.as_bytes());
+    (both, u64::from_be_bytes([a, b, c, d, e, f, g, h]).max(1))
+}
+
 fn edition(hash: &str) -> u64 {
     hash.get(..16).and_then(|head| u64::from_str_radix(head, 16).ok()).unwrap_or(0).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lanyard_activesync::policy::Rule;
+
+    #[test]
+    fn a_mail_servers_rules_are_an_edition_of_their_own_where_they_ask_for_more() {
+        let (mut ours, mut theirs) = (ProvisionDoc::default(), ProvisionDoc::default());
+        for document in [&mut ours, &mut theirs] {
+            document.set(Rule::DevicePasswordEnabled, Some(1)).unwrap();
+        }
+        ours.set(Rule::MinDevicePasswordLength, Some(6)).unwrap();
+        let hash = "00000000000000ff";
+        assert_eq!(merged(ours.clone(), hash, None), (ours.clone(), 255));
+        theirs.set(Rule::MinDevicePasswordLength, Some(5)).unwrap();
+        assert_eq!(merged(ours.clone(), hash, Some(&theirs)), (ours.clone(), 255));
+        theirs.set(Rule::MinDevicePasswordLength, Some(8)).unwrap();
+        let (both, edition) = merged(ours.clone(), hash, Some(&theirs));
+        assert_eq!(both.get(Rule::MinDevicePasswordLength), Some(8));
+        assert_ne!(edition, 255);
+        theirs.set(Rule::AllowCamera, Some(0)).unwrap();
+        assert_ne!(merged(ours, hash, Some(&theirs)).1, edition);
+    }
 }

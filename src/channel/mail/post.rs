@@ -1,10 +1,10 @@
 //! One command of a mail client: who asks, what becomes of it, and the answer.
 
 use super::{
+    again::Again,
     decide::{Asked, Content, response},
     gateway::Gateway,
     hold,
-    kept::Foreign,
     login::Login,
     prove::Words,
     refusal::Refusal,
@@ -79,24 +79,27 @@ async fn serve(gateway: &Arc<Gateway>, peer: &Peer, request: Request) -> std::re
     };
     let agent = parts.headers.get(http::header::USER_AGENT).and_then(|value| value.to_str().ok()).map(str::to_string);
     let asked = Arc::new(Asked { head: Arc::new(head), asker, login, agent });
-    let decision = match gateway.decide(&asked, content).await {
+    let content = gateway.first(&asked, content).await;
+    let decision = match gateway.decide(&asked, content.clone()).await {
         Ok(decision) => decision,
         Err(refusal) => return Err(kept_out.unwrap_or(refusal)),
     };
     span::whose(decision.place.enrolment, Some(decision.place.device));
     if let Some(answer) = decision.answer {
+        gateway.then(&asked, &content, &decision.place, decision.said).await;
         return Ok(response(answer));
     }
     if let Some(refused) = kept_out {
         return Err(refused);
     }
-    let key = decision.place.foreign.as_ref().and_then(Foreign::key);
-    let onward = upstream::request(&upstream, &parts, peer.client, asked.login.as_ref(), key, body)?;
+    let (again, body) = Again::of(asked.head.command, &parts, peer.client, body).await?;
+    let onward =
+        upstream::request(&upstream, &parts, peer.client, asked.login.as_ref(), decision.place.foreign.key, body)?;
     // A Ping is held for an hour, and a header keeps the connection's whole read buffer.
     drop(parts);
     match asked.head.command {
-        Command::Ping | Command::Sync => hold::hold(gateway, &asked, decision, onward).await,
-        _ => gateway.exchange(&asked, &decision.place, onward).await,
+        Command::Ping | Command::Sync => hold::hold(gateway, &asked, decision, onward, again).await,
+        _ => gateway.exchange(&asked, &decision.place, onward, again).await,
     }
 }
 

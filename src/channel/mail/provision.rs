@@ -127,6 +127,9 @@ fn applied(
     let taken = matches!(held, Some(PolicyOutcome::Applied | PolicyOutcome::Partly));
     let sent = partnership.kept.sent.take().filter(|_| taken);
     let gone = partnership.wanted.leaves && sent.as_ref() == Some(&partnership.wanted.document);
+    if taken {
+        partnership.kept.said = Some(said);
+    }
     partnership.kept.holds = sent.or(partnership.kept.holds.take());
     let fate = match &partnership.kept.offered {
         Some(hash) => Fate::Sent { hash: hash.clone(), outcome },

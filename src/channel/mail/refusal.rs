@@ -34,6 +34,8 @@ pub(super) enum Refusal {
     Head(lanyard_activesync::Error),
     /// The body was not read.
     Body(BodyError),
+    /// The client's body broke off on its way through.
+    Gone,
     /// The certificate cannot be read.
     Unreadable,
     /// A certificate that is no enrolment's, or none of this channel.
@@ -124,6 +126,7 @@ impl IntoResponse for Refusal {
                 plain(status, "this is no request of ActiveSync, or of a version that is not spoken here\n")
             }
             Self::Body(error) => error.into_response(),
+            Self::Gone => plain(StatusCode::REQUEST_TIMEOUT, "the body broke off\n"),
             Self::Unreadable => plain(StatusCode::BAD_REQUEST, "bad Client-Cert\n"),
             Self::Stranger | Self::Denied => plain(StatusCode::FORBIDDEN, "refused\n"),
             Self::TooManyClients => {

@@ -101,8 +101,8 @@ pub(super) fn address(upstream: &Uri, query: Option<&str>) -> Option<Uri> {
     Uri::from_parts(parts).ok()
 }
 
-/// A client's request as it goes on: the same, with the mail server's own policy key or none in place of ours, those of its headers that
-/// may pass, and the address that it came from.
+/// A client's request as it goes on: the same, with the mail server's own policy key in place of ours, 0 where there is none, those of its
+/// headers that may pass, and the address that it came from.
 pub(super) fn request(
     upstream: &Uri,
     head: &Parts,
@@ -120,9 +120,7 @@ pub(super) fn request(
     if let Ok(from) = HeaderValue::try_from(from.to_string()) {
         headers.insert(X_FORWARDED_FOR, from);
     }
-    if let Some(key) = key {
-        headers.insert(POLICY_KEY, HeaderValue::from(key.get()));
-    }
+    headers.insert(POLICY_KEY, HeaderValue::from(key.map_or(0, PolicyKey::get)));
     if let Some(login) = login {
         headers.insert(header::AUTHORIZATION, login.value().clone());
     }

@@ -88,7 +88,95 @@ fn the_old_text_says_the_same() {
     }
 }
 
+#[test]
+fn the_stricter_of_two_is_said_rule_by_rule() {
+    for (rule, one, other, want) in [
+        (Rule::MinDevicePasswordLength, Some(6), Some(8), Some(8)),
+        (Rule::MinDevicePasswordLength, None, Some(1), None),
+        (Rule::MaxInactivityTimeDeviceLock, Some(300), Some(900), Some(300)),
+        (Rule::MaxInactivityTimeDeviceLock, Some(9999), Some(900), Some(900)),
+        (Rule::MaxDevicePasswordFailedAttempts, None, Some(8), Some(8)),
+        (Rule::DevicePasswordExpiration, Some(0), Some(90), Some(90)),
+        (Rule::DevicePasswordHistory, Some(0), Some(5), Some(5)),
+        (Rule::AllowSimpleDevicePassword, Some(1), Some(0), Some(0)),
+        (Rule::MaxAttachmentSize, None, Some(0), Some(0)),
+        (Rule::AllowBluetooth, Some(1), Some(2), Some(1)),
+        (Rule::MaxCalendarAgeFilter, Some(0), Some(7), Some(7)),
+        (Rule::MaxEmailAgeFilter, Some(2), Some(5), Some(2)),
+        (Rule::MaxEmailBodyTruncationSize, Some(-1), Some(1024), Some(1024)),
+        (Rule::RequireEncryptionSMIMEAlgorithm, Some(0), Some(2), Some(2)),
+        (Rule::RequireDeviceEncryption, Some(0), Some(1), Some(1)),
+    ] {
+        assert_eq!(rule.stricter(one, other), want, "{rule:?}");
+        assert_eq!(rule.stricter(other, one), want, "{rule:?}");
+    }
+}
+
+#[test]
+fn rules_of_a_password_that_nobody_asks_for_are_void() {
+    let ours = document(&[("DevicePasswordEnabled", "1"), ("MinDevicePasswordLength", "4")]).unwrap();
+    // As Z-Push ships them.
+    let theirs =
+        document(&[("MinDevicePasswordLength", "8"), ("MaxDevicePasswordFailedAttempts", "8"), ("AllowCamera", "0")]);
+    let both = ours.stricter(&theirs.unwrap());
+    assert_eq!(both.get(Rule::MinDevicePasswordLength), Some(4));
+    assert_eq!(both.get(Rule::MaxDevicePasswordFailedAttempts), None);
+    assert_eq!((both.get(Rule::DevicePasswordEnabled), both.get(Rule::AllowCamera)), (Some(1), Some(0)));
+}
+
+#[test]
+fn what_another_server_sends_is_read_as_far_as_it_goes() {
+    let tag = |rule: Rule| rule.tag();
+    let sent = Element::of(
+        tag::EAS_PROVISION_DOC,
+        [
+            Element::text_of(tag(Rule::MaxAttachmentSize), "-1"),
+            Element::text_of(tag(Rule::MinDevicePasswordLength), " 7 "),
+            Element::empty(tag(Rule::AllowCamera)),
+            Element::of(APPROVED_LIST, [Element::text_of(Tag::new(14, 0x3A, "Hash"), "x")]),
+        ],
+    );
+    let heard = ProvisionDoc::heard(&sent);
+    assert_eq!(heard, document(&[("MinDevicePasswordLength", "7")]).unwrap());
+    assert_eq!(ProvisionDoc::heard_wap("<wap"), ProvisionDoc::default());
+}
+
+fn documents() -> impl Strategy<Value = ProvisionDoc> {
+    prop::collection::vec((0..Rule::ALL.len(), prop::option::of(-2i64..40)), 0..40).prop_map(|values| {
+        let mut document = ProvisionDoc::default();
+        for (at, value) in values {
+            let _ = document.set(Rule::ALL[at], value);
+        }
+        document
+    })
+}
+
 proptest! {
+    #[test]
+    fn the_stricter_document_is_the_same_from_both_sides(a in documents(), b in documents(), c in documents()) {
+        let nothing = ProvisionDoc::default();
+        let plain = a.stricter(&nothing);
+        prop_assert_eq!(&a.stricter(&b), &b.stricter(&a));
+        prop_assert_eq!(&a.stricter(&b).stricter(&c), &a.stricter(&b.stricter(&c)));
+        prop_assert_eq!(&plain.stricter(&a), &plain);
+        prop_assert_eq!(ProvisionDoc::heard(&plain.element(Version::V16_1)), plain);
+    }
+
+    #[test]
+    fn the_old_text_is_read_back(length in 1i64..=16, minutes in prop::option::of(1i64..=150), tries in prop::option::of(4i64..=16), strong: bool) {
+        let mut document = ProvisionDoc::default();
+        for (rule, value) in [
+            (Rule::DevicePasswordEnabled, Some(1)),
+            (Rule::MinDevicePasswordLength, Some(length)),
+            (Rule::MaxInactivityTimeDeviceLock, minutes.map(|m| m * 60)),
+            (Rule::MaxDevicePasswordFailedAttempts, tries),
+            (Rule::AlphanumericDevicePasswordRequired, Some(i64::from(strong))),
+        ] {
+            document.set(rule, value).unwrap();
+        }
+        prop_assert_eq!(ProvisionDoc::heard_wap(&document.wap_xml()), document);
+    }
+
     #[test]
     fn what_is_encoded_parses_to_the_same(
         values in prop::collection::vec((0..Rule::ALL.len(), prop::option::of(-2i64..20_000)), 0..40),

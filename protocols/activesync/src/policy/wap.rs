@@ -42,6 +42,32 @@ fn registry(xml: &mut String, document: &ProvisionDoc) {
     characteristic(xml, PASSWORD, &[("PasswordComplexity", if strong { "0" } else { "2" })]);
 }
 
+/// The numbers of such a document, wherever they stand.
+pub(super) fn decode(xml: &str) -> ProvisionDoc {
+    let number = |name: &str| {
+        let after = xml.split_once(&format!("name=\"{name}\""))?.1;
+        let value = after.split_once("value=\"")?.1;
+        value.split_once('"')?.0.trim().parse::<i64>().ok()
+    };
+    let mut document = ProvisionDoc::default();
+    if number("4131") != Some(0) {
+        return document;
+    }
+    let idle = number("AEFrequencyValue").filter(|_| number("AEFrequencyType") == Some(1));
+    for (rule, value) in [
+        (Rule::DevicePasswordEnabled, Some(1)),
+        (Rule::MaxInactivityTimeDeviceLock, idle.map(|minutes| minutes.saturating_mul(60))),
+        (Rule::MaxDevicePasswordFailedAttempts, number("DeviceWipeThreshold")),
+        (Rule::MinDevicePasswordLength, number("MinimumPasswordLength")),
+        (Rule::AlphanumericDevicePasswordRequired, number("PasswordComplexity").map(|kind| i64::from(kind == 0))),
+    ] {
+        if rule.check(value).is_ok() {
+            document.values.insert(rule, value);
+        }
+    }
+    document
+}
+
 fn characteristic(xml: &mut String, kind: &str, parameters: &[(&str, &str)]) {
     let _ = write!(xml, "<characteristic type=\"{kind}\">");
     for (name, value) in parameters {
