@@ -68,18 +68,24 @@ fn chain(error: &(dyn Error + 'static)) -> String {
 
 /// A client with a pool of connections per server. Clones share it.
 #[derive(Clone)]
-pub struct Outgoing(Client<Connector, Body>);
+pub struct Outgoing {
+    pooled: Client<Connector, Body>,
+    /// Keeps no connection.
+    fresh: Client<Connector, Body>,
+}
 
 impl Outgoing {
     /// `roots`: see [`trusted_roots`](super::connector::trusted_roots).
     pub fn new(roots: &Arc<RootCertStore>) -> Result<Self, TlsError> {
         let connector = Connector::new(roots, None, b"http/1.1")?;
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE)
-            .pool_max_idle_per_host(IDLE_CONNECTIONS)
-            .build(connector);
-        Ok(Self(client))
+        let client = |idle| {
+            Client::builder(TokioExecutor::new())
+                .pool_timer(TokioTimer::new())
+                .pool_idle_timeout(IDLE)
+                .pool_max_idle_per_host(idle)
+                .build(connector.clone())
+        };
+        Ok(Self { pooled: client(IDLE_CONNECTIONS), fresh: client(0) })
     }
 
     /// Sends a request with an absolute address, `http` or `https`, and returns at the answer's head. `Host` is set
@@ -89,9 +95,23 @@ impl Outgoing {
     /// A connection serves many callers, one after another: whoever passes on logins that hold for a connection
     /// (NTLM, Negotiate) must take them out first.
     pub async fn send(&self, request: Request<Body>) -> Result<Response<Incoming>, OutgoingError> {
+        self.over(&self.pooled, request).await
+    }
+
+    /// The same over a connection of its own: after one that was kept broke. Some servers close theirs and do not say so, and it may be in
+    /// use by then.
+    pub async fn send_afresh(&self, request: Request<Body>) -> Result<Response<Incoming>, OutgoingError> {
+        self.over(&self.fresh, request).await
+    }
+
+    async fn over(
+        &self,
+        client: &Client<Connector, Body>,
+        request: Request<Body>,
+    ) -> Result<Response<Incoming>, OutgoingError> {
         let server = server(request.uri())?;
         let span = call(&server);
-        let answer = self.0.request(request).instrument(span.clone()).await;
+        let answer = client.request(request).instrument(span.clone()).await;
         let answer = answer.map_err(|source| match source.is_connect() {
             true => OutgoingError::Connect { server, source: source.into() },
             false => OutgoingError::Broken { server, source: source.into() },

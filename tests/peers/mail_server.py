@@ -35,8 +35,9 @@ class MailServer:
         self.http.server_close()
 
     def commands(self, device):
-        """The commands that came through for an ActiveSync DeviceId."""
-        return [command for _, command, ident, _ in self.seen if ident == device and command]
+        """The commands that came through for an ActiveSync DeviceId. A Provision is the gateway's own, which asks for a policy of the
+        mail server's before it answers its client."""
+        return [command for _, command, ident, _ in self.seen if ident == device and command not in ("", "Provision")]
 
     def handler(self):
         mail = self

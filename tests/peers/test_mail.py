@@ -357,13 +357,13 @@ class WithAPolicy(Gateway):
 
     def test_one_login_brings_so_many_unknown_clients_and_no_more(self):
         folder = self.folder()
-        clients = [MailClient(self.server, folder, DAVE, WORD) for _ in range(21)]
-        for client in clients[:20]:
+        clients = [MailClient(self.server, folder, DAVE, WORD) for _ in range(51)]
+        for client in clients[:50]:
             self.assert_status(client.folder_sync(), "129", "142", "144")
-        refused = clients[20].folder_sync()
+        refused = clients[50].folder_sync()
         self.assert_refused(refused, 429)
         self.assertEqual(refused.headers["retry-after"], "3600")
-        self.assertIsNone(self.server.device_of(clients[20].ident), "nothing is recorded of it")
+        self.assertIsNone(self.server.device_of(clients[50].ident), "nothing is recorded of it")
         self.assertIsNotNone(self.server.device_of(clients[0].ident))
         self.assert_status(clients[0].folder_sync(), "129", "142", "144")
 

@@ -16,6 +16,7 @@ pub mod request;
 pub mod settings;
 pub mod state;
 pub mod status;
+pub mod sync;
 pub mod version;
 
 use lanyard_wbxml::{Document, Element, Header, Limits, Tag};

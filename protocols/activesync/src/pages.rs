@@ -205,6 +205,13 @@ macro_rules! tags {
 }
 
 tags! {
+    /// Page 0, as far as a gateway must know it.
+    air_sync 0 {
+        SYNC 0x05 "Sync", WAIT 0x24 "Wait", HEARTBEAT_INTERVAL 0x29 "HeartbeatInterval",
+    }
+}
+
+tags! {
     /// Page 13.
     ping 13 {
         PING 0x05 "Ping", STATUS 0x07 "Status", HEARTBEAT_INTERVAL 0x08 "HeartbeatInterval", FOLDERS 0x09 "Folders",

@@ -1,6 +1,10 @@
 //! A client's request that may have to be sent once more, with another key of the mail server's.
 
-use super::{login::Login, refusal::Refusal, upstream};
+use super::{
+    login::Login,
+    refusal::Refusal,
+    upstream::{self, Patience},
+};
 use axum::{
     body::Body,
     http::{HeaderMap, HeaderValue, Request, Uri, request::Parts},
@@ -15,14 +19,14 @@ const KEPT: u64 = 64 * 1024;
 
 /// See the module.
 pub(super) struct Again {
+    command: Command,
     head: Parts,
     from: IpAddr,
     body: Bytes,
 }
 
 impl Again {
-    /// Keeps what it takes, where that is little; the body comes back as it is to go on. A Ping is held for an hour and not repeated: its
-    /// client is sent to FolderSync.
+    /// Keeps what it takes, where that is little; the body comes back as it is to go on.
     pub(super) async fn of(
         command: Command,
         head: &Parts,
@@ -30,12 +34,23 @@ impl Again {
         body: Body,
     ) -> Result<(Option<Self>, Body), Refusal> {
         let small = body.size_hint().upper().is_some_and(|most| most <= KEPT);
-        if command == Command::Ping || !small {
+        if !small {
             return Ok((None, body));
         }
         let body = axum::body::to_bytes(body, usize::MAX).await.map_err(|_| Refusal::Gone)?;
-        let again = Self { head: copied(head), from, body: Bytes::copy_from_slice(&body) };
+        let again = Self { command, head: copied(head), from, body: Bytes::copy_from_slice(&body) };
         Ok((Some(again), Body::from(body)))
+    }
+
+    /// How long the mail server may take for it.
+    pub(super) fn patience(&self) -> Patience {
+        Patience::of(self.command, Some(&self.body))
+    }
+
+    /// Whether it is sent once more when its client has been provisioned with the mail server. A Ping is not: it may be held for an hour,
+    /// and its client is sent to FolderSync.
+    pub(super) fn is_repeated(&self) -> bool {
+        self.command != Command::Ping
     }
 
     /// The request, with this key.

@@ -8,7 +8,7 @@ use super::{
     kept::{FOREIGN, MOVED},
     refusal::Refusal,
     refused::is_refusal,
-    upstream::{address, head, moved},
+    upstream::{Patience, address, head, moved},
 };
 use crate::{
     error::Error,
@@ -32,8 +32,18 @@ impl Gateway {
         onward: Request<Body>,
         again: Option<Again>,
     ) -> Result<Response, Refusal> {
-        match is_refusal(self.there_and_back(asked, at, onward).await?).await? {
-            (true, _) => self.after_refusal(asked, at, again).await,
+        let (key, patience) = (at.foreign.key, Patience::of(asked.head.command, None));
+        let patience = again.as_ref().map_or(patience, Again::patience);
+        let answer = match (self.there_and_back(asked, at, onward, patience).await, &again) {
+            (Err(Refusal::Broken), Some(again)) => {
+                let target = at.moved.as_ref().unwrap_or(self.upstream()?);
+                let onward = again.request(target, asked.login.as_ref(), key)?;
+                self.back(asked, at, self.send_afresh(onward, patience).await?).await
+            }
+            (answer, _) => answer,
+        };
+        match is_refusal(answer?).await? {
+            (true, _) => self.after_refusal(asked, at, again.filter(Again::is_repeated)).await,
             (false, answer) => {
                 self.was_not_refused(at).await?;
                 Ok(answer)
@@ -47,11 +57,14 @@ impl Gateway {
         asked: &Asked,
         at: &Place,
         mut onward: Request<Body>,
+        patience: Patience,
     ) -> Result<Response, Refusal> {
-        let Some(target) = &at.moved else { return self.back(asked, at, self.send(onward).await?).await };
+        let Some(target) = &at.moved else { return self.back(asked, at, self.send(onward, patience).await?).await };
         *onward.uri_mut() = address(target, onward.uri().query()).ok_or(Refusal::NoUpstream)?;
-        match self.send(onward).await {
+        match self.send(onward, patience).await {
             Ok(answer) => self.back(asked, at, answer).await,
+            // Its connection only: it is asked again over another.
+            Err(Refusal::Broken) => Err(Refusal::Broken),
             Err(refusal) => {
                 // It may have gone, or the user moved back: the next request begins at the mail server again.
                 self.note_moved(at, None).await?;

@@ -33,7 +33,9 @@ const MOST: usize = 100_000;
 pub(super) struct Login {
     /// As it goes on to the mail server.
     value: HeaderValue,
-    /// The name in it, or the address that it stands for; only Basic says one.
+    /// The name in it; only Basic says one.
+    typed: Option<String>,
+    /// The address that it stands for, else the name.
     user: Option<String>,
 }
 
@@ -44,19 +46,20 @@ impl Login {
         let mut value = HeaderValue::from_bytes(headers.get(header::AUTHORIZATION)?.as_bytes()).ok()?;
         value.set_sensitive(true);
         let (scheme, word) = value.to_str().ok()?.split_once(' ')?;
-        let user = if scheme.eq_ignore_ascii_case("basic") {
+        let typed = if scheme.eq_ignore_ascii_case("basic") {
             let plain = STANDARD.decode(word.trim()).ok()?;
             let name = plain.split(|byte| *byte == b':').next()?;
             // Old clients send Latin-1.
             let name =
                 String::from_utf8(name.to_vec()).unwrap_or_else(|_| name.iter().map(|b| char::from(*b)).collect());
-            Some(addresses.of(crate::fleet::enrol::invitation::user_name(&name).ok()?))
+            Some(crate::fleet::enrol::invitation::user_name(&name).ok()?)
         } else if scheme.eq_ignore_ascii_case("bearer") {
             None
         } else {
             return None;
         };
-        Some(Self { value, user })
+        let user = typed.clone().map(|name| addresses.of(name));
+        Some(Self { value, typed, user })
     }
 
     /// The same with another word in place of the password, or of the token: one that nobody has.
@@ -71,10 +74,15 @@ impl Login {
         };
         let mut value = HeaderValue::try_from(text).ok()?;
         value.set_sensitive(true);
-        Some(Self { value, user: self.user.clone() })
+        Some(Self { value, typed: self.typed.clone(), user: self.user.clone() })
     }
 
     /// The name that was typed.
+    pub(super) fn typed(&self) -> Option<&str> {
+        self.typed.as_deref()
+    }
+
+    /// Whose login it is.
     pub(super) fn user(&self) -> Option<&str> {
         self.user.as_deref()
     }

@@ -6,7 +6,8 @@ use super::{
     login::{Login, User},
     offer::Offer,
     refusal::Refusal,
-    upstream, who,
+    upstream::{self, Patience},
+    who,
 };
 use crate::{
     error::{Denial, Judged, Result},
@@ -115,25 +116,22 @@ impl Gateway {
         login: Option<&Login>,
         agent: Option<&HeaderValue>,
     ) -> std::result::Result<hyper::Response<Incoming>, Refusal> {
-        let mut asked = Request::new(Body::empty());
-        *asked.method_mut() = Method::OPTIONS;
-        *asked.uri_mut() = upstream::address(server, None).ok_or(Refusal::NoUpstream)?;
-        if let Some(login) = login {
-            asked.headers_mut().insert(header::AUTHORIZATION, login.value().clone());
-        }
-        if let Some(agent) = agent {
-            asked.headers_mut().insert(header::USER_AGENT, agent.clone());
-        }
-        let answer = match tokio::time::timeout(OPTIONS_TIME, self.server.outgoing.send(asked)).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(error)) => {
-                tracing::warn!(%error, "mail server");
-                return Err(Refusal::Away);
+        let address = upstream::address(server, None).ok_or(Refusal::NoUpstream)?;
+        let asked = || {
+            let mut asked = Request::new(Body::empty());
+            *asked.method_mut() = Method::OPTIONS;
+            *asked.uri_mut() = address.clone();
+            if let Some(login) = login {
+                asked.headers_mut().insert(header::AUTHORIZATION, login.value().clone());
             }
-            Err(_) => {
-                tracing::warn!("the mail server took too long to answer OPTIONS");
-                return Err(Refusal::Away);
+            if let Some(agent) = agent {
+                asked.headers_mut().insert(header::USER_AGENT, agent.clone());
             }
+            asked
+        };
+        let answer = match self.send(asked(), Patience(OPTIONS_TIME)).await {
+            Err(Refusal::Broken) => self.send_afresh(asked(), Patience(OPTIONS_TIME)).await?,
+            answer => answer?,
         };
         if answer.status().is_server_error() {
             tracing::warn!(status = answer.status().as_u16(), "mail server");

@@ -20,6 +20,8 @@ pub(super) enum Refusal {
     NoUpstream,
     /// The mail server does not answer.
     Away,
+    /// The connection to it broke before it answered.
+    Broken,
     /// The mail server answers OPTIONS to everybody, so that its answer proves no login.
     NoProof,
     /// What is set up as mail server is none: its OPTIONS names no version of ActiveSync.
@@ -96,7 +98,7 @@ impl IntoResponse for Refusal {
             Self::NoUpstream => {
                 plain(StatusCode::SERVICE_UNAVAILABLE, "no mail server is set up here (--eas-upstream)\n")
             }
-            Self::Away => plain(StatusCode::SERVICE_UNAVAILABLE, "the mail server does not answer\n"),
+            Self::Away | Self::Broken => plain(StatusCode::SERVICE_UNAVAILABLE, "the mail server does not answer\n"),
             Self::NoProof => {
                 plain(StatusCode::SERVICE_UNAVAILABLE, "the mail server proves no logins: a certificate is needed\n")
             }

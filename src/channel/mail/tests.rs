@@ -697,6 +697,52 @@ async fn a_managed_phone_that_reads_mail_is_one_device_of_one_user() {
     site.end().await;
 }
 
+/// A mail server that answers one request on each connection, says nothing of closing it, and drops whatever comes next unanswered.
+async fn one_answer_a_connection() -> (String, Arc<AtomicU32>) {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let dropped = Arc::new(AtomicU32::new(0));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/eas", listener.local_addr().unwrap());
+    let counted = dropped.clone();
+    drop(tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let counted = counted.clone();
+            drop(tokio::spawn(async move {
+                let mut piece = [0; 16 * 1024];
+                let read = stream.read(&mut piece).await.unwrap_or(0);
+                let head = String::from_utf8_lossy(&piece[..read]).into_owned();
+                let known = head.contains(&basic(ANN, WORD));
+                let answer = match known {
+                    true => {
+                        "HTTP/1.1 200 OK\r\nMS-ASProtocolVersions: 14.1\r\nContent-Length: 20\r\n\r\nfrom the mail server"
+                    }
+                    false => {
+                        "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"m\"\r\nContent-Length: 0\r\n\r\n"
+                    }
+                };
+                drop(stream.write_all(answer.as_bytes()).await);
+                if stream.read(&mut piece).await.is_ok_and(|read| read > 0) {
+                    counted.fetch_add(1, SeqCst);
+                }
+            }));
+        }
+    }));
+    (url, dropped)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mail_server_that_closes_without_a_word_costs_no_503() {
+    let (url, dropped) = one_answer_a_connection().await;
+    let site = Site::before(Some(url), Seen::default()).await;
+    site.run(|tx, local| settings::set(tx, &local, "eas.unknown", "allow")).await;
+    let phone = Phone::new("A1");
+    for command in ["FolderSync", "Sync", "Ping", "SendMail", "Settings", "FolderSync"] {
+        assert_eq!(phone.ask(&site, command).await, passed(), "{command}");
+    }
+    assert!(dropped.load(SeqCst) > 0, "connections that were kept broke");
+    site.end().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stolen_phone_hears_of_its_wipe_whatever_it_asks() {
     let site = Site::new().await;

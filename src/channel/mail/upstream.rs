@@ -8,22 +8,20 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
-use hyper::body::{Frame, Incoming, SizeHint};
+use hyper::body::{Body as _, Frame, Incoming, SizeHint};
 use lanyard_activesync::{
-    PolicyKey,
+    Command, PolicyKey,
     options::{self, COMMANDS_HEADER, VERSIONS_HEADER},
-    packed,
+    packed, ping, sync,
 };
 use std::{
     net::IpAddr,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
-use tokio::time::Sleep;
-
-/// Longer than any command's answer may be held (Ping and Sync: 59 minutes).
-pub(super) const ANSWER_TIME: Duration = Duration::from_secs(3700);
+use tokio::{sync::Notify, time::Sleep};
 
 /// Between two neighbours only (RFC 9110 7.6.1): of the mail server's answers these stay here.
 const BETWEEN_NEIGHBOURS: [&str; 10] = [
@@ -211,13 +209,125 @@ fn next_server(upstream: &Uri, said: &str) -> Option<Uri> {
 }
 
 impl Gateway {
-    /// One request and the head of its answer.
-    pub(super) async fn send(&self, onward: Request<Body>) -> Result<hyper::Response<Incoming>, Refusal> {
-        match tokio::time::timeout(ANSWER_TIME, self.server.outgoing.send(onward)).await {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => Err(away(&error)),
-            Err(_) => Err(Refusal::Away),
+    /// One request and the head of its answer, which may take so long once the request is there whole.
+    pub(super) async fn send(
+        &self,
+        onward: Request<Body>,
+        patience: Patience,
+    ) -> Result<hyper::Response<Incoming>, Refusal> {
+        let (onward, there) = told_when_sent(onward);
+        let answer = self.server.outgoing.send(onward);
+        within(answer, there, patience).await
+    }
+
+    /// The same over a connection of its own.
+    pub(super) async fn send_afresh(
+        &self,
+        onward: Request<Body>,
+        patience: Patience,
+    ) -> Result<hyper::Response<Incoming>, Refusal> {
+        let (onward, there) = told_when_sent(onward);
+        let answer = self.server.outgoing.send_afresh(onward);
+        within(answer, there, patience).await
+    }
+}
+
+/// How long the mail server may take for the head of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Patience(pub(super) Duration);
+
+impl Patience {
+    /// For what is answered at once.
+    const SOON: Duration = Duration::from_secs(30);
+    /// For what is held as long as its client said before.
+    const LONGEST: Duration = Duration::from_secs(3600);
+
+    /// By the command; Ping and Sync are held as long as they say, and where they say nothing as long as they may.
+    pub(super) fn of(command: Command, body: Option<&[u8]>) -> Self {
+        let held = match (command, body) {
+            (Command::Ping, Some(body)) => {
+                Some(ping::Request::parse(body).ok().and_then(|said| said.heartbeat_seconds))
+            }
+            (Command::Sync, Some([])) => Some(None),
+            (Command::Sync, Some(body)) => sync::held_seconds(body).map(Some),
+            (Command::Ping, None) => Some(None),
+            _ => None,
+        };
+        let held = match held {
+            None => Duration::ZERO,
+            Some(said) => said.map_or(Self::LONGEST, |seconds| Duration::from_secs(seconds.into())).min(Self::LONGEST),
+        };
+        Self(held + Self::SOON)
+    }
+}
+
+/// A request whose body tells when it has left whole.
+fn told_when_sent(onward: Request<Body>) -> (Request<Body>, Arc<Notify>) {
+    let there = Arc::new(Notify::new());
+    let (head, body) = onward.into_parts();
+    let body = match body.is_end_stream() {
+        true => {
+            there.notify_one();
+            body
         }
+        false => Body::new(Told { body, there: Some(there.clone()) }),
+    };
+    (Request::from_parts(head, body), there)
+}
+
+async fn within(
+    answer: impl Future<Output = Result<hyper::Response<Incoming>, OutgoingError>>,
+    there: Arc<Notify>,
+    Patience(patience): Patience,
+) -> Result<hyper::Response<Incoming>, Refusal> {
+    let silent = async {
+        there.notified().await;
+        tokio::time::sleep(patience).await;
+    };
+    tokio::select! {
+        biased;
+        answer = answer => answer.map_err(|error| away(&error)),
+        () = silent => {
+            tracing::warn!(seconds = patience.as_secs(), "the mail server did not answer in time");
+            Err(Refusal::Away)
+        }
+    }
+}
+
+struct Told {
+    body: Body,
+    there: Option<Arc<Notify>>,
+}
+
+impl Drop for Told {
+    /// Read to its end, or given up: whoever has it reads no more.
+    fn drop(&mut self) {
+        if let Some(there) = self.there.take() {
+            there.notify_one();
+        }
+    }
+}
+
+impl hyper::body::Body for Told {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        if (matches!(polled, Poll::Ready(None)) || self.body.is_end_stream())
+            && let Some(there) = self.there.take()
+        {
+            there.notify_one();
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 
@@ -257,6 +367,10 @@ impl hyper::body::Body for Streamed {
 }
 
 fn away(error: &OutgoingError) -> Refusal {
+    if matches!(error, OutgoingError::Broken { .. }) {
+        tracing::debug!(%error, "mail server");
+        return Refusal::Broken;
+    }
     tracing::warn!(%error, "mail server");
     Refusal::Away
 }
@@ -264,6 +378,22 @@ fn away(error: &OutgoingError) -> Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_mail_server_may_take_as_long_as_the_client_lets_it() {
+        let seconds = |seconds| Patience(Duration::from_secs(seconds));
+        let ping = ping::Request { heartbeat_seconds: Some(600), folders: None }.encode();
+        for (row, command, body, want) in [
+            ("a Ping", Command::Ping, Some(&ping[..]), 630),
+            ("a Ping as before", Command::Ping, Some(&[][..]), 3630),
+            ("a Ping that cannot be read", Command::Ping, Some(&b"x"[..]), 3630),
+            ("a Sync as before", Command::Sync, Some(&[][..]), 3630),
+            ("a long Sync", Command::Sync, None, 30),
+            ("mail that is sent", Command::SendMail, Some(&[][..]), 30),
+        ] {
+            assert_eq!(Patience::of(command, body), seconds(want), "{row}");
+        }
+    }
 
     #[test]
     fn the_address_keeps_the_upstreams_path() {
