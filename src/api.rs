@@ -16,6 +16,7 @@ mod groups;
 mod health;
 mod idempotency;
 mod invitations;
+mod mail_check;
 mod openapi;
 mod outlook;
 mod policies;
@@ -36,6 +37,7 @@ use std::sync::Arc;
 /// All that administrators and their programs reach.
 pub fn router(server: Arc<Server>) -> Router {
     let mut router = health::router(&server).merge(audit::router(&server)).merge(push_cert::router(&server));
+    router = router.merge(mail_check::router(&server));
     for route in routes().into_iter().filter(Route::is_served) {
         router = router.route(route.path, route.handler(&server));
     }
@@ -58,6 +60,7 @@ fn routes() -> Vec<Route> {
         ca::routes(),
         clock::routes(),
         push_cert::routes(),
+        mail_check::routes(),
     ];
     of.into_iter().flatten().collect()
 }

@@ -31,7 +31,8 @@ use crate::{
     },
     ids::DeviceId,
     server::{
-        Server, background, follow_ups::FollowUps, host, outlook::Outlook, rounds, strangers::Strangers, told::Told,
+        Server, background, follow_ups::FollowUps, host, mail_server::MailServer, outlook::Outlook, rounds,
+        strangers::Strangers, told::Told,
     },
     store::Tx,
 };
@@ -118,6 +119,7 @@ pub async fn start(options: &Options) -> Result<Running, String> {
         outgoing: Outgoing::new(&roots).map_err(|e| e.to_string())?,
         roots,
         eas_upstream: options.eas_upstream.as_deref().map(upstream).transpose()?,
+        mail_server: MailServer::default(),
         eas_users: options::users(options.eas_users.as_deref())?,
         proxies: TrustedProxies::parse(proxies.as_deref().unwrap_or_default())?,
         stopping: drain.signal(),

@@ -2,6 +2,7 @@
 
 pub mod background;
 pub mod follow_ups;
+pub mod mail_server;
 pub mod outlook;
 pub mod rounds;
 pub mod strangers;
@@ -40,6 +41,8 @@ pub struct Server {
     pub roots: Arc<rustls::RootCertStore>,
     /// The mail server's ActiveSync address.
     pub eas_upstream: Option<http::Uri>,
+    /// What was last found wrong with it.
+    pub mail_server: mail_server::MailServer,
     /// Logins of mail that are not their address.
     pub eas_users: Addresses,
     /// Addresses whose `Client-Cert` counts.

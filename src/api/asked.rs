@@ -196,7 +196,7 @@ async fn authenticate(
 
 /// `Lanyard-Waiting` tells every administrator of approvals that they have not looked at, `Lanyard-Worst` of what is wrong: after an act, as
 /// that left it.
-async fn answer(
+pub(super) async fn answer(
     server: &Arc<Server>,
     code: StatusCode,
     text: Vec<u8>,

@@ -54,6 +54,7 @@ fn known(tx: &mut Tx<'_>, server: &Server) -> Result<Known> {
     Ok(Known {
         ends: ours.into_iter().filter_map(|(what, until)| Some((what, until?))).collect(),
         server_cert_for: leaf.as_deref().and_then(lasts),
+        mail_server: server.mail_server.wrong(),
         unfit: standing.unfit,
         refused: standing.refused,
     })

@@ -6,6 +6,7 @@
 //! and `exchange.rs` (the way to the mail server and back), `hold.rs` (requests held open), `post.rs` (one command, whole).
 
 mod again;
+mod check;
 mod decide;
 mod discovery;
 mod document;
@@ -32,11 +33,17 @@ mod who;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use check::{Step, steps};
 pub(super) use login::mailboxes;
 pub(super) use mail_profile::signed_profile;
 
 use super::identity::counted;
-use crate::{http::Peer, ids::Fingerprint, server::Server, store::Tx};
+use crate::{
+    http::Peer,
+    ids::Fingerprint,
+    server::{Server, rounds::every},
+    store::Tx,
+};
 use axum::{
     Router,
     extract::{Extension, State},
@@ -52,11 +59,14 @@ use pings::Pings;
 use prove::Words;
 use refusal::Refusal;
 use rounds::Rounds;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tokio::sync::broadcast::error::RecvError;
 
 /// Where mail clients send all their messages.
 pub const PATH: &str = "/Microsoft-Server-ActiveSync";
+
+/// How often it is looked whether the mail server is there.
+const LOOK: Duration = Duration::from_secs(60);
 
 /// The gateway, Autodiscover, and the download of a certificate.
 pub fn router(server: Arc<Server>) -> Router {
@@ -80,6 +90,9 @@ pub fn router(server: Arc<Server>) -> Router {
 
 /// Devices that are woken have their held requests looked at again. Ends with the runtime.
 pub(super) fn start(server: &Arc<Server>) {
+    if server.eas_upstream.is_some() {
+        every(server, "mail server", LOOK, look);
+    }
     let (server, mut wakes) = (server.clone(), server.wakes.subscribe());
     tokio::spawn(async move {
         loop {
@@ -91,6 +104,17 @@ pub(super) fn start(server: &Arc<Server>) {
             }
         }
     });
+}
+
+/// Looks whether the mail server is one and answers, for the log and `lanyard status`.
+async fn look(server: Arc<Server>) -> crate::error::Result<()> {
+    let wrong = check::wrong(&server).await;
+    match (&wrong, server.mail_server.note(wrong.clone(), server.now())) {
+        (Some(text), true) => tracing::error!("the mail server (--eas-upstream): {text}"),
+        (None, true) => tracing::info!("the mail server answers as it should again"),
+        _ => {}
+    }
+    Ok(())
 }
 
 /// OPTIONS: the mail server's own answer, cut to what both sides speak. By it a login is proved as well.

@@ -87,6 +87,7 @@ pub enum Code {
     ServerCertExpired,
     ServerCertUnfit,
     CaExpired,
+    MailServer,
     ApprovalStuck,
     ApprovalWaits,
     WipeFailed,
@@ -119,6 +120,7 @@ impl Code {
             Self::ServerCertExpired => "server_cert_expired",
             Self::ServerCertUnfit => "server_cert_unfit",
             Self::CaExpired => "ca_expired",
+            Self::MailServer => "mail_server",
             Self::ApprovalStuck => "approval_stuck",
             Self::ApprovalWaits => "approval_waits",
             Self::WipeFailed => "wipe_failed",
@@ -177,6 +179,8 @@ pub struct Known {
     /// For how long the server's certificate was made: whoever makes them for 90 days has another long before, and need not be told all that
     /// time.
     pub server_cert_for: Option<Duration>,
+    /// What is wrong with the mail server behind the gateway, and since when.
+    pub mail_server: Option<(String, Timestamp)>,
     /// Why clients will not take the certificate that the devices' port shows.
     pub unfit: Vec<String>,
     /// Why what lies in that certificate's files now was not taken.
@@ -406,6 +410,9 @@ fn list(facts: &Facts, known: &Known, survey: &Survey) -> Vec<Line> {
             .filter_map(|(what, until)| of_end(*what, *until, facts.now)),
     );
     lines.extend(of_files(facts, known));
+    lines.extend(known.mail_server.as_ref().map(|(text, since)| {
+        Line::of(Severity::Error, Code::MailServer, "mail server", format!("the mail server: {text}")).since(*since)
+    }));
     // A survey may be of a while ago.
     let stuck = survey.stuck.iter().filter(|stuck| stuck.until > facts.now);
     lines.extend(stuck.map(|stuck| of_stuck(stuck, facts.now)));

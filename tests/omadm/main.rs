@@ -160,6 +160,7 @@ impl Bench {
             outgoing: Outgoing::new(&mine.roots).unwrap(),
             roots: mine.roots.clone(),
             eas_upstream: None,
+            mail_server: Default::default(),
             eas_users: Default::default(),
             proxies: TrustedProxies::default(),
             stopping: mine.stopping.clone(),

@@ -62,6 +62,17 @@ impl Login {
         Some(Self { value, typed, user })
     }
 
+    /// A name and a password. `None`: no header can hold them.
+    pub(super) fn basic(name: &str, password: &str) -> Option<Self> {
+        if name.contains(':') || name.chars().any(char::is_control) {
+            return None;
+        }
+        let mut value =
+            HeaderValue::try_from(format!("Basic {}", STANDARD.encode(format!("{name}:{password}")))).ok()?;
+        value.set_sensitive(true);
+        Some(Self { value, typed: Some(name.into()), user: Some(name.into()) })
+    }
+
     /// The same with another word in place of the password, or of the token: one that nobody has.
     pub(super) fn with_word(&self, word: &str) -> Option<Self> {
         let text = match &self.user {

@@ -95,9 +95,7 @@ impl Gateway {
         if self.servers.asks(server) {
             return Ok(());
         }
-        let mut random = [0; 24];
-        let nobody_has = openssl::rand::rand_bytes(&mut random).ok().map(|()| URL_SAFE_NO_PAD.encode(random));
-        let wrong = nobody_has.and_then(|word| words.login.with_word(&word));
+        let wrong = nobody_has().and_then(|word| words.login.with_word(&word));
         for login in [None, Some(wrong.ok_or(Refusal::NoProof)?)] {
             if self.ask(server, login.as_ref(), words.agent).await?.status().is_success() {
                 let how = if login.is_some() { "with a wrong password" } else { "without a login" };
@@ -156,6 +154,12 @@ impl Gateway {
         let by = By::of(words);
         Ok(self.server.store.run(move |tx| by.count(tx)).await?)
     }
+}
+
+/// A word that is nobody's password.
+pub(super) fn nobody_has() -> Option<String> {
+    let mut random = [0; 24];
+    openssl::rand::rand_bytes(&mut random).ok().map(|()| URL_SAFE_NO_PAD.encode(random))
 }
 
 /// By whom wrong passwords are counted.

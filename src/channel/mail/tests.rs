@@ -744,6 +744,36 @@ async fn a_mail_server_that_closes_without_a_word_costs_no_503() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_step_that_fails_on_the_way_to_the_mail_server_is_named() {
+    for (door, word, last, ok, part) in [
+        (Door::Asks, WORD, "proof", true, "refuses a wrong password (401 Unauthorized)"),
+        (Door::Asks, "wrong", "login", false, "does not take this name and password"),
+        (Door::Open, WORD, "activesync", false, "answers OPTIONS without a login"),
+        (Door::TakesAnyWord, WORD, "proof", false, "takes any password"),
+        (Door::Other, WORD, "activesync", false, "no mail server that speaks ActiveSync"),
+    ] {
+        let site = Site::with(door).await;
+        let steps = super::steps(&site.server, Some((ANN, word))).await;
+        let end = steps.last().unwrap();
+        assert_eq!((end.step, end.ok), (last, ok), "{steps:?}");
+        assert!(end.detail.contains(part) && steps.iter().rev().skip(1).all(|step| step.ok), "{steps:?}");
+        let wrong = super::check::wrong(&site.server).await;
+        assert_eq!(wrong.is_some(), last == "activesync", "{wrong:?}");
+        // It is looked for by itself, and told.
+        while site.server.mail_server.wrong().is_some() != wrong.is_some() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        site.end().await;
+    }
+    for (upstream, last) in [("http://127.0.0.1:9/eas", "connection"), ("http://mail.invalid", "name")] {
+        let site = Site::before(Some(upstream.into()), Seen::default()).await;
+        let steps = super::steps(&site.server, None).await;
+        assert_eq!(steps.last().map(|step| (step.step, step.ok)), Some((last, false)), "{steps:?}");
+        site.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stolen_phone_hears_of_its_wipe_whatever_it_asks() {
     let site = Site::new().await;
     site.run(|tx, local| settings::set(tx, &local, "eas.unknown", "allow")).await;

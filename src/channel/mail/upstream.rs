@@ -366,6 +366,14 @@ impl hyper::body::Body for Streamed {
     }
 }
 
+/// A status for people.
+pub(super) fn status_of(status: StatusCode) -> String {
+    match status.canonical_reason() {
+        Some(reason) => format!("{} {reason}", status.as_u16()),
+        None => status.as_u16().to_string(),
+    }
+}
+
 fn away(error: &OutgoingError) -> Refusal {
     if matches!(error, OutgoingError::Broken { .. }) {
         tracing::debug!(%error, "mail server");

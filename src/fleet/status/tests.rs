@@ -138,6 +138,7 @@ fn the_documentation_lists_every_code_and_no_other() {
         ServerCertExpired,
         ServerCertUnfit,
         CaExpired,
+        MailServer,
         ApprovalStuck,
         ApprovalWaits,
         WipeFailed,
@@ -202,4 +203,15 @@ fn a_fresh_certificate_for_ninety_days_is_no_news() {
             .any(|(what, until)| of_end(*what, *until, now).is_some());
         assert_eq!(said, told, "{lasts} {left}");
     }
+}
+
+#[test]
+fn a_mail_server_that_does_not_answer_is_told_of() {
+    let known = Known { mail_server: Some(("it does not answer".into(), NOW)), ..Known::default() };
+    let lines = list(&Facts { now: NOW, ..Facts::default() }, &known, &Survey::default());
+    let line = lines.iter().find(|line| line.code == Code::MailServer).unwrap();
+    assert_eq!(
+        (line.severity, line.since, line.text.as_str()),
+        (Severity::Error, Some(NOW), "the mail server: it does not answer")
+    );
 }
