@@ -46,7 +46,7 @@ struct Spec {
 const NONE: &str = "none";
 const CONNECTIONS: &str = "limit.connections_per_address";
 
-const SPECS: [Spec; 22] = [
+const SPECS: [Spec; 23] = [
     Spec { key: "wipe.full.per_admin", default: "10", kind: Kind::Count(0), guard: Guard::MoreIsLooser },
     Spec { key: "wipe.full.per_tenant", default: "20", kind: Kind::Count(0), guard: Guard::MoreIsLooser },
     Spec { key: "wipe.other.per_admin", default: "100", kind: Kind::Count(0), guard: Guard::MoreIsLooser },
@@ -67,6 +67,13 @@ const SPECS: [Spec; 22] = [
         default: "corporate",
         kind: Kind::Choice(&["corporate", "personal"]),
         guard: Guard::None,
+    },
+    // Who holds the mail server may erase phones by it.
+    Spec {
+        key: "eas.upstream_wipe",
+        default: "pass",
+        kind: Kind::Choice(&["pass", "hold"]),
+        guard: Guard::Looser("pass"),
     },
     Spec { key: "eas.domain", default: NONE, kind: Kind::Text(domain), guard: Guard::None },
     Spec { key: "apple.sign_messages", default: "off", kind: Kind::Choice(&["off", "on"]), guard: Guard::None },
