@@ -53,6 +53,11 @@ impl Gateway {
         let _turn = self.rounds.turn(at.enrolment).await;
         if let Err(why) = self.first_phase(asked, &at).await {
             tracing::debug!(enrolment = %at.enrolment, why, "the mail server was asked for its policy and gave none");
+            // What the device is went along in vain, and goes along with the next one.
+            let untold = Foreign { untold: Some(self.server.now()), ..at.foreign.clone() };
+            if asked.head.version.wants_device_information() && self.keep(&at, untold).await.is_err() {
+                tracing::warn!(enrolment = %at.enrolment, "what came of that could not be kept");
+            }
         }
         content
     }
