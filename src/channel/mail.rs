@@ -2,8 +2,8 @@
 //! everything else without reading it.
 //!
 //! A ladder, each rung over the ones before: `login.rs` (whose words are these), `who.rs` (which enrolment asks), `partnership.rs` (what of its
-//! requests may pass), `provision.rs` (policy and wipe), `decide.rs` (all of that, in one call on the store), `upstream.rs`, `foreign.rs`
-//! and `exchange.rs` (the way to the mail server and back), `hold.rs` (requests held open), `post.rs` (one command, whole).
+//! requests may pass), `provision.rs` (policy and wipe), `decide.rs` (all of that, in one call on the store), `upstream.rs`, `ordered.rs`,
+//! `foreign.rs` and `exchange.rs` (the way to the mail server and back), `hold.rs` (requests held open), `post.rs` (one command, whole).
 
 mod again;
 mod check;
@@ -18,6 +18,8 @@ mod kept;
 mod login;
 pub(super) mod mail_profile;
 mod offer;
+mod order;
+mod ordered;
 mod p12;
 mod partnership;
 mod pings;

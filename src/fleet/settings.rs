@@ -51,7 +51,7 @@ const PART: usize = 4;
 const MOST: u32 = 1_000_000;
 const CONNECTIONS: &str = "limit.connections_per_address";
 
-const SPECS: [Spec; 23] = [
+const SPECS: [Spec; 24] = [
     Spec { key: "wipe.full.per_admin", default: "10", kind: Kind::Count(0, MOST), guard: Guard::MoreIsLooser },
     Spec { key: "wipe.full.per_tenant", default: "20", kind: Kind::Count(0, MOST), guard: Guard::MoreIsLooser },
     Spec { key: "wipe.other.per_admin", default: "100", kind: Kind::Count(0, MOST), guard: Guard::MoreIsLooser },
@@ -72,6 +72,13 @@ const SPECS: [Spec; 23] = [
         default: "corporate",
         kind: Kind::Choice(&["corporate", "personal"]),
         guard: Guard::None,
+    },
+    // Who holds the mail server may erase phones by it.
+    Spec {
+        key: "eas.upstream_wipe",
+        default: "pass",
+        kind: Kind::Choice(&["pass", "hold"]),
+        guard: Guard::Looser("pass"),
     },
     Spec { key: "eas.domain", default: NONE, kind: Kind::Text(domains), guard: Guard::None },
     Spec { key: "eas.wrong_passwords_per_hour", default: "30", kind: Kind::Count(1, MOST), guard: Guard::None },

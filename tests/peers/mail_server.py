@@ -5,6 +5,7 @@ import http.server
 import urllib.parse
 
 from harness import in_background
+import wbxml
 from wbxml import document, find
 
 PATH = "/Microsoft-Server-ActiveSync"
@@ -34,10 +35,13 @@ class MailServer:
         self.http.shutdown()
         self.http.server_close()
 
+    def own(self, query, body, key):
+        """Status and body where the server answers by a policy of its own; this one has none."""
+        return None
+
     def commands(self, device):
-        """The commands that came through for an ActiveSync DeviceId. A Provision is the gateway's own, which asks for a policy of the
-        mail server's before it answers its client."""
-        return [command for _, command, ident, _ in self.seen if ident == device and command not in ("", "Provision")]
+        """The commands that came through for an ActiveSync DeviceId; Provision apart, which is always the gateway's own."""
+        return [command for _, command, ident, _ in self.seen if ident == device and command not in (None, "", "Provision")]
 
     def handler(self):
         mail = self
@@ -86,13 +90,54 @@ class MailServer:
                 taken = self.take()
                 if not taken:
                     return
-                query, _ = taken
-                if query.get("Cmd") == "FolderSync":
+                query, body = taken
+                own = mail.own(query, body, self.headers.get("X-MS-PolicyKey"))
+                if own:
+                    status, body = own
+                    self.reply(status, body, **({"Content_Type": "application/vnd.ms-sync.wbxml"} if body else {}))
+                elif query.get("Cmd") == "FolderSync":
                     self.reply(200, folders(), Content_Type="application/vnd.ms-sync.wbxml")
                 else:
                     self.reply(200, Content_Type="application/vnd.ms-sync.wbxml")
 
         return Handler
+
+
+class PolicyServer(MailServer):
+    """As Z-Push: 449 for all but Provision until the key fits; under a wipe for ever, and each Provision carries the directive."""
+
+    PROVISION, SETTINGS = 14, 18
+
+    def __init__(self, users, rules):
+        super().__init__(users)
+        self.rules, self.keys, self.wiping, self.wiped, self.models, self.acks = rules, {}, set(), {}, {}, {}
+
+    def own(self, query, body, key):
+        device = query.get("DeviceId")
+        if query.get("Cmd") == "Provision":
+            return 200, self.provision(device, wbxml.parse(body))
+        if device in self.wiping or not key or key != self.keys.get(device):
+            return 449, b""
+        return None
+
+    def provision(self, device, root):
+        page, temporary = self.PROVISION, "1111"
+        self.models[device] = wbxml.text(root, self.SETTINGS, 0x17) or self.models.get(device)
+        [wiped] = wbxml.find(root, page, 0x0C) or [None]
+        acknowledged = wbxml.text(root, page, 0x09)
+        policy = [(page, 0x08, "MS-EAS-Provisioning-WBXML"), (page, 0x0B, "1")]
+        if wiped:
+            self.wiped[device] = wbxml.text(wiped, page, 0x0B)
+        if acknowledged:
+            assert acknowledged == temporary, root
+            self.keys[device] = str(int(self.keys.get(device, "2000")) + 1)
+            self.acks.setdefault(device, []).append(wbxml.find(root, page, 0x0B)[0][2])
+            policy.append((page, 0x09, self.keys[device]))
+        else:
+            rules = [(page, token, value) for token, value in self.rules]
+            policy += [(page, 0x09, temporary), (page, 0x0A, [(page, 0x0D, rules)])]
+        directive = [(page, 0x0C, [])] if device in self.wiping else []
+        return document((page, 0x05, [(page, 0x0B, "1"), (page, 0x06, [(page, 0x07, policy)]), *directive]))
 
 
 def folders():

@@ -29,10 +29,14 @@ class Gateway(ServedTest):
 
     @classmethod
     def setUpClass(cls):
-        cls.mail = MailServer({CAROL: WORD, DAVE: WORD})
+        cls.mail = cls.make_mail()
         cls.addClassCleanup(cls.mail.stop)
         cls.arguments = ["--eas-upstream", cls.mail.url]
         super().setUpClass()
+
+    @classmethod
+    def make_mail(cls):
+        return MailServer({CAROL: WORD, DAVE: WORD})
 
     def invite(self, *words):
         return self.server.verb("invite", "--channel", "activesync", "--user", CAROL, *words)

@@ -72,6 +72,8 @@ macro_rules! store_contract {
         a_personal_device_is_never_fully_wiped,
         a_wipe_needs_a_reason,
         how_to_erase_is_said_to_what_can_do_it,
+        a_wipe_ordered_at_the_mail_server_counts_for_the_tenant_alone,
+        a_wipe_ordered_at_the_mail_server_is_held_where_it_must_be,
         the_limits_hold_and_one_approval_holds_the_rest,
         a_newcomer_counts_for_nothing,
         a_newcomer_ends_their_own_tokens_alone,

@@ -2,8 +2,9 @@
 
 use super::{
     gateway::Gateway,
-    kept::{Foreign, MOVED},
+    kept::{Foreign, MOVED, TOLD},
     login::Login,
+    order::Ordered,
     partnership::Partnership,
     provision,
     refusal::Refusal,
@@ -64,6 +65,10 @@ pub(super) struct Place {
     pub(super) foreign: Foreign,
     /// What the device is, as far as it is known.
     pub(super) model: Option<String>,
+    /// What it said of itself.
+    pub(super) told: Option<settings::DeviceInformation>,
+    /// A wipe that the mail server ordered.
+    pub(super) ordered: Option<Ordered>,
 }
 
 impl Place {
@@ -75,6 +80,8 @@ impl Place {
             moved: kept(MOVED).and_then(|text| text.parse().ok()),
             foreign: Foreign::of(&who.device, who.enrolment).unwrap_or_default(),
             model: who.device.model.clone(),
+            told: kept(TOLD).and_then(|text| serde_json::from_str(text).ok()),
+            ordered: Ordered::of(&who.device, who.enrolment),
         }
     }
 }
@@ -119,7 +126,6 @@ fn decide(
         note_client(tx, &mut who, head, agent)?;
     }
     let (enrolment, news) = (who.enrolment, presence.watch(who.device.id).notified_owned());
-    let place = Place::of(&who);
     let mut partnership = Partnership::of(tx, who, head.version, asker.proved)?;
     if !asker.proved && partnership.directive.is_none() {
         return Err(Denial::Refused(Refusal::NoLogin));
@@ -128,7 +134,7 @@ fn decide(
         Gateway::seen(tx, known)?;
     }
     let answer = answer(tx, &mut partnership, head, content, asker.proved)?;
-    let said = partnership.kept.said;
+    let (said, place) = (partnership.kept.said, Place::of(&partnership.who));
     partnership.save(tx)?;
     Ok(Decision { answer, place, news, said })
 }
@@ -138,7 +144,10 @@ fn look(tx: &mut Tx<'_>, asker: &Asker, head: &Head) -> Judged<Option<Place>, Re
     let who = who::find(tx, asker, head)?;
     let mine = who.device.enrolment(who.enrolment);
     let open = mine.is_some_and(|mine| mine.state == EnrolmentState::Enrolled);
-    Ok((open && who.device.mail_is_shut(who.enrolment).is_none()).then(|| Place::of(&who)))
+    let shut = who.device.mail_is_shut(who.enrolment).is_some();
+    // A wipe that it ordered it may take back, as long as nobody was told.
+    let theirs = Ordered::of(&who.device, who.enrolment).is_some_and(|ordered| ordered.is_unsent(&who.device));
+    Ok((open && (theirs || !shut)).then(|| Place::of(&who)))
 }
 
 /// What the client calls itself: people tell clients apart by it, and let them in or not. Said as before it writes nothing.

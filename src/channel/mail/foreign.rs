@@ -24,8 +24,8 @@ use lanyard_activesync::{
     Answer, Command, PolicyKey, Request as Head, Status, Version,
     ping::End,
     provision::{self, Answered, Body as Said, PolicyOutcome, PolicyType, Told},
-    settings::DeviceInformation,
-    status::{CONTENT_TYPE, refusal},
+    settings::{self, DeviceInformation},
+    status::{CONTENT_TYPE, refusal, wants_provision},
 };
 use std::time::Duration;
 
@@ -34,6 +34,7 @@ const ANSWER: usize = 256 * 1024;
 const ANSWER_TIME: Duration = Duration::from_secs(30);
 /// Why the mail server gave no policy.
 type Why = &'static str;
+const KEY_FIRST: Why = "it asks for a policy key first";
 
 impl Gateway {
     /// Before a client is answered that asks for its policy: the mail server is asked for its own. That it gives none, or is away, keeps
@@ -43,10 +44,20 @@ impl Gateway {
         if !(asked.asker.proved && phase_1) {
             return content;
         }
-        let Ok(Some(at)) = self.look(asked).await else { return content };
+        let Ok(Some(mut at)) = self.look(asked).await else { return content };
+        if let Content::Provision(body) = &content
+            && let Some(told) = &body.device_information
+        {
+            at.told = Some(told.clone());
+        }
         let _turn = self.rounds.turn(at.enrolment).await;
         if let Err(why) = self.first_phase(asked, &at).await {
             tracing::debug!(enrolment = %at.enrolment, why, "the mail server was asked for its policy and gave none");
+            // What the device is went along in vain, and goes along with the next one.
+            let untold = Foreign { untold: Some(self.server.now()), ..at.foreign.clone() };
+            if asked.head.version.wants_device_information() && self.keep(&at, untold).await.is_err() {
+                tracing::warn!(enrolment = %at.enrolment, "what came of that could not be kept");
+            }
         }
         content
     }
@@ -54,7 +65,8 @@ impl Gateway {
     /// After a client has acknowledged: so does the gateway to the mail server, in the client's own words.
     pub(super) async fn then(&self, asked: &Asked, content: &Content, at: &Place, said: Option<PolicyOutcome>) {
         let acknowledged = matches!(content, Content::Provision(body) if matches!(body.body, Said::Ack { .. }));
-        if !(asked.asker.proved && acknowledged && at.foreign.temporary.is_some()) {
+        // Under an order to erase it is not that which the mail server waits for.
+        if !(asked.asker.proved && acknowledged && at.foreign.temporary.is_some() && at.ordered.is_none()) {
             return;
         }
         let Some(said) = said else { return };
@@ -93,6 +105,10 @@ impl Gateway {
         }
         if let Some(answer) = decision.answer {
             return Ok(response(answer));
+        }
+        if decision.place.ordered.is_some() {
+            // It waits for a second person here, or was refused by one: until somebody takes it back there, no mail comes.
+            return Ok(told(&asked.head, Status::RETRY_LATER));
         }
         // It holds all that is asked for: its own word for that, or there is nothing in it to be held.
         let said = decision.said.unwrap_or(PolicyOutcome::Applied);
@@ -136,15 +152,69 @@ impl Gateway {
         Ok(self.server.store.run(note).await?)
     }
 
-    /// The first phase: what the mail server's policy is.
+    /// Before a request goes on: what the device said of itself is told to the mail server, which may give no mail until it has it. Says
+    /// whether that changed anything. `now`: the request itself tells it.
+    pub(super) async fn tell_device(&self, asked: &Asked, at: &Place, now: bool) -> Result<bool, Refusal> {
+        let version = asked.head.version;
+        let (Some(told), true) = (&at.told, version >= Version::V12_0) else { return Ok(false) };
+        let (digest, time) = (digest(&information(asked, at, told)), self.server.now());
+        if !at.foreign.is_to_tell(&digest, time) {
+            return Ok(false);
+        }
+        if now && !version.wants_device_information() {
+            self.keep(at, Foreign { told: Some(digest), untold: None, ..at.foreign.clone() }).await?;
+            return Ok(false);
+        }
+        let _turn = self.rounds.turn(at.enrolment).await;
+        let said = match version.wants_device_information() {
+            true => self.first_phase(asked, at).await,
+            false => self.tell_by_settings(asked, at, told).await,
+        };
+        // The request that goes on now is refused as well, and settles that.
+        if said == Err(KEY_FIRST) {
+            return Ok(false);
+        }
+        if let Err(why) = said {
+            tracing::debug!(enrolment = %at.enrolment, why, "the mail server did not take what its client is");
+            let place = self.look(asked).await?;
+            let foreign = place.map_or_else(|| at.foreign.clone(), |place| place.foreign);
+            self.keep(at, Foreign { untold: Some(time), ..foreign }).await?;
+        }
+        Ok(true)
+    }
+
+    /// As clients before 14.1 do.
+    async fn tell_by_settings(&self, asked: &Asked, at: &Place, told: &DeviceInformation) -> Result<(), Why> {
+        let said = information(asked, at, told);
+        let answer = self.own(asked, at, Command::Settings, at.foreign.key, settings::relay(&said)).await?;
+        if wants_provision(&answer).is_some() {
+            return Err(KEY_FIRST);
+        }
+        let foreign = Foreign { told: Some(digest(&said)), untold: None, ..at.foreign.clone() };
+        self.keep(at, foreign).await.map_err(|_| "it could not be kept")
+    }
+
+    /// The phone's own word on a wipe that the mail server ordered.
+    pub(super) async fn tell_of_wipe(&self, asked: &Asked, at: &Place, body: &provision::Request) -> Result<(), Why> {
+        let answer = self.own(asked, at, Command::Provision, at.foreign.key, body.encode()).await?;
+        let answered = Answered::parse(&answer).map_err(|_| "no answer to Provision")?;
+        // A failure is answered with status 2.
+        if answered.status.is_none_or(|status| status <= 2) { Ok(()) } else { Err("it refused Provision") }
+    }
+
+    /// The first phase: what the mail server's policy is. What the device is goes along from 14.1 on.
     async fn first_phase(&self, asked: &Asked, at: &Place) -> Result<(), Why> {
-        let model = at.model.clone().unwrap_or_else(|| asked.head.device_type.clone());
-        let information = DeviceInformation { model: Some(model), ..DeviceInformation::default() };
-        let information = asked.head.version.wants_device_information().then_some(information);
-        let body = provision::Request { device_information: information, body: Said::Policy(kind(&asked.head)) };
+        let said = information(asked, at, &at.told.clone().unwrap_or_default());
+        let said = asked.head.version.wants_device_information().then_some(said);
+        let told = said.as_ref().map(digest);
+        let body = provision::Request { device_information: said, body: Said::Policy(kind(&asked.head)) };
         let answered = self.say(asked, at, None, &body).await?;
-        let foreign = at.foreign.clone();
+        self.heard_of_wipe(at, answered.wipe).await.map_err(|_| "it could not be kept")?;
+        let untold = at.foreign.untold.filter(|_| told.is_none());
+        let foreign = Foreign { told: told.or_else(|| at.foreign.told.clone()), untold, ..at.foreign.clone() };
         let foreign = match answered.policy {
+            // What it wants is no acknowledgement of a policy.
+            _ if answered.wipe.is_some() => foreign,
             // The former key is good until then.
             Told::Taken { key: Some(key), document } => {
                 Foreign { temporary: Some(key), document: Some(document.unwrap_or_default()), ..foreign }
@@ -235,6 +305,21 @@ impl Gateway {
         };
         tokio::time::timeout(ANSWER_TIME, whole).await.unwrap_or(Err("no answer in time"))
     }
+}
+
+/// All that the client said of itself, with what its requests say.
+fn information(asked: &Asked, at: &Place, told: &DeviceInformation) -> DeviceInformation {
+    let mut said = told.clone();
+    said.model.get_or_insert_with(|| at.model.clone().unwrap_or_else(|| asked.head.device_type.clone()));
+    if said.user_agent.is_none() && asked.head.version >= Version::V12_1 {
+        said.user_agent.clone_from(&asked.agent);
+    }
+    said
+}
+
+fn digest(said: &DeviceInformation) -> String {
+    let hash = openssl::sha::sha256(&settings::relay(said));
+    hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn kind(head: &Head) -> PolicyType {

@@ -10,9 +10,14 @@ pub(super) const FOREIGN: &str = "mail_server_key";
 /// Where an enrolment's channel state keeps the server that the mail server named for its user.
 pub(super) const MOVED: &str = "mail_server";
 
+/// Where an enrolment's channel state keeps what its device says of itself: the mail server is to hear it as well.
+pub(super) const TOLD: &str = "mail_device";
+
 /// So many refusals on end are answered by provisioning anew; after that there are pauses, the first of a minute.
 const TRIES: u32 = 3;
 const PAUSE: Duration = Duration::from_secs(60);
+/// A mail server that does not take what it is told of a device is told again so much later.
+const TELL_AGAIN: Duration = Duration::from_secs(600);
 /// The longest pause is 2^6 minutes.
 const DOUBLED: u32 = 6;
 
@@ -32,12 +37,23 @@ pub(super) struct Foreign {
     /// How often on end a command was refused in spite of all.
     #[serde(default)]
     pub(super) vain: u32,
+    /// What the mail server was told of the device, as a digest.
+    #[serde(default)]
+    pub(super) told: Option<String>,
+    /// When it last was to be told in vain.
+    #[serde(default)]
+    pub(super) untold: Option<Timestamp>,
 }
 
 impl Foreign {
     pub(super) fn of(device: &Device, enrolment: EnrolmentId) -> Option<Self> {
         let text = device.enrolment(enrolment)?.channel_state.get(FOREIGN)?;
         serde_json::from_str(text).ok()
+    }
+
+    /// Whether the mail server is to be told this of the device, now.
+    pub(super) fn is_to_tell(&self, digest: &str, now: Timestamp) -> bool {
+        self.told.as_deref() != Some(digest) && self.untold.is_none_or(|at| now.since(at) >= TELL_AGAIN)
     }
 
     /// A mail server that goes on refusing is not provisioned with at each command, and its client not sent to Provision each time.

@@ -87,6 +87,15 @@ async fn serve(gateway: &Arc<Gateway>, peer: &Peer, request: Request) -> std::re
     span::whose(decision.place.enrolment, Some(decision.place.device));
     if let Some(answer) = decision.answer {
         gateway.then(&asked, &content, &decision.place, decision.said).await;
+        gateway.tell_back(&asked, decision.place);
+        return Ok(response(answer));
+    }
+    let told = matches!(&content, Content::Settings(Some(said)) if said.device_information.is_some());
+    let decision = match gateway.tell_device(&asked, &decision.place, told).await? {
+        true => gateway.decide(&asked, content).await?,
+        false => decision,
+    };
+    if let Some(answer) = decision.answer {
         return Ok(response(answer));
     }
     if let Some(refused) = kept_out {

@@ -1,6 +1,10 @@
 //! Provision: the policy in two phases, and the wipe with its acknowledgement. Answered here always; the mail server never sees it.
 
-use super::partnership::{Partnership, scope};
+use super::{
+    kept::TOLD,
+    order,
+    partnership::{Partnership, scope},
+};
 use crate::{
     error::{Error, Result},
     fleet::{
@@ -52,6 +56,9 @@ pub(super) fn take(
             Output::Erased(scope) | Output::StrayWipeAck(scope) => erased(tx, partnership, scope)?,
             Output::WipeFailed(_) => {
                 let (command, device) = (partnership.kept.told, partnership.who.device.id);
+                if let Some(command) = command {
+                    order::note_word(tx, &mut partnership.who.device, partnership.who.enrolment, command, false)?;
+                }
                 audit::note(tx, By::Device, audit::Event::WipeDeclined { command, device })?;
             }
         }
@@ -169,7 +176,7 @@ fn erased(tx: &mut Tx<'_>, partnership: &mut Partnership, what: WipeScope) -> Re
     let detail = format!("the client acknowledged {directive} with status 1; {force}");
     let outcome = Outcome::Done { kind: EvidenceKind::Acknowledged, detail };
     queue::settle(tx, device, enrolment, wipe.id, outcome)?;
-    Ok(())
+    order::note_word(tx, device, enrolment, wipe.id, true)
 }
 
 /// Which policy a client held when it said that it erases: an app that has none may be no device administrator, and say so all the same.
@@ -184,9 +191,11 @@ fn in_force(device: &Device, enrolment: EnrolmentId, holds: Option<&ProvisionDoc
     }
 }
 
-/// What a client says of its device: taken where no stronger channel tells.
+/// What a client says of its device: kept for the mail server, and taken here where no stronger channel tells.
 pub(super) fn learn(tx: &mut Tx<'_>, partnership: &mut Partnership, said: &DeviceInformation) -> Result<()> {
-    let device = &mut partnership.who.device;
+    let (enrolment, device) = (partnership.who.enrolment, &mut partnership.who.device);
+    let text = serde_json::to_string(said).map_err(|e| Error::Internal(e.to_string()))?;
+    keeper::happen(tx, device, Event::Noted { enrolment, name: TOLD, value: Some(text) })?;
     if device.enrolments.iter().any(|e| e.channel != Channel::Activesync) {
         return Ok(());
     }

@@ -92,6 +92,12 @@ pub enum Event {
         command: Option<CommandId>,
         device: DeviceId,
     },
+    /// The mail server that ordered a wipe took what the device said of it.
+    WipeToldUpstream {
+        command: CommandId,
+        device: DeviceId,
+        erases: bool,
+    },
     /// An answer about what was never sent.
     AnswerUnasked {
         enrolment: EnrolmentId,
@@ -322,6 +328,8 @@ pub enum Cancelled {
     ReplacedByFullWipe,
     /// It was approved when a full wipe had overtaken it.
     FullWipeUnderWay,
+    /// The mail server that ordered it does so no more.
+    AtMailServer,
 }
 
 /// What was answered though nobody had asked.

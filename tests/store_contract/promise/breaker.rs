@@ -279,3 +279,84 @@ pub async fn an_approval_that_was_lost_holds_nothing_back(fixture: Fixture) {
     let local = fixture.local().await;
     assert_eq!(fixture.wipe(&local, device, Scope::Full).await.unwrap().state, State::Queued);
 }
+
+/// What the mail server ordered, for a mail client.
+async fn ordered(fixture: &Fixture, id: DeviceId, scope: Scope) -> Command {
+    let ask = move |tx: &mut Tx<'_>| {
+        let mut device = keeper::by_id(tx, id)?;
+        let enrolment = device.enrolments.last().unwrap().id;
+        let command = wipe::upstream::ask(tx, &mut device, enrolment, scope)?;
+        queue::find(tx, command)
+    };
+    fixture.store.run(ask).await.unwrap()
+}
+
+async fn set(fixture: &Fixture, key: &'static str, value: &'static str) {
+    let local = fixture.local().await;
+    fixture.store.run(move |tx| settings::set(tx, &local, key, value)).await.unwrap();
+}
+
+async fn withdrawn(fixture: &Fixture, command: &Command) -> bool {
+    let (device, id) = (command.device, command.id);
+    let withdraw = move |tx: &mut Tx<'_>| {
+        let mut device = keeper::by_id(tx, device)?;
+        wipe::upstream::withdraw(tx, &mut device, id)
+    };
+    fixture.store.run(withdraw).await.unwrap()
+}
+
+pub async fn a_wipe_ordered_at_the_mail_server_counts_for_the_tenant_alone(fixture: Fixture) {
+    let mail =
+        |n: usize, ownership| move |tx: &mut Tx<'_>| device(tx, &format!("m{n}"), &[Channel::Activesync], ownership);
+    let mut devices = Vec::new();
+    for n in 0..24 {
+        devices.push(fixture.store.run(mail(n, Ownership::Corporate)).await.unwrap().id);
+    }
+    let first = ordered(&fixture, devices[0], Scope::Full).await;
+    assert_eq!(
+        (first.state, first.requested_by.as_str(), first.channel),
+        (State::Queued, "upstream", Channel::Activesync)
+    );
+    assert_eq!(ordered(&fixture, devices[0], Scope::Full).await.id, first.id, "it is one command");
+    assert_eq!(ordered(&fixture, devices[0], Scope::Selective).await.id, first.id, "which does as much");
+    for id in &devices[1..20] {
+        assert_eq!(ordered(&fixture, *id, Scope::Full).await.state, State::Queued, "past the limit of a person");
+    }
+    let over = ordered(&fixture, devices[20], Scope::Full).await;
+    let local = fixture.local().await;
+    assert_eq!(fixture.wipe(&local, devices[21], Scope::Full).await.unwrap().state, State::Held, "they count for all");
+    assert_eq!(over.state, State::Held);
+    let approval = over.approval.unwrap();
+    assert_eq!(ordered(&fixture, devices[22], Scope::Full).await.approval, Some(approval), "one request");
+    let approved = fixture.store.run(move |tx| crate::fixture::reads_and_approves(tx, &local, approval)).await.unwrap();
+    assert_eq!((approved.asked_by.as_str(), approved.commands.len()), ("upstream", 2));
+    assert_eq!(fixture.command(over.id).await.state, State::Queued);
+    assert_eq!(ordered(&fixture, devices[23], Scope::Selective).await.state, State::Queued, "another limit");
+}
+
+pub async fn a_wipe_ordered_at_the_mail_server_is_held_where_it_must_be(fixture: Fixture) {
+    let mail = |n: &'static str, ownership| move |tx: &mut Tx<'_>| device(tx, n, &[Channel::Activesync], ownership);
+    let own = fixture.store.run(mail("own", Ownership::Personal)).await.unwrap().id;
+    let held = ordered(&fixture, own, Scope::Full).await;
+    assert_eq!(held.state, State::Held, "its user's own");
+    let local = fixture.local().await;
+    let again = fixture.wipe(&local, own, Scope::Full).await;
+    assert!(again.is_err() || again.unwrap().state == State::Held, "to ask again is no way round");
+    assert!(withdrawn(&fixture, &held).await, "taken back there");
+    assert_eq!(fixture.command(held.id).await.state, State::Cancelled);
+    assert!(!withdrawn(&fixture, &held).await);
+    assert_eq!(ordered(&fixture, own, Scope::Selective).await.state, State::Queued);
+
+    set(&fixture, "eas.upstream_wipe", "hold").await;
+    let other = fixture.store.run(mail("other", Ownership::Corporate)).await.unwrap().id;
+    let held = ordered(&fixture, other, Scope::Full).await;
+    assert_eq!(held.state, State::Held);
+    let asked = fixture.wipe(&local, other, Scope::Full).await.unwrap();
+    assert_eq!((asked.id, asked.state), (held.id, State::Queued), "an administrator who asks for the same lets it go");
+    let taken = take(&fixture, other, Contact::Fresh).await.unwrap();
+    assert!(!withdrawn(&fixture, &taken).await, "it was sent");
+
+    let third = fixture.store.run(mail("third", Ownership::Corporate)).await.unwrap().id;
+    fixture.store.run(move |tx| wipe::stop::set(tx, &local, false)).await.unwrap();
+    assert_eq!(ordered(&fixture, third, Scope::Full).await.state, State::Held, "the stop is on");
+}

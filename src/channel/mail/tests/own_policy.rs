@@ -22,6 +22,11 @@ struct Own {
     framing: Framing,
     /// Whatever is done.
     stubborn: bool,
+    /// Somebody ordered it there.
+    wipe: Option<WipeScope>,
+    /// It takes acknowledgements of a wipe.
+    takes: bool,
+    told: Vec<DeviceInformation>,
     heard: Vec<Heard>,
     mail: Vec<(String, usize)>,
 }
@@ -35,7 +40,17 @@ impl Own {
             document.set(rule, Some(value)).unwrap();
         }
         let framing = Framing::Whole(142);
-        let own = Self { document, key: 70, framing, stubborn: false, heard: vec![], mail: vec![] };
+        let own = Self {
+            document,
+            key: 70,
+            framing,
+            stubborn: false,
+            wipe: None,
+            takes: true,
+            told: vec![],
+            heard: vec![],
+            mail: vec![],
+        };
         let own = Arc::new(Mutex::new(own));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/eas", listener.local_addr().unwrap());
@@ -47,9 +62,17 @@ impl Own {
     fn provision(&mut self, key: &str, body: &[u8], version: Version) -> Response<Body> {
         let asked = Provision::parse(body).unwrap();
         self.heard.push((key.to_string(), asked.clone()));
-        let reply = match &asked.body {
-            Said::Policy(_) => Reply::Policy(PolicyKey::new(5).unwrap()),
-            Said::Ack { key: 5, outcome: Some(_), .. } if key == "5" => {
+        self.told.extend(asked.device_information.clone());
+        let temporary = PolicyKey::new(5).unwrap();
+        let reply = match (&asked.body, self.wipe) {
+            (Said::WipeAck { .. }, _) if !self.takes => {
+                return StatusCode::SERVICE_UNAVAILABLE.into_response();
+            }
+            (Said::WipeAck { ok: true, .. }, _) => Reply::Ok,
+            (Said::WipeAck { scope, .. }, _) => Reply::WipeFailed(*scope),
+            (Said::Policy(_), Some(scope)) => Reply::WipeBesidePolicy(scope, temporary),
+            (Said::Policy(_), None) => Reply::Policy(temporary),
+            (Said::Ack { key: 5, outcome: Some(_), .. }, None) if key == "5" => {
                 self.key += 1;
                 Reply::Key(PolicyKey::new(self.key).unwrap())
             }
@@ -73,6 +96,15 @@ impl Own {
                 (kind, [(header::CONTENT_ENCODING, "gzip")], Body::new(Unmeasured(Some(packed)))).into_response()
             }
         }
+    }
+
+    /// What the phone said of a wipe.
+    fn wiped(&self) -> Vec<(WipeScope, bool)> {
+        let said = |heard: &Heard| match heard.1.body {
+            Said::WipeAck { scope, ok } => Some((scope, ok)),
+            _ => None,
+        };
+        self.heard.iter().filter_map(said).collect()
     }
 
     fn acknowledged(&self) -> Vec<PolicyOutcome> {
@@ -115,7 +147,11 @@ async fn answer(State(own): State<Arc<Mutex<Own>>>, request: Request) -> Respons
     if command == "Provision" {
         return own.provision(&key, &body, version);
     }
-    if own.stubborn || key != own.key.to_string() {
+    if command == "Settings" && key == own.key.to_string() {
+        let said = lanyard_activesync::settings::Request::parse(&body).ok().and_then(|said| said.device_information);
+        own.told.extend(said);
+    }
+    if own.stubborn || own.wipe.is_some() || key != own.key.to_string() {
         return own.refuse(Command::from_name(&command).unwrap());
     }
     own.mail.push((command, body.len()));
@@ -247,5 +283,159 @@ async fn who_never_provisioned_is_asked_to_by_us_where_the_mail_server_asks_for_
     own.lock().unwrap().document = ProvisionDoc::default();
     let other = Phone::new("Other");
     assert_eq!(other.ask(&site, "FolderSync").await, passed());
+    site.end().await;
+}
+
+/// Waits for what goes on behind the client's back.
+async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    for _ in 0..400 {
+        if holds() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("{what}");
+}
+
+async fn upstreams(site: &Site, name: &'static str) -> Vec<life::Command> {
+    let device = site.device(name).await.unwrap().id;
+    let all = site.run(move |tx, _| Ok(tx.all::<life::command::OfDevice>(&format!("{}/", device.short()))?)).await;
+    let mut found = Vec::new();
+    for of in all {
+        found.push(site.command(of.command).await);
+    }
+    found.retain(|command| command.requested_by == "upstream");
+    found
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wipe_ordered_at_the_mail_server_reaches_the_phone_and_its_own_word_goes_back() {
+    let (site, own) = site().await;
+    let mut phone = Phone::new("Lost");
+    phone.provisioned(&site).await;
+    assert_eq!(phone.ask(&site, "FolderSync").await, passed());
+    (own.lock().unwrap().wipe, own.lock().unwrap().takes) = (Some(WipeScope::Device), false);
+    assert_eq!(phone.ask(&site, "FolderSync").await, Got::Status(140), "it hears of it at once");
+    for _ in 0..3 {
+        let told = phone.provision(&site, Said::Policy(PolicyType::Wbxml)).await.unwrap();
+        assert!(text_of(&told, "RemoteWipe").is_some());
+        assert_eq!(text_of(&told, "MinDevicePasswordLength").as_deref(), Some("8"), "beside what is in force");
+    }
+    let [wipe] = <[life::Command; 1]>::try_from(upstreams(&site, "Lost").await).unwrap();
+    assert_eq!((wipe.state, wipe.reason.as_str()), (life::State::Sent, "ordered at the mail server"));
+    assert!(own.lock().unwrap().wiped().is_empty(), "nothing is said for the phone");
+
+    phone.provision(&site, Said::WipeAck { scope: WipeScope::Device, ok: false }).await.unwrap();
+    until("it is offered", || own.lock().unwrap().wiped().len() == 1).await;
+    assert_eq!(site.command(wipe.id).await.state, life::State::Sent);
+    assert!(text_of(&phone.provision(&site, Said::Empty).await.unwrap(), "RemoteWipe").is_some());
+    phone.provision(&site, Said::WipeAck { scope: WipeScope::Device, ok: true }).await.unwrap();
+    let ended = site.command(wipe.id).await;
+    assert_eq!(ended.state, life::State::Confirmed);
+    assert!(ended.evidence[0].detail.contains("in force"), "{:?}", ended.evidence);
+    let last = (WipeScope::Device, true);
+    until("it is offered", || own.lock().unwrap().wiped().contains(&last)).await;
+    own.lock().unwrap().takes = true;
+    until("it is taken", || own.lock().unwrap().wiped().iter().filter(|said| **said == last).count() > 1).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let said = own.lock().unwrap().wiped().len();
+    assert_eq!(phone.ask(&site, "FolderSync").await, Got::Status(129));
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert_eq!(own.lock().unwrap().wiped().len(), said, "taken once it is over");
+
+    // The mail server goes on saying it until somebody there is content: that is no second order.
+    site.allow("Lost").await;
+    phone.provisioned(&site).await;
+    assert_eq!(phone.ask(&site, "FolderSync").await, Got::Status(111));
+    assert_eq!(upstreams(&site, "Lost").await.len(), 1);
+    own.lock().unwrap().wipe = None;
+    phone.provisioned(&site).await;
+    assert_eq!(phone.ask(&site, "FolderSync").await, passed());
+    own.lock().unwrap().wipe = Some(WipeScope::Device);
+    assert_eq!(phone.ask(&site, "FolderSync").await, Got::Status(140), "another one is");
+    assert_eq!(upstreams(&site, "Lost").await.len(), 2);
+    site.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wipe_ordered_at_the_mail_server_may_have_to_wait_and_may_be_taken_back() {
+    let (site, own) = site().await;
+    let mut first = Phone { version: Version::V16_1, ..Phone::new("First") };
+    first.provisioned(&site).await;
+    own.lock().unwrap().wipe = Some(WipeScope::Account);
+    assert_eq!(first.ask(&site, "FolderSync").await, Got::Status(140));
+    assert!(text_of(&first.provision(&site, Said::Empty).await.unwrap(), "AccountOnlyRemoteWipe").is_some());
+    first.provision(&site, Said::WipeAck { scope: WipeScope::Account, ok: true }).await.unwrap();
+    until("it is told", || own.lock().unwrap().wiped() == [(WipeScope::Account, true)]).await;
+    own.lock().unwrap().wipe = None;
+    own.lock().unwrap().heard.clear();
+
+    let mut phone = Phone::new("Waits");
+    phone.provisioned(&site).await;
+    site.run(|tx, local| settings::set(tx, &local, "eas.upstream_wipe", "hold")).await;
+    own.lock().unwrap().wipe = Some(WipeScope::Device);
+    assert_eq!(phone.ask(&site, "FolderSync").await, Got::Status(111), "no mail comes from there meanwhile");
+    let told = phone.provision(&site, Said::Policy(PolicyType::Wbxml)).await.unwrap();
+    assert_eq!(text_of(&told, "RemoteWipe"), None);
+    let [held] = <[life::Command; 1]>::try_from(upstreams(&site, "Waits").await).unwrap();
+    assert_eq!(held.state, life::State::Held);
+    let approval = held.approval.unwrap();
+    site.run(move |tx, local| {
+        wipe::approvals::look(tx, &local, approval)?;
+        wipe::approvals::approve(tx, &local, approval)
+    })
+    .await;
+    assert_eq!(phone.ask(&site, "FolderSync").await, Got::Status(140));
+    own.lock().unwrap().wipe = None;
+    let told = phone.provision(&site, Said::Policy(PolicyType::Wbxml)).await.unwrap();
+    assert_eq!(text_of(&told, "RemoteWipe"), None, "taken back there before it was sent");
+    assert_eq!(site.command(held.id).await.state, life::State::Cancelled);
+    phone.provisioned(&site).await;
+    assert_eq!(phone.ask(&site, "FolderSync").await, passed());
+    assert!(own.lock().unwrap().wiped().is_empty());
+    site.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_device_says_of_itself_reaches_the_mail_server() {
+    let (site, own) = site().await;
+    own.lock().unwrap().document = ProvisionDoc::default();
+    let said = |model: &str| DeviceInformation {
+        model: Some(model.into()),
+        friendly_name: Some("Ann's".into()),
+        os: Some("Android 9".into()),
+        imei: Some("35".into()),
+        ..DeviceInformation::default()
+    };
+    let provision = async |phone: &Phone, model: &str| {
+        let body = Provision { device_information: Some(said(model)), body: Said::Policy(PolicyType::Wbxml) };
+        phone.post(&site, "Provision", body.encode()).await
+    };
+    let (new, old) = (Phone::new("New"), Phone { version: Version::V14_0, ..Phone::new("Old") });
+    provision(&new, "A").await;
+    assert_eq!(own.lock().unwrap().told, [said("A")], "in a first phase of our own");
+    assert_eq!(new.ask(&site, "FolderSync").await, passed());
+    provision(&new, "B").await;
+    own.lock().unwrap().told.dedup();
+    assert_eq!(own.lock().unwrap().told, [said("A"), said("B")], "and what changes");
+
+    // What was said while nothing reached the mail server, before or after 14.1.
+    own.lock().unwrap().told.clear();
+    site.run(|tx, local| settings::set(tx, &local, "eas.unknown", "quarantine")).await;
+    let late = Phone::new("Late");
+    provision(&late, "C").await;
+    let settings = lanyard_activesync::settings::relay(&said("D"));
+    old.post(&site, "Settings", settings.clone()).await;
+    assert!(own.lock().unwrap().told.is_empty());
+    site.allow("Late").await;
+    site.allow("Old").await;
+    for phone in [&late, &old] {
+        for _ in 0..2 {
+            assert_eq!(phone.ask(&site, "FolderSync").await, passed());
+        }
+    }
+    // The old one's key comes with its first command, and what it is after that.
+    own.lock().unwrap().told.dedup();
+    assert_eq!(own.lock().unwrap().told, [said("C"), said("D")]);
     site.end().await;
 }

@@ -56,6 +56,15 @@ fn of_commands() -> Vec<Row> {
         (cancelled(Cancelled::EmergencyStop), "command.cancelled", C, "ok", "emergency stop", "d"),
         (cancelled(Cancelled::ReplacedByFullWipe), "command.cancelled", C, "ok", "replaced by a full wipe", "d"),
         (cancelled(Cancelled::FullWipeUnderWay), "command.cancelled", C, "ok", "a full wipe is under way", "d"),
+        (cancelled(Cancelled::AtMailServer), "command.cancelled", C, "ok", "at the mail server that ordered it", "d"),
+        (
+            Event::WipeToldUpstream { command, device, erases: false },
+            "wipe.told_upstream",
+            C,
+            "ok",
+            "the device's own acknowledgement, status 2",
+            "d",
+        ),
         (Event::CommandReleased { command, device }, "command.released", C, "ok", "its undo window ended", "d"),
         (Event::CommandExpired { command, device }, "command.expired", C, "ok", "", "d"),
         (

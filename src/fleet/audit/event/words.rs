@@ -144,6 +144,10 @@ impl Event {
                 let subject = command.map(|id| id.to_string()).unwrap_or_default();
                 of("wipe.declined", &subject).on(device).outcome("pending").detail(detail)
             }
+            Self::WipeToldUpstream { command, device, erases } => {
+                let detail = format!("the device's own acknowledgement, status {}", if erases { 1 } else { 2 });
+                of("wipe.told_upstream", &command).on(device).detail(detail)
+            }
             Self::AnswerUnasked { enrolment, answer } => {
                 let (subject, detail) = match answer {
                     Unasked::Command(id) => (id.to_string(), format!("enrolment {enrolment}")),
@@ -300,6 +304,7 @@ impl Cancelled {
             Self::EmergencyStop => "emergency stop",
             Self::ReplacedByFullWipe => "replaced by a full wipe",
             Self::FullWipeUnderWay => "a full wipe is under way",
+            Self::AtMailServer => "at the mail server that ordered it",
         }
     }
 }

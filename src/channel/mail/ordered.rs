@@ -1,0 +1,83 @@
+//! A wipe that was ordered at the mail server, on the wire: the phone hears of it as of any other, and what the phone says of it goes back
+//! to the mail server, which hears nothing else.
+
+use super::{
+    decide::{Asked, Place},
+    gateway::Gateway,
+    order::{Ordered, heard},
+};
+use crate::{
+    error::Result,
+    fleet::{keeper, wipe::upstream},
+    store::Tx,
+};
+use lanyard_activesync::provision::{Body as Said, Request, WipeScope};
+use std::{sync::Arc, time::Duration};
+
+/// So long after the one before an acknowledgement is offered to the mail server again, while this program runs and the phone's login is at
+/// hand; after that whenever the phone asks for something.
+const PAUSES: [Duration; 6] = [
+    Duration::from_secs(1),
+    Duration::from_secs(10),
+    Duration::from_secs(60),
+    Duration::from_secs(600),
+    Duration::from_secs(3600),
+    Duration::from_secs(6 * 3600),
+];
+
+impl Gateway {
+    /// Files what an answer of the mail server's to Provision says of a wipe.
+    pub(super) async fn heard_of_wipe(&self, at: &Place, wipe: Option<WipeScope>) -> Result<()> {
+        if wipe.is_none() && at.ordered.is_none() {
+            return Ok(());
+        }
+        let (device, enrolment) = (at.device, at.enrolment);
+        let file = move |tx: &mut Tx<'_>| {
+            let mut device = keeper::by_id(tx, device)?;
+            heard(tx, &mut device, enrolment, wipe)
+        };
+        self.server.store.run(file).await
+    }
+
+    /// Tells the mail server what the phone said, until it has taken that. Nobody waits for it.
+    pub(super) fn tell_back(self: &Arc<Self>, asked: &Arc<Asked>, at: Place) {
+        if !asked.asker.proved || at.ordered.as_ref().is_none_or(|ordered| ordered.said.is_none()) {
+            return;
+        }
+        let (gateway, asked) = (self.clone(), asked.clone());
+        tokio::spawn(async move {
+            for pause in PAUSES {
+                match gateway.tell(&asked, &at).await {
+                    Ok(()) => return,
+                    Err(why) => {
+                        tracing::warn!(enrolment = %at.enrolment, why, "the mail server has not heard of its wipe's end");
+                    }
+                }
+                let mut stopping = gateway.server.stopping.clone();
+                tokio::select! {
+                    () = tokio::time::sleep(pause) => {}
+                    () = stopping.draining() => return,
+                }
+            }
+        });
+    }
+
+    async fn tell(&self, asked: &Asked, at: &Place) -> std::result::Result<(), &'static str> {
+        let _turn = self.rounds.turn(at.enrolment).await;
+        let (device, enrolment) = (at.device, at.enrolment);
+        let read = move |tx: &mut Tx<'_>| Ok(Ordered::of(&*keeper::by_id(tx, device)?, enrolment));
+        let ordered = self.server.store.run(read).await.map_err(|_| "the store is away")?;
+        // Somebody else told it meanwhile.
+        let Some(Ordered { command, scope, said: Some(ok) }) = ordered else { return Ok(()) };
+        let body = Request { device_information: None, body: Said::WipeAck { scope, ok } };
+        self.tell_of_wipe(asked, at, &body).await?;
+        let file = move |tx: &mut Tx<'_>| {
+            let mut device = keeper::by_id(tx, device)?;
+            let Some(now) = Ordered::of(&device, enrolment).filter(|now| now.command == command) else { return Ok(()) };
+            // It stands until the mail server says it no more: some repeat it though it is done (Z-Push).
+            Ordered::keep(tx, &mut device, enrolment, Some(&Ordered { said: None, ..now }))?;
+            upstream::told(tx, &device, command, ok)
+        };
+        self.server.store.run(file).await.map_err(|_| "the store is away")
+    }
+}
