@@ -520,12 +520,16 @@ pub async fn what_is_said_without_a_login_ends_a_wipe_only_after_a_month_of_sile
     // A proved login is a contact: what was said counts no more.
     heard(&fixture, device, mail).await;
     assert_eq!(fixture.command(wipe).await.unproved, None);
+    let sweep = |tx: &mut Tx<'_>| wipe::sweep(tx).map(drop);
     fixture.live_through(40 * DAY).await;
+    fixture.store.run(sweep).await.unwrap();
     assert_eq!(fixture.command(wipe).await.state, State::Sent, "nobody has said anything since");
     fixture.store.run(say).await.unwrap();
     fixture.live_through(29 * DAY).await;
+    fixture.store.run(sweep).await.unwrap();
     assert_eq!(fixture.command(wipe).await.state, State::Sent);
     fixture.live_through(2 * DAY).await;
+    fixture.store.run(sweep).await.unwrap();
     let ended = fixture.command(wipe).await;
     assert_eq!((ended.state, kinds(&ended)), (State::Presumed, vec!["silence"]));
     assert!(ended.evidence[0].detail.contains("proved no login"), "{:?}", ended.evidence);

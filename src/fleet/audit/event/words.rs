@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// Every action that there is.
-pub(crate) const ACTIONS: [&str; 63] = [
+pub(crate) const ACTIONS: [&str; 64] = [
     "admin.made",
     "admin.removed",
     "answer.unasked",
@@ -72,6 +72,7 @@ pub(crate) const ACTIONS: [&str; 63] = [
     "wipe.declined",
     "wipe.ended",
     "wipe.handed_over",
+    "wipe.told_upstream",
 ];
 
 /// An event as the log keeps it.
