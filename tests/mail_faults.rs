@@ -114,3 +114,36 @@ async fn a_held_ping_is_answered_by_a_wipe_and_the_mail_server_hears_no_more_of_
     assert_eq!(after.len(), before, "the Ping was cut, and nothing came after it");
     site.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wipe_ordered_at_the_mail_server_is_told_there_in_the_phones_own_words() {
+    let site = Site::start().await;
+    // DevicePasswordEnabled and MinDevicePasswordLength.
+    site.mail.set_policy(&[(0x0E, "1"), (0x14, "7")]);
+    let mut client = site.reader((14, 1)).await;
+    let id = client.facts.device_id.clone();
+    assert_eq!(client.policy().get(&0x14).map(String::as_str), Some("7"), "its rule reached the phone");
+    assert_eq!(site.mail.acknowledged(&id), ["1"]);
+    site.mail.order_wipe(&id);
+    client.conduct.fail.insert("RemoteWipe".into());
+    let refused = client.check_mail().await;
+    assert_eq!(client.state(), State::Live, "{refused:?}");
+    heard(&site, &id, "2").await;
+    client.conduct.fail.clear();
+    assert_eq!(client.check_mail().await.unwrap(), Verdict::Gone);
+    assert_eq!(client.state(), State::Wiped);
+    heard(&site, &id, "1").await;
+    assert_eq!(site.mail.acknowledged(&id), ["1"], "nothing was said in its name");
+    site.end().await;
+}
+
+/// Waits until the mail server has heard that.
+async fn heard(site: &Site, device: &str, status: &str) {
+    for _ in 0..200 {
+        if site.mail.wiped(device).as_deref() == Some(status) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("the mail server has heard {:?}, not {status}", site.mail.wiped(device));
+}

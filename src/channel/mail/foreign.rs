@@ -41,10 +41,14 @@ impl Gateway {
     /// nobody from ours.
     pub(super) async fn first(&self, asked: &Asked, content: Content) -> Content {
         let phase_1 = matches!(&content, Content::Provision(body) if matches!(body.body, Said::Policy(_)));
-        if !(asked.asker.proved && phase_1) {
+        if !phase_1 {
             return content;
         }
         let Ok(Some(mut at)) = self.look(asked).await else { return content };
+        if !asked.asker.proved {
+            self.ask_for_wipe(asked, &at).await;
+            return content;
+        }
         if let Content::Provision(body) = &content
             && let Some(told) = &body.device_information
         {
@@ -60,6 +64,19 @@ impl Gateway {
             }
         }
         content
+    }
+
+    /// For a known client whose login is refused: some mail servers say even so that it is to be erased (Z-Push), and a changed password must
+    /// not keep a stolen phone from hearing that. Nothing else of the answer counts.
+    async fn ask_for_wipe(&self, asked: &Asked, at: &Place) {
+        let said = information(asked, at, &at.told.clone().unwrap_or_default());
+        let said = asked.head.version.wants_device_information().then_some(said);
+        let body = provision::Request { device_information: said, body: Said::Policy(kind(&asked.head)) };
+        let _turn = self.rounds.turn(at.enrolment).await;
+        let Ok(Answered { wipe: wipe @ Some(_), .. }) = self.say(asked, at, None, &body).await else { return };
+        if self.heard_of_wipe(at, wipe).await.is_err() {
+            tracing::warn!(enrolment = %at.enrolment, "the mail server's order to erase could not be kept");
+        }
     }
 
     /// After a client has acknowledged: so does the gateway to the mail server, in the client's own words.

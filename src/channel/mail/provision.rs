@@ -1,7 +1,7 @@
 //! Provision: the policy in two phases, and the wipe with its acknowledgement. Answered here always; the mail server never sees it.
 
 use super::{
-    kept::TOLD,
+    kept::{Foreign, TOLD},
     order,
     partnership::{Partnership, scope},
 };
@@ -184,9 +184,12 @@ fn in_force(device: &Device, enrolment: EnrolmentId, holds: Option<&ProvisionDoc
     let applied = device.enrolment(enrolment).and_then(|mine| mine.applied.get(&PartId::Document));
     let names: Vec<&str> =
         applied.filter(|part| part.held).iter().flat_map(|p| p.of.keys()).map(String::as_str).collect();
+    let theirs = Foreign::of(device, enrolment).and_then(|foreign| foreign.document).is_some_and(|doc| doc.restricts());
+    let theirs = theirs.then_some("the mail server's own");
+    let names: Vec<&str> = names.into_iter().chain(theirs).collect();
     match holds {
+        Some(holds) if holds.restricts() && names.is_empty() => "a former policy was in force there".into(),
         _ if !names.is_empty() => format!("policy in force there: {}", names.join(", ")),
-        Some(holds) if holds.restricts() => "a former policy was in force there".into(),
         _ => "no policy was in force there, without which an app may have no right to erase the device".into(),
     }
 }

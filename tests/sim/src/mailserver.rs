@@ -1,6 +1,8 @@
 //! A small mail server that speaks ActiveSync over plain HTTP with basic authentication: a stand-in for the organisation's own.
 //!
-//! It has no policies: whatever of Provision reaches it was let through by mistake, and is counted like the rest.
+//! It has no policies until it is given one: then it wants a key of its own, and may be told to wipe.
+
+mod own_policy;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -50,6 +52,7 @@ struct Shared {
     accounts: Mutex<BTreeMap<String, Account>>,
     visits: Mutex<Vec<Visit>>,
     versions: Mutex<String>,
+    own: Mutex<Option<own_policy::Own>>,
 }
 
 struct Account {
@@ -97,6 +100,27 @@ impl MailServer {
     /// The versions it says it speaks, as the header has them.
     pub fn set_versions(&self, versions: &str) {
         *lock(&self.shared.versions) = versions.to_owned();
+    }
+
+    /// Asks for this from now on: elements of EASProvisionDoc by their tokens on page 14.
+    pub fn set_policy(&self, rules: &[(u8, &str)]) {
+        let rules = rules.iter().map(|(token, value)| (*token, (*value).to_owned())).collect();
+        lock(&self.shared.own).get_or_insert_default().rules = rules;
+    }
+
+    /// Somebody orders a wipe here.
+    pub fn order_wipe(&self, device: &str) {
+        lock(&self.shared.own).get_or_insert_default().wiping.insert(device.to_owned());
+    }
+
+    /// What the device itself said of it.
+    pub fn wiped(&self, device: &str) -> Option<String> {
+        lock(&self.shared.own).as_ref()?.wiped.get(device).cloned()
+    }
+
+    /// What the device said of the policy, each time.
+    pub fn acknowledged(&self, device: &str) -> Vec<String> {
+        lock(&self.shared.own).as_ref().and_then(|own| own.acknowledged.get(device).cloned()).unwrap_or_default()
     }
 
     /// Puts a mail into a user's inbox, which answers the Pings held for it.
@@ -163,6 +187,11 @@ impl Shared {
                 Err(_) => return reply(400, &[], ""),
             },
         };
+        let key = asked.header("x-ms-policykey");
+        let own = lock(&self.own).as_mut().and_then(|own| own.answer(command, device, key, document.as_ref()));
+        if let Some(answer) = own.filter(|_| command != "Ping") {
+            return answer;
+        }
         match (command, document) {
             ("FolderSync", Some(document)) => wbxml(&folders(document.text_at(&[folder::SYNC_KEY]))),
             ("Sync", Some(document)) => self.sync(user, device, &document),

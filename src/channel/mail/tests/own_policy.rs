@@ -132,7 +132,9 @@ impl hyper::body::Body for Unmeasured {
 
 async fn answer(State(own): State<Arc<Mutex<Own>>>, request: Request) -> Response<Body> {
     let headers = request.headers().clone();
-    if headers.get(header::AUTHORIZATION).is_none_or(|v| v != &basic(ANN, WORD)) {
+    let orders = request.uri().query().is_some_and(|query| query.contains("Cmd=Provision"))
+        && own.lock().unwrap().wipe.is_some();
+    if !orders && headers.get(header::AUTHORIZATION).is_none_or(|v| v != &basic(ANN, WORD)) {
         return (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Basic realm=\"m\"")]).into_response();
     }
     if request.method() == Method::OPTIONS {
@@ -437,5 +439,30 @@ async fn what_a_device_says_of_itself_reaches_the_mail_server() {
     // The old one's key comes with its first command, and what it is after that.
     own.lock().unwrap().told.dedup();
     assert_eq!(own.lock().unwrap().told, [said("C"), said("D")]);
+    site.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_changed_password_keeps_no_phone_from_the_mail_servers_wipe() {
+    let (site, own) = site().await;
+    let mut phone = Phone::new("Stolen");
+    phone.provisioned(&site).await;
+    let thief = Phone { word: "changed", ..phone.clone() };
+    let asked = async |body| thief.provision(&site, body).await;
+    assert_eq!(asked(Said::Policy(PolicyType::Wbxml)).await.unwrap_err(), 401);
+    own.lock().unwrap().wipe = Some(WipeScope::Device);
+    assert!(text_of(&asked(Said::Policy(PolicyType::Wbxml)).await.unwrap(), "RemoteWipe").is_some());
+    asked(Said::WipeAck { scope: WipeScope::Device, ok: true }).await.unwrap();
+    let [wipe] = <[life::Command; 1]>::try_from(upstreams(&site, "Stolen").await).unwrap();
+    assert_eq!(wipe.state, life::State::Sent, "what nobody known says ends nothing");
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(own.lock().unwrap().wiped().is_empty(), "and goes nowhere");
+    let stranger = Phone { id: "Unknown", ..thief.clone() };
+    assert_eq!(stranger.provision(&site, Said::Policy(PolicyType::Wbxml)).await.unwrap_err(), 401);
+    phone.provision(&site, Said::Empty).await.unwrap();
+    phone.provision(&site, Said::WipeAck { scope: WipeScope::Device, ok: true }).await.unwrap();
+    let ended = site.command(wipe.id).await;
+    let detail = &ended.evidence[0].detail;
+    assert!(detail.ends_with("policy in force there: the mail server's own"), "{detail}");
     site.end().await;
 }
