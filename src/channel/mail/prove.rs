@@ -143,7 +143,7 @@ impl Gateway {
     }
 
     /// Whether one more wrong password would be too many. Not of who got in lately, or shows a certificate: they are no guessers.
-    async fn may_try(&self, words: &Words<'_>) -> std::result::Result<(), Refusal> {
+    pub(super) async fn may_try(&self, words: &Words<'_>) -> std::result::Result<(), Refusal> {
         if words.certificate || self.logins.was_taken(words.login) {
             return Ok(());
         }
@@ -151,7 +151,7 @@ impl Gateway {
         Ok(self.server.store.judge(move |tx| by.may_try(tx)).await?)
     }
 
-    async fn count_wrong(&self, words: &Words<'_>) -> std::result::Result<(), Refusal> {
+    pub(super) async fn count_wrong(&self, words: &Words<'_>) -> std::result::Result<(), Refusal> {
         if words.certificate {
             return Ok(());
         }

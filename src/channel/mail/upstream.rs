@@ -134,7 +134,7 @@ fn named(headers: &HeaderMap) -> Vec<HeaderName> {
 }
 
 /// A client's headers on their way to the mail server.
-fn pass(from: &HeaderMap, to: &mut HeaderMap) {
+pub(super) fn pass(from: &HeaderMap, to: &mut HeaderMap) {
     let named = named(from);
     for (name, value) in from {
         let text = name.as_str();
