@@ -25,10 +25,12 @@ mod pings;
 mod post;
 mod prove;
 mod provision;
+mod redirects;
 mod refusal;
 mod refused;
 mod rounds;
 mod upstream;
+mod via;
 mod who;
 
 #[cfg(test)]
@@ -105,6 +107,7 @@ async fn options(
 ) -> Response {
     let answer = async {
         let upstream = gateway.upstream()?;
+        via::check(&headers, &gateway.server)?;
         let shown = who::shown(&gateway.server, &peer, &headers)?;
         let login = Login::of(&headers, &gateway.server.eas_users).ok_or(Refusal::NoLogin)?;
         if let Some(shown) = shown {

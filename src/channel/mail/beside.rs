@@ -8,7 +8,7 @@ use super::{
     prove::Words,
     refusal::Refusal,
     upstream::{head, pass, streamed},
-    who,
+    via, who,
 };
 use crate::{channel::identity::counted, fleet::settings, http::Peer, http::forwarded::X_FORWARDED_FOR};
 use axum::{
@@ -46,6 +46,7 @@ impl Gateway {
     }
 
     async fn passed(&self, peer: &Peer, parts: Parts, body: Body) -> Result<Response, Refusal> {
+        via::check(&parts.headers, &self.server)?;
         let target = target(self.upstream()?, &parts.uri).ok_or(Refusal::NotPlain)?;
         let login = Login::of(&parts.headers, &self.server.eas_users);
         let name = login.as_ref().and_then(Login::user).map(str::to_string);

@@ -105,7 +105,7 @@ impl Gateway {
         };
         let Some(again) = again else { return Ok(told(&asked.head, Status::NOT_PROVISIONED)) };
         let onward = again.request(self.upstream()?, asked.login.as_ref(), key)?;
-        match is_refusal(self.there_and_back(asked, &decision.place, onward).await?).await? {
+        match is_refusal(self.there_and_back(asked, &decision.place, onward, Some(&again)).await?).await? {
             (true, _) => Ok(told(&asked.head, Status::RETRY_LATER)),
             (false, answer) => {
                 let now = self.look(asked).await?;
@@ -206,7 +206,7 @@ impl Gateway {
             percent(asked.head.device_id.as_str()),
             percent(&asked.head.device_type)
         );
-        let mut request = Request::new(Body::from(body));
+        let mut request = Request::new(());
         *request.method_mut() = Method::POST;
         *request.uri_mut() = upstream::address(server, Some(&query)).ok_or("no address")?;
         let headers = request.headers_mut();
@@ -218,7 +218,7 @@ impl Gateway {
             headers.insert(header::USER_AGENT, agent);
         }
         let whole = async {
-            let answer = self.send(request).await.map_err(|_| "no answer")?;
+            let (_, answer) = self.send_followed(request, body.into()).await.map_err(|_| "no answer")?;
             if answer.status() != StatusCode::OK {
                 return Err("refused by HTTP");
             }

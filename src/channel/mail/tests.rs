@@ -2,6 +2,7 @@
 
 mod other_protocols;
 mod own_policy;
+mod redirects;
 
 use crate::{
     clock,

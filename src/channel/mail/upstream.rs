@@ -1,6 +1,6 @@
 //! To the mail server and back: what of a request's head goes on, and what of the answer's. Bodies are streamed both ways.
 
-use super::{PATH, gateway::Gateway, login::Login, refusal::Refusal};
+use super::{PATH, gateway::Gateway, login::Login, refusal::Refusal, via};
 use crate::http::{forwarded::X_FORWARDED_FOR, limits::BODY_IDLE, outgoing::OutgoingError};
 use axum::{
     body::Body,
@@ -203,7 +203,7 @@ pub(super) fn moved(upstream: &Uri, answer: &hyper::Response<Incoming>) -> Optio
     next_server(upstream, said)
 }
 
-fn next_server(upstream: &Uri, said: &str) -> Option<Uri> {
+pub(super) fn next_server(upstream: &Uri, said: &str) -> Option<Uri> {
     let uri: Uri = said.trim().parse().ok()?;
     let scheme = uri.scheme_str().filter(|scheme| *scheme == "https" || upstream.scheme_str() == Some("http"))?;
     let plain = uri.authority().is_some_and(|at| !at.as_str().contains('@')) && ["http", "https"].contains(&scheme);
@@ -212,8 +212,15 @@ fn next_server(upstream: &Uri, said: &str) -> Option<Uri> {
 
 impl Gateway {
     /// One request and the head of its answer.
-    pub(super) async fn send(&self, onward: Request<Body>) -> Result<hyper::Response<Incoming>, Refusal> {
+    pub(super) async fn send(&self, mut onward: Request<Body>) -> Result<hyper::Response<Incoming>, Refusal> {
+        via::mark(onward.headers_mut(), &self.server);
         match tokio::time::timeout(ANSWER_TIME, self.server.outgoing.send(onward)).await {
+            Ok(Ok(answer)) if answer.status() == StatusCode::LOOP_DETECTED => {
+                tracing::error!(
+                    "what --eas-upstream names, or the name by which the mail server sends its users on, leads back to this server"
+                );
+                Err(Refusal::Away)
+            }
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => Err(away(&error)),
             Err(_) => Err(Refusal::Away),
