@@ -1,11 +1,12 @@
 //! ActiveSync: a gateway before the mail server. It says who may read mail, brings policies and wipes by Provision, and passes on
-//! everything else without reading it.
+//! everything else without reading it. What is no ActiveSync and comes here goes to the mail server (`beside.rs`).
 //!
 //! A ladder, each rung over the ones before: `login.rs` (whose words are these), `who.rs` (which enrolment asks), `partnership.rs` (what of its
 //! requests may pass), `provision.rs` (policy and wipe), `decide.rs` (all of that, in one call on the store), `upstream.rs`, `ordered.rs`,
 //! `foreign.rs` and `exchange.rs` (the way to the mail server and back), `hold.rs` (requests held open), `post.rs` (one command, whole).
 
 mod again;
+mod beside;
 mod check;
 mod decide;
 mod discovery;
@@ -22,14 +23,17 @@ mod order;
 mod ordered;
 mod p12;
 mod partnership;
+mod paths;
 mod pings;
 mod post;
 mod prove;
 mod provision;
+mod redirects;
 mod refusal;
 mod refused;
 mod rounds;
 mod upstream;
+mod via;
 mod who;
 
 #[cfg(test)]
@@ -80,14 +84,15 @@ pub fn router(server: Arc<Server>) -> Router {
         rounds: Rounds::default(),
     };
     let mut router = Router::new().route("/enroll/{key}/identity.p12", post(p12::download));
-    // Clients spell the path in several ways, and mail servers take them all.
+    // Clients spell the path in several ways, and mail servers take them all. These are the common ones: see `paths.rs`.
     for path in [PATH, "/Microsoft-Server-ActiveSync/", "/microsoft-server-activesync"] {
         router = router.route(path, post(post::message).options(options));
     }
     for path in discovery::PATHS {
         router = router.route(path, post(discovery::answer));
     }
-    router.with_state(Arc::new(gateway))
+    // The one fallback of the devices' port: whatever no route has is looked at there.
+    router.fallback(paths::any).with_state(Arc::new(gateway))
 }
 
 /// Devices that are woken have their held requests looked at again. Ends with the runtime.
@@ -128,6 +133,7 @@ async fn options(
 ) -> Response {
     let answer = async {
         let upstream = gateway.upstream()?;
+        via::check(&headers, &gateway.server)?;
         let shown = who::shown(&gateway.server, &peer, &headers)?;
         let login = Login::of(&headers, &gateway.server.eas_users).ok_or(Refusal::NoLogin)?;
         if let Some(shown) = shown {

@@ -51,7 +51,7 @@ const PART: usize = 4;
 const MOST: u32 = 1_000_000;
 const CONNECTIONS: &str = "limit.connections_per_address";
 
-const SPECS: [Spec; 24] = [
+const SPECS: [Spec; 25] = [
     Spec { key: "wipe.full.per_admin", default: "10", kind: Kind::Count(0, MOST), guard: Guard::MoreIsLooser },
     Spec { key: "wipe.full.per_tenant", default: "20", kind: Kind::Count(0, MOST), guard: Guard::MoreIsLooser },
     Spec { key: "wipe.other.per_admin", default: "100", kind: Kind::Count(0, MOST), guard: Guard::MoreIsLooser },
@@ -81,6 +81,7 @@ const SPECS: [Spec; 24] = [
         guard: Guard::Looser("pass"),
     },
     Spec { key: "eas.domain", default: NONE, kind: Kind::Text(domains), guard: Guard::None },
+    Spec { key: "eas.pass_other", default: "on", kind: Kind::Choice(&["on", "off"]), guard: Guard::None },
     Spec { key: "eas.wrong_passwords_per_hour", default: "30", kind: Kind::Count(1, MOST), guard: Guard::None },
     Spec { key: "apple.sign_messages", default: "off", kind: Kind::Choice(&["off", "on"]), guard: Guard::None },
     // Without it nobody knows of a lost device that it is lost.

@@ -2,6 +2,8 @@
 //!
 //! Plain XML. A document type, and with it every entity of its own, is refused.
 
+pub mod v2;
+
 use quick_xml::Reader;
 use quick_xml::escape::escape;
 use quick_xml::events::{BytesRef, Event};
@@ -10,6 +12,8 @@ use crate::Error;
 
 /// The schema of answers to phones; other clients (Outlook on a PC) ask for others.
 pub const MOBILE_SCHEMA: &str = "http://schemas.microsoft.com/exchange/autodiscover/mobilesync/responseschema/2006";
+/// What the schemas that Outlook asks for begin with, in lower case.
+const OUTLOOK_SCHEMAS: &str = "http://schemas.microsoft.com/exchange/autodiscover/outlook/responseschema/";
 const ROOT_SCHEMA: &str = "http://schemas.microsoft.com/exchange/autodiscover/responseschema/2006";
 
 /// The content type of answers.
@@ -44,6 +48,11 @@ impl Request {
     /// Whether our answer is one that the client understands.
     pub fn is_mobile(&self) -> bool {
         self.schema.trim() == MOBILE_SCHEMA
+    }
+
+    /// Whether Outlook asks, for its own protocols: the mail server knows.
+    pub fn is_outlook(&self) -> bool {
+        self.schema.trim().to_ascii_lowercase().starts_with(OUTLOOK_SCHEMAS)
     }
 }
 
@@ -205,6 +214,27 @@ mod tests {
     fn a_phone_asks_where_to_go() {
         let got = Request::parse(request("a&amp;b&#64;example.com").as_bytes()).unwrap();
         assert_eq!((got.email.as_str(), got.is_mobile()), ("a&b@example.com", true));
+    }
+
+    #[test]
+    fn outlook_asks_for_a_schema_of_its_own() {
+        let asks = |schema: &str| {
+            let xml = format!(
+                "<Autodiscover><Request><AcceptableResponseSchema>{schema}</AcceptableResponseSchema></Request></Autodiscover>"
+            );
+            let asked = Request::parse(xml.as_bytes()).unwrap();
+            (asked.is_outlook(), asked.is_mobile())
+        };
+        assert_eq!(
+            asks("http://schemas.microsoft.com/exchange/autodiscover/outlook/responseschema/2006a"),
+            (true, false)
+        );
+        assert_eq!(
+            asks("http://schemas.microsoft.com/Exchange/Autodiscover/Outlook/ResponseSchema/2006"),
+            (true, false)
+        );
+        assert_eq!(asks(MOBILE_SCHEMA), (false, true));
+        assert_eq!(asks("http://example.org/outlook"), (false, false));
     }
 
     #[test]

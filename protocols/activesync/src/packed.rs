@@ -119,7 +119,7 @@ pub(crate) fn is_plain(query: &str) -> bool {
 }
 
 /// `None` where a percent sign is not followed by two hex digits.
-pub(crate) fn percent_decode(text: &str) -> Option<Vec<u8>> {
+pub fn percent_decode(text: &str) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(text.len());
     let mut bytes = text.bytes();
     while let Some(byte) = bytes.next() {

@@ -6,6 +6,7 @@ use super::{
     decide::{Asked, Place},
     gateway::Gateway,
     kept::{FOREIGN, MOVED},
+    redirects::{self, HOPS, Redirect, lost},
     refusal::Refusal,
     refused::is_refusal,
     upstream::{Patience, address, head, moved},
@@ -17,10 +18,13 @@ use crate::{
 };
 use axum::{
     body::Body,
-    http::{HeaderValue, Request, StatusCode},
+    http::{HeaderName, HeaderValue, Request, StatusCode, Uri},
     response::Response,
 };
 use hyper::body::Incoming;
+
+/// Where 451 says to go (it is "Redirect" to ActiveSync).
+const MS_LOCATION: HeaderName = HeaderName::from_static("x-ms-location");
 
 impl Gateway {
     /// Sends a request to the mail server of its user; the answer for the client. What is refused until its client has provisioned is
@@ -32,17 +36,8 @@ impl Gateway {
         onward: Request<Body>,
         again: Option<Again>,
     ) -> Result<Response, Refusal> {
-        let (key, patience) = (at.foreign.key, Patience::of(asked.head.command, None));
-        let patience = again.as_ref().map_or(patience, Again::patience);
-        let answer = match (self.there_and_back(asked, at, onward, patience).await, &again) {
-            (Err(Refusal::Broken), Some(again)) => {
-                let target = at.moved.as_ref().unwrap_or(self.upstream()?);
-                let onward = again.request(target, asked.login.as_ref(), key)?;
-                self.back(asked, at, self.send_afresh(onward, patience).await?).await
-            }
-            (answer, _) => answer,
-        };
-        match is_refusal(answer?).await? {
+        let patience = again.as_ref().map_or_else(|| Patience::of(asked.head.command, None), Again::patience);
+        match is_refusal(self.there_and_back(asked, at, onward, again.as_ref(), patience).await?).await? {
             (true, _) => self.after_refusal(asked, at, again.filter(Again::is_repeated)).await,
             (false, answer) => {
                 self.was_not_refused(at).await?;
@@ -51,25 +46,71 @@ impl Gateway {
         }
     }
 
-    /// One way to the mail server of the request's user and back.
+    /// One way to the mail server of the request's user and back, wherever it sends the request: what was kept of it goes there, else the client
+    /// comes again, and we go there then.
     pub(super) async fn there_and_back(
         &self,
         asked: &Asked,
         at: &Place,
         mut onward: Request<Body>,
+        again: Option<&Again>,
         patience: Patience,
     ) -> Result<Response, Refusal> {
-        let Some(target) = &at.moved else { return self.back(asked, at, self.send(onward, patience).await?).await };
-        *onward.uri_mut() = address(target, onward.uri().query()).ok_or(Refusal::NoUpstream)?;
-        match self.send(onward, patience).await {
-            Ok(answer) => self.back(asked, at, answer).await,
-            // Its connection only: it is asked again over another.
-            Err(Refusal::Broken) => Err(Refusal::Broken),
-            Err(refusal) => {
-                // It may have gone, or the user moved back: the next request begins at the mail server again.
-                self.note_moved(at, None).await?;
-                Err(refusal)
-            }
+        if let Some(target) = &at.moved {
+            *onward.uri_mut() = address(target, onward.uri().query()).ok_or(Refusal::NoUpstream)?;
+        }
+        let mut server = onward.uri().clone();
+        for _ in 0..=HOPS {
+            let answer = match (self.send(onward, patience).await, again) {
+                // A connection that was kept, and is not any more: once more, over another.
+                (Err(Refusal::Broken), Some(again)) => {
+                    let onward = again.request(&server, asked.login.as_ref(), at.foreign.key)?;
+                    self.send_afresh(onward, patience).await
+                }
+                (answer, _) => answer,
+            };
+            let answer = match answer {
+                Ok(answer) => answer,
+                Err(refusal) => {
+                    // It may have gone, or the user moved back: the next request begins at the mail server again.
+                    self.forget_moved(at).await?;
+                    return Err(refusal);
+                }
+            };
+            let next = match redirects::of(&server, &answer, false) {
+                Redirect::None => return self.back(asked, at, answer).await,
+                Redirect::To(next) => next,
+                Redirect::Nowhere => break,
+            };
+            let Some(again) = again else { return self.come_again(at, &server, next).await };
+            onward = again.request(&next, asked.login.as_ref(), at.foreign.key)?;
+            server = onward.uri().clone();
+        }
+        self.forget_moved(at).await?;
+        Err(lost(&server))
+    }
+
+    /// What streamed is gone: its client sends it once more, which goes to where it was sent.
+    async fn come_again(&self, at: &Place, from: &Uri, to: Uri) -> Result<Response, Refusal> {
+        if (from.authority(), from.path()) == (to.authority(), to.path()) {
+            return Err(lost(from));
+        }
+        self.note_moved(at, Some(to.to_string())).await?;
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS;
+        response.headers_mut().insert(MS_LOCATION, self.here()?);
+        Ok(response)
+    }
+
+    fn here(&self) -> Result<HeaderValue, Error> {
+        HeaderValue::try_from(format!("{}{PATH}", self.server.public_url)).map_err(|e| Error::Internal(e.to_string()))
+    }
+
+    /// Where the user was sent once is not the place any more.
+    async fn forget_moved(&self, at: &Place) -> Result<(), Refusal> {
+        match &at.moved {
+            Some(_) => self.note_moved(at, None).await,
+            None => Ok(()),
         }
     }
 
@@ -84,9 +125,10 @@ impl Gateway {
             // It sends the client to another server, past us. It is sent to us again, and we go there.
             let target = moved(self.upstream()?, &answer);
             self.note_moved(at, target.map(|uri| uri.to_string())).await?;
-            let here = HeaderValue::try_from(format!("{}{PATH}", self.server.public_url));
-            let here = here.map_err(|e| Error::Internal(e.to_string()))?;
-            response.headers_mut().insert("x-ms-location", here);
+            response.headers_mut().insert(MS_LOCATION, self.here()?);
+        } else if matches!(answer.status(), StatusCode::NOT_FOUND | StatusCode::GONE | StatusCode::MISDIRECTED_REQUEST)
+        {
+            self.forget_moved(at).await?;
         }
         // Content-Length is set anew from the body's own size, which the mail server's said.
         *response.body_mut() = Body::new(answer.into_body());

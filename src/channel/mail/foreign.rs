@@ -138,7 +138,8 @@ impl Gateway {
         };
         let Some(again) = again else { return Ok(told(&asked.head, Status::NOT_PROVISIONED)) };
         let onward = again.request(self.upstream()?, asked.login.as_ref(), key)?;
-        match is_refusal(self.there_and_back(asked, &decision.place, onward, again.patience()).await?).await? {
+        let there = self.there_and_back(asked, &decision.place, onward, Some(&again), again.patience()).await?;
+        match is_refusal(there).await? {
             (true, _) => Ok(told(&asked.head, Status::RETRY_LATER)),
             (false, answer) => {
                 let now = self.look(asked).await?;
@@ -293,27 +294,20 @@ impl Gateway {
             percent(asked.head.device_id.as_str()),
             percent(&asked.head.device_type)
         );
-        let address = upstream::address(server, Some(&query)).ok_or("no address")?;
-        let request = || {
-            let mut request = Request::new(Body::from(body.clone()));
-            *request.method_mut() = Method::POST;
-            *request.uri_mut() = address.clone();
-            let headers = request.headers_mut();
-            headers.insert(header::AUTHORIZATION, login.value().clone());
-            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
-            headers.insert("ms-asprotocolversion", HeaderValue::from_static(asked.head.version.as_str()));
-            headers.insert(POLICY_KEY, HeaderValue::from(key.map_or(0, PolicyKey::get)));
-            if let Some(agent) = asked.agent.as_deref().and_then(|agent| HeaderValue::from_str(agent).ok()) {
-                headers.insert(header::USER_AGENT, agent);
-            }
-            request
-        };
+        let mut request = Request::new(());
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = upstream::address(server, Some(&query)).ok_or("no address")?;
+        let headers = request.headers_mut();
+        headers.insert(header::AUTHORIZATION, login.value().clone());
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
+        headers.insert("ms-asprotocolversion", HeaderValue::from_static(asked.head.version.as_str()));
+        headers.insert(POLICY_KEY, HeaderValue::from(key.map_or(0, PolicyKey::get)));
+        if let Some(agent) = asked.agent.as_deref().and_then(|agent| HeaderValue::from_str(agent).ok()) {
+            headers.insert(header::USER_AGENT, agent);
+        }
         let whole = async {
-            let answer = match self.send(request(), Patience(ANSWER_TIME)).await {
-                Err(Refusal::Broken) => self.send_afresh(request(), Patience(ANSWER_TIME)).await,
-                answer => answer,
-            };
-            let answer = answer.map_err(|_| "no answer")?;
+            let sent = self.send_followed(request, body.into(), Patience(ANSWER_TIME)).await;
+            let (_, answer) = sent.map_err(|_| "no answer")?;
             if answer.status() != StatusCode::OK {
                 return Err("refused by HTTP");
             }

@@ -8,7 +8,7 @@ use super::{
     login::Login,
     prove::Words,
     refusal::Refusal,
-    upstream,
+    upstream, via,
     who::{self, Asker},
 };
 use crate::{
@@ -47,6 +47,7 @@ pub(super) async fn message(
 async fn serve(gateway: &Arc<Gateway>, peer: &Peer, request: Request) -> std::result::Result<Response, Refusal> {
     let upstream = gateway.upstream()?.clone();
     let (parts, body) = request.into_parts();
+    via::check(&parts.headers, &gateway.server)?;
     let shown = who::shown(&gateway.server, peer, &parts.headers)?;
     let head = match read_head(&parts) {
         Ok(head) => head,

@@ -18,11 +18,9 @@ use crate::{
     },
     store::Tx,
 };
-use axum::{
-    body::Body,
-    http::{HeaderValue, Method, Request, StatusCode, Uri, header},
-};
+use axum::http::{HeaderValue, Method, Request, StatusCode, Uri, header};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use bytes::Bytes;
 use hyper::body::Incoming;
 use std::time::Duration;
 
@@ -69,7 +67,7 @@ impl Gateway {
     }
 
     async fn ask_for_offer(&self, server: &Uri, words: &Words<'_>) -> std::result::Result<Offer, Refusal> {
-        let answer = self.ask(server, Some(words.login), words.agent).await?;
+        let (at, answer) = self.ask(server, Some(words.login), words.agent).await?;
         if !answer.status().is_success() {
             if answer.status() == StatusCode::UNAUTHORIZED {
                 self.logins.refuse(words.login);
@@ -83,63 +81,64 @@ impl Gateway {
             );
             return Err(Refusal::NoMailServer);
         };
-        self.must_ask(server, words).await?;
-        self.servers.keep(server, offer.clone());
+        self.must_ask(server, &at, words).await?;
+        // Where one user is sent says nothing of the others.
+        if upstream::address(server, None).as_ref() == Some(&at) {
+            self.servers.keep(server, offer.clone());
+        }
         self.logins.keep(words.login);
         Ok(offer)
     }
 
     /// A mail server that answers OPTIONS to everybody, or to every word for a name that it knows (a SOGo that leaves logins to its
-    /// proxy), proves no login. So it is tried, once an hour, with none, and with one that nobody has.
-    async fn must_ask(&self, server: &Uri, words: &Words<'_>) -> std::result::Result<(), Refusal> {
-        if self.servers.asks(server) {
+    /// proxy), proves no login. So it is tried, once an hour, with none, and with one that nobody has; `at` is where it sends this user.
+    async fn must_ask(&self, server: &Uri, at: &Uri, words: &Words<'_>) -> std::result::Result<(), Refusal> {
+        if self.servers.asks(at) {
             return Ok(());
         }
         let wrong = nobody_has().and_then(|word| words.login.with_word(&word));
         for login in [None, Some(wrong.ok_or(Refusal::NoProof)?)] {
-            if self.ask(server, login.as_ref(), words.agent).await?.status().is_success() {
+            if self.ask(server, login.as_ref(), words.agent).await?.1.status().is_success() {
                 let how = if login.is_some() { "with a wrong password" } else { "without a login" };
                 tracing::error!("the mail server answers OPTIONS {how}: mail by password alone is refused");
                 return Err(Refusal::NoProof);
             }
         }
-        self.servers.keep_asking(server);
+        self.servers.keep_asking(at);
         Ok(())
     }
 
-    /// OPTIONS to the mail server, answered in time and without a fault of its own.
+    /// OPTIONS to the mail server, answered in time and without a fault of its own, by it or by where it sends us.
     async fn ask(
         &self,
         server: &Uri,
         login: Option<&Login>,
         agent: Option<&HeaderValue>,
-    ) -> std::result::Result<hyper::Response<Incoming>, Refusal> {
-        let address = upstream::address(server, None).ok_or(Refusal::NoUpstream)?;
-        let asked = || {
-            let mut asked = Request::new(Body::empty());
-            *asked.method_mut() = Method::OPTIONS;
-            *asked.uri_mut() = address.clone();
-            if let Some(login) = login {
-                asked.headers_mut().insert(header::AUTHORIZATION, login.value().clone());
-            }
-            if let Some(agent) = agent {
-                asked.headers_mut().insert(header::USER_AGENT, agent.clone());
-            }
-            asked
+    ) -> std::result::Result<(Uri, hyper::Response<Incoming>), Refusal> {
+        let mut asked = Request::new(());
+        *asked.method_mut() = Method::OPTIONS;
+        *asked.uri_mut() = upstream::address(server, None).ok_or(Refusal::NoUpstream)?;
+        if let Some(login) = login {
+            asked.headers_mut().insert(header::AUTHORIZATION, login.value().clone());
+        }
+        if let Some(agent) = agent {
+            asked.headers_mut().insert(header::USER_AGENT, agent.clone());
+        }
+        let followed = self.send_followed(asked, Bytes::new(), Patience(OPTIONS_TIME));
+        let Ok(sent) = tokio::time::timeout(OPTIONS_TIME, followed).await else {
+            tracing::warn!("the mail server took too long to answer OPTIONS");
+            return Err(Refusal::Away);
         };
-        let answer = match self.send(asked(), Patience(OPTIONS_TIME)).await {
-            Err(Refusal::Broken) => self.send_afresh(asked(), Patience(OPTIONS_TIME)).await?,
-            answer => answer?,
-        };
+        let (at, answer) = sent?;
         if answer.status().is_server_error() {
             tracing::warn!(status = answer.status().as_u16(), "mail server");
             return Err(Refusal::Away);
         }
-        Ok(answer)
+        Ok((at, answer))
     }
 
     /// Whether one more wrong password would be too many. Not of who got in lately, or shows a certificate: they are no guessers.
-    async fn may_try(&self, words: &Words<'_>) -> std::result::Result<(), Refusal> {
+    pub(super) async fn may_try(&self, words: &Words<'_>) -> std::result::Result<(), Refusal> {
         if words.certificate || self.logins.was_taken(words.login) {
             return Ok(());
         }
@@ -147,7 +146,7 @@ impl Gateway {
         Ok(self.server.store.judge(move |tx| by.may_try(tx)).await?)
     }
 
-    async fn count_wrong(&self, words: &Words<'_>) -> std::result::Result<(), Refusal> {
+    pub(super) async fn count_wrong(&self, words: &Words<'_>) -> std::result::Result<(), Refusal> {
         if words.certificate {
             return Ok(());
         }

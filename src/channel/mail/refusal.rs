@@ -32,6 +32,10 @@ pub(super) enum Refusal {
     NoLogin,
     /// The mail server refused the login: its own answer.
     Upstream(Box<Response>),
+    /// It came from here: the mail server's address leads back to the gateway.
+    Loop,
+    /// A path that might mean another one at the mail server.
+    NotPlain,
     /// The head of the request makes no sense.
     Head(lanyard_activesync::Error),
     /// The body was not read.
@@ -127,6 +131,8 @@ impl IntoResponse for Refusal {
                 tracing::debug!(%error, "ActiveSync: the head cannot be read");
                 plain(status, "this is no request of ActiveSync, or of a version that is not spoken here\n")
             }
+            Self::Loop => plain(StatusCode::LOOP_DETECTED, "the mail server's address leads back here\n"),
+            Self::NotPlain => plain(StatusCode::BAD_REQUEST, "this path does not go to the mail server\n"),
             Self::Body(error) => error.into_response(),
             Self::Gone => plain(StatusCode::REQUEST_TIMEOUT, "the body broke off\n"),
             Self::Unreadable => plain(StatusCode::BAD_REQUEST, "bad Client-Cert\n"),

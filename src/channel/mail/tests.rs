@@ -1,6 +1,8 @@
 //! The gateway over real sockets and TLS, before a mail server of the test's own.
 
+mod other_protocols;
 mod own_policy;
+mod redirects;
 
 use crate::{
     clock,

@@ -1,6 +1,6 @@
 //! To the mail server and back: what of a request's head goes on, and what of the answer's. Bodies are streamed both ways.
 
-use super::{PATH, gateway::Gateway, login::Login, refusal::Refusal};
+use super::{PATH, gateway::Gateway, login::Login, refusal::Refusal, via};
 use crate::http::{forwarded::X_FORWARDED_FOR, limits::BODY_IDLE, outgoing::OutgoingError};
 use axum::{
     body::Body,
@@ -132,7 +132,7 @@ fn named(headers: &HeaderMap) -> Vec<HeaderName> {
 }
 
 /// A client's headers on their way to the mail server.
-fn pass(from: &HeaderMap, to: &mut HeaderMap) {
+pub(super) fn pass(from: &HeaderMap, to: &mut HeaderMap) {
     let named = named(from);
     for (name, value) in from {
         let text = name.as_str();
@@ -201,7 +201,7 @@ pub(super) fn moved(upstream: &Uri, answer: &hyper::Response<Incoming>) -> Optio
     next_server(upstream, said)
 }
 
-fn next_server(upstream: &Uri, said: &str) -> Option<Uri> {
+pub(super) fn next_server(upstream: &Uri, said: &str) -> Option<Uri> {
     let uri: Uri = said.trim().parse().ok()?;
     let scheme = uri.scheme_str().filter(|scheme| *scheme == "https" || upstream.scheme_str() == Some("http"))?;
     let plain = uri.authority().is_some_and(|at| !at.as_str().contains('@')) && ["http", "https"].contains(&scheme);
@@ -212,23 +212,23 @@ impl Gateway {
     /// One request and the head of its answer, which may take so long once the request is there whole.
     pub(super) async fn send(
         &self,
-        onward: Request<Body>,
+        mut onward: Request<Body>,
         patience: Patience,
     ) -> Result<hyper::Response<Incoming>, Refusal> {
+        via::mark(onward.headers_mut(), &self.server);
         let (onward, there) = told_when_sent(onward);
-        let answer = self.server.outgoing.send(onward);
-        within(answer, there, patience).await
+        within(self.server.outgoing.send(onward), there, patience).await
     }
 
     /// The same over a connection of its own.
     pub(super) async fn send_afresh(
         &self,
-        onward: Request<Body>,
+        mut onward: Request<Body>,
         patience: Patience,
     ) -> Result<hyper::Response<Incoming>, Refusal> {
+        via::mark(onward.headers_mut(), &self.server);
         let (onward, there) = told_when_sent(onward);
-        let answer = self.server.outgoing.send_afresh(onward);
-        within(answer, there, patience).await
+        within(self.server.outgoing.send_afresh(onward), there, patience).await
     }
 }
 
@@ -241,6 +241,8 @@ impl Patience {
     const SOON: Duration = Duration::from_secs(30);
     /// For what is held as long as its client said before.
     const LONGEST: Duration = Duration::from_secs(3600);
+    /// For what nobody here reads.
+    pub(super) const UNREAD: Self = Self(Self::LONGEST);
 
     /// By the command; Ping and Sync are held as long as they say, and where they say nothing as long as they may.
     pub(super) fn of(command: Command, body: Option<&[u8]>) -> Self {
@@ -286,7 +288,15 @@ async fn within(
     };
     tokio::select! {
         biased;
-        answer = answer => answer.map_err(|error| away(&error)),
+        answer = answer => match answer {
+            Ok(answer) if answer.status() == StatusCode::LOOP_DETECTED => {
+                tracing::error!(
+                    "what --eas-upstream names, or the name by which the mail server sends its users on, leads back to this server"
+                );
+                Err(Refusal::Away)
+            }
+            answer => answer.map_err(|error| away(&error)),
+        },
         () = silent => {
             tracing::warn!(seconds = patience.as_secs(), "the mail server did not answer in time");
             Err(Refusal::Away)

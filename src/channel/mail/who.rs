@@ -68,6 +68,28 @@ pub(super) fn check(tx: &mut Tx<'_>, shown: &Fingerprint) -> Judged<(), Refusal>
     admissible(tx, standing, &credential)
 }
 
+/// Whether who shows a certificate of ours may go to the mail server with what is no ActiveSync; and whether it is one for mail, of the user
+/// that the login names, which nobody's guesses keep out.
+pub(super) fn check_beside(tx: &mut Tx<'_>, shown: &Fingerprint, login: Option<&str>) -> Judged<bool, Refusal> {
+    let (standing, credential, device) = identity::judge(tx, shown)?;
+    let Some(credential) = credential else { return Err(Denial::Refused(Refusal::Stranger)) };
+    let shut = match device {
+        Some(device) => {
+            let waits = |e: &Enrolment| e.state == EnrolmentState::Quarantined;
+            device.enrolment(credential.enrolment).is_some_and(waits)
+                || keeper::load(tx, device)?.mail_is_shut(credential.enrolment).is_some()
+        }
+        None => false,
+    };
+    if standing != Standing::Good || shut {
+        let standing = if shut { Standing::Blocked } else { standing };
+        identity::note_refusal(tx, &credential, standing.into())?;
+        return Err(Denial::Refused(Refusal::Denied));
+    }
+    let Some(login) = login else { return Ok(false) };
+    Ok(credential.channel == Channel::Activesync && User::of(tx, login)?.may_be(&credential.user))
+}
+
 /// The same of a login that was proved: whether its enrolment of this name may come without a certificate. An unknown one may.
 pub(super) fn check_login(tx: &mut Tx<'_>, login: &str, device_id: &str) -> Judged<(), Refusal> {
     let user = User::of(tx, login)?;
