@@ -1,4 +1,4 @@
-"""A mail server's ActiveSync end as a gateway sees it: Basic sign-in, versions, one folder. It notes all that reaches it."""
+"""A mail server as a gateway sees it: of ActiveSync Basic sign-in, versions, one folder; of all else Basic sign-in. It notes all that reaches it."""
 
 import base64
 import http.server
@@ -22,10 +22,11 @@ class Quiet(http.server.ThreadingHTTPServer):
 
 
 class MailServer:
-    """Listens on a free port of loopback until `stop`; `seen` holds (method, command, user, headers) of each request."""
+    """Listens on a free port of loopback until `stop`; `seen` holds (method, command, device, headers) of each request of ActiveSync,
+    `beside` (method, path and query, headers, body) of the others."""
 
     def __init__(self, users):
-        self.users, self.seen = users, []
+        self.users, self.seen, self.beside = users, [], []
         self.http = Quiet(("127.0.0.1", 0), self.handler())
         self.http.daemon_threads = True
         self.url = f"http://127.0.0.1:{self.http.server_port}{PATH}"
@@ -64,6 +65,8 @@ class MailServer:
                 """Reads the body and judges the sign-in; `None` where it was refused."""
                 body = self.body()
                 query = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(self.path).query))
+                if not self.path.startswith(PATH):
+                    mail.beside.append((self.command, self.path, dict(self.headers.items()), body))
                 mail.seen.append((self.command, query.get("Cmd"), query.get("DeviceId"), dict(self.headers.items())))
                 kind, _, word = self.headers.get("Authorization", "").partition(" ")
                 user, _, password = base64.b64decode(word).decode().partition(":") if kind == "Basic" else ("", "", "")
@@ -86,11 +89,20 @@ class MailServer:
                 if self.take():
                     self.reply(200, MS_ASProtocolVersions=VERSIONS, MS_ASProtocolCommands="Sync,FolderSync,Ping,Settings")
 
+            def do_GET(self):
+                if self.path == "/owa/sent-on":
+                    self.reply(302, Location=f"http://{self.headers['Host']}/owa/auth?x=1")
+                elif self.take():
+                    self.reply(200, f"{self.command} {self.path}".encode(), Set_Cookie="a=1; path=/")
+
             def do_POST(self):
                 taken = self.take()
                 if not taken:
                     return
                 query, body = taken
+                if not self.path.startswith(PATH):
+                    self.reply(200, f"{self.command} {self.path}".encode())
+                    return
                 own = mail.own(query, body, self.headers.get("X-MS-PolicyKey"))
                 if own:
                     status, body = own

@@ -399,5 +399,68 @@ class WithoutAPolicy(Gateway):
         self.assert_mail(client.folder_sync(key=""))
 
 
+OUTLOOK = '''<Autodiscover xmlns="http://schemas.microsoft.com/exchange/autodiscover/outlook/requestschema/2006"><Request>
+<EMailAddress>carol@example.org</EMailAddress>
+<AcceptableResponseSchema>http://schemas.microsoft.com/exchange/autodiscover/outlook/responseschema/2006a</AcceptableResponseSchema>
+</Request></Autodiscover>'''
+
+
+class NothingElse(Gateway):
+    """What is no ActiveSync, under a name that points wholly at the gateway."""
+
+    def ask(self, path, method="GET", body=None, **headers):
+        client = self.stranger()
+        return self.server.request(self.server.public_url + path, method, body, client.headers(**headers))
+
+    def test_outlook_and_the_web_mail_reach_the_mail_server(self):
+        for method, path in [
+            ("POST", "/EWS/Exchange.asmx"), ("POST", "/mapi/emsmdb/?MailboxId=1@example.org"), ("GET", "/OAB/1/oab.xml"), ("GET", "/owa/?a=%2F.."),
+            ("POST", "/AutoDiscover/Autodiscover.svc"), ("GET", "/autodiscover/autodiscover.json/v1.0/carol%40example.org?Protocol=Ews"),
+        ]:
+            with self.subTest(path):
+                self.mail.beside.clear()
+                reply = self.ask(path, method, None if method == "GET" else "<x/>", **{
+                    "X-AnchorMailbox": CAROL, "X-RequestType": "Connect", "SOAPAction": "GetFolder", "X-Forwarded-For": "1.2.3.4", "Remote-User": "root",
+                })
+                self.assertEqual((reply.status, reply.body), (200, f"{method} {path}".encode()))
+                [(_, _, headers, _)] = self.mail.beside
+                folded = {name.lower(): value for name, value in headers.items()}
+                self.assertEqual((folded["x-anchormailbox"], folded["x-requesttype"], folded["soapaction"]), (CAROL, "Connect", "GetFolder"))
+                self.assertEqual(folded["x-forwarded-for"], "127.0.0.1")
+                self.assertNotIn("remote-user", folded)
+        self.mail.beside.clear()
+        reply = self.ask("/AUTODISCOVER/AUTODISCOVER.XML", "POST", OUTLOOK, **{"Content-Type": "text/xml"})
+        self.assertEqual(reply.status, 200)
+        self.assertEqual([body for *_, body in self.mail.beside], [OUTLOOK.encode()])
+
+    def test_nothing_else_does(self):
+        self.mail.beside.clear()
+        for path in ["/ecp/", "/powershell", "/rpc/rpcproxy.dll", "/", "/autodiscover/x"]:
+            self.assertEqual(self.ask(path).status, 404, path)
+        for path in ["/owa/../ecp", "/owa/%2e%2e/ecp", "/ews//x", "/ews/a%2fb", "/ews/a%5cb", "/ews/..;/x", "/ews/%252e%252e/x"]:
+            self.assertEqual(self.ask(path).status, 400, path)
+        self.server.verb("settings", "set", "eas.pass_other", "off")
+        try:
+            for path in ["/ews/a", "/mapi/a", "/oab/a", "/owa/", "/autodiscover/autodiscover.svc"]:
+                self.assertEqual(self.ask(path).status, 404, path)
+            self.assertEqual(self.ask("/autodiscover/autodiscover.json?Protocol=Ews").status, 400)
+            reply = self.ask("/autodiscover/autodiscover.xml", "POST", OUTLOOK)
+            self.assertIn(b"mobile clients only", reply.body)
+        finally:
+            self.server.verb("settings", "set", "eas.pass_other", "on")
+        self.assertEqual(self.mail.beside, [])
+
+    def test_a_browser_is_kept_here(self):
+        self.assertEqual(self.ask("/owa/sent-on").headers["location"], self.server.public_url + "/owa/auth?x=1")
+
+    def test_a_wiped_devices_certificate_opens_nothing(self):
+        client = self.invited()
+        client.provisioned()
+        url = self.server.public_url + "/ews/a"
+        self.assertEqual(self.server.request(url, "GET", None, client.headers(), client.identity).status, 200)
+        self.wipe(client, "full")
+        self.assertEqual(self.server.request(url, "GET", None, client.headers(), client.identity).status, 403)
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -6,8 +6,9 @@ use super::{
     gateway::Gateway,
     login::Login,
     prove::Words,
+    redirects::{HOPS, lost},
     refusal::Refusal,
-    upstream::{Patience, head, pass, streamed},
+    upstream::{Patience, head, next_server, pass, streamed},
     via, who,
 };
 use crate::{channel::identity::counted, fleet::settings, http::Peer, http::forwarded::X_FORWARDED_FOR};
@@ -16,9 +17,11 @@ use axum::{
     http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, header, request::Parts},
     response::Response,
 };
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use lanyard_activesync::packed::percent_decode;
 
+/// Longer bodies, and those that do not say how long they are, are streamed: they cannot be sent twice.
+const KEPT: u64 = 64 * 1024;
 /// The first parts of the mail server's paths.
 const FOLDERS: [&str; 4] = ["ews", "mapi", "oab", "owa"];
 
@@ -71,10 +74,10 @@ impl Gateway {
         }
         let here = here(&parts.headers, &self.server.public_url);
         let method = parts.method.clone();
-        let onward = onward(target.clone(), &parts, peer, login.as_ref(), streamed(body));
+        let onward = onward(target, &parts, peer, login.as_ref());
         // An answer may be held for an hour, and a header keeps the connection's whole read buffer.
         drop(parts);
-        let answer = self.send(onward, Patience::UNREAD).await?;
+        let (target, answer) = self.send_beside(onward, body).await?;
         if let Some(words) = words.filter(|_| is_wrong(&answer)) {
             self.note_wrong(peer, &words).await?;
         }
@@ -89,6 +92,35 @@ impl Gateway {
         Ok(response)
     }
 
+    /// The answer, and the address that gave it. Who is sent to the same path of another server has moved there: nobody but us can go after, since
+    /// for the client that path is ours.
+    async fn send_beside(&self, head: Request<()>, body: Body) -> Result<(Uri, hyper::Response<Incoming>), Refusal> {
+        let mut at = head.uri().clone();
+        let small = body.size_hint().upper().is_some_and(|most| most <= KEPT);
+        if !small {
+            let answer = self.send(head.map(|()| streamed(body)), Patience::UNREAD).await?;
+            return Ok((at, answer));
+        }
+        let body = axum::body::to_bytes(streamed(body), usize::MAX).await.map_err(|_| Refusal::Gone)?;
+        for _ in 0..=HOPS {
+            let request = || {
+                let body = if body.is_empty() { Body::empty() } else { Body::from(body.clone()) };
+                let mut request = head.clone().map(|()| body);
+                *request.uri_mut() = at.clone();
+                request
+            };
+            let answer = match self.send(request(), Patience::UNREAD).await {
+                Err(Refusal::Broken) => self.send_afresh(request(), Patience::UNREAD).await?,
+                answer => answer?,
+            };
+            match moved(&at, answer.status(), answer.headers()) {
+                None => return Ok((at, answer)),
+                Some(next) => at = next,
+            }
+        }
+        Err(lost(&at))
+    }
+
     /// A login that the mail server took within the day is left alone: here it may be refused for more than its password.
     async fn note_wrong(&self, peer: &Peer, words: &Words<'_>) -> Result<(), Refusal> {
         if self.logins.was_taken(words.login) {
@@ -101,12 +133,18 @@ impl Gateway {
 }
 
 /// The request as it goes on.
-fn onward(target: Uri, from: &Parts, peer: &Peer, login: Option<&Login>, body: Body) -> Request<Body> {
-    let mut onward = Request::new(body);
+fn onward(target: Uri, from: &Parts, peer: &Peer, login: Option<&Login>) -> Request<()> {
+    let mut onward = Request::new(());
     *onward.method_mut() = from.method.clone();
     *onward.uri_mut() = target;
     let headers = onward.headers_mut();
     pass(&from.headers, headers);
+    // Copies: see above.
+    for value in headers.values_mut() {
+        if let Ok(copy) = HeaderValue::from_bytes(value.as_bytes()) {
+            *value = copy;
+        }
+    }
     if let Ok(client) = HeaderValue::try_from(peer.client.to_string()) {
         headers.insert(X_FORWARDED_FOR, client);
     }
@@ -114,6 +152,17 @@ fn onward(target: Uri, from: &Parts, peer: &Peer, login: Option<&Login>, body: B
         headers.insert(header::AUTHORIZATION, login.value().clone());
     }
     onward
+}
+
+/// The other server to which one that answered sends the same request.
+fn moved(asked: &Uri, status: StatusCode, headers: &HeaderMap) -> Option<Uri> {
+    if ![301, 302, 307, 308].contains(&status.as_u16()) {
+        return None;
+    }
+    let next = next_server(asked, headers.get(header::LOCATION)?.to_str().ok()?)?;
+    let is_same = next.path_and_query() == asked.path_and_query();
+    let elsewhere = next.authority() != asked.authority() || next.scheme() != asked.scheme();
+    (is_same && elsewhere).then_some(next)
 }
 
 /// The same path and query at the mail server. `None`: it may mean another one there, or names a server of its own.
@@ -282,6 +331,28 @@ mod tests {
             ("https://login.example.org", None),
         ] {
             assert_eq!(kept(said, &asked, "https://gw").as_deref(), want, "{said}");
+        }
+    }
+
+    #[test]
+    fn who_is_sent_to_the_same_path_elsewhere_has_moved() {
+        let asked: Uri = "https://mail.internal/ews/a?x=1".parse().unwrap();
+        for (status, said, want) in [
+            (302, "https://cloud.example.org/ews/a?x=1", true),
+            (301, "https://mail.internal:444/ews/a?x=1", true),
+            (200, "https://cloud.example.org/ews/a?x=1", false),
+            (307, "https://cloud.example.org/ews/a", false),
+            (307, "https://mail.internal/ews/a?x=1", false),
+            (308, "http://cloud.example.org/ews/a?x=1", false),
+            (308, "/ews/a?x=1", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::LOCATION, HeaderValue::from_str(said).unwrap());
+            assert_eq!(
+                moved(&asked, StatusCode::from_u16(status).unwrap(), &headers).is_some(),
+                want,
+                "{status} {said}"
+            );
         }
     }
 

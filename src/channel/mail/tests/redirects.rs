@@ -151,9 +151,16 @@ async fn no_redirect_is_handed_on_or_followed_for_ever() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_moved_is_found_by_options_too() {
+async fn who_moved_is_found_by_options_and_beside_too() {
     let (first, other, shared) = two().await;
     let site = before(&first).await;
+    for (status, length) in [(302, 0), (307, 1000)] {
+        shared.lock().unwrap().to = Some((status, format!("{other}/EWS/Exchange.asmx?x=1")));
+        let request = axum::http::Request::post("/").header("authorization", basic(ANN, WORD));
+        let answer = site.send(request, "/EWS/Exchange.asmx?x=1", Body::from(vec![7; length])).await;
+        assert_eq!(read(answer).await, from_other());
+        assert_eq!(shared.lock().unwrap().other.pop().unwrap(), ("/EWS/Exchange.asmx?x=1".to_string(), length));
+    }
     shared.lock().unwrap().to = Some((451, format!("{other}/else")));
     let options = axum::http::Request::builder().method("OPTIONS").header("authorization", basic(ANN, WORD));
     let offer = site.send(options, super::super::PATH, Body::empty()).await;
