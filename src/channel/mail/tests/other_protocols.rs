@@ -30,6 +30,10 @@ async fn serve_other(State(log): State<Log>, request: Request) -> Response<Body>
     let host = head.headers["host"].to_str().unwrap().to_string();
     let said = head.headers.get(header::AUTHORIZATION).cloned();
     let target = head.uri.path_and_query().unwrap().to_string();
+    if !head.headers.contains_key("x-lanyard-passed") {
+        // Only a look whether it is there, once a minute, passes nothing on.
+        return StatusCode::UNAUTHORIZED.into_response();
+    }
     let came = Came { method: head.method.clone(), target: target.clone(), headers: head.headers, body: body.clone() };
     log.lock().unwrap().push(came);
     let basic_offers = [(header::WWW_AUTHENTICATE, "Negotiate"), (header::WWW_AUTHENTICATE, "Basic realm=\"x\"")];
