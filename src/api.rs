@@ -16,6 +16,7 @@ mod groups;
 mod health;
 mod idempotency;
 mod invitations;
+mod mail;
 mod openapi;
 mod outlook;
 mod policies;
@@ -52,6 +53,7 @@ fn routes() -> Vec<Route> {
         breaker::routes(),
         policies::routes(),
         groups::routes(),
+        mail::routes(),
         admins::routes(),
         settings::routes(),
         audit::routes(),

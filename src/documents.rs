@@ -12,6 +12,7 @@ pub(crate) mod commands;
 pub(crate) mod devices;
 pub(crate) mod groups;
 pub(crate) mod invitations;
+pub(crate) mod mail;
 pub(crate) mod policies;
 pub(crate) mod problem;
 pub(crate) mod push_cert;

@@ -140,11 +140,12 @@ async fn verbs(house: &mut House) {
         house.read(&[words[0], words[1], NOBODY]).await;
     }
     let zeros = "0".repeat(64);
-    let others: [&[&str]; 10] = [
+    let others: [&[&str]; 11] = [
         &["status"],
         &["admins", "list"],
         &["token", "list"],
         &["settings", "list"],
+        &["mail", "rules", "show"],
         &["stop", "status"],
         &["apple", "push-cert", "show"],
         &["audit", "list"],

@@ -214,7 +214,7 @@ impl Gateway {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
         headers.insert("ms-asprotocolversion", HeaderValue::from_static(asked.head.version.as_str()));
         headers.insert(POLICY_KEY, HeaderValue::from(key.map_or(0, PolicyKey::get)));
-        if let Some(agent) = asked.agent.as_deref().and_then(|agent| HeaderValue::from_str(agent).ok()) {
+        if let Some(agent) = asked.asker.agent.as_deref().and_then(|agent| HeaderValue::from_str(agent).ok()) {
             headers.insert(header::USER_AGENT, agent);
         }
         let whole = async {

@@ -95,6 +95,8 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("group delete", &["lanyard group delete pool"]),
     ("group add", &["lanyard group add pool F2LX07E6"]),
     ("group remove", &["lanyard group remove pool F2LX07E6"]),
+    ("mail rules apply", &["lanyard mail rules apply rules.yaml", "lanyard mail rules apply rules.yaml --yes"]),
+    ("mail rules show", &["lanyard mail rules show"]),
     ("approvals list", &["lanyard approvals list"]),
     ("approvals show", &["lanyard approvals show 019d1a2b"]),
     ("approvals wait", &["lanyard approvals wait 019d1a2b"]),

@@ -252,6 +252,10 @@ pub enum Event {
         value: String,
         counts: Counts,
     },
+    MailRulesSet {
+        rules: String,
+        counts: Counts,
+    },
     StopSet,
     StopLifted,
     ApprovalAsked {
