@@ -55,7 +55,7 @@ async fn routes(house: &mut House) {
                 "user" => ["ANN@example.org", "nobody"].map(String::from).to_vec(),
                 "platform" => ["ios", "windows", "toaster"].map(String::from).to_vec(),
                 "may_approve" => ["mine", NOBODY].map(String::from).to_vec(),
-                "unread" => ["true", "perhaps"].map(String::from).to_vec(),
+                "unread" | "removed" => ["true", "perhaps"].map(String::from).to_vec(),
                 "approval" => vec![NOBODY.into()],
                 "action" => ["wipe", "device.enrolled", "dance"].map(String::from).to_vec(),
                 "actor" => ["local", "nobody"].map(String::from).to_vec(),
