@@ -86,18 +86,23 @@ impl TryFrom<String> for Source {
 /// The text read last: each request needs it, and YAML is slow to read.
 static READ: Mutex<Option<(String, Arc<MailRules>)>> = Mutex::new(None);
 
-fn read(text: &str) -> Result<Arc<MailRules>> {
+fn read(text: &str) -> std::result::Result<Arc<MailRules>, MailRulesError> {
     if let Ok(read) = READ.lock()
         && let Some((_, rules)) = read.as_ref().filter(|(known, _)| known == text)
     {
         return Ok(rules.clone());
     }
-    let rules = MailRules::parse(text).map_err(|e| crate::error::Error::Internal(format!("rules of mail: {e}")))?;
-    let rules = Arc::new(rules);
+    let rules = Arc::new(MailRules::parse(text)?);
     if let Ok(mut read) = READ.lock() {
         *read = Some((text.to_owned(), rules.clone()));
     }
     Ok(rules)
+}
+
+/// Keeps a text whatever it says, as another version may have.
+#[cfg(test)]
+pub(crate) fn keep(tx: &mut Tx<'_>, text: &str) -> Result<()> {
+    Ok(tx.put(&Kept { text: text.into(), opened: None })?)
 }
 
 /// The rules that count now, with what must be known to ask them.
@@ -139,7 +144,15 @@ impl Gate {
             let default = unknown(tx)?;
             return Ok(Self { rules: None, default, counts_from: None, text: None, assigned: None, now: tx.steady() });
         };
-        let rules = read(&kept.text)?;
+        let rules = match read(&kept.text) {
+            Ok(rules) => rules,
+            // Each stays as it is, and who is new waits: no mail and no list of devices fails for it.
+            Err(why) => {
+                tx.log(move || tracing::error!(%why, "this version refuses the rules of mail that are kept: apply them anew"));
+                let (default, text, now) = (MailAccess::Quarantine, Some(kept.text), tx.steady());
+                return Ok(Self { rules: None, default, counts_from: None, text, assigned: None, now });
+            }
+        };
         let left = match &kept.opened {
             Some(opened) => opened.left(tx)?,
             None => Duration::ZERO,

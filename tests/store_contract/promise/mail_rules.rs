@@ -4,7 +4,10 @@ use super::truth::{happens_to, policy, takes_all};
 use super::*;
 use lanyard::{
     fleet::{
-        enrol::access,
+        enrol::{
+            access,
+            many::{self, Which},
+        },
         life::{Access, Claim, Event as Happening},
         mail_rules::{self, Changed, Gate, Source},
     },
@@ -75,6 +78,13 @@ pub async fn rules_of_mail_are_shown_before_they_count_and_a_persons_word_stands
 
     set(&fixture, &local, NEW_IN).await.unwrap();
     assert_eq!(told_of(&look(&fixture, NEW_IN).await), [], "what counts already changes nothing");
+    let blocked = |tx: &mut Tx<'_>| {
+        let (local, which) =
+            (admins::authenticate(tx, SECRET, true)?.unwrap(), Which::parse(&["state=blocked".into()])?);
+        let page = many::page(tx, &local, &which, None, (None, 100))?;
+        Ok(page.devices.iter().map(|device| device.id).collect::<Vec<_>>())
+    };
+    assert_eq!(fixture.store.run(blocked).await.unwrap(), [old], "though it has not asked since");
     assert_eq!(asks(&fixture, old).await.0, EnrolmentState::Blocked);
     assert_eq!(asks(&fixture, new).await.0, EnrolmentState::Enrolled);
     assert_eq!(asks(&fixture, spared).await.0, EnrolmentState::Enrolled, "a person let it in");

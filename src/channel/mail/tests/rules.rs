@@ -63,3 +63,15 @@ async fn whom_a_rule_cuts_is_cut_while_it_holds_a_ping() {
     assert_eq!(kept.ask(&site, "FolderSync").await, Got::Status(129));
     site.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rules_that_cannot_be_read_any_more_leave_everybody_as_they_are() {
+    let site = Site::new().await;
+    site.run(|tx, local| settings::set(tx, &local, "eas.unknown", "allow")).await;
+    let (known, new) = (Phone::new("KNOWN"), Phone::new("NEW"));
+    assert_eq!(known.ask(&site, "FolderSync").await, passed());
+    site.run(|tx, _| mail_rules::keep(tx, "default: nobody")).await;
+    assert_eq!(known.ask(&site, "FolderSync").await, passed());
+    assert_eq!(new.ask(&site, "FolderSync").await, Got::Status(129));
+    site.end().await;
+}
