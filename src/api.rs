@@ -16,6 +16,7 @@ mod groups;
 mod health;
 mod idempotency;
 mod invitations;
+mod mail;
 mod mail_check;
 mod openapi;
 mod outlook;
@@ -54,6 +55,7 @@ fn routes() -> Vec<Route> {
         breaker::routes(),
         policies::routes(),
         groups::routes(),
+        mail::routes(),
         admins::routes(),
         settings::routes(),
         audit::routes(),

@@ -12,7 +12,9 @@ mod contexts;
 mod devices;
 pub mod help;
 mod invitations;
+mod mail;
 mod names;
+pub(crate) mod password;
 mod policies;
 pub(crate) mod print;
 mod push_cert;
@@ -56,6 +58,9 @@ pub enum Verb {
     /// Groups of devices.
     #[command(subcommand)]
     Group(policies::Group),
+    /// The mail gateway: who may read mail.
+    #[command(subcommand)]
+    Mail(mail::Mail),
     /// What waits for a second person.
     #[command(subcommand)]
     Approvals(breaker::Approvals),
@@ -237,6 +242,7 @@ async fn carry_out(verb: Verb, client: &Client, how: &Shown) -> Done {
         Verb::Device(act) => act.run(client, how).await,
         Verb::Policy(policy) => policy.run(client, how).await,
         Verb::Group(group) => group.run(client).await,
+        Verb::Mail(mail) => mail.run(client).await,
         Verb::Approvals(approvals) => approvals.run(client, how).await,
         Verb::Stop(stop) => stop.run(client).await,
         Verb::Admins(admins) => admins.run(client).await,

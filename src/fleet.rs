@@ -8,6 +8,7 @@ pub mod enrol;
 pub mod groups;
 pub mod keeper;
 pub mod life;
+pub mod mail_rules;
 pub mod mailboxes;
 pub mod notices;
 pub mod owners;

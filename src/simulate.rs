@@ -2,7 +2,6 @@
 //! wiped or Ctrl-C ends this, and what happens to them is shown line by line.
 
 mod entry;
-mod password;
 mod place;
 mod words;
 

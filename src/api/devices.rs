@@ -25,6 +25,7 @@ use crate::{
         },
         keeper,
         life::{Access, Act, Command, Device, Erasing, Obliteration, STATES, Scope},
+        mail_rules::Gate,
         owners::{self, Set},
         policies::{self, Assigned, rollout},
         queue::{self},
@@ -78,14 +79,14 @@ fn list(tx: &mut Tx<'_>, call: &Call, _: Empty) -> Result<Page<DeviceView>> {
     let within = call.query.get("expiring").map(|text| span("expiring", text)).transpose()?;
     let devices = tx.scan::<Device>("", after, limit)?;
     let next = devices.last().filter(|_| devices.len() == limit).map(|d| d.id.to_string());
-    let assigned = Assigned::load(tx)?;
+    let (assigned, gate) = (Assigned::load(tx)?, Gate::load(tx)?);
     let platform = call.query.get("platform").map(|text| platform(text)).transpose()?;
     let state = call.query.get("state").map(|text| one_of("state", text, &STATES)).transpose()?;
     let (removed, user) = (removed_too(call)?, call.query.get("user").map(|user| user.trim().to_lowercase()));
     let shown = devices.into_iter().filter(|device| {
         (removed || device.removed.is_none())
             && platform.is_none_or(|platform| device.platform == platform)
-            && state.is_none_or(|state| device.state() == state)
+            && state.is_none_or(|state| device.state_with(|e| gate.state(device, e)) == state)
             && user.as_ref().is_none_or(|user| device.user.to_lowercase() == *user)
     });
     let wanted = shown.filter(|device| within.is_none_or(|within| ends_within(tx, device, within)));

@@ -15,6 +15,7 @@ use crate::{
             Action, Channel, Command, Device, Enrolment, MAIL_AGENT, MAIL_TYPE, State, command::Hold,
             device::Certificate,
         },
+        mail_rules::Gate,
         policies::Assigned,
         queue::{self},
         registry::{
@@ -41,6 +42,9 @@ const HELD: Duration = Duration::from_secs(10);
 /// A device that was not heard for so long is off, or gone: nobody can say by when it will hear.
 const LOST: Duration = Duration::from_secs(2 * 86_400);
 
+/// Said where rules would where no person had decided.
+const BY_HAND: &str = "an administrator";
+
 impl CertificateView {
     fn of(certificate: &Certificate) -> Self {
         Self {
@@ -53,16 +57,20 @@ impl CertificateView {
 }
 
 impl EnrolmentView {
-    fn of(device: &Device, enrolment: &Enrolment, seen: Option<Timestamp>) -> Self {
+    fn of(device: &Device, enrolment: &Enrolment, seen: Option<Timestamp>, (gate, now): (&Gate, Timestamp)) -> Self {
+        let stand = gate.stand(device, enrolment);
+        let by_hand = || (gate.text().is_some() && enrolment.is_decided()).then(|| BY_HAND.to_string());
         Self {
             id: enrolment.id.to_string(),
             channel: enrolment.channel,
-            state: enrolment.state_within(device.life).into(),
+            state: Enrolment::shown(gate.state(device, enrolment), device.life).into(),
             identity: enrolment.identity.clone(),
             kind: enrolment.channel_state.get(MAIL_TYPE).cloned(),
             agent: enrolment.channel_state.get(MAIL_AGENT).cloned(),
             certificate: enrolment.certificate.as_ref().map(CertificateView::of),
             last_seen: seen.max(enrolment.last_seen).map(At),
+            until: stand.as_ref().and_then(|stand| stand.left).map(|left| At(now.plus(left))),
+            rule: stand.map(|stand| stand.rule).or_else(by_hand),
         }
     }
 }
@@ -99,11 +107,11 @@ impl DeviceView {
         let seen = seen(tx, devices.iter().flat_map(|device| device.enrolments.iter().map(|e| e.id)))?;
         let (mut seen, now) = (seen.into_iter(), tx.steady());
         let ids: Vec<DeviceId> = devices.iter().map(|device| device.id).collect();
-        let journals = journal::of(tx, &ids)?;
+        let (journals, gate, today) = (journal::of(tx, &ids)?, Gate::load(tx)?, tx.now());
         let views = devices.iter().zip(journals).map(|(device, journal)| {
-            let of = |enrolment| EnrolmentView::of(device, enrolment, seen.next().flatten());
+            let of = |enrolment| EnrolmentView::of(device, enrolment, seen.next().flatten(), (&gate, today));
             let enrolments = device.enrolments.iter().map(of).collect();
-            Self::with(device, enrolments, assigned, journal.as_ref(), now)
+            Self::with(device, enrolments, (assigned, &gate), journal.as_ref(), now)
         });
         Ok(views.collect())
     }
@@ -111,7 +119,7 @@ impl DeviceView {
     fn with(
         device: &Device,
         enrolments: Vec<EnrolmentView>,
-        assigned: &Assigned,
+        (assigned, gate): (&Assigned, &Gate),
         journal: Option<&Journal>,
         now: Steady,
     ) -> Self {
@@ -122,7 +130,7 @@ impl DeviceView {
             id: device.id.to_string(),
             channel: device.channel(),
             platform: device.platform,
-            state: device.state().into(),
+            state: device.state_with(|enrolment| gate.state(device, enrolment)).into(),
             user: Some(device.user.clone()).filter(|user| !user.is_empty()),
             ownership: device.ownership,
             serial: device.serial.clone(),

@@ -93,6 +93,11 @@ pub(crate) struct EnrolmentView {
     /// Null for mail by password.
     pub(crate) certificate: Option<CertificateView>,
     pub(crate) last_seen: Option<At>,
+    /// A mail client's: which access rule says whether it is let in, as `rule 2: os >=17.2`, `default`, or an administrator. Null where there are
+    /// no rules.
+    pub(crate) rule: Option<String>,
+    /// Until when that rule lets it keep what it has.
+    pub(crate) until: Option<At>,
 }
 
 /// What an enrolment is pinned to.

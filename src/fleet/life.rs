@@ -27,7 +27,9 @@ mod unanswered;
 pub use act::{Act, Action, Erasing, Obliteration, Scope};
 pub use command::{Command, Evidence, State};
 pub use device::renewal::{Offer, Renewal, Shown};
-pub use device::{Channel, Device, Enrolment, EnrolmentState, GIVEN_UP, Life, MacUser, Ownership, Platform, STATES};
+pub use device::{
+    Channel, Device, Enrolment, EnrolmentState, GIVEN_UP, Grace, Life, MacUser, Ownership, Platform, STATES,
+};
 pub use effect::Effect;
 pub use enrolled::{MAIL_AGENT, MAIL_TYPE, PROVISIONING};
 pub use event::{Access, Asker, Claim, Event, Fate, Leaving, Order, Outcome, Terms, Withdrawal};
@@ -149,6 +151,7 @@ impl Managed {
             Event::Access { enrolments, access, by, reason } => {
                 self.admitted(&enrolments, access, &by, &reason, effects);
             }
+            Event::Ruled { enrolment, access, graces } => self.ruled(enrolment, access, graces),
             Event::Adopted(other) => self.adopted(*other, time, effects),
             Event::Asked(order) => self.asked(*order, time, effects),
             Event::AskedAgain { command, over } => self.asked_again(command, over.map(|terms| *terms), time, effects),

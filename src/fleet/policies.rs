@@ -17,9 +17,9 @@ use crate::{
     ids::{DeviceId, EnrolmentId},
     policy::{
         self, Assign, ChannelView, Compliance, DeviceState, Difference, Effective, Next, OnTheWay, Overridden, Part,
-        PartContent, PartId, PolicyError, PolicyFile, Problem, SettingCoverage, Subject, Target, Touched, Version,
-        bounds, compliance, coverage_of, desired, device_state, diff, difference, effective, left, of_policy, problems,
-        verified,
+        PartContent, PartId, PolicyError, PolicyFile, Problem, SettingCoverage, Standing, Subject, Target, Touched,
+        Version, bounds, compliance, coverage_of, desired, device_state, diff, difference, effective, left, of_policy,
+        problems, verified,
     },
     store::{Kind, Record, Tx},
 };
@@ -332,8 +332,12 @@ impl Assigned {
 
     /// Coverage of one device by everything assigned to it.
     pub fn coverage(&self, device: &Device) -> Vec<SettingCoverage> {
+        self.coverage_over(device, |_| true)
+    }
+
+    fn coverage_over(&self, device: &Device, which: impl Fn(&ChannelView<'_>) -> bool) -> Vec<SettingCoverage> {
         let encrypted = device.facts.get("encrypted").and_then(|v| v.parse().ok());
-        let channels = views(device).collect();
+        let channels = views(device).filter(which).collect();
         let (merged, target) = (self.merged(device), target(device));
         let desired = |channel| merged.desired(channel, target);
         coverage_of(&merged.effective, &Subject { target, encrypted, channels }, desired)
@@ -361,6 +365,23 @@ impl Assigned {
         device.live().next()?;
         let rows = self.coverage(device);
         (!rows.is_empty()).then(|| compliance(&rows))
+    }
+}
+
+impl Assigned {
+    /// How a device keeps to its policies by what its enrolments other than mail say: mail's own word proves little. Of one that has not
+    /// answered yet it is not known.
+    pub fn standing_beside_mail(&self, device: &Device) -> Standing {
+        let beside = |view: &ChannelView<'_>| view.channel != policy::Channel::Activesync;
+        if !views(device).any(|view| beside(&view)) {
+            return Standing::Unknown;
+        }
+        let rows = self.coverage_over(device, beside);
+        match (rows.is_empty(), compliance(&rows)) {
+            (false, Compliance::Compliant) => Standing::Compliant,
+            (false, Compliance::Noncompliant) => Standing::Noncompliant,
+            (true, _) | (false, Compliance::Pending) => Standing::Unknown,
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use crate::{
         groups,
         keeper::{failed, timers},
         life::{command, device},
-        notices, policies,
+        mail_rules, notices, policies,
         queue::stop,
         registry::{credential, journal, lookup, sights, tries, users},
         settings,
@@ -28,7 +28,7 @@ const STORE: [Kind; 3] = [Kind::of::<Belief>(), Kind::of::<Count>(), Kind::of::<
 
 /// All of them.
 fn all() -> impl Iterator<Item = Kind> {
-    let lists: [&[Kind]; 31] = [
+    let lists: [&[Kind]; 32] = [
         &actor::KINDS,
         &admins::KINDS,
         &api::KINDS,
@@ -47,6 +47,7 @@ fn all() -> impl Iterator<Item = Kind> {
         &limits::KINDS,
         &lookup::KINDS,
         &loss::KINDS,
+        &mail_rules::KINDS,
         &notices::KINDS,
         &policies::KINDS,
         &policies::rollout::KINDS,

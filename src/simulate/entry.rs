@@ -1,6 +1,6 @@
 //! By what the devices get in, from the command line, and for mail from the invitation's own profile.
 
-use super::{Channel, Options, password, words};
+use super::{Channel, Options, words};
 use crate::cli::Failure;
 use lanyard_sim::{
     World,
@@ -36,7 +36,7 @@ async fn mail(options: &Options, world: &mut World) -> Result<Entry, Failure> {
         }
     };
     let user = user.ok_or_else(|| usage("--user: the user's name at the mail server"))?;
-    let password = password::of(options.password_file.as_deref(), &user).await?;
+    let password = crate::cli::password::of(options.password_file.as_deref(), &user).await?;
     Ok(Entry::Mail { user, password, invitation })
 }
 

@@ -55,7 +55,7 @@ async fn routes(house: &mut House) {
                 "user" => ["ANN@example.org", "nobody"].map(String::from).to_vec(),
                 "platform" => ["ios", "windows", "toaster"].map(String::from).to_vec(),
                 "may_approve" => ["mine", NOBODY].map(String::from).to_vec(),
-                "unread" => ["true", "perhaps"].map(String::from).to_vec(),
+                "unread" | "removed" => ["true", "perhaps"].map(String::from).to_vec(),
                 "approval" => vec![NOBODY.into()],
                 "action" => ["wipe", "device.enrolled", "dance"].map(String::from).to_vec(),
                 "actor" => ["local", "nobody"].map(String::from).to_vec(),
@@ -140,11 +140,13 @@ async fn verbs(house: &mut House) {
         house.read(&[words[0], words[1], NOBODY]).await;
     }
     let zeros = "0".repeat(64);
-    let others: [&[&str]; 10] = [
+    let others: [&[&str]; 12] = [
         &["status"],
         &["admins", "list"],
         &["token", "list"],
         &["settings", "list"],
+        &["mail", "check"],
+        &["mail", "rules", "show"],
         &["stop", "status"],
         &["apple", "push-cert", "show"],
         &["audit", "list"],

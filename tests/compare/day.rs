@@ -17,6 +17,18 @@ passcode:
   max_failed: 10
 camera: blocked
 ";
+/// Who may read mail.
+const RULES: &str = "\
+default: quarantine
+rules:
+- when: {user: 'android2@*', ownership: corporate}
+  then: block
+- when: {certificate: yes}
+  then: allow
+- when: {family: android, os: '>=12'}
+  then: allow
+";
+
 /// What a group gets besides, with a raw part and one that no PC has.
 const SALES: &str = "\
 name: sales
@@ -331,6 +343,15 @@ async fn access(house: &mut House, cast: &mut Cast) {
     house.verb(&["devices", "block", cast.id("mac")]).await;
     house.verb(&["devices", "block", "--where", "type=no such client", "--yes"]).await;
     house.verb(&["devices", "allow", "--where", "agent=*"]).await;
+    let rules = house.file("rules.yaml", RULES.as_bytes());
+    let wrong = house.file("wrong-rules.yaml", RULES.replace("ownership", "owner").as_bytes());
+    house.verb(&["mail", "rules", "apply", &wrong]).await;
+    house.read(&["mail", "rules", "apply", &rules]).await;
+    house.verb(&["mail", "rules", "apply", &rules, "--yes"]).await;
+    check_mail(house, "android 2", &mut cast.second_android).await;
+    let all = house.file("all-mail.yaml", b"default: quarantine\nrules:\n- {when: {user: '*@*'}, then: allow}\n");
+    house.verb(&["mail", "rules", "apply", &all, "--yes"]).await;
+    check_mail(house, "android 2", &mut cast.second_android).await;
     house.run_plainly(&["devices", "revoke", cast.id("second pc"), "--reason", "lent"]).await;
     sync(house, "pc 2", &mut cast.second_pc).await;
     house.verb(&["devices", "show", cast.id("second pc")]).await;

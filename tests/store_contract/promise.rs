@@ -8,6 +8,7 @@ mod growth;
 mod history;
 mod installs;
 mod loss;
+mod mail_rules;
 mod newcomers;
 mod owners;
 mod proof;
@@ -23,9 +24,9 @@ mod unanswered;
 mod worst_day;
 
 pub use self::{
-    again::*, breaker::*, commands::*, growth::*, history::*, installs::*, loss::*, newcomers::*, owners::*, proof::*,
-    registry::*, renewals::*, shared::*, status::*, store::*, summer::a_summer_leaves_one_living_record_each, texts::*,
-    truth::*, unanswered::*, worst_day::*,
+    again::*, breaker::*, commands::*, growth::*, history::*, installs::*, loss::*, mail_rules::*, newcomers::*,
+    owners::*, proof::*, registry::*, renewals::*, shared::*, status::*, store::*,
+    summer::a_summer_leaves_one_living_record_each, texts::*, truth::*, unanswered::*, worst_day::*,
 };
 
 use crate::fixture::{Fixture, SECRET, able, counts, device, request};

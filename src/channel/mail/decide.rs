@@ -14,7 +14,8 @@ use crate::{
     error::{Denial, Judged, Result},
     fleet::{
         keeper,
-        life::{EnrolmentState, Event, MAIL_AGENT, MAIL_TYPE},
+        life::Event,
+        mail_rules::{self, Gate},
         registry::presence::Presence,
     },
     ids::{DeviceId, EnrolmentId},
@@ -31,19 +32,14 @@ use lanyard_activesync::{
     state::Verdict,
     status::{CONTENT_TYPE, refusal},
 };
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tokio::sync::futures::OwnedNotified;
-
-/// Bytes of what a client calls itself that are kept; a longer name is none.
-const LONGEST_NAME: usize = 256;
 
 /// What a handler needs of a request besides its body.
 pub(super) struct Asked {
     pub(super) head: Arc<Head>,
     pub(super) asker: Asker,
     pub(super) login: Option<Login>,
-    /// As the client names itself.
-    pub(super) agent: Option<String>,
 }
 
 /// The body, as far as it is read here.
@@ -95,14 +91,15 @@ pub(super) struct Decision {
     pub(super) news: OwnedNotified,
     /// What the client said last of the policy that it holds.
     pub(super) said: Option<PolicyOutcome>,
+    /// So long it has until a rule of who may read mail cuts it.
+    pub(super) left: Option<Duration>,
 }
 
 impl Gateway {
     /// Decides on a request, in one call on the store.
     pub(super) async fn decide(&self, asked: &Asked, content: Content) -> std::result::Result<Decision, Refusal> {
         let (head, asker, presence) = (asked.head.clone(), asked.asker.clone(), self.server.presence.clone());
-        let agent = asked.agent.clone();
-        Ok(self.server.store.judge(move |tx| decide(tx, &presence, &asker, agent, &head, &content)).await?)
+        Ok(self.server.store.judge(move |tx| decide(tx, &presence, &asker, &head, &content)).await?)
     }
 
     /// Where a client is that may reach the mail server; none: it may not.
@@ -116,14 +113,18 @@ fn decide(
     tx: &mut Tx<'_>,
     presence: &Presence,
     asker: &Asker,
-    agent: Option<String>,
     head: &Head,
     content: &Content,
 ) -> Judged<Decision, Refusal> {
     let mut who = who::find(tx, asker, head)?;
+    let mut left = None;
     if asker.proved {
         keeper::back(tx, &mut who.device)?;
-        note_client(tx, &mut who, head, agent)?;
+        for (name, value) in who::calls_itself(asker, head) {
+            let (enrolment, value) = (who.enrolment, Some(value));
+            keeper::happen(tx, &mut who.device, Event::Noted { enrolment, name, value })?;
+        }
+        left = mail_rules::ask(tx, &mut who.device, who.enrolment)?;
     }
     let (enrolment, news) = (who.enrolment, presence.watch(who.device.id).notified_owned());
     let mut partnership = Partnership::of(tx, who, head.version, asker.proved)?;
@@ -136,30 +137,18 @@ fn decide(
     let answer = answer(tx, &mut partnership, head, content, asker.proved)?;
     let (said, place) = (partnership.kept.said, Place::of(&partnership.who));
     partnership.save(tx)?;
-    Ok(Decision { answer, place, news, said })
+    Ok(Decision { answer, place, news, said, left })
 }
 
 /// Where a client is that may reach the mail server; none: it may not.
 fn look(tx: &mut Tx<'_>, asker: &Asker, head: &Head) -> Judged<Option<Place>, Refusal> {
     let who = who::find(tx, asker, head)?;
-    let mine = who.device.enrolment(who.enrolment);
-    let open = mine.is_some_and(|mine| mine.state == EnrolmentState::Enrolled);
+    let gate = Gate::load(tx)?;
+    let open = who.device.enrolment(who.enrolment).is_some_and(|mine| gate.lets_in(&who.device, mine));
     let shut = who.device.mail_is_shut(who.enrolment).is_some();
     // A wipe that it ordered it may take back, as long as nobody was told.
     let theirs = Ordered::of(&who.device, who.enrolment).is_some_and(|ordered| ordered.is_unsent(&who.device));
     Ok((open && (theirs || !shut)).then(|| Place::of(&who)))
-}
-
-/// What the client calls itself: people tell clients apart by it, and let them in or not. Said as before it writes nothing.
-fn note_client(tx: &mut Tx<'_>, who: &mut Who, head: &Head, agent: Option<String>) -> Result<()> {
-    let said = [(MAIL_TYPE, Some(head.device_type.clone())), (MAIL_AGENT, agent)];
-    for (name, value) in said {
-        if let Some(value) = value.filter(|value| !value.is_empty() && value.len() <= LONGEST_NAME) {
-            let (enrolment, value) = (who.enrolment, Some(value));
-            keeper::happen(tx, &mut who.device, Event::Noted { enrolment, name, value })?;
-        }
-    }
-    Ok(())
 }
 
 /// Our own answer, where there is one.

@@ -302,7 +302,7 @@ impl Gateway {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
         headers.insert("ms-asprotocolversion", HeaderValue::from_static(asked.head.version.as_str()));
         headers.insert(POLICY_KEY, HeaderValue::from(key.map_or(0, PolicyKey::get)));
-        if let Some(agent) = asked.agent.as_deref().and_then(|agent| HeaderValue::from_str(agent).ok()) {
+        if let Some(agent) = asked.asker.agent.as_deref().and_then(|agent| HeaderValue::from_str(agent).ok()) {
             headers.insert(header::USER_AGENT, agent);
         }
         let whole = async {
@@ -323,7 +323,7 @@ fn information(asked: &Asked, at: &Place, told: &DeviceInformation) -> DeviceInf
     let mut said = told.clone();
     said.model.get_or_insert_with(|| at.model.clone().unwrap_or_else(|| asked.head.device_type.clone()));
     if said.user_agent.is_none() && asked.head.version >= Version::V12_1 {
-        said.user_agent.clone_from(&asked.agent);
+        said.user_agent.clone_from(&asked.asker.agent);
     }
     said
 }

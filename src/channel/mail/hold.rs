@@ -28,6 +28,9 @@ use tokio::sync::{Notify, futures::OwnedNotified};
 /// Held requests are answered within this when the server stops, one after another: their clients all come back.
 const SPREAD: Duration = Duration::from_secs(8);
 
+/// The store's time may be a little behind the timer's.
+const SOON: Duration = Duration::from_millis(100);
+
 /// Leaves also when the client has gone and the request is dropped.
 struct Held<'a> {
     pings: &'a Pings,
@@ -62,7 +65,7 @@ pub(super) async fn hold(
         let answer = gateway.exchange(asked, &decision.place, onward, again).await?;
         if is_ping { whole(answer).await } else { Ok(answer) }
     });
-    let mut shut = Box::pin(shut(gateway.clone(), asked.clone(), decision.news));
+    let mut shut = Box::pin(shut(gateway.clone(), asked.clone(), (decision.news, decision.left)));
     let mut stopping = pin!(stopping(gateway, is_ping));
     tokio::select! {
         biased;
@@ -81,14 +84,29 @@ pub(super) async fn hold(
 }
 
 /// Ends when the request would be refused by now.
-async fn shut(gateway: Arc<Gateway>, asked: Arc<Asked>, mut news: OwnedNotified) -> Result<Answer, Refusal> {
+async fn shut(
+    gateway: Arc<Gateway>,
+    asked: Arc<Asked>,
+    (mut news, mut left): (OwnedNotified, Option<Duration>),
+) -> Result<Answer, Refusal> {
     loop {
-        news.await;
+        tokio::select! {
+            () = news => {}
+            () = over(left) => {}
+        }
         let again = gateway.decide(&asked, Content::Unread).await?;
         match again.answer {
             Some(refused) => return Ok(refused),
-            None => news = again.news,
+            None => (news, left) = (again.news, again.left),
         }
+    }
+}
+
+/// Ends when the time is up that a rule gives a client; where none does, never.
+async fn over(left: Option<Duration>) {
+    match left {
+        Some(left) => tokio::time::sleep(left.saturating_add(SOON)).await,
+        None => std::future::pending().await,
     }
 }
 

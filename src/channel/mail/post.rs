@@ -58,7 +58,8 @@ async fn serve(gateway: &Arc<Gateway>, peer: &Peer, request: Request) -> std::re
     };
     let login = Login::of(&parts.headers, &gateway.server.eas_users);
     let user = login.as_ref().and_then(Login::user).map(str::to_string);
-    let mut asker = Asker { shown, login: user, proved: true, asked: peer.asked };
+    let agent = parts.headers.get(http::header::USER_AGENT).and_then(|value| value.to_str().ok()).map(str::to_string);
+    let mut asker = Asker { shown, login: user, proved: true, asked: peer.asked, agent };
     let judge = async {
         match shown {
             Some(shown) => Ok(gateway.server.store.judge(move |tx| who::check(tx, &shown)).await?),
@@ -78,8 +79,7 @@ async fn serve(gateway: &Arc<Gateway>, peer: &Peer, request: Request) -> std::re
             return Err(kept_out.unwrap_or_else(|| told(refusal(head.version, head.command, error.status()))));
         }
     };
-    let agent = parts.headers.get(http::header::USER_AGENT).and_then(|value| value.to_str().ok()).map(str::to_string);
-    let asked = Arc::new(Asked { head: Arc::new(head), asker, login, agent });
+    let asked = Arc::new(Asked { head: Arc::new(head), asker, login });
     let content = gateway.first(&asked, content).await;
     let decision = match gateway.decide(&asked, content.clone()).await {
         Ok(decision) => decision,

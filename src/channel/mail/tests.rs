@@ -3,6 +3,7 @@
 mod other_protocols;
 mod own_policy;
 mod redirects;
+mod rules;
 
 use crate::{
     clock,

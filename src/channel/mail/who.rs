@@ -10,9 +10,10 @@ use crate::{
         enrol::{self},
         keeper,
         life::{
-            Action, Channel, Claim, Command, Contact, Device, Enrolment, EnrolmentState, Event, Life, Managed,
-            Ownership, Platform,
+            Action, Channel, Claim, Command, Contact, Device, Enrolment, EnrolmentState, Event, Life, MAIL_AGENT,
+            MAIL_TYPE, Managed, Ownership, Platform,
         },
+        mail_rules::Gate,
         registry::{Credential, Standing, lookup, tries, users},
         settings,
         terms::Ground,
@@ -44,6 +45,18 @@ pub(super) struct Asker {
     pub(super) proved: bool,
     /// Under this name certificates are asked for.
     pub(super) asked: bool,
+    /// As the client names itself.
+    pub(super) agent: Option<String>,
+}
+
+/// Bytes of what a client calls itself that are kept; a longer name is none.
+const LONGEST_NAME: usize = 256;
+
+/// What a client calls itself, as it is kept: people tell clients apart by it, and let them in or not. Said as before it writes nothing.
+pub(super) fn calls_itself(asker: &Asker, request: &Request) -> impl Iterator<Item = (&'static str, String)> {
+    let said = [(MAIL_TYPE, Some(request.device_type.clone())), (MAIL_AGENT, asker.agent.clone())];
+    let kept = |value: &String| !value.is_empty() && value.len() <= LONGEST_NAME;
+    said.into_iter().filter_map(move |(name, value)| Some((name, value.filter(kept)?)))
 }
 
 /// An enrolment and its device.
@@ -250,7 +263,7 @@ fn by_login(tx: &mut Tx<'_>, asker: &Asker, user: &User, request: &Request) -> J
             Some(_) if has_many(tx, user)? => Err(Denial::Refused(Refusal::TooManyClients)),
             Some(tries) => {
                 tries.count(tx)?;
-                Ok(unknown(tx, user, request)?)
+                Ok(unknown(tx, asker, user, request)?)
             }
         };
     };
@@ -277,13 +290,8 @@ fn has_many(tx: &mut Tx<'_>, user: &User) -> Result<bool> {
     Ok(clients.count() >= MOST_CLIENTS)
 }
 
-/// A client that nobody invited, of a user whom the mail server knows: recorded, and let in or not as the settings say.
-fn unknown(tx: &mut Tx<'_>, user: &User, request: &Request) -> Result<Who> {
-    let state = match settings::text(tx, "eas.unknown")?.as_deref() {
-        Some("allow") => EnrolmentState::Enrolled,
-        Some("block") => EnrolmentState::Blocked,
-        _ => EnrolmentState::Quarantined,
-    };
+/// A client that nobody invited, of a user whom the mail server knows: recorded, and let in or not as rules say, or else the settings.
+fn unknown(tx: &mut Tx<'_>, asker: &Asker, user: &User, request: &Request) -> Result<Who> {
     let claim = claim(request);
     let id: EnrolmentId = tx.new_id();
     let mut device = match join(tx, user, &claim.identity, id)? {
@@ -297,8 +305,11 @@ fn unknown(tx: &mut Tx<'_>, user: &User, request: &Request) -> Result<Who> {
             Managed::new(tx.new_id(), &user.name, ownership, platform, tx.time())
         }
     };
-    let new = Enrolment::new(id, Channel::Activesync, &claim.identity, state, tx.now());
-    let enrolment = Box::new(Enrolment { last_seen: Some(tx.now()), ..new });
+    let new = Enrolment::new(id, Channel::Activesync, &claim.identity, EnrolmentState::Quarantined, tx.now());
+    let channel_state = calls_itself(asker, request).map(|(name, value)| (name.to_string(), value)).collect();
+    let mut enrolment = Box::new(Enrolment { last_seen: Some(tx.now()), channel_state, ..new });
+    let state = Gate::load(tx)?.newcomer(&device, &enrolment);
+    enrolment.state = state;
     keeper::happen(tx, &mut device, Event::Begun { enrolment, personal: false })?;
     lookup::claim(tx, Channel::Activesync.as_str(), &claim.identity, device.id)?;
     users::join(tx, &device)?;

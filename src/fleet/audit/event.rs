@@ -258,6 +258,10 @@ pub enum Event {
         value: String,
         counts: Counts,
     },
+    MailRulesSet {
+        rules: String,
+        counts: Counts,
+    },
     StopSet,
     StopLifted,
     ApprovalAsked {

@@ -6,6 +6,7 @@ use crate::{
     fleet::{
         actor::Actor,
         life::{Access, Channel, Device, Enrolment, MAIL_AGENT, MAIL_TYPE},
+        mail_rules::Gate,
     },
     ids::{DeviceId, EnrolmentId},
     store::{Record, Tx},
@@ -32,7 +33,7 @@ impl Field {
         ("state", Self::State),
     ];
 
-    fn of<'d>(self, device: &'d Device, client: &'d Enrolment) -> Option<&'d str> {
+    fn of<'d>(self, device: &'d Device, client: &'d Enrolment, gate: &Gate) -> Option<&'d str> {
         let kept = |name: &str| client.channel_state.get(name).map(String::as_str);
         match self {
             Self::User => Some(&device.user),
@@ -40,7 +41,7 @@ impl Field {
             Self::Model => device.model.as_deref(),
             Self::Os => device.os_version.as_deref(),
             Self::Agent => kept(MAIL_AGENT),
-            Self::State => Some(client.state_within(device.life)),
+            Self::State => Some(Enrolment::shown(gate.state(device, client), device.life)),
         }
     }
 }
@@ -71,9 +72,9 @@ impl Which {
     }
 
     /// The mail clients on the device that are meant.
-    fn meant<'d>(&self, device: &'d Device) -> impl Iterator<Item = &'d Enrolment> {
+    fn meant<'d>(&self, device: &'d Device, gate: &Gate) -> impl Iterator<Item = &'d Enrolment> {
         let live = device.live().filter(|e| e.channel == Channel::Activesync && device.removed.is_none());
-        live.filter(|client| self.0.iter().all(|(field, wanted)| fits(field.of(device, client), wanted)))
+        live.filter(|client| self.0.iter().all(|(field, wanted)| fits(field.of(device, client, gate), wanted)))
     }
 }
 
@@ -108,9 +109,10 @@ pub fn page(
 ) -> Result<Page> {
     let read = tx.scan::<Device>("", after, limit)?;
     let next = read.last().filter(|_| read.len() == limit).map(Record::key);
+    let gate = Gate::load(tx)?;
     let mut page = Page { devices: Vec::new(), refused: Vec::new(), next };
     for device in read {
-        let clients: Vec<EnrolmentId> = which.meant(&device).map(|client| client.id).collect();
+        let clients: Vec<EnrolmentId> = which.meant(&device, &gate).map(|client| client.id).collect();
         let mut concerned = (!clients.is_empty()).then_some(device);
         for client in clients {
             let (Some(device), Some((access, reason))) = (concerned.as_mut(), access) else { break };

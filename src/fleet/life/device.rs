@@ -147,6 +147,21 @@ pub struct Enrolment {
     /// not complete, or older than this.
     #[serde(default)]
     pub complete: Option<Steady>,
+    /// A person let it in or shut it out, which stands above the rules of mail. None: not known, it is older than this.
+    #[serde(default)]
+    pub decided: Option<bool>,
+    /// Rules of mail that gave it time before they cut it, by their words.
+    #[serde(default)]
+    pub graces: BTreeMap<String, Grace>,
+}
+
+/// How long a mail client has fitted a rule that gives time before it cuts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grace {
+    /// Since when.
+    pub since: Steady,
+    /// It fits it no more since then: one that comes and goes shall not begin anew each time.
+    pub left: Option<Steady>,
 }
 
 /// A user of a Mac, who is managed beside the Mac itself.
@@ -360,8 +375,13 @@ impl DeviceFields {
 
     /// The state the API shows, one of [`STATES`].
     pub fn state(&self) -> &'static str {
+        self.state_with(|enrolment| enrolment.state)
+    }
+
+    /// The same where its enrolments stand otherwise than is kept: rules of mail may have changed.
+    pub fn state_with(&self, of: impl Fn(&Enrolment) -> EnrolmentState) -> &'static str {
         let mail_only = self.enrolments.iter().all(|e| e.channel == Channel::Activesync);
-        let ends = |state| !self.enrolments.is_empty() && self.enrolments.iter().all(|e| e.state == state);
+        let ends = |state| !self.enrolments.is_empty() && self.enrolments.iter().all(|e| of(e) == state);
         match self.life {
             Life::Retiring => "retiring",
             Life::Retired => "retired",
@@ -372,6 +392,14 @@ impl DeviceFields {
             Life::Enrolled if self.live().next().is_none() && !self.enrolments.is_empty() => "retired",
             Life::Enrolled => "enrolled",
         }
+    }
+
+    /// Whether rules of mail may say of this enrolment if it is let in: it has not ended, no person decided on it, and no wipe shuts it.
+    pub fn is_ruled(&self, enrolment: &Enrolment) -> bool {
+        let open =
+            matches!(enrolment.state, EnrolmentState::Enrolled | EnrolmentState::Quarantined | EnrolmentState::Blocked);
+        let free = self.life == Life::Enrolled && self.mail_shut.is_none();
+        enrolment.channel == Channel::Activesync && open && free && !enrolment.is_decided()
     }
 
     /// The latest of its enrolments' check-ins.
@@ -400,7 +428,14 @@ impl Enrolment {
             renewal: None,
             personal: None,
             complete: None,
+            decided: Some(false),
+            graces: BTreeMap::new(),
         }
+    }
+
+    /// Whether it is a person's word that it is let in or not. One that was blocked before that was kept is not let in by a rule.
+    pub fn is_decided(&self) -> bool {
+        self.decided.unwrap_or(self.state == EnrolmentState::Blocked)
     }
 
     /// It binds no more. Its users cannot be reached by it either.
@@ -450,7 +485,12 @@ impl Enrolment {
 
     /// The state the API shows: a wipe that is under way shows on every enrolment that still binds.
     pub fn state_within(&self, life: Life) -> &'static str {
-        match (self.state, life) {
+        Self::shown(self.state, life)
+    }
+
+    /// The same of a state.
+    pub fn shown(state: EnrolmentState, life: Life) -> &'static str {
+        match (state, life) {
             (EnrolmentState::Blocked, _) => "blocked",
             (EnrolmentState::Quarantined, _) => "quarantined",
             (EnrolmentState::Revoked, _) => "revoked",

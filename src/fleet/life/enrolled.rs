@@ -4,7 +4,7 @@ use super::{
     Access, Command, Effect, Managed,
     act::{Action, Scope},
     command::{Evidence, Later, State},
-    device::{Channel, Enrolment, EnrolmentState, GIVEN_UP, Life, Ownership, SUCCEEDED},
+    device::{Channel, Enrolment, EnrolmentState, GIVEN_UP, Grace, Life, Ownership, SUCCEEDED},
     ended::{End, certificates, revoke},
 };
 use crate::{
@@ -15,6 +15,7 @@ use crate::{
     ids::{CommandId, DeviceId, EnrolmentId, Fingerprint},
     store::Time,
 };
+use std::collections::BTreeMap;
 
 /// Under this name a mail enrolment keeps how far its Provision has come.
 pub const PROVISIONING: &str = "provisioning";
@@ -288,7 +289,8 @@ impl Managed {
                 freed = true;
             }
             mail &= enrolment.channel == Channel::Activesync;
-            enrolment.state = access.state();
+            (enrolment.state, enrolment.decided) = (access.state(), Some(true));
+            enrolment.graces.clear();
             let (enrolment, device, reason) = (*id, self.id, reason.to_string());
             let event = match access {
                 Access::Allow => audit::Event::EnrolmentAllowed { enrolment, device, reason },
@@ -303,6 +305,14 @@ impl Managed {
             if freed && matches!(device.life, Life::Retired | Life::Wiped) {
                 device.life = Life::Enrolled;
             }
+        }
+    }
+
+    /// A rule neither frees what has ended, nor undoes a person's word or a wipe.
+    pub(super) fn ruled(&mut self, enrolment: EnrolmentId, access: Access, graces: BTreeMap<String, Grace>) {
+        let Some(mine) = self.enrolment(enrolment) else { return };
+        if self.is_ruled(mine) && (mine.state != access.state() || mine.graces != graces) {
+            self.with(enrolment, |mine| (mine.state, mine.graces) = (access.state(), graces));
         }
     }
 

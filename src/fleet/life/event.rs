@@ -4,7 +4,7 @@ use super::{
     Managed,
     act::{Act, Erasing},
     command::State,
-    device::{Certificate, Channel, Enrolment, EnrolmentState, Ownership, Platform, Push, renewal::Shown},
+    device::{Certificate, Channel, Enrolment, EnrolmentState, Grace, Ownership, Platform, Push, renewal::Shown},
 };
 use crate::{
     clock::Timestamp,
@@ -16,7 +16,7 @@ use crate::{
     policy::{self, Origins, PartId, Said},
 };
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 /// See the module. An event about a command or an enrolment that the device does not have changes nothing.
 #[derive(Debug, Clone)]
@@ -116,6 +116,15 @@ pub enum Event {
         by: String,
         /// Why.
         reason: String,
+    },
+    /// What the rules of mail say of a mail client on which no person decided.
+    Ruled {
+        /// Which.
+        enrolment: EnrolmentId,
+        /// Whether it is let in.
+        access: Access,
+        /// The rules that give it time.
+        graces: BTreeMap<String, Grace>,
     },
     /// A mail client's record turned out to be this device's.
     Adopted(Box<Managed>),

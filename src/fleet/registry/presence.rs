@@ -27,6 +27,9 @@ const FRESH: Duration = Duration::from_secs(1);
 const SPREAD: Duration = Duration::from_secs(3);
 const STEPS: u32 = 30;
 
+/// What changes for whoever waits with mail, whatever their device: the rules of who is let in. All are told.
+pub const MAIL: &str = "mail";
+
 /// A device that polled and had nothing due.
 #[derive(Debug)]
 pub struct Idle {
@@ -143,7 +146,7 @@ impl Presence {
 
     /// Told whenever something about the device changes, on this node or another (then within the feed's quarter of a second).
     /// What concerns every device (a policy, a setting) is not told: nobody shall ask the store in thousands at once. Where news
-    /// may have been missed all are told, one after another over some seconds.
+    /// may have been missed, or the rules of mail changed, all are told, one after another over some seconds.
     /// Hold it while asking the store, and wait after: `notified()` made before the question misses nothing.
     pub fn watch(&self, device: DeviceId) -> Arc<Notify> {
         let Ok(mut waiting) = self.waiting.write() else { return Arc::default() };
@@ -166,7 +169,7 @@ impl Presence {
     }
 
     fn tell(&self, subjects: &BTreeSet<String>) {
-        if subjects.contains(DISTRUSTED) {
+        if subjects.contains(DISTRUSTED) || subjects.contains(MAIL) {
             self.tell_all();
         }
         let Ok(mut waiting) = self.waiting.write() else { return };
@@ -350,6 +353,22 @@ mod tests {
         assert!(presence.idle(&Fingerprint([1; 32]), None, Timestamp(1)).is_none(), "and nothing is remembered");
         for (number, one) in news.into_iter().enumerate() {
             assert!(tokio::time::timeout(SPREAD * 5, one).await.is_ok(), "{number}");
+        }
+    }
+
+    #[tokio::test]
+    async fn all_who_wait_are_told_of_new_rules_and_nothing_else_is_forgotten() {
+        let presence = Presence::new(false);
+        presence.remember(Box::new(entry(1)));
+        let watches: Vec<_> = (0..5).map(|byte| presence.watch(entry(byte).device)).collect();
+        let mut news: Vec<_> = watches.iter().map(|watch| Box::pin(watch.notified())).collect();
+        for one in &mut news {
+            assert!(!one.as_mut().enable(), "nothing yet");
+        }
+        presence.changed(&[MAIL.to_string()].into());
+        assert!(presence.idle(&Fingerprint([1; 32]), None, Timestamp(1)).is_some());
+        for one in news {
+            assert!(tokio::time::timeout(SPREAD * 5, one).await.is_ok());
         }
     }
 

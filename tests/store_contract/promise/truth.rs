@@ -7,7 +7,7 @@ use lanyard::{
 };
 
 /// Assigns a policy to everybody.
-async fn policy(fixture: &Fixture, text: &str) {
+pub(super) async fn policy(fixture: &Fixture, text: &str) {
     let (local, text) = (fixture.local().await, format!("name: a\nassign: all\n{text}\n"));
     let apply = move |tx: &mut Tx<'_>| {
         let source = policies::Source::try_from(text).unwrap();
@@ -18,7 +18,7 @@ async fn policy(fixture: &Fixture, text: &str) {
 }
 
 /// What happens to a device over its first enrolment.
-async fn happens(
+pub(super) async fn happens_to(
     fixture: &Fixture,
     id: DeviceId,
     what: impl FnOnce(&Managed, EnrolmentId) -> Happening + Send + 'static,
@@ -32,7 +32,7 @@ async fn happens(
 }
 
 /// Takes what is due to be set, as a device does that refuses nothing.
-async fn takes_all(fixture: &Fixture, id: DeviceId) {
+pub(super) async fn takes_all(fixture: &Fixture, id: DeviceId) {
     let take = move |tx: &mut Tx<'_>| {
         let mut device = keeper::by_id(tx, id)?;
         let enrolment = device.enrolments[0].id;
@@ -75,7 +75,7 @@ pub async fn rules_for_the_passcode_hold_when_the_device_says_so(fixture: Fixtur
     policy(&fixture, "passcode: {min_length: 8}\ncamera: blocked").await;
     takes_all(&fixture, id).await;
     let says = |said: Option<Said>| {
-        happens(&fixture, id, move |_, enrolment| Happening::PasscodeTold {
+        happens_to(&fixture, id, move |_, enrolment| Happening::PasscodeTold {
             enrolment,
             parts: vec![(PartId::Settings, said)],
         })

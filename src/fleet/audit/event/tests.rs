@@ -170,6 +170,7 @@ fn of_people() -> Vec<Row> {
     let (group, device) = (|| "sales".to_string(), DEVICE);
     let (admin, name) = (|| "ann".to_string(), || "Ann".to_string());
     let setting = |counts| Event::SettingSet { key: "wipe.delay".into(), value: "1h".into(), counts };
+    let rules = |counts| Event::MailRulesSet { rules: "default block; os >=17.2: allow".into(), counts };
     let decided = |decision| Event::ApprovalDecided { approval: APPROVAL, decision };
     let token = "00000000-0000-0000-0000-000000000007";
     let took_its_place = "device 00000000-0000-0000-0000-00000000000d took its place";
@@ -211,6 +212,8 @@ fn of_people() -> Vec<Row> {
         (Event::TokenRevoked { token: TOKEN }, "token.revoked", token, "ok", "", ""),
         (setting(Counts::Now), "setting.set", "wipe.delay", "ok", "1h", ""),
         (setting(Counts::Later), "setting.set", "wipe.delay", "pending", "1h", ""),
+        (rules(Counts::Now), "mail_rules.set", "mail", "ok", "default block; os >=17.2: allow", ""),
+        (rules(Counts::Later), "mail_rules.set", "mail", "pending", "default block; os >=17.2: allow", ""),
         (Event::StopSet, "stop.on", "stop", "ok", "", ""),
         (Event::StopLifted, "stop.off", "stop", "ok", "", ""),
         (asked, "approval.asked", A, "waiting", "too many", ""),

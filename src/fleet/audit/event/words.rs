@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// Every action that there is.
-pub(crate) const ACTIONS: [&str; 64] = [
+pub(crate) const ACTIONS: [&str; 65] = [
     "admin.made",
     "admin.removed",
     "answer.unasked",
@@ -51,6 +51,7 @@ pub(crate) const ACTIONS: [&str; 64] = [
     "invitation.made",
     "invitation.revoked",
     "lock.asked",
+    "mail_rules.set",
     "policy.applied",
     "policy.asked",
     "policy.deleted",
@@ -238,6 +239,9 @@ impl Event {
             Self::TokenMade { token, admin } => of("token.made", &token).detail(admin),
             Self::TokenRevoked { token } => of("token.revoked", &token),
             Self::SettingSet { key, value, counts } => of("setting.set", &key).outcome(counts.as_str()).detail(value),
+            Self::MailRulesSet { rules, counts } => {
+                of("mail_rules.set", &"mail").outcome(counts.as_str()).detail(rules)
+            }
             Self::StopSet => of("stop.on", &"stop"),
             Self::StopLifted => of("stop.off", &"stop"),
             Self::ApprovalAsked { approval, detail } => {

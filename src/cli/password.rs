@@ -1,9 +1,7 @@
 //! The password at the mail server: from a file, or typed at the terminal and not shown there.
 
-use crate::{
-    cli::{Failure, print},
-    serve,
-};
+use super::{Failure, print};
+use crate::serve;
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use std::{
     io::{self, BufRead as _, IsTerminal as _},
@@ -11,7 +9,7 @@ use std::{
 };
 
 /// See the module. Without its line's end.
-pub(super) async fn of(file: Option<&Path>, user: &str) -> Result<String, Failure> {
+pub(crate) async fn of(file: Option<&Path>, user: &str) -> Result<String, Failure> {
     if let Some(path) = file {
         let text = std::fs::read_to_string(path).map_err(|e| format!("--password-file {}: {e}", path.display()))?;
         return Ok(text.trim_end_matches(['\r', '\n']).to_string());
