@@ -5,6 +5,7 @@ use super::{
     PATH,
     gateway::Gateway,
     login::Login,
+    offer::Offer,
     prove::Words,
     redirects::{HOPS, lost},
     refusal::Refusal,
@@ -19,9 +20,12 @@ use axum::{
 };
 use hyper::body::{Body as _, Incoming};
 use lanyard_activesync::packed::percent_decode;
+use std::time::Duration;
 
 /// Longer bodies, and those that do not say how long they are, are streamed: they cannot be sent twice.
 const KEPT: u64 = 64 * 1024;
+/// How long an answer waits for ActiveSync's word on its login, once an hour.
+const PROOF_TIME: Duration = Duration::from_secs(5);
 /// The first parts of the mail server's paths.
 const FOLDERS: [&str; 4] = ["ews", "mapi", "oab", "owa"];
 
@@ -78,8 +82,10 @@ impl Gateway {
         // An answer may be held for an hour, and a header keeps the connection's whole read buffer.
         drop(parts);
         let (target, answer) = self.send_beside(onward, body).await?;
-        if let Some(words) = words.filter(|_| is_wrong(&answer)) {
-            self.note_wrong(peer, &words).await?;
+        match words {
+            Some(words) if is_wrong(&answer) => self.note_wrong(peer, &words).await?,
+            Some(words) if answer.status().is_success() => self.note_right(&words).await?,
+            _ => {}
         }
         let mut response = head(&answer);
         // Where no body comes its length is told all the same: a download begins with HEAD.
@@ -119,6 +125,25 @@ impl Gateway {
             }
         }
         Err(lost(&at))
+    }
+
+    /// Who got in is to be shut out by nobody's guesses. That something answers proves no login (a page may be everybody's), so ActiveSync is asked;
+    /// what it refuses is a guess like all, where it looks at passwords.
+    async fn note_right(&self, words: &Words<'_>) -> Result<(), Refusal> {
+        if self.logins.was_taken(words.login) || !self.logins.may_be_tried(words.login) {
+            return Ok(());
+        }
+        let server = self.upstream()?;
+        let asked = tokio::time::timeout(PROOF_TIME, self.ask(server, Some(words.login), None)).await;
+        let Ok(Ok((at, answer))) = asked else { return Ok(()) };
+        if is_wrong(&answer) {
+            return self.count_wrong(words).await;
+        }
+        let is_proof = answer.status().is_success() && Offer::of(&answer).is_some();
+        if is_proof && self.must_ask(server, &at, words).await.is_ok() {
+            self.logins.keep(words.login);
+        }
+        Ok(())
     }
 
     /// A login that the mail server took within the day is left alone: here it may be refused for more than its password.

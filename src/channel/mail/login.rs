@@ -25,6 +25,8 @@ const REMEMBERED: Duration = Duration::from_secs(15 * 60);
 const LATELY: Duration = Duration::from_secs(86_400);
 /// How long a refused one is refused here, without the mail server: clients repeat what they have.
 const WRONG: Duration = Duration::from_secs(60);
+/// How often a login that something else let in is tried by ActiveSync.
+const TRIED: Duration = Duration::from_secs(3600);
 /// More are not remembered: the mail server is asked again.
 const MOST: usize = 100_000;
 
@@ -151,6 +153,7 @@ pub(super) struct Logins {
     salt: [u8; 32],
     taken: Mutex<BTreeMap<[u8; 32], Instant>>,
     refused: Mutex<BTreeMap<[u8; 32], Instant>>,
+    tried: Mutex<BTreeMap<[u8; 32], Instant>>,
 }
 
 impl Default for Logins {
@@ -160,7 +163,7 @@ impl Default for Logins {
         if openssl::rand::rand_bytes(&mut salt).is_err() {
             std::process::abort();
         }
-        Self { salt, taken: Mutex::default(), refused: Mutex::default() }
+        Self { salt, taken: Mutex::default(), refused: Mutex::default(), tried: Mutex::default() }
     }
 }
 
@@ -185,6 +188,16 @@ impl Logins {
     /// The mail server refused it a moment ago.
     pub(super) fn was_refused(&self, login: &Login) -> bool {
         within(&self.refused, &self.hash(login), WRONG)
+    }
+
+    /// Whether it was not tried within the hour; it counts as tried now.
+    pub(super) fn may_be_tried(&self, login: &Login) -> bool {
+        let hash = self.hash(login);
+        let may = !within(&self.tried, &hash, TRIED);
+        if may {
+            insert(&self.tried, hash, TRIED);
+        }
+        may
     }
 
     pub(super) fn keep(&self, login: &Login) {

@@ -92,7 +92,7 @@ impl Gateway {
 
     /// A mail server that answers OPTIONS to everybody, or to every word for a name that it knows (a SOGo that leaves logins to its
     /// proxy), proves no login. So it is tried, once an hour, with none, and with one that nobody has; `at` is where it sends this user.
-    async fn must_ask(&self, server: &Uri, at: &Uri, words: &Words<'_>) -> std::result::Result<(), Refusal> {
+    pub(super) async fn must_ask(&self, server: &Uri, at: &Uri, words: &Words<'_>) -> std::result::Result<(), Refusal> {
         if self.servers.asks(at) {
             return Ok(());
         }
@@ -109,7 +109,7 @@ impl Gateway {
     }
 
     /// OPTIONS to the mail server, answered in time and without a fault of its own, by it or by where it sends us.
-    async fn ask(
+    pub(super) async fn ask(
         &self,
         server: &Uri,
         login: Option<&Login>,

@@ -66,6 +66,12 @@ async fn text(answer: Response<Incoming>) -> String {
     String::from_utf8(answer.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
 }
 
+/// ANN's login is known to be right.
+async fn proved(site: &Site, log: &Log) {
+    assert_eq!(site.send(ann("OPTIONS"), super::super::PATH, Body::empty()).await.status(), 200);
+    log.lock().unwrap().clear();
+}
+
 fn by(method: &str) -> Builder {
     axum::http::Request::builder().method(method)
 }
@@ -148,6 +154,7 @@ async fn autodiscover_in_json_names_us_and_leaves_the_rest_to_the_mail_server() 
 async fn outlook_asks_the_mail_server_where_it_is() {
     let (url, log) = exchange().await;
     let site = Site::before(Some(url), Seen::default()).await;
+    proved(&site, &log).await;
     for path in ["/autodiscover/autodiscover.xml", "/AUTODISCOVER/autodiscover.XML"] {
         let request = ann("POST").header(header::CONTENT_TYPE, "text/xml");
         let answer = site.send(request, path, Body::from(OUTLOOK)).await;
@@ -174,6 +181,7 @@ async fn outlook_asks_the_mail_server_where_it_is() {
 async fn what_is_the_mail_servers_goes_there_as_it_came() {
     let (url, log) = exchange().await;
     let site = Site::before(Some(url), Seen::default()).await;
+    proved(&site, &log).await;
     let passed = [
         ("X-AnchorMailbox", "ann@example.org"),
         ("X-ClientInfo", "{1}:2"),
@@ -267,8 +275,11 @@ async fn logins_beside_are_counted_like_all() {
         assert_eq!(with(Some(basic(ANN, "other")), "/ews/only-tokens").await.status(), 401);
     }
     assert_eq!(came().len(), 6);
-    assert_eq!(site.send(ann("OPTIONS"), super::super::PATH, Body::empty()).await.status(), 200, "it was taken");
-    came();
+    for _ in 0..3 {
+        assert_eq!(site.send(ann("POST"), "/ews/a", Body::empty()).await.status(), 200);
+    }
+    let asked = came().iter().filter(|came| came.method == Method::OPTIONS).count();
+    assert_eq!(asked, 3, "its login is proved by ActiveSync, once; and that ActiveSync asks for one");
     for word in ["1", "2", "3"] {
         for _ in 0..3 {
             assert_eq!(with(Some(basic(ANN, word)), "/ews/a").await.status(), 401);
@@ -284,6 +295,25 @@ async fn logins_beside_are_counted_like_all() {
     }
     assert_eq!(came().len(), 0);
     assert_eq!(site.send(ann("POST"), "/ews/a", Body::empty()).await.status(), 200, "who got in is shut out by nobody");
+    site.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_everybody_may_read_proves_no_login_and_hides_no_guess() {
+    let (url, log) = exchange().await;
+    let site = Site::before(Some(url), Seen::default()).await;
+    site.run(|tx, local| settings::set(tx, &local, "eas.wrong_passwords_per_hour", "3")).await;
+    let ask = async |path: &str, word: &str| {
+        let request = by("GET").header("authorization", basic(ANN, word));
+        site.send(request, path, Body::empty()).await.status().as_u16()
+    };
+    for word in ["1", "2", "3"] {
+        assert_eq!(ask("/owa/auth", word).await, 200);
+    }
+    log.lock().unwrap().clear();
+    assert_eq!(ask("/owa/auth", "4").await, 503);
+    assert_eq!(ask("/ews/a", "1").await, 503, "no exception for what a page answered");
+    assert!(log.lock().unwrap().is_empty());
     site.end().await;
 }
 
