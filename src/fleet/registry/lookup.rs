@@ -127,7 +127,7 @@ impl Name {
     /// Whether nobody goes by it any more: a device keeps one name of each kind, and older versions left it all that it ever had.
     pub(in crate::fleet) fn is_former(&self, tx: &mut Tx<'_>) -> Result<bool> {
         let Some(device) = tx.get::<Device>(self.device)? else { return Ok(true) };
-        Ok(names(&device).all(|(kind, name)| kind != self.kind || part(name) != self.part))
+        Ok(names(&device).all(|(kind, name)| kind != self.kind || of_kind(kind, name) != self.part))
     }
 }
 

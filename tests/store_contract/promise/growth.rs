@@ -55,6 +55,8 @@ pub async fn a_device_is_found_by_what_it_is_called_now_and_keeps_one_name_of_ea
 pub async fn former_names_go_and_those_that_are_borne_stay(fixture: Fixture) {
     let id = fixture.device("u1", &[Channel::Apple, Channel::Activesync]).await.id;
     let other = fixture.device("u2", &[Channel::Omadm]).await.id;
+    // Compared by its letters and digits.
+    let mail = fixture.device("{A1-B2}", &[Channel::Activesync]).await.id;
     let tell = move |tx: &mut Tx<'_>| {
         let mut device = keeper::by_id(tx, id)?;
         let said = |what: &str| Some(what.to_string());
@@ -85,7 +87,7 @@ pub async fn former_names_go_and_those_that_are_borne_stay(fixture: Fixture) {
         }
     }
     assert_eq!(count::<Name>(&fixture).await, before);
-    for (name, of) in [("ann/s ipad", id), ("u1", id), ("u2", other)] {
+    for (name, of) in [("ann/s ipad", id), ("u1", id), ("u2", other), ("a1b2", mail), ("{a1-b2}", mail)] {
         assert_eq!(fixture.store.run(move |tx| lookup::device(tx, name)).await.unwrap().id, of, "{name}");
     }
 }
