@@ -76,6 +76,8 @@ impl House {
         alike.tell(&own_name(read("ca.pem").as_bytes()), "name");
         alike.tell(&apns.url(), "push service");
         alike.tell(&mail.url(), "mail server");
+        let url = mail.url();
+        alike.tell(url.split('/').nth(2).unwrap(), "mail server's port");
         Self {
             http: Client::new(&there, None, Settings::default()).unwrap(),
             token: read("local.token").trim().to_owned(),
