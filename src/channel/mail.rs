@@ -82,6 +82,7 @@ pub fn router(server: Arc<Server>) -> Router {
         servers: Servers::default(),
         pings: Pings::default(),
         rounds: Rounds::default(),
+        telling: Default::default(),
     };
     let mut router = Router::new().route("/enroll/{key}/identity.p12", post(p12::download));
     // Clients spell the path in several ways, and mail servers take them all. These are the common ones: see `paths.rs`.
@@ -136,15 +137,20 @@ async fn options(
         via::check(&headers, &gateway.server)?;
         let shown = who::shown(&gateway.server, &peer, &headers)?;
         let login = Login::of(&headers, &gateway.server.eas_users).ok_or(Refusal::NoLogin)?;
+        let mut certificate = false;
         if let Some(shown) = shown {
             gateway.server.store.judge(move |tx| who::check(tx, &shown)).await?;
+            if let Some(name) = login.user().map(str::to_string) {
+                certificate = gateway.server.store.run(move |tx| who::is_of(tx, &shown, &name)).await?;
+            }
         }
         let words = Words {
+            client: peer.client,
             login: &login,
             agent: headers.get(header::USER_AGENT),
             holder: counted(&gateway.server, &peer),
             device: uri.query().and_then(named_device).map(String::from),
-            certificate: shown.is_some(),
+            certificate,
         };
         let offer = gateway.offer(upstream, &words).await;
         match offer.is_err() && hears_of_a_wipe(&gateway, &words, shown).await? {

@@ -137,9 +137,18 @@ fn plain(query: &str, version: Option<&str>, key: Presented) -> Result<Request, 
     if query.len() > MAX_QUERY_BYTES {
         return Err(Error::Length { field: "query", got: query.len() });
     }
-    for pair in query.split('&') {
+    // A mail server must not find a field in it that is none here: some drop blanks before a name, cut it at a zero byte, or take a
+    // semicolon for the end of a pair.
+    if query.contains(';') {
+        return Err(Error::Query);
+    }
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        fields.take(&decoded(name)?, value)?;
+        let name = decoded(name)?;
+        if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+            return Err(Error::Query);
+        }
+        fields.take(&name, value)?;
     }
     let version = version.unwrap_or_default();
     let command = fields.command.filter(|command| !command.is_empty()).ok_or(Error::Query)?;
@@ -271,6 +280,11 @@ mod tests {
             ("bad id", "Cmd=Sync&DeviceId=a%20b&DeviceType=x", "14.0", Error::DeviceId),
             ("no type", "Cmd=Sync&DeviceId=a", "14.0", Error::DeviceType),
             ("no command", "User=a&DeviceId=a&DeviceType=x", "14.0", Error::Query),
+            ("blank before a name", "Cmd=Sync&DeviceId=a&DeviceType=x&+Cmd=Provision", "14.0", Error::Query),
+            ("encoded blank", "Cmd=Sync&DeviceId=a&DeviceType=x&%20DeviceId=b", "14.0", Error::Query),
+            ("zero byte", "Cmd=Sync&DeviceId=a&DeviceType=x&Cmd%00=Provision", "14.0", Error::Query),
+            ("list", "Cmd=Sync&DeviceId=a&DeviceType=x&Cmd%5B%5D=Provision", "14.0", Error::Query),
+            ("semicolon", "Cmd=Sync&DeviceId=a&DeviceType=x&X=1;Cmd=Provision", "14.0", Error::Query),
             ("empty command", "Cmd=&DeviceId=a&DeviceType=x", "14.0", Error::Query),
             ("user twice", "Cmd=Sync&User=a&DeviceId=a&DeviceType=x&User=b", "14.0", Error::Twice("User")),
             ("unknown", "Cmd=Sing&DeviceId=a&DeviceType=x", "14.0", Error::Command("Sing".into())),

@@ -53,6 +53,11 @@ impl Again {
         self.command != Command::Ping
     }
 
+    /// Whether it does no harm where the mail server had it already and could not answer. Mail would go out twice.
+    pub(super) fn may_be_sent_twice(&self) -> bool {
+        !matches!(self.command, Command::SendMail | Command::SmartForward | Command::SmartReply)
+    }
+
     /// The request, with this key.
     pub(super) fn request(
         &self,

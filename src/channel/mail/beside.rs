@@ -64,6 +64,7 @@ impl Gateway {
         // A token is no word that somebody could guess.
         let guessed = login.as_ref().filter(|login| login.user().is_some());
         let words = guessed.map(|login| Words {
+            client: peer.client,
             login,
             agent: None,
             holder: counted(&self.server, peer),
@@ -116,7 +117,10 @@ impl Gateway {
                 request
             };
             let answer = match self.send(request(), Patience::UNREAD).await {
-                Err(Refusal::Broken) => self.send_afresh(request(), Patience::UNREAD).await?,
+                // What may have been done is not done again.
+                Err(Refusal::Broken) if head.method().is_safe() => {
+                    self.send_afresh(request(), Patience::UNREAD).await?
+                }
                 answer => answer?,
             };
             match moved(&at, answer.status(), answer.headers()) {
@@ -134,7 +138,7 @@ impl Gateway {
             return Ok(());
         }
         let server = self.upstream()?;
-        let asked = tokio::time::timeout(PROOF_TIME, self.ask(server, Some(words.login), None)).await;
+        let asked = tokio::time::timeout(PROOF_TIME, self.ask(server, Some(words.login), words)).await;
         let Ok(Ok((at, answer))) = asked else { return Ok(()) };
         if is_wrong(&answer) {
             return self.count_wrong(words).await;
@@ -151,9 +155,10 @@ impl Gateway {
         if self.logins.was_taken(words.login) {
             return Ok(());
         }
-        self.logins.refuse(words.login);
         self.server.strangers.count(peer.client);
-        self.count_wrong(words).await
+        self.count_wrong(words).await?;
+        self.logins.refuse(words.login);
+        Ok(())
     }
 }
 

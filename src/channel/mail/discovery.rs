@@ -69,7 +69,14 @@ pub(super) async fn v2(
         v2::Protocol::AutodiscoverV1 => told("AutodiscoverV1", format!("{here}{}", PATHS[0])),
         v2::Protocol::Other => match gateway.passes_others().await {
             Ok(true) => {
-                let (parts, body) = request.into_parts();
+                let (mut parts, body) = request.into_parts();
+                // What else stands there, some mail servers have taken for another path.
+                match v2::only_its_own(parts.uri.path(), parts.uri.query().unwrap_or_default())
+                    .and_then(|uri| uri.parse().ok())
+                {
+                    Some(uri) => parts.uri = uri,
+                    None => return (StatusCode::BAD_REQUEST, "this is no request of Autodiscover\n").into_response(),
+                }
                 return gateway.pass_on(&peer, parts, body).await;
             }
             Ok(false) => (StatusCode::BAD_REQUEST, v2::Reply::InvalidProtocol.encode()),

@@ -37,7 +37,8 @@ impl Gateway {
         again: Option<Again>,
     ) -> Result<Response, Refusal> {
         let patience = again.as_ref().map_or_else(|| Patience::of(asked.head.command, None), Again::patience);
-        match is_refusal(self.there_and_back(asked, at, onward, again.as_ref(), patience).await?).await? {
+        let there = self.there_and_back(asked, at, onward, again.as_ref(), patience).await?;
+        match is_refusal(there, patience).await? {
             (true, _) => self.after_refusal(asked, at, again.filter(Again::is_repeated)).await,
             (false, answer) => {
                 self.was_not_refused(at).await?;
@@ -63,7 +64,7 @@ impl Gateway {
         for _ in 0..=HOPS {
             let answer = match (self.send(onward, patience).await, again) {
                 // A connection that was kept, and is not any more: once more, over another.
-                (Err(Refusal::Broken), Some(again)) => {
+                (Err(Refusal::Broken), Some(again)) if again.may_be_sent_twice() => {
                     let onward = again.request(&server, asked.login.as_ref(), at.foreign.key)?;
                     self.send_afresh(onward, patience).await
                 }
@@ -92,7 +93,10 @@ impl Gateway {
 
     /// What streamed is gone: its client sends it once more, which goes to where it was sent.
     async fn come_again(&self, at: &Place, from: &Uri, to: Uri) -> Result<Response, Refusal> {
-        if (from.authority(), from.path()) == (to.authority(), to.path()) {
+        let back = at.moved.is_some() && self.upstream()?.authority() == to.authority();
+        if back || (from.authority(), from.path()) == (to.authority(), to.path()) {
+            // There and back again, without end.
+            self.forget_moved(at).await?;
             return Err(lost(from));
         }
         self.note_moved(at, Some(to.to_string())).await?;

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     error::Error,
     fleet::{keeper, life::Event},
+    http::forwarded::X_FORWARDED_FOR,
     store::Tx,
 };
 use axum::{
@@ -101,7 +102,7 @@ impl Gateway {
         at: &Place,
         again: Option<Again>,
     ) -> Result<Response, Refusal> {
-        let _turn = self.rounds.turn(at.enrolment).await;
+        let turn = self.rounds.turn(at.enrolment).await;
         let now = self.server.now();
         let mut decision = self.decide(asked, Content::Unread).await?;
         let settled = decision.place.foreign.key.is_some() && decision.place.foreign.key != at.foreign.key;
@@ -137,9 +138,11 @@ impl Gateway {
             }
         };
         let Some(again) = again else { return Ok(told(&asked.head, Status::NOT_PROVISIONED)) };
+        // It may be held for an hour.
+        drop(turn);
         let onward = again.request(self.upstream()?, asked.login.as_ref(), key)?;
         let there = self.there_and_back(asked, &decision.place, onward, Some(&again), again.patience()).await?;
-        match is_refusal(there).await? {
+        match is_refusal(there, again.patience()).await? {
             (true, _) => Ok(told(&asked.head, Status::RETRY_LATER)),
             (false, answer) => {
                 let now = self.look(asked).await?;
@@ -217,7 +220,8 @@ impl Gateway {
         let answer = self.own(asked, at, Command::Provision, at.foreign.key, body.encode()).await?;
         let answered = Answered::parse(&answer).map_err(|_| "no answer to Provision")?;
         // A failure is answered with status 2.
-        if answered.status.is_none_or(|status| status <= 2) { Ok(()) } else { Err("it refused Provision") }
+        let most = if matches!(body.body, Said::WipeAck { ok: true, .. }) { 1 } else { 2 };
+        if answered.status.is_none_or(|status| status <= most) { Ok(()) } else { Err("it refused Provision") }
     }
 
     /// The first phase: what the mail server's policy is. What the device is goes along from 14.1 on.
@@ -302,6 +306,9 @@ impl Gateway {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
         headers.insert("ms-asprotocolversion", HeaderValue::from_static(asked.head.version.as_str()));
         headers.insert(POLICY_KEY, HeaderValue::from(key.map_or(0, PolicyKey::get)));
+        if let Ok(client) = HeaderValue::try_from(asked.asker.client.to_string()) {
+            headers.insert(X_FORWARDED_FOR, client);
+        }
         if let Some(agent) = asked.asker.agent.as_deref().and_then(|agent| HeaderValue::from_str(agent).ok()) {
             headers.insert(header::USER_AGENT, agent);
         }

@@ -3,10 +3,15 @@
 use super::{login::Logins, offer::Servers, pings::Pings, refusal::Refusal, rounds::Rounds};
 use crate::{
     fleet::{life::Enrolment, registry::sights},
+    ids::EnrolmentId,
     server::Server,
     store::Tx,
 };
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 /// What the gateway's handlers share.
 pub(in crate::channel) struct Gateway {
@@ -15,6 +20,8 @@ pub(in crate::channel) struct Gateway {
     pub(super) servers: Servers,
     pub(super) pings: Pings,
     pub(super) rounds: Rounds,
+    /// Enrolments of whose wipe the mail server is being told.
+    pub(super) telling: Mutex<BTreeSet<EnrolmentId>>,
 }
 
 impl Gateway {

@@ -1,4 +1,4 @@
-//! Requests that the mail server holds open until there is news, Ping and Sync: ended when a wipe is asked for, the policy changes,
+//! Requests on their way, above all those that the mail server holds open until there is news, Ping and Sync: ended when a wipe is asked for, the policy changes,
 //! somebody shuts the door, or the server stops.
 
 use super::{
@@ -30,6 +30,9 @@ const SPREAD: Duration = Duration::from_secs(8);
 
 /// The store's time may be a little behind the timer's.
 const SOON: Duration = Duration::from_millis(100);
+
+/// Bytes of an answer that are not worth cutting off.
+const SHORT: u64 = 64 * 1024;
 
 /// Leaves also when the client has gone and the request is dropped.
 struct Held<'a> {
@@ -117,9 +120,10 @@ async fn whole(answer: Response) -> Result<Response, Refusal> {
     Ok(Response::from_parts(head, Body::from(whole)))
 }
 
-/// An answer to Sync whose body ends with the connection when the door is shut.
+/// An answer whose body ends with the connection when the door is shut. A short one is on its way already.
 fn guarded(answer: Response, shut: Pin<Box<dyn Future<Output = Result<Answer, Refusal>> + Send>>) -> Response {
-    if answer.body().is_end_stream() {
+    let short = answer.body().size_hint().exact().is_some_and(|length| length <= SHORT);
+    if answer.body().is_end_stream() || short {
         return answer;
     }
     let (head, body) = answer.into_parts();

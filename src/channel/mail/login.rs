@@ -24,7 +24,9 @@ const REMEMBERED: Duration = Duration::from_secs(15 * 60);
 /// How long it is known as one that was accepted, so that others' wrong guesses do not shut it out.
 const LATELY: Duration = Duration::from_secs(86_400);
 /// How long a refused one is refused here, without the mail server: clients repeat what they have.
-const WRONG: Duration = Duration::from_secs(60);
+const WRONG: Duration = Duration::from_secs(300);
+/// The same word again within this is no new guess.
+const COUNTED: Duration = Duration::from_secs(3600);
 /// How often a login that something else let in is tried by ActiveSync.
 const TRIED: Duration = Duration::from_secs(3600);
 /// More are not remembered: the mail server is asked again.
@@ -185,6 +187,11 @@ impl Logins {
         within(&self.taken, &self.hash(login), LATELY)
     }
 
+    /// The mail server refused it within the hour: that was counted.
+    pub(super) fn was_counted(&self, login: &Login) -> bool {
+        within(&self.refused, &self.hash(login), COUNTED)
+    }
+
     /// The mail server refused it a moment ago.
     pub(super) fn was_refused(&self, login: &Login) -> bool {
         within(&self.refused, &self.hash(login), WRONG)
@@ -210,7 +217,7 @@ impl Logins {
     pub(super) fn refuse(&self, login: &Login) {
         let hash = self.hash(login);
         remove(&self.taken, &hash);
-        insert(&self.refused, hash, WRONG);
+        insert(&self.refused, hash, COUNTED);
     }
 }
 

@@ -55,7 +55,11 @@ impl IntoResponse for Offer {
 
 /// What is remembered of mail servers.
 #[derive(Default)]
-pub(super) struct Servers(Mutex<BTreeMap<String, Known>>);
+pub(super) struct Servers {
+    known: Mutex<BTreeMap<String, Known>>,
+    /// Held by whoever tries what a mail server takes.
+    pub(super) trying: tokio::sync::Mutex<()>,
+}
 
 #[derive(Default)]
 struct Known {
@@ -66,7 +70,7 @@ struct Known {
 
 impl Servers {
     fn with<T>(&self, server: &Uri, look: impl FnOnce(&mut Known) -> T) -> Option<T> {
-        let mut known = self.0.lock().ok()?;
+        let mut known = self.known.lock().ok()?;
         let name = server.to_string();
         if known.len() >= MOST_SERVERS && !known.contains_key(&name) {
             known.clear();

@@ -9,6 +9,7 @@ use super::{
 use crate::{
     error::Result,
     fleet::{keeper, wipe::upstream},
+    ids::EnrolmentId,
     store::Tx,
 };
 use lanyard_activesync::provision::{Body as Said, Request, WipeScope};
@@ -24,6 +25,20 @@ const PAUSES: [Duration; 6] = [
     Duration::from_secs(3600),
     Duration::from_secs(6 * 3600),
 ];
+
+/// The mail server is being told of an enrolment's wipe, until this is dropped.
+struct Telling {
+    gateway: Arc<Gateway>,
+    enrolment: EnrolmentId,
+}
+
+impl Drop for Telling {
+    fn drop(&mut self) {
+        if let Ok(mut telling) = self.gateway.telling.lock() {
+            telling.remove(&self.enrolment);
+        }
+    }
+}
 
 impl Gateway {
     /// Files what an answer of the mail server's to Provision says of a wipe.
@@ -44,8 +59,14 @@ impl Gateway {
         if !asked.asker.proved || at.ordered.as_ref().is_none_or(|ordered| ordered.said.is_none()) {
             return;
         }
+        // One at a time: however often its client asks meanwhile.
+        if !self.telling.lock().is_ok_and(|mut telling| telling.insert(at.enrolment)) {
+            return;
+        }
         let (gateway, asked) = (self.clone(), asked.clone());
+        let done = Telling { gateway: self.clone(), enrolment: at.enrolment };
         tokio::spawn(async move {
+            let _done = done;
             for pause in PAUSES {
                 match gateway.tell(&asked, &at).await {
                     Ok(()) => return,
@@ -73,11 +94,22 @@ impl Gateway {
         self.tell_of_wipe(asked, at, &body).await?;
         let file = move |tx: &mut Tx<'_>| {
             let mut device = keeper::by_id(tx, device)?;
-            let Some(now) = Ordered::of(&device, enrolment).filter(|now| now.command == command) else { return Ok(()) };
+            let Some(now) = Ordered::of(&device, enrolment).filter(|now| now.command == command) else {
+                return Ok(true);
+            };
+            // It has said another word meanwhile, which is still to be told.
+            if now.said != Some(ok) {
+                return Ok(false);
+            }
             // It stands until the mail server says it no more: some repeat it though it is done (Z-Push).
             Ordered::keep(tx, &mut device, enrolment, Some(&Ordered { said: None, ..now }))?;
-            upstream::told(tx, &device, command, ok)
+            upstream::told(tx, &device, command, ok)?;
+            Ok(true)
         };
-        self.server.store.run(file).await.map_err(|_| "the store is away")
+        match self.server.store.run(file).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err("the device has said another word since"),
+            Err(_) => Err("the store is away"),
+        }
     }
 }

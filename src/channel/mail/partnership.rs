@@ -51,6 +51,9 @@ pub(super) struct Kept {
     /// What it said of that.
     #[serde(default)]
     pub(super) said: Option<PolicyOutcome>,
+    /// It has spoken a version that can remove its account alone. That a later request claims an older one ends no wipe.
+    #[serde(default)]
+    pub(super) removes_accounts: bool,
 }
 
 impl Kept {
@@ -66,6 +69,7 @@ impl Kept {
                 sent: None,
                 holds: None,
                 said: None,
+                removes_accounts: false,
             }),
         }
     }
@@ -109,9 +113,12 @@ impl Partnership {
             keeper::contact(tx, &mut who.device, who.enrolment)?;
             settle_sync(tx, &mut who)?;
         }
+        let spoke =
+            who.device.enrolment(who.enrolment).map(Kept::of).transpose()?.is_some_and(|kept| kept.removes_accounts);
         let mut directive = next_wipe(tx, &who)?;
         if let Some(wipe) = directive.take_if(|w| w.wipes(Scope::Selective) && !version.has_account_only_wipe())
             && proved
+            && !spoke
         {
             presume(tx, &mut who, &wipe, version)?;
             directive = next_wipe(tx, &who)?;
@@ -120,6 +127,7 @@ impl Partnership {
             who.device.enrolment(who.enrolment).ok_or_else(|| Error::not_found("enrolment", who.enrolment))?;
         let before = Kept::of(enrolment)?;
         let mut kept = now(before.clone(), enrolment.state, directive.as_ref());
+        kept.removes_accounts |= proved && version.has_account_only_wipe();
         let door = door(&who.device, enrolment, directive.is_some());
         let wanted = wanted(tx, &who.device, enrolment, &mut kept, proved)?;
         Ok(Self { who, kept, before, directive, wanted, door })

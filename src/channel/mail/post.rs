@@ -16,6 +16,7 @@ use crate::{
         identity::{self, counted},
         span,
     },
+    clock,
     fleet::life::Channel,
     http::{
         Peer,
@@ -31,7 +32,7 @@ use axum::{
 };
 use bytes::Bytes;
 use lanyard_activesync::{Answer, Command, Request as Head, provision as wire, settings, status::refusal};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tracing::Instrument;
 
 pub(super) async fn message(
@@ -44,11 +45,17 @@ pub(super) async fn message(
     span::answered(&span, answer.unwrap_or_else(|refusal| refusal.told(&gateway.server, &peer)))
 }
 
+/// A body that takes longer is decided on anew when it is there.
+const AT_ONCE: Duration = Duration::from_secs(1);
+
 async fn serve(gateway: &Arc<Gateway>, peer: &Peer, request: Request) -> std::result::Result<Response, Refusal> {
     let upstream = gateway.upstream()?.clone();
     let (parts, body) = request.into_parts();
     via::check(&parts.headers, &gateway.server)?;
     let shown = who::shown(&gateway.server, peer, &parts.headers)?;
+    if is_form(&parts.headers) {
+        return Err(Refusal::Head(lanyard_activesync::Error::Query));
+    }
     let head = match read_head(&parts) {
         Ok(head) => head,
         Err(error) => {
@@ -59,7 +66,7 @@ async fn serve(gateway: &Arc<Gateway>, peer: &Peer, request: Request) -> std::re
     let login = Login::of(&parts.headers, &gateway.server.eas_users);
     let user = login.as_ref().and_then(Login::user).map(str::to_string);
     let agent = parts.headers.get(http::header::USER_AGENT).and_then(|value| value.to_str().ok()).map(str::to_string);
-    let mut asker = Asker { shown, login: user, proved: true, asked: peer.asked, agent };
+    let mut asker = Asker { shown, login: user, proved: true, asked: peer.asked, client: peer.client, agent };
     let judge = async {
         match shown {
             Some(shown) => Ok(gateway.server.store.judge(move |tx| who::check(tx, &shown)).await?),
@@ -80,7 +87,11 @@ async fn serve(gateway: &Arc<Gateway>, peer: &Peer, request: Request) -> std::re
         }
     };
     let asked = Arc::new(Asked { head: Arc::new(head), asker, login });
-    let content = gateway.first(&asked, content).await;
+    let content = match &kept_out {
+        // Nothing that was not looked at just now goes to the mail server with its password.
+        Some(refused) if !matches!(refused, Refusal::Upstream(_)) => content,
+        _ => gateway.first(&asked, content).await,
+    };
     let decision = match gateway.decide(&asked, content.clone()).await {
         Ok(decision) => decision,
         Err(refusal) => return Err(kept_out.unwrap_or(refusal)),
@@ -102,15 +113,21 @@ async fn serve(gateway: &Arc<Gateway>, peer: &Peer, request: Request) -> std::re
     if let Some(refused) = kept_out {
         return Err(refused);
     }
+    let begun = clock::monotonic();
     let (again, body) = Again::of(asked.head.command, &parts, peer.client, body).await?;
+    let decision = match clock::since(begun) > AT_ONCE {
+        // A body that took its time: what was decided before it may be over.
+        true => gateway.decide(&asked, Content::Unread).await?,
+        false => decision,
+    };
+    if let Some(answer) = decision.answer {
+        return Ok(response(answer));
+    }
     let onward =
         upstream::request(&upstream, &parts, peer.client, asked.login.as_ref(), decision.place.foreign.key, body)?;
     // A Ping is held for an hour, and a header keeps the connection's whole read buffer.
     drop(parts);
-    match asked.head.command {
-        Command::Ping | Command::Sync => hold::hold(gateway, &asked, decision, onward, again).await,
-        _ => gateway.exchange(&asked, &decision.place, onward, again).await,
-    }
+    hold::hold(gateway, &asked, decision, onward, again).await
 }
 
 /// Of a device of ours its problems say that it sent what cannot be read. A login alone says whose it is only with what was to be read.
@@ -137,6 +154,7 @@ async fn proof(
 ) -> std::result::Result<Option<Refusal>, Refusal> {
     let login = login.filter(|login| login.user().is_some()).ok_or(Refusal::NoLogin)?;
     let words = Words {
+        client: peer.client,
         login,
         agent: headers.get(http::header::USER_AGENT),
         holder: counted(&gateway.server, peer),
@@ -171,6 +189,13 @@ async fn may_send_much(
 /// An answer in the protocol's own words where the way out is that of a refusal.
 fn told(answer: Answer) -> Refusal {
     Refusal::Upstream(Box::new(response(answer)))
+}
+
+/// What some mail servers would read fields of the query out of.
+fn is_form(headers: &HeaderMap) -> bool {
+    let kind = headers.get(http::header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = kind.trim_start().to_ascii_lowercase();
+    kind.starts_with("application/x-www-form-urlencoded") || kind.starts_with("multipart/")
 }
 
 fn read_head(parts: &Parts) -> std::result::Result<Head, lanyard_activesync::Error> {

@@ -7,7 +7,6 @@ use super::{
     offer::Offer,
     refusal::Refusal,
     upstream::{self, Patience},
-    who,
 };
 use crate::{
     error::{Denial, Judged, Result},
@@ -16,13 +15,14 @@ use crate::{
         registry::{lookup, tries},
         settings,
     },
+    http::forwarded::X_FORWARDED_FOR,
     store::Tx,
 };
 use axum::http::{HeaderValue, Method, Request, StatusCode, Uri, header};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use hyper::body::Incoming;
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 /// How long the mail server may take for its answer to OPTIONS: behind a held worker it may take as long.
 const OPTIONS_TIME: Duration = Duration::from_secs(30);
@@ -31,6 +31,8 @@ const OPTIONS_TIME: Duration = Duration::from_secs(30);
 pub(super) struct Words<'a> {
     pub(super) login: &'a Login,
     pub(super) agent: Option<&'a HeaderValue>,
+    /// From where it comes.
+    pub(super) client: IpAddr,
     /// Whose address it comes from; `None` where that is everybody's.
     pub(super) holder: Option<String>,
     /// The device that it is said to be.
@@ -48,7 +50,6 @@ impl Gateway {
         if self.logins.was_refused(words.login) {
             return Err(Refusal::NoLogin);
         }
-        self.may_try(words).await?;
         self.ask_for_offer(server, words).await.map(drop)
     }
 
@@ -67,12 +68,15 @@ impl Gateway {
     }
 
     async fn ask_for_offer(&self, server: &Uri, words: &Words<'_>) -> std::result::Result<Offer, Refusal> {
-        let (at, answer) = self.ask(server, Some(words.login), words.agent).await?;
+        let reserved = self.reserve(words).await?;
+        let asked = self.ask(server, Some(words.login), words).await;
+        if asked.as_ref().is_ok_and(|(_, answer)| answer.status() == StatusCode::UNAUTHORIZED) {
+            self.logins.refuse(words.login);
+        } else {
+            self.give_back(reserved).await?;
+        }
+        let (at, answer) = asked?;
         if !answer.status().is_success() {
-            if answer.status() == StatusCode::UNAUTHORIZED {
-                self.logins.refuse(words.login);
-                self.count_wrong(words).await?;
-            }
             return Err(Refusal::Upstream(Box::new(upstream::refused(&answer))));
         }
         let Some(offer) = Offer::of(&answer) else {
@@ -96,9 +100,14 @@ impl Gateway {
         if self.servers.asks(at) {
             return Ok(());
         }
+        // One after another: each costs its user a wrong password.
+        let _turn = self.servers.trying.lock().await;
+        if self.servers.asks(at) {
+            return Ok(());
+        }
         let wrong = nobody_has().and_then(|word| words.login.with_word(&word));
         for login in [None, Some(wrong.ok_or(Refusal::NoProof)?)] {
-            if self.ask(server, login.as_ref(), words.agent).await?.1.status().is_success() {
+            if self.ask(server, login.as_ref(), words).await?.1.status().is_success() {
                 let how = if login.is_some() { "with a wrong password" } else { "without a login" };
                 tracing::error!("the mail server answers OPTIONS {how}: mail by password alone is refused");
                 return Err(Refusal::NoProof);
@@ -113,7 +122,7 @@ impl Gateway {
         &self,
         server: &Uri,
         login: Option<&Login>,
-        agent: Option<&HeaderValue>,
+        words: &Words<'_>,
     ) -> std::result::Result<(Uri, hyper::Response<Incoming>), Refusal> {
         let mut asked = Request::new(());
         *asked.method_mut() = Method::OPTIONS;
@@ -121,7 +130,11 @@ impl Gateway {
         if let Some(login) = login {
             asked.headers_mut().insert(header::AUTHORIZATION, login.value().clone());
         }
-        if let Some(agent) = agent {
+        // The mail server counts wrong passwords too, and all come from here.
+        if let Ok(client) = HeaderValue::try_from(words.client.to_string()) {
+            asked.headers_mut().insert(X_FORWARDED_FOR, client);
+        }
+        if let Some(agent) = words.agent {
             asked.headers_mut().insert(header::USER_AGENT, agent.clone());
         }
         let followed = self.send_followed(asked, Bytes::new(), Patience(OPTIONS_TIME));
@@ -137,23 +150,41 @@ impl Gateway {
         Ok((at, answer))
     }
 
-    /// Whether one more wrong password would be too many. Not of who got in lately, or shows a certificate: they are no guessers.
-    pub(super) async fn may_try(&self, words: &Words<'_>) -> std::result::Result<(), Refusal> {
-        if words.certificate || self.logins.was_taken(words.login) {
-            return Ok(());
+    /// Counts one more wrong password before it goes on, so that many at once are no more than one after another; refused where that is one
+    /// too many. Not of who got in lately, shows a certificate, or says the same word again: they are no guessers.
+    pub(super) async fn reserve(&self, words: &Words<'_>) -> std::result::Result<Reserved, Refusal> {
+        if words.certificate || self.logins.was_taken(words.login) || self.logins.was_counted(words.login) {
+            return Ok(Reserved(None));
         }
         let by = By::of(words);
-        Ok(self.server.store.judge(move |tx| by.may_try(tx)).await?)
+        let counted = by.clone();
+        self.server.store.judge(move |tx| counted.reserve(tx)).await?;
+        Ok(Reserved(Some(by)))
     }
 
+    /// It was no wrong password, or nobody has looked.
+    pub(super) async fn give_back(&self, reserved: Reserved) -> std::result::Result<(), Refusal> {
+        let Some(by) = reserved.0 else { return Ok(()) };
+        Ok(self.server.store.run(move |tx| by.give_back(tx)).await?)
+    }
+
+    /// Whether one more wrong password would be too many, where only the answer tells whether one was looked at.
+    pub(super) async fn may_try(&self, words: &Words<'_>) -> std::result::Result<(), Refusal> {
+        let reserved = self.reserve(words).await?;
+        self.give_back(reserved).await
+    }
+
+    /// One was.
     pub(super) async fn count_wrong(&self, words: &Words<'_>) -> std::result::Result<(), Refusal> {
-        if words.certificate {
-            return Ok(());
+        match self.reserve(words).await {
+            Ok(_) | Err(Refusal::TooManyWrong(_)) => Ok(()),
+            Err(refusal) => Err(refusal),
         }
-        let by = By::of(words);
-        Ok(self.server.store.run(move |tx| by.count(tx)).await?)
     }
 }
+
+/// A wrong password that was counted before it was found to be one.
+pub(super) struct Reserved(Option<By>);
 
 /// A word that is nobody's password.
 pub(super) fn nobody_has() -> Option<String> {
@@ -190,29 +221,23 @@ impl By {
         Ok(by_user.into_iter().chain(by_address).collect())
     }
 
-    fn may_try(&self, tx: &mut Tx<'_>) -> Judged<(), Refusal> {
+    fn reserve(&self, tx: &mut Tx<'_>) -> Judged<(), Refusal> {
         let limit = settings::count(tx, "eas.wrong_passwords_per_hour")?;
-        for who in self.counters(tx)? {
-            if let Some(wait) = tries::wait(tx, &who, limit)? {
+        let counters = self.counters(tx)?;
+        for who in &counters {
+            if let Some(wait) = tries::wait(tx, who, limit)? {
                 return Err(Denial::Refused(Refusal::TooManyWrong(wait)));
+            }
+        }
+        for who in &counters {
+            if let Some(tries) = tries::within(tx, who, limit)? {
+                tries.count(tx)?;
             }
         }
         Ok(())
     }
 
-    /// A phone that is to hear of its wipe asks with the password that it has, again and again; that is no guess.
-    fn count(&self, tx: &mut Tx<'_>) -> Result<()> {
-        if let (Some(login), Some(_)) = (&self.login, &self.device)
-            && who::is_owed_a_wipe(tx, login, self.device.as_deref())?
-        {
-            return Ok(());
-        }
-        let limit = settings::count(tx, "eas.wrong_passwords_per_hour")?;
-        for who in self.counters(tx)? {
-            if let Some(tries) = tries::within(tx, &who, limit)? {
-                tries.count(tx)?;
-            }
-        }
-        Ok(())
+    fn give_back(&self, tx: &mut Tx<'_>) -> Result<()> {
+        self.counters(tx)?.iter().try_for_each(|who| tries::take_back(tx, who))
     }
 }

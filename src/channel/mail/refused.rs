@@ -1,7 +1,7 @@
 //! Whether the mail server's answer is the refusal of a client that is to provision first, however it is framed: HTTP 449, or a status in
 //! a document, with a length or without, compressed or not.
 
-use super::refusal::Refusal;
+use super::{refusal::Refusal, upstream::Patience};
 use axum::{
     body::Body,
     http::{HeaderMap, StatusCode, header},
@@ -15,14 +15,15 @@ use std::{
     pin::Pin,
     task::{Context, Poll},
 };
+use tokio::time::timeout;
 
 /// The same status at all versions, from some servers.
 const NEED_PROVISIONING: u16 = 449;
 /// What a compressed refusal may come to.
 const UNPACKED: usize = 4 * LONGEST_REFUSAL;
 
-/// The answer comes back whole. What is held open and can be no refusal is not waited for.
-pub(super) async fn is_refusal(answer: Response) -> Result<(bool, Response), Refusal> {
+/// The answer comes back whole; a mail server that begins one and says no more is given up. What is held open and can be no refusal is not waited for.
+pub(super) async fn is_refusal(answer: Response, Patience(patience): Patience) -> Result<(bool, Response), Refusal> {
     if answer.status().as_u16() == NEED_PROVISIONING {
         return Ok((true, answer));
     }
@@ -34,7 +35,7 @@ pub(super) async fn is_refusal(answer: Response) -> Result<(bool, Response), Ref
     let (head, mut body) = answer.into_parts();
     let packed = is_gzip(&head.headers);
     let mut begun = BytesMut::new();
-    while let Some(frame) = body.frame().await {
+    while let Some(frame) = timeout(patience, body.frame()).await.map_err(|_| Refusal::Away)? {
         let Ok(data) = frame.map_err(|_| Refusal::Away)?.into_data() else { continue };
         begun.extend_from_slice(&data);
         if begun.len() > LONGEST_REFUSAL || !packed && !may_want_provision(&begun) {
@@ -117,6 +118,8 @@ impl hyper::body::Body for Resumed {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const SOON: Patience = Patience(std::time::Duration::from_secs(30));
     use axum::response::IntoResponse;
     use lanyard_activesync::{
         Command, Status, Version,
@@ -184,13 +187,13 @@ mod tests {
             ("much", Some(CONTENT_TYPE), false, vec![refused.clone(), vec![1; 600]], false),
         ] {
             let whole: Vec<u8> = pieces.concat();
-            let (found, answer) = is_refusal(framed(kind, gzipped, pieces)).await.unwrap();
+            let (found, answer) = is_refusal(framed(kind, gzipped, pieces), SOON).await.unwrap();
             assert_eq!(found, want, "{row}");
             let back = axum::body::to_bytes(answer.into_body(), 4096).await.unwrap();
             assert_eq!(back, whole, "{row} comes back whole");
         }
         let old = StatusCode::from_u16(449).unwrap().into_response();
-        assert!(is_refusal(old).await.unwrap().0);
+        assert!(is_refusal(old, SOON).await.unwrap().0);
     }
 
     #[test]

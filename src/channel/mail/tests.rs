@@ -739,7 +739,7 @@ async fn a_mail_server_that_closes_without_a_word_costs_no_503() {
     let site = Site::before(Some(url), Seen::default()).await;
     site.run(|tx, local| settings::set(tx, &local, "eas.unknown", "allow")).await;
     let phone = Phone::new("A1");
-    for command in ["FolderSync", "Sync", "Ping", "SendMail", "Settings", "FolderSync"] {
+    for command in ["FolderSync", "Sync", "Ping", "Settings", "FolderSync"] {
         assert_eq!(phone.ask(&site, command).await, passed(), "{command}");
     }
     assert!(dropped.load(SeqCst) > 0, "connections that were kept broke");
@@ -774,6 +774,46 @@ async fn the_step_that_fails_on_the_way_to_the_mail_server_is_named() {
         assert_eq!(steps.last().map(|step| (step.step, step.ok)), Some((last, false)), "{steps:?}");
         site.end().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_claim_of_an_older_version_ends_no_wipe() {
+    let site = Site::new().await;
+    site.run(|tx, local| settings::set(tx, &local, "eas.unknown", "allow")).await;
+    let phone = Phone { version: Version::V16_1, ..Phone::new("A1") };
+    assert_eq!(phone.ask(&site, "FolderSync").await, passed());
+    let wipe = site.wipe("A1", life::Scope::Selective, 0).await;
+    let claims = Phone { version: Version::V14_1, ..phone.clone() };
+    assert_eq!(claims.ask(&site, "FolderSync").await, Got::Status(111));
+    assert_eq!(site.command(wipe.id).await.state, life::State::Queued);
+    assert_eq!(phone.ask(&site, "FolderSync").await, Got::Status(140));
+    assert!(text_of(&phone.provision(&site, Said::Empty).await.unwrap(), "AccountOnlyRemoteWipe").is_some());
+    site.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_wrong_passwords_at_once_are_no_more_than_one_after_another() {
+    let site = Arc::new(Site::new().await);
+    site.run(|tx, local| settings::set(tx, &local, "eas.wrong_passwords_per_hour", "3")).await;
+    let words = ["1", "2", "3", "4", "5", "6", "7", "8", "9", "10"];
+    let guesses = words.map(|word| {
+        let site = site.clone();
+        tokio::spawn(async move { Phone { word, ..Phone::new("Z9") }.ask(&site, "FolderSync").await })
+    });
+    let mut got = Vec::new();
+    for guess in guesses {
+        got.push(guess.await.unwrap());
+    }
+    let refused = |code| got.iter().filter(|got| **got == Got::Http(code)).count();
+    assert_eq!((refused(401), refused(503)), (3, 7), "{got:?}");
+    // One more try of a wrong word that was counted is none.
+    assert_eq!(
+        Phone::new("Z9").ask(&site, "FolderSync").await,
+        Got::Http(503),
+        "the right one waits as well: nobody knows it yet"
+    );
+    let Ok(site) = Arc::try_unwrap(site) else { panic!("nobody else has it") };
+    site.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

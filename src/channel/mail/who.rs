@@ -26,6 +26,7 @@ use crate::{
 };
 use axum::http::HeaderMap;
 use lanyard_activesync::Request;
+use std::net::IpAddr;
 
 /// New clients that one login may bring in an hour. Each is a record for ever, and whoever has the password could make up any number;
 /// but a shared mailbox may come with dozens of phones on its first day.
@@ -45,6 +46,8 @@ pub(super) struct Asker {
     pub(super) proved: bool,
     /// Under this name certificates are asked for.
     pub(super) asked: bool,
+    /// From where it comes.
+    pub(super) client: IpAddr,
     /// As the client names itself.
     pub(super) agent: Option<String>,
 }
@@ -110,6 +113,13 @@ pub(super) fn check_login(tx: &mut Tx<'_>, login: &str, device_id: &str) -> Judg
     let Some(ground) = kept_out(&device, id) else { return Ok(()) };
     identity::note_refusal_of(tx, Some(device.id), id, ground)?;
     Err(Denial::Refused(Refusal::Denied))
+}
+
+/// Whether a certificate is this user's, as far as names can be compared.
+pub(super) fn is_of(tx: &mut Tx<'_>, shown: &Fingerprint, login: &str) -> Result<bool> {
+    let (_, credential, _) = identity::judge(tx, shown)?;
+    let user = User::of(tx, login)?;
+    Ok(credential.is_some_and(|credential| user.may_be(&credential.user)))
 }
 
 /// Whether a wipe waits for a mail client of this user that has no certificate: for this device, or where it is not said for any.

@@ -42,6 +42,14 @@ pub fn within(tx: &mut Tx<'_>, who: &str, limit: usize) -> Result<Option<Tries>>
     Ok((tries.at.len() < limit).then_some(tries))
 }
 
+/// The last try of this somebody was none.
+pub fn take_back(tx: &mut Tx<'_>, who: &str) -> Result<()> {
+    let Some(mut tries) = tx.get::<Tries>(key(who))? else { return Ok(()) };
+    tries.at.pop();
+    tx.put(&tries)?;
+    Ok(())
+}
+
 /// How long until this somebody may try once more. `None`: now.
 pub fn wait(tx: &mut Tx<'_>, who: &str, limit: usize) -> Result<Option<Duration>> {
     let now = tx.steady();

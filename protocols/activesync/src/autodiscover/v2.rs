@@ -35,6 +35,35 @@ impl Protocol {
     }
 }
 
+/// A request that goes on to the mail server: its path and of its query the fields that there are. `None`: it is none of this protocol, or
+/// a value holds what might be another path to some reader.
+pub fn only_its_own(path: &str, query: &str) -> Option<String> {
+    let (end, what) = (path.to_ascii_lowercase().find(".json")? + ".json".len(), "/v1.0/");
+    let rest = path.get(end..)?;
+    let address = if rest.is_empty() {
+        ""
+    } else {
+        rest.get(..what.len()).filter(|v| v.eq_ignore_ascii_case(what)).and(rest.get(what.len()..))?
+    };
+    let plain = |text: &str| {
+        percent_decode(text).is_some_and(|bytes| {
+            bytes.iter().all(|b| b.is_ascii_alphanumeric() || b"@._-+".contains(b) || !b.is_ascii())
+        })
+    };
+    if !plain(address) {
+        return None;
+    }
+    let known = ["Email", "Protocol", "RedirectCount"];
+    let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    let kept: Vec<(&str, &str)> =
+        pairs.filter(|(name, _)| known.iter().any(|k| k.eq_ignore_ascii_case(name))).collect();
+    if !kept.iter().all(|(_, value)| plain(value)) {
+        return None;
+    }
+    let kept: Vec<String> = kept.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+    Some(format!("{path}?{}", kept.join("&")))
+}
+
 /// What is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reply<'a> {
@@ -89,6 +118,23 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_its_own_fields_go_on() {
+        let path = "/autodiscover/autodiscover.json";
+        for (more, query, want) in [
+            ("", "Email=a%40b.c&Protocol=Ews&x=1", Some("?Email=a%40b.c&Protocol=Ews")),
+            ("/v1.0/a%40b.c", "protocol=Ews", Some("/v1.0/a%40b.c?protocol=Ews")),
+            ("", "@x/powershell/&Protocol=x&Email=autodiscover/autodiscover.json%3F@x", None),
+            ("", "@x/powershell/&Protocol=x", Some("?Protocol=x")),
+            ("/v1.0/a/b", "Protocol=x", None),
+            ("/x", "Protocol=x", None),
+            ("", "Protocol=a%2Fb", None),
+        ] {
+            let got = only_its_own(&format!("{path}{more}"), query);
+            assert_eq!(got, want.map(|want| format!("{path}{want}")), "{more} {query}");
+        }
+    }
 
     #[test]
     fn the_protocol_is_read_without_case() {
