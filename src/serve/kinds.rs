@@ -16,7 +16,7 @@ use crate::{
         registry::{credential, journal, lookup, sights, tries, users},
         settings,
         status::reminders,
-        wipe::{approvals, limits, loss},
+        wipe::{approvals, limits, loss, upstream},
     },
     serve,
     store::{Belief, Count, Counted, Entry, Fault, Kind},
@@ -28,7 +28,7 @@ const STORE: [Kind; 3] = [Kind::of::<Belief>(), Kind::of::<Count>(), Kind::of::<
 
 /// All of them.
 fn all() -> impl Iterator<Item = Kind> {
-    let lists: [&[Kind]; 32] = [
+    let lists: [&[Kind]; 33] = [
         &actor::KINDS,
         &admins::KINDS,
         &api::KINDS,
@@ -60,6 +60,7 @@ fn all() -> impl Iterator<Item = Kind> {
         &STORE,
         &tries::KINDS,
         &under_way::KINDS,
+        &upstream::KINDS,
         &users::KINDS,
     ];
     lists.into_iter().flatten().chain(&timers::KINDS).chain(&failed::KINDS).copied()

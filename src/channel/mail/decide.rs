@@ -2,7 +2,7 @@
 
 use super::{
     gateway::Gateway,
-    kept::{Foreign, MOVED, TOLD},
+    kept::{Foreign, Moved, TOLD},
     login::Login,
     order::Ordered,
     partnership::Partnership,
@@ -11,6 +11,7 @@ use super::{
     who::{self, Asker, Who},
 };
 use crate::{
+    clock::Timestamp,
     error::{Denial, Judged, Result},
     fleet::{
         keeper,
@@ -68,12 +69,12 @@ pub(super) struct Place {
 }
 
 impl Place {
-    fn of(who: &Who) -> Self {
+    fn of(who: &Who, now: Timestamp) -> Self {
         let kept = |name: &str| who.device.enrolment(who.enrolment)?.channel_state.get(name);
         Self {
             device: who.device.id,
             enrolment: who.enrolment,
-            moved: kept(MOVED).and_then(|text| text.parse().ok()),
+            moved: Moved::of(&who.device, who.enrolment, now),
             foreign: Foreign::of(&who.device, who.enrolment).unwrap_or_default(),
             model: who.device.model.clone(),
             told: kept(TOLD).and_then(|text| serde_json::from_str(text).ok()),
@@ -135,7 +136,7 @@ fn decide(
         Gateway::seen(tx, known)?;
     }
     let answer = answer(tx, &mut partnership, head, content, asker.proved)?;
-    let (said, place) = (partnership.kept.said, Place::of(&partnership.who));
+    let (said, place) = (partnership.kept.said, Place::of(&partnership.who, tx.now()));
     partnership.save(tx)?;
     Ok(Decision { answer, place, news, said, left })
 }
@@ -148,7 +149,7 @@ fn look(tx: &mut Tx<'_>, asker: &Asker, head: &Head) -> Judged<Option<Place>, Re
     let shut = who.device.mail_is_shut(who.enrolment).is_some();
     // A wipe that it ordered it may take back, as long as nobody was told.
     let theirs = Ordered::of(&who.device, who.enrolment).is_some_and(|ordered| ordered.is_unsent(&who.device));
-    Ok((open && (theirs || !shut)).then(|| Place::of(&who)))
+    Ok((open && (theirs || !shut)).then(|| Place::of(&who, tx.now())))
 }
 
 /// Our own answer, where there is one.

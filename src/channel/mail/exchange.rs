@@ -5,7 +5,7 @@ use super::{
     again::Again,
     decide::{Asked, Place},
     gateway::Gateway,
-    kept::{FOREIGN, MOVED},
+    kept::{FOREIGN, MOVED, Moved},
     redirects::{self, HOPS, Redirect, lost},
     refusal::Refusal,
     refused::is_refusal,
@@ -99,7 +99,7 @@ impl Gateway {
             self.forget_moved(at).await?;
             return Err(lost(from));
         }
-        self.note_moved(at, Some(to.to_string())).await?;
+        self.note_moved(at, Some(to)).await?;
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS;
         response.headers_mut().insert(MS_LOCATION, self.here()?);
@@ -128,7 +128,7 @@ impl Gateway {
         if answer.status().as_u16() == 451 {
             // It sends the client to another server, past us. It is sent to us again, and we go there.
             let target = moved(self.upstream()?, &answer);
-            self.note_moved(at, target.map(|uri| uri.to_string())).await?;
+            self.note_moved(at, target).await?;
             response.headers_mut().insert(MS_LOCATION, self.here()?);
         } else if matches!(answer.status(), StatusCode::NOT_FOUND | StatusCode::GONE | StatusCode::MISDIRECTED_REQUEST)
         {
@@ -139,10 +139,17 @@ impl Gateway {
         Ok(response)
     }
 
-    async fn note_moved(&self, at: &Place, target: Option<String>) -> Result<(), Refusal> {
+    async fn note_moved(&self, at: &Place, target: Option<Uri>) -> Result<(), Refusal> {
         let (device, enrolment) = (at.device, at.enrolment);
+        match target.as_ref().and_then(Uri::host) {
+            Some(host) => tracing::info!(%enrolment, host, "the mail server sends its user to another one"),
+            None => tracing::info!(%enrolment, "its user's mail is at the mail server again"),
+        }
         let note = move |tx: &mut Tx<'_>| {
             let mut device = keeper::by_id(tx, device)?;
+            let moved = target.as_ref().map(|to| Moved::to(to, tx.now()));
+            let target = moved.as_ref().map(serde_json::to_string).transpose();
+            let target = target.map_err(|e| Error::Internal(e.to_string()))?;
             keeper::happen(tx, &mut device, Event::Noted { enrolment, name: FOREIGN, value: None })?;
             keeper::happen(tx, &mut device, Event::Noted { enrolment, name: MOVED, value: target })?;
             Ok(())

@@ -59,7 +59,8 @@ impl Gateway {
         if let Err(why) = self.first_phase(asked, &at).await {
             tracing::debug!(enrolment = %at.enrolment, why, "the mail server was asked for its policy and gave none");
             // What the device is went along in vain, and goes along with the next one.
-            let untold = Foreign { untold: Some(self.server.now()), ..at.foreign.clone() };
+            let now = self.server.now();
+            let untold = move |kept: &mut Foreign| kept.untold = Some(now);
             if asked.head.version.wants_device_information() && self.keep(&at, untold).await.is_err() {
                 tracing::warn!(enrolment = %at.enrolment, "what came of that could not be kept");
             }
@@ -107,14 +108,15 @@ impl Gateway {
         let mut decision = self.decide(asked, Content::Unread).await?;
         let settled = decision.place.foreign.key.is_some() && decision.place.foreign.key != at.foreign.key;
         if !settled {
-            let foreign = decision.place.foreign.clone();
-            if foreign.rests(now) {
+            if decision.place.foreign.rests(now) {
                 return Ok(told(&asked.head, Status::RETRY_LATER));
             }
             // Until something passes.
-            let foreign = Foreign { at: Some(now), vain: foreign.vain.saturating_add(1), ..foreign };
-            self.keep(&decision.place, foreign.clone()).await?;
-            decision.place.foreign = foreign;
+            let refused = move |kept: &mut Foreign| {
+                kept.at = Some(now);
+                kept.vain = kept.vain.saturating_add(1);
+            };
+            decision.place.foreign = self.keep(&decision.place, refused).await?;
             if let Err(why) = self.first_phase(asked, &decision.place).await {
                 tracing::warn!(enrolment = %at.enrolment, why, "the mail server asks for a policy key and gave none");
                 return Ok(told(&asked.head, Status::RETRY_LATER));
@@ -159,16 +161,26 @@ impl Gateway {
         if at.foreign.vain == 0 {
             return Ok(());
         }
-        self.keep(at, Foreign { vain: 0, ..at.foreign.clone() }).await
+        self.keep(at, |kept| kept.vain = 0).await.map(drop)
     }
 
-    async fn keep(&self, at: &Place, foreign: Foreign) -> Result<(), Refusal> {
+    /// Changes what is kept of the mail server's policy, as it stands by now: another request may have changed it meanwhile. What it is then.
+    async fn keep(
+        &self,
+        at: &Place,
+        change: impl Fn(&mut Foreign) + Clone + Send + Sync + 'static,
+    ) -> Result<Foreign, Refusal> {
         let (device, enrolment) = (at.device, at.enrolment);
-        let text = serde_json::to_string(&foreign).map_err(|e| Error::Internal(e.to_string()))?;
         let note = move |tx: &mut Tx<'_>| {
             let mut device = keeper::by_id(tx, device)?;
-            keeper::happen(tx, &mut device, Event::Noted { enrolment, name: FOREIGN, value: Some(text) })?;
-            Ok(())
+            let before = Foreign::of(&device, enrolment).unwrap_or_default();
+            let mut kept = before.clone();
+            change(&mut kept);
+            if kept != before {
+                let text = serde_json::to_string(&kept).map_err(|e| Error::Internal(e.to_string()))?;
+                keeper::happen(tx, &mut device, Event::Noted { enrolment, name: FOREIGN, value: Some(text) })?;
+            }
+            Ok(kept)
         };
         Ok(self.server.store.run(note).await?)
     }
@@ -183,7 +195,7 @@ impl Gateway {
             return Ok(false);
         }
         if now && !version.wants_device_information() {
-            self.keep(at, Foreign { told: Some(digest), untold: None, ..at.foreign.clone() }).await?;
+            self.keep(at, has_heard(digest)).await?;
             return Ok(false);
         }
         let _turn = self.rounds.turn(at.enrolment).await;
@@ -197,9 +209,7 @@ impl Gateway {
         }
         if let Err(why) = said {
             tracing::debug!(enrolment = %at.enrolment, why, "the mail server did not take what its client is");
-            let place = self.look(asked).await?;
-            let foreign = place.map_or_else(|| at.foreign.clone(), |place| place.foreign);
-            self.keep(at, Foreign { untold: Some(time), ..foreign }).await?;
+            self.keep(at, move |kept| kept.untold = Some(time)).await?;
         }
         Ok(true)
     }
@@ -211,8 +221,7 @@ impl Gateway {
         if wants_provision(&answer).is_some() {
             return Err(KEY_FIRST);
         }
-        let foreign = Foreign { told: Some(digest(&said)), untold: None, ..at.foreign.clone() };
-        self.keep(at, foreign).await.map_err(|_| "it could not be kept")
+        self.keep(at, has_heard(digest(&said))).await.map(drop).map_err(|_| "it could not be kept")
     }
 
     /// The phone's own word on a wipe that the mail server ordered.
@@ -232,24 +241,29 @@ impl Gateway {
         let body = provision::Request { device_information: said, body: Said::Policy(kind(&asked.head)) };
         let answered = self.say(asked, at, None, &body).await?;
         self.heard_of_wipe(at, answered.wipe).await.map_err(|_| "it could not be kept")?;
-        let untold = at.foreign.untold.filter(|_| told.is_none());
-        let foreign = Foreign { told: told.or_else(|| at.foreign.told.clone()), untold, ..at.foreign.clone() };
-        let foreign = match answered.policy {
-            // What it wants is no acknowledgement of a policy.
-            _ if answered.wipe.is_some() => foreign,
-            // The former key is good until then.
-            Told::Taken { key: Some(key), document } => {
-                Foreign { temporary: Some(key), document: Some(document.unwrap_or_default()), ..foreign }
-            }
-            Told::None => Foreign { key: None, temporary: None, document: None, ..foreign },
+        // What it wants is no acknowledgement of a policy.
+        let policy = match answered.policy {
+            _ if answered.wipe.is_some() => None,
+            Told::Taken { key: Some(key), document } => Some(Some((key, document.unwrap_or_default()))),
+            Told::None => Some(None),
             Told::Taken { key: None, .. } => return Err("no key in its answer"),
             Told::Refused => return Err("it refused the policy's request"),
             Told::Nothing => return Err("no policy in its answer"),
         };
-        if foreign == at.foreign {
-            return Ok(());
-        }
-        self.keep(at, foreign).await.map_err(|_| "it could not be kept")
+        let change = move |kept: &mut Foreign| {
+            if let Some(told) = &told {
+                (kept.told, kept.untold) = (Some(told.clone()), None);
+            }
+            match &policy {
+                // The former key is good until then.
+                Some(Some((key, document))) => {
+                    (kept.temporary, kept.document) = (Some(*key), Some(document.clone()));
+                }
+                Some(None) => (kept.key, kept.temporary, kept.document) = (None, None, None),
+                None => {}
+            }
+        };
+        self.keep(at, change).await.map(drop).map_err(|_| "it could not be kept")
     }
 
     /// The second phase: the key that goes along with commands. Where nothing waits to be acknowledged, the one that there is.
@@ -262,8 +276,12 @@ impl Gateway {
             Told::None => None,
             _ => return Err("no key in its answer"),
         };
-        let foreign = Foreign { key, temporary: None, ..at.foreign.clone() };
-        self.keep(at, foreign).await.map_err(|_| "it could not be kept")?;
+        let change = move |kept: &mut Foreign| {
+            kept.key = key;
+            // Not that of a round begun since.
+            kept.temporary.take_if(|other| *other == temporary);
+        };
+        self.keep(at, change).await.map_err(|_| "it could not be kept")?;
         Ok(key)
     }
 
@@ -333,6 +351,11 @@ fn information(asked: &Asked, at: &Place, told: &DeviceInformation) -> DeviceInf
         said.user_agent.clone_from(&asked.asker.agent);
     }
     said
+}
+
+/// The mail server has heard this of the device.
+fn has_heard(digest: String) -> impl Fn(&mut Foreign) + Clone + Send + Sync + 'static {
+    move |kept| (kept.told, kept.untold) = (Some(digest.clone()), None)
 }
 
 fn digest(said: &DeviceInformation) -> String {

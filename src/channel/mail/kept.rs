@@ -1,6 +1,7 @@
 //! What an enrolment's channel state keeps of its user's mail server.
 
 use crate::{clock::Timestamp, fleet::life::Device, ids::EnrolmentId};
+use axum::http::Uri;
 use lanyard_activesync::{PolicyKey, policy::ProvisionDoc};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -9,6 +10,8 @@ use std::time::Duration;
 pub(super) const FOREIGN: &str = "mail_server_key";
 /// Where an enrolment's channel state keeps the server that the mail server named for its user.
 pub(super) const MOVED: &str = "mail_server";
+/// So long after that the mail server is asked first again: the user may be back.
+const MOVED_FOR: Duration = Duration::from_secs(86_400);
 
 /// Where an enrolment's channel state keeps what its device says of itself: the mail server is to hear it as well.
 pub(super) const TOLD: &str = "mail_device";
@@ -20,6 +23,29 @@ const PAUSE: Duration = Duration::from_secs(60);
 const TELL_AGAIN: Duration = Duration::from_secs(600);
 /// The longest pause is 2^6 minutes.
 const DOUBLED: u32 = 6;
+
+/// Where the mail server sent its user.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Moved {
+    to: String,
+    at: Timestamp,
+}
+
+impl Moved {
+    pub(super) fn to(to: &Uri, now: Timestamp) -> Self {
+        Self { to: to.to_string(), at: now }
+    }
+
+    /// As long as that counts. The bare address that a former version kept does not.
+    pub(super) fn of(device: &Device, enrolment: EnrolmentId, now: Timestamp) -> Option<Uri> {
+        let text = device.enrolment(enrolment)?.channel_state.get(MOVED)?;
+        serde_json::from_str::<Self>(text).ok()?.counts(now)
+    }
+
+    fn counts(&self, now: Timestamp) -> Option<Uri> {
+        self.to.parse().ok().filter(|_| now.since(self.at) < MOVED_FOR)
+    }
+}
 
 /// What came of our provisioning with the mail server.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,6 +92,14 @@ impl Foreign {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn where_a_user_was_sent_counts_for_a_day() {
+        let (to, at): (Uri, _) = ("https://other/eas".parse().unwrap(), Timestamp(1_000_000_000_000));
+        let moved = Moved::to(&to, at);
+        assert_eq!(moved.counts(at.plus(Duration::from_secs(86_399))), Some(to));
+        assert_eq!(moved.counts(at.plus(Duration::from_secs(86_400))), None);
+    }
 
     #[test]
     fn what_is_refused_on_end_is_tried_ever_more_seldom() {

@@ -24,6 +24,9 @@ pub(super) struct Ordered {
     pub(super) scope: WipeScope,
     /// What the phone said of it (whether it erases), until the mail server has taken that.
     pub(super) said: Option<bool>,
+    /// Which mail server ordered it, by its name and port: another one says nothing about it. `None`: kept by a former version.
+    #[serde(default)]
+    pub(super) by: Option<String>,
 }
 
 impl Ordered {
@@ -59,33 +62,44 @@ pub(super) fn note_word(
     match Ordered::of(device, enrolment).filter(|ordered| ordered.command == wipe) {
         Some(ordered) => {
             let said = Ordered { said: Some(erases), ..ordered };
-            Ordered::keep(tx, device, enrolment, Some(&said))
+            Ordered::keep(tx, device, enrolment, Some(&said))?;
+            upstream::owes(tx, device, wipe)
         }
         None => Ok(()),
     }
 }
 
-/// What an answer of the mail server's to Provision says of a wipe.
+/// What an answer of this mail server's to Provision says of a wipe.
 pub(super) fn heard(
     tx: &mut Tx<'_>,
     device: &mut Managed,
     enrolment: EnrolmentId,
+    by: &str,
     wipe: Option<WipeScope>,
 ) -> Result<()> {
     let before = Ordered::of(device, enrolment);
     match (before, wipe) {
         (None, None) => Ok(()),
         (Some(before), Some(scope)) if before.scope == scope => Ok(()),
-        (_, Some(scope)) => {
+        (before, Some(scope)) => {
+            if let Some(before) = before {
+                upstream::owes_no_more(tx, before.command)?;
+            }
             let much = if scope == WipeScope::Device { Scope::Full } else { Scope::Selective };
             let command = upstream::ask(tx, device, enrolment, much)?;
-            Ordered::keep(tx, device, enrolment, Some(&Ordered { command, scope, said: None }))
+            Ordered::keep(tx, device, enrolment, Some(&Ordered { command, scope, said: None, by: Some(by.into()) }))
         }
+        // Its user has moved to another server since, which knows of no order.
+        (Some(before), None) if before.by.as_deref().is_some_and(|ordered| ordered != by) => Ok(()),
         (Some(before), None) => {
             let over = upstream::withdraw(tx, device, before.command)?
                 || device.command(before.command).is_none_or(|command| command.state.is_final());
             // One that was sent may still be answered.
-            if over { Ordered::keep(tx, device, enrolment, None) } else { Ok(()) }
+            if !over {
+                return Ok(());
+            }
+            upstream::owes_no_more(tx, before.command)?;
+            Ordered::keep(tx, device, enrolment, None)
         }
     }
 }

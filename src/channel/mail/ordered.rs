@@ -47,9 +47,11 @@ impl Gateway {
             return Ok(());
         }
         let (device, enrolment) = (at.device, at.enrolment);
+        let server = at.moved.as_ref().or(self.server.eas_upstream.as_ref()).and_then(|uri| uri.authority());
+        let by = server.map_or_else(String::new, |at| at.to_string());
         let file = move |tx: &mut Tx<'_>| {
             let mut device = keeper::by_id(tx, device)?;
-            heard(tx, &mut device, enrolment, wipe)
+            heard(tx, &mut device, enrolment, &by, wipe)
         };
         self.server.store.run(file).await
     }
@@ -89,7 +91,7 @@ impl Gateway {
         let read = move |tx: &mut Tx<'_>| Ok(Ordered::of(&*keeper::by_id(tx, device)?, enrolment));
         let ordered = self.server.store.run(read).await.map_err(|_| "the store is away")?;
         // Somebody else told it meanwhile.
-        let Some(Ordered { command, scope, said: Some(ok) }) = ordered else { return Ok(()) };
+        let Some(Ordered { command, scope, said: Some(ok), .. }) = ordered else { return Ok(()) };
         let body = Request { device_information: None, body: Said::WipeAck { scope, ok } };
         self.tell_of_wipe(asked, at, &body).await?;
         let file = move |tx: &mut Tx<'_>| {

@@ -45,7 +45,7 @@ enum Section {
 fn section(line: &Value) -> Section {
     match line.get("code").and_then(Value::as_str).unwrap_or_default() {
         "approval_waits" | "approval_stuck" => Section::Request,
-        "wipe_waits" | "wipe_unanswered" | "wipe_contradicted" => Section::Wipe,
+        "wipe_waits" | "wipe_untold" | "wipe_unanswered" | "wipe_contradicted" => Section::Wipe,
         code if code.ends_with("_ends") || matches!(code, "setting_pending" | "first_hour") => Section::Ends,
         _ => Section::Wrong,
     }

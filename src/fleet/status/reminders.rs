@@ -1,6 +1,9 @@
 //! What ends is told of in time through the webhook: within 30 days of its end, within 7 and within 1, once each, whichever node looks.
 
-use super::{DAY, First, Known, Survey, days, in_vain, of_end};
+use super::{
+    DAY, First, Known, Survey,
+    lines::{days, in_vain, of_end},
+};
 use crate::{
     clock::Timestamp,
     error::Result,

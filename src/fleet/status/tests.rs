@@ -1,4 +1,7 @@
-use super::*;
+use super::{
+    lines::{days, is_told, list, of_end},
+    *,
+};
 use uuid::Uuid;
 
 const NOW: Timestamp = Timestamp(1_764_000_000_000);
@@ -144,6 +147,7 @@ fn the_documentation_lists_every_code_and_no_other() {
         WipeFailed,
         WipeUnanswered,
         WipeWaits,
+        WipeUntold,
         ServerCertRefused,
         PushCertEnds,
         ServerCertEnds,

@@ -3,6 +3,7 @@
 
 use super::{Kind, approvals, limits, stop};
 use crate::{
+    clock::Timestamp,
     error::{Error, Result},
     fleet::{
         actor::Actor,
@@ -11,14 +12,36 @@ use crate::{
         life::{Act, Asker, Enrolment, Erasing, Event, Managed, Order, Ownership, Scope, Withdrawal, command::Hold},
         queue, settings,
     },
-    ids::{CommandId, EnrolmentId},
-    store::Tx,
+    ids::{CommandId, DeviceId, EnrolmentId},
+    store::{self, Record, Tx},
 };
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
 /// Under which name it is counted and shown. No administrator has it as an id.
 pub const NAME: &str = "upstream";
 const REASON: &str = "ordered at the mail server";
+
+/// The device has said what it makes of the order, and the mail server has not heard it: it shows the wipe as open, or sends it again.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Untold {
+    /// The wipe.
+    pub command: CommandId,
+    /// Its device.
+    pub device: DeviceId,
+    /// When the device spoke.
+    pub since: Timestamp,
+}
+
+/// What this file keeps in the store.
+pub(crate) const KINDS: [store::Kind; 1] = [store::Kind::of::<Untold>()];
+
+impl Record for Untold {
+    const KIND: &'static str = "untold-wipe";
+    fn key(&self) -> String {
+        self.command.to_string()
+    }
+}
 
 /// Takes the order, as a wipe that the mail enrolment itself carries; a wipe of it that is under way already answers it.
 pub fn ask(tx: &mut Tx<'_>, device: &mut Managed, enrolment: EnrolmentId, scope: Scope) -> Result<CommandId> {
@@ -76,7 +99,24 @@ pub fn withdraw(tx: &mut Tx<'_>, device: &mut Managed, id: CommandId) -> Result<
     Ok(true)
 }
 
+/// The device has spoken, and the mail server is to hear of it.
+pub fn owes(tx: &mut Tx<'_>, device: &Managed, command: CommandId) -> Result<()> {
+    match tx.get::<Untold>(command)? {
+        Some(_) => Ok(()),
+        None => Ok(tx.put(&Untold { command, device: device.id, since: tx.now() })?),
+    }
+}
+
+/// There is nothing that the mail server is to hear of it any more.
+pub fn owes_no_more(tx: &mut Tx<'_>, command: CommandId) -> Result<()> {
+    match tx.get::<Untold>(command)? {
+        Some(untold) => Ok(tx.delete(&untold)?),
+        None => Ok(()),
+    }
+}
+
 /// The mail server took the device's own acknowledgement.
 pub fn told(tx: &mut Tx<'_>, device: &Managed, command: CommandId, erases: bool) -> Result<()> {
+    owes_no_more(tx, command)?;
     audit::note(tx, By::System, audit::Event::WipeToldUpstream { command, device: device.id, erases })
 }

@@ -1,6 +1,7 @@
 //! Before a mail server with a policy of its own.
 
-use super::*;
+use super::{super::order, *};
+use crate::fleet::status::{self, Code, Line};
 use http_body_util::Full;
 use lanyard_activesync::policy::{ProvisionDoc, Rule};
 
@@ -310,6 +311,32 @@ async fn upstreams(site: &Site, name: &'static str) -> Vec<life::Command> {
     found
 }
 
+/// Of what the mail server has not heard, as the administrator sees it.
+async fn untold(site: &Site) -> Vec<Line> {
+    let lines = site.run(|tx, _| status::read(tx, &Default::default(), &Default::default())).await;
+    lines.into_iter().filter(|line| line.code == Code::WipeUntold).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_to_which_its_user_moved_takes_no_order_back() {
+    let (site, _) = site().await;
+    Phone::new("Moves").provisioned(&site).await;
+    let device = site.device("Moves").await.unwrap();
+    let (id, enrolment) = (device.id, device.enrolments[0].id);
+    let says = async |by: &'static str, wipe| {
+        site.run(move |tx, _| {
+            let mut device = keeper::by_id(tx, id)?;
+            order::heard(tx, &mut device, enrolment, by, wipe)?;
+            Ok(order::Ordered::of(&device, enrolment).is_some_and(|ordered| ordered.is_unsent(&device)))
+        })
+        .await
+    };
+    assert!(says("home:443", Some(WipeScope::Device)).await);
+    assert!(says("elsewhere:443", None).await, "it knows of none");
+    assert!(!says("home:443", None).await);
+    site.end().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_wipe_ordered_at_the_mail_server_reaches_the_phone_and_its_own_word_goes_back() {
     let (site, own) = site().await;
@@ -337,6 +364,8 @@ async fn a_wipe_ordered_at_the_mail_server_reaches_the_phone_and_its_own_word_go
     assert!(ended.evidence[0].detail.contains("in force"), "{:?}", ended.evidence);
     let last = (WipeScope::Device, true);
     until("it is offered", || own.lock().unwrap().wiped().contains(&last)).await;
+    let [untold] = <[Line; 1]>::try_from(untold(&site).await).unwrap();
+    assert_eq!((untold.code, untold.subject), (Code::WipeUntold, wipe.id.to_string()));
     own.lock().unwrap().takes = true;
     until("it is taken", || own.lock().unwrap().wiped().iter().filter(|said| **said == last).count() > 1).await;
     tokio::time::sleep(Duration::from_millis(300)).await;
@@ -344,6 +373,7 @@ async fn a_wipe_ordered_at_the_mail_server_reaches_the_phone_and_its_own_word_go
     assert_eq!(phone.ask(&site, "FolderSync").await, Got::Status(129));
     tokio::time::sleep(Duration::from_millis(1500)).await;
     assert_eq!(own.lock().unwrap().wiped().len(), said, "taken once it is over");
+    assert_eq!(self::untold(&site).await, []);
 
     // The mail server goes on saying it until somebody there is content: that is no second order.
     site.allow("Lost").await;
