@@ -137,12 +137,13 @@ async fn options(
         via::check(&headers, &gateway.server)?;
         let shown = who::shown(&gateway.server, &peer, &headers)?;
         let login = Login::of(&headers, &gateway.server.eas_users).ok_or(Refusal::NoLogin)?;
-        let mut certificate = false;
         if let Some(shown) = shown {
-            gateway.server.store.judge(move |tx| who::check(tx, &shown)).await?;
-            if let Some(name) = login.user().map(str::to_string) {
-                certificate = gateway.server.store.run(move |tx| who::is_of(tx, &shown, &name)).await?;
-            }
+            let (name, users) = (login.user().map(str::to_string), gateway.server.eas_users.clone());
+            let check = move |tx: &mut Tx<'_>| match &name {
+                Some(name) => who::check_with(tx, &shown, &users, name),
+                None => who::check(tx, &shown),
+            };
+            gateway.server.store.judge(check).await?;
         }
         let words = Words {
             client: peer.client,
@@ -150,7 +151,7 @@ async fn options(
             agent: headers.get(header::USER_AGENT),
             holder: counted(&gateway.server, &peer),
             device: uri.query().and_then(named_device).map(String::from),
-            certificate,
+            certificate: shown.is_some() && login.user().is_some(),
         };
         let offer = gateway.offer(upstream, &words).await;
         match offer.is_err() && hears_of_a_wipe(&gateway, &words, shown).await? {

@@ -1,6 +1,6 @@
 //! Which mailbox a login stands for: what the setting `eas.domain` and the file of `--eas-users` say.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// The setting, read: the mail domains of names that say none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -36,9 +36,9 @@ fn is_domain(text: &str) -> bool {
     (1..=253).contains(&text.len()) && text.chars().all(|c| c.is_alphanumeric() || "-.".contains(c))
 }
 
-/// Logins that are not their address, from the file of `--eas-users`.
+/// Logins that are not their address, from the file of `--eas-users`. Copies share it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Addresses(BTreeMap<String, String>);
+pub struct Addresses(Arc<BTreeMap<String, String>>);
 
 impl Addresses {
     /// Lines `login address`; empty ones and those that begin with `#` say nothing. The error names the line.
@@ -62,7 +62,7 @@ impl Addresses {
                 }
             }
         }
-        Ok(Self(all))
+        Ok(Self(Arc::new(all)))
     }
 
     /// The address of a login, where the file names one; else the login.

@@ -57,8 +57,11 @@ impl Gateway {
         let target = target(self.upstream()?, &parts.uri).ok_or(Refusal::NotPlain)?;
         let login = Login::of(&parts.headers, &self.server.eas_users);
         let name = login.as_ref().and_then(Login::user).map(str::to_string);
+        let users = self.server.eas_users.clone();
         let certificate = match who::shown(&self.server, peer, &parts.headers)? {
-            Some(shown) => self.server.store.judge(move |tx| who::check_beside(tx, &shown, name.as_deref())).await?,
+            Some(shown) => {
+                self.server.store.judge(move |tx| who::check_beside(tx, &shown, &users, name.as_deref())).await?
+            }
             None => false,
         };
         // A token is no word that somebody could guess.

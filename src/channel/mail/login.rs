@@ -8,6 +8,7 @@ use crate::{
         mailboxes::{Addresses, Mailboxes},
         registry::users,
         settings,
+        terms::Ground,
     },
     store::Tx,
 };
@@ -144,9 +145,14 @@ impl User {
         Self { login: login.into(), name: name.unwrap_or_else(|| login.into()), whole }
     }
 
-    /// Whether the login may come with a certificate that was made for this name. Names that cannot be compared may.
-    pub(super) fn may_be(&self, name: &str) -> bool {
-        !self.whole || !name.contains('@') || self.name.to_lowercase() == name.to_lowercase()
+    /// Whether the login may come with a certificate that was made for this user; where not, why. A login of which nothing says whose it is
+    /// may come with nobody's: it might be anybody's.
+    pub(super) fn must_be(&self, other: &Self) -> std::result::Result<(), Ground> {
+        match (self.name.to_lowercase() == other.name.to_lowercase(), self.whole && other.whole) {
+            (true, _) => Ok(()),
+            (false, true) => Err(Ground::OtherUser),
+            (false, false) => Err(Ground::UnknownUser),
+        }
     }
 }
 
@@ -248,10 +254,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_that_can_be_compared_must_be_the_same() {
+    fn a_certificate_goes_with_its_own_users_login_alone() {
         let user = |login: &str| User::with(login, login.contains('@').then(|| login.to_string()));
-        assert!(user("u").may_be("x@e.org") && user("U@e.org").may_be("u@E.org"));
-        assert!(!user("u@e.org").may_be("x@e.org"));
+        for (login, certificate, want) in [
+            ("U@e.org", "u@E.org", Ok(())),
+            ("u", "U", Ok(())),
+            ("D\\u", "d\\U", Ok(())),
+            ("u@e.org", "x@e.org", Err(Ground::OtherUser)),
+            ("u", "x@e.org", Err(Ground::UnknownUser)),
+            ("u", "u@e.org", Err(Ground::UnknownUser)),
+            ("u@e.org", "u", Err(Ground::UnknownUser)),
+            ("D\\u", "u", Err(Ground::UnknownUser)),
+            ("u", "x", Err(Ground::UnknownUser)),
+        ] {
+            assert_eq!(user(login).must_be(&user(certificate)), want, "{login} with a certificate of {certificate}");
+        }
     }
 
     #[test]

@@ -66,7 +66,8 @@ async fn serve(gateway: &Arc<Gateway>, peer: &Peer, request: Request) -> std::re
     let login = Login::of(&parts.headers, &gateway.server.eas_users);
     let user = login.as_ref().and_then(Login::user).map(str::to_string);
     let agent = parts.headers.get(http::header::USER_AGENT).and_then(|value| value.to_str().ok()).map(str::to_string);
-    let mut asker = Asker { shown, login: user, proved: true, asked: peer.asked, client: peer.client, agent };
+    let users = gateway.server.eas_users.clone();
+    let mut asker = Asker { shown, login: user, users, proved: true, asked: peer.asked, client: peer.client, agent };
     let judge = async {
         match shown {
             Some(shown) => Ok(gateway.server.store.judge(move |tx| who::check(tx, &shown)).await?),

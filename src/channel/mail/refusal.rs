@@ -48,6 +48,10 @@ pub(super) enum Refusal {
     Stranger,
     /// A known enrolment that may not ask like this; it is noted.
     Denied,
+    /// The login beside the certificate is another user's.
+    OtherUser,
+    /// Nothing says whether it is the same user's.
+    UnknownUser,
     /// The login has brought too many unknown clients within the hour.
     TooManyClients,
     /// Nobody is asked for a certificate under this name, and the enrolment has one.
@@ -137,6 +141,11 @@ impl IntoResponse for Refusal {
             Self::Gone => plain(StatusCode::REQUEST_TIMEOUT, "the body broke off\n"),
             Self::Unreadable => plain(StatusCode::BAD_REQUEST, "bad Client-Cert\n"),
             Self::Stranger | Self::Denied => plain(StatusCode::FORBIDDEN, "refused\n"),
+            Self::OtherUser => plain(StatusCode::FORBIDDEN, "the certificate is another user's than the login\n"),
+            Self::UnknownUser => plain(
+                StatusCode::FORBIDDEN,
+                "nothing says whether the login is the certificate's user: ask your administrator (eas.domain, --eas-users)\n",
+            ),
             Self::TooManyClients => {
                 let mut response =
                     plain(StatusCode::TOO_MANY_REQUESTS, "too many new clients of this account this hour\n");

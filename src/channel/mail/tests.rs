@@ -4,6 +4,7 @@ mod other_protocols;
 mod own_policy;
 mod redirects;
 mod rules;
+mod signon;
 
 use crate::{
     clock,
@@ -181,6 +182,11 @@ impl Site {
     }
 
     async fn before(eas_upstream: Option<String>, seen: Seen) -> Self {
+        Self::started(serve::Options { eas_upstream, ..serve::Options::default() }, seen).await
+    }
+
+    /// With these flags.
+    async fn started(flags: serve::Options, seen: Seen) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("lanyard-eas-{}-{}", std::process::id(), COUNT.fetch_add(1, SeqCst));
         let folder = std::env::temp_dir().join(name);
@@ -188,8 +194,7 @@ impl Site {
             data: Some(folder.clone()),
             device_addr: Some("127.0.0.1:0".parse().unwrap()),
             admin_addr: Some("127.0.0.1:0".parse().unwrap()),
-            eas_upstream,
-            ..serve::Options::default()
+            ..flags
         };
         let running = serve::start(&options).await.unwrap();
         let roots = trusted_roots(&std::fs::read(folder.join("ca.pem")).unwrap()).unwrap();
