@@ -32,6 +32,7 @@ mod redirects;
 mod refusal;
 mod refused;
 mod rounds;
+mod signon;
 mod upstream;
 mod via;
 mod who;
@@ -42,6 +43,7 @@ mod tests;
 pub(crate) use check::{Step, steps};
 pub(super) use login::mailboxes;
 pub(super) use mail_profile::signed_profile;
+pub(crate) use upstream::is_passed;
 
 use super::identity::counted;
 use crate::{
@@ -136,20 +138,28 @@ async fn options(
         let upstream = gateway.upstream()?;
         via::check(&headers, &gateway.server)?;
         let shown = who::shown(&gateway.server, &peer, &headers)?;
-        let login = Login::of(&headers, &gateway.server.eas_users).ok_or(Refusal::NoLogin)?;
+        let said = Login::of(&headers, &gateway.server.eas_users);
         if let Some(shown) = shown {
-            let (name, users) = (login.user().map(str::to_string), gateway.server.eas_users.clone());
+            let (name, users) =
+                (said.as_ref().and_then(Login::user).map(str::to_string), gateway.server.eas_users.clone());
             let check = move |tx: &mut Tx<'_>| match &name {
                 Some(name) => who::check_with(tx, &shown, &users, name),
                 None => who::check(tx, &shown),
             };
             gateway.server.store.judge(check).await?;
         }
+        let login = match gateway.login_for(shown, said.as_ref()).await? {
+            Some(login) => login,
+            // An ended one, which hears more by Provision.
+            None if shown.is_some() && gateway.server.eas_signon.is_some() => return Ok(gateway.known_offer(upstream)),
+            None => return Err(gateway.nobody(peer.asked)),
+        };
         let words = Words {
             client: peer.client,
             login: &login,
             agent: headers.get(header::USER_AGENT),
             holder: counted(&gateway.server, &peer),
+            asked: peer.asked,
             device: uri.query().and_then(named_device).map(String::from),
             certificate: shown.is_some() && login.user().is_some(),
         };

@@ -6,7 +6,7 @@ use super::{
     gateway::Gateway,
     login::Login,
     offer::Offer,
-    prove::Words,
+    prove::{Words, not_taken},
     redirects::{HOPS, lost},
     refusal::Refusal,
     upstream::{Patience, head, next_server, pass, streamed},
@@ -55,24 +55,31 @@ impl Gateway {
     async fn passed(&self, peer: &Peer, parts: Parts, body: Body) -> Result<Response, Refusal> {
         via::check(&parts.headers, &self.server)?;
         let target = target(self.upstream()?, &parts.uri).ok_or(Refusal::NotPlain)?;
-        let login = Login::of(&parts.headers, &self.server.eas_users);
-        let name = login.as_ref().and_then(Login::user).map(str::to_string);
+        let said = Login::of(&parts.headers, &self.server.eas_users);
+        let name = said.as_ref().and_then(Login::user).map(str::to_string);
         let users = self.server.eas_users.clone();
-        let certificate = match who::shown(&self.server, peer, &parts.headers)? {
+        let shown = who::shown(&self.server, peer, &parts.headers)?;
+        let is_mail = match shown {
             Some(shown) => {
                 self.server.store.judge(move |tx| who::check_beside(tx, &shown, &users, name.as_deref())).await?
             }
             None => false,
         };
-        // A token is no word that somebody could guess.
-        let guessed = login.as_ref().filter(|login| login.user().is_some());
+        let login = match is_mail {
+            true => self.login_for(shown, said.as_ref()).await?,
+            false if self.needs_certificate() => return Err(self.nobody(peer.asked)),
+            false => said,
+        };
+        // Neither a token nor our own word is one that somebody could guess.
+        let guessed = login.as_ref().filter(|login| login.user().is_some() && !login.is_our_word());
         let words = guessed.map(|login| Words {
             client: peer.client,
             login,
             agent: None,
             holder: counted(&self.server, peer),
             device: None,
-            certificate,
+            asked: peer.asked,
+            certificate: is_mail,
         });
         if let Some(words) = &words {
             if self.logins.was_refused(words.login) {
@@ -85,7 +92,11 @@ impl Gateway {
         let onward = onward(target, &parts, peer, login.as_ref());
         // An answer may be held for an hour, and a header keeps the connection's whole read buffer.
         drop(parts);
+        let is_our_word = login.as_ref().is_some_and(Login::is_our_word);
         let (target, answer) = self.send_beside(onward, body).await?;
+        if is_our_word && answer.status() == StatusCode::UNAUTHORIZED {
+            return Err(not_taken());
+        }
         match words {
             Some(words) if is_wrong(&answer) => self.note_wrong(peer, &words).await?,
             Some(words) if answer.status().is_success() => self.note_right(&words).await?,
@@ -182,7 +193,7 @@ fn onward(target: Uri, from: &Parts, peer: &Peer, login: Option<&Login>) -> Requ
         headers.insert(X_FORWARDED_FOR, client);
     }
     if let Some(login) = login {
-        headers.insert(header::AUTHORIZATION, login.value().clone());
+        login.put(headers);
     }
     onward
 }

@@ -12,7 +12,7 @@ use crate::{
     },
     store::Tx,
 };
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use std::{
     collections::BTreeMap,
@@ -33,10 +33,11 @@ const TRIED: Duration = Duration::from_secs(3600);
 /// More are not remembered: the mail server is asked again.
 const MOST: usize = 100_000;
 
-/// What came as `Authorization`.
+/// What goes to the mail server as a login: what came as `Authorization`, or our own word.
 #[derive(Clone)]
 pub(super) struct Login {
-    /// As it goes on to the mail server.
+    /// The header that it goes on by, and what it says there.
+    name: HeaderName,
     value: HeaderValue,
     /// The name in it; only Basic says one.
     typed: Option<String>,
@@ -64,7 +65,18 @@ impl Login {
             return None;
         };
         let user = typed.clone().map(|name| addresses.of(name));
-        Some(Self { value, typed, user })
+        Some(Self { name: header::AUTHORIZATION, value, typed, user })
+    }
+
+    /// Our own word for a user, by a header that the mail server believes. `None`: no header can hold the name.
+    pub(super) fn by_header(name: &HeaderName, user: &str) -> Option<Self> {
+        let value = HeaderValue::from_bytes(user.as_bytes()).ok().filter(|_| !user.is_empty())?;
+        Some(Self { name: name.clone(), value, typed: Some(user.into()), user: Some(user.into()) })
+    }
+
+    /// Whether it is our own word.
+    pub(super) fn is_our_word(&self) -> bool {
+        self.name != header::AUTHORIZATION
     }
 
     /// A name and a password. `None`: no header can hold them.
@@ -75,7 +87,7 @@ impl Login {
         let mut value =
             HeaderValue::try_from(format!("Basic {}", STANDARD.encode(format!("{name}:{password}")))).ok()?;
         value.set_sensitive(true);
-        Some(Self { value, typed: Some(name.into()), user: Some(name.into()) })
+        Some(Self { name: header::AUTHORIZATION, value, typed: Some(name.into()), user: Some(name.into()) })
     }
 
     /// The same with another word in place of the password, or of the token: one that nobody has.
@@ -90,7 +102,7 @@ impl Login {
         };
         let mut value = HeaderValue::try_from(text).ok()?;
         value.set_sensitive(true);
-        Some(Self { value, typed: self.typed.clone(), user: self.user.clone() })
+        Some(Self { name: header::AUTHORIZATION, value, typed: self.typed.clone(), user: self.user.clone() })
     }
 
     /// The name that was typed.
@@ -103,7 +115,13 @@ impl Login {
         self.user.as_deref()
     }
 
-    pub(super) fn value(&self) -> &HeaderValue {
+    /// Has a request say it, and nothing else by that header.
+    pub(super) fn put(&self, headers: &mut HeaderMap) {
+        headers.insert(self.name.clone(), self.value.clone());
+    }
+
+    #[cfg(test)]
+    fn value(&self) -> &HeaderValue {
         &self.value
     }
 }
@@ -179,6 +197,8 @@ impl Logins {
     fn hash(&self, login: &Login) -> [u8; 32] {
         let mut hash = openssl::sha::Sha256::new();
         hash.update(&self.salt);
+        hash.update(login.name.as_str().as_bytes());
+        hash.update(b":");
         hash.update(login.value.as_bytes());
         hash.finish()
     }

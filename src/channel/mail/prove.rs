@@ -35,6 +35,8 @@ pub(super) struct Words<'a> {
     pub(super) client: IpAddr,
     /// Whose address it comes from; `None` where that is everybody's.
     pub(super) holder: Option<String>,
+    /// Whether a certificate is asked for under the name that it came to.
+    pub(super) asked: bool,
     /// The device that it is said to be.
     pub(super) device: Option<String>,
     /// A certificate of ours came along: then nobody's guesses count.
@@ -42,8 +44,16 @@ pub(super) struct Words<'a> {
 }
 
 impl Gateway {
-    /// Passes where the mail server takes the login, now or lately.
+    /// Passes where the mail server takes the login, now or lately. Our own word passes, since a certificate was judged before it was given;
+    /// nothing else does before a mail server that believes it.
     pub(super) async fn prove(&self, server: &Uri, words: &Words<'_>) -> std::result::Result<(), Refusal> {
+        // A certificate is the proof, and was judged.
+        if words.login.is_our_word() {
+            return Ok(());
+        }
+        if self.needs_certificate() {
+            return Err(self.nobody(words.asked));
+        }
         if self.logins.knows(words.login) {
             return Ok(());
         }
@@ -70,7 +80,11 @@ impl Gateway {
     async fn ask_for_offer(&self, server: &Uri, words: &Words<'_>) -> std::result::Result<Offer, Refusal> {
         let reserved = self.reserve(words).await?;
         let asked = self.ask(server, Some(words.login), words).await;
-        if asked.as_ref().is_ok_and(|(_, answer)| answer.status() == StatusCode::UNAUTHORIZED) {
+        let is_unknown = asked.as_ref().is_ok_and(|(_, answer)| answer.status() == StatusCode::UNAUTHORIZED);
+        if is_unknown && words.login.is_our_word() {
+            return Err(not_taken());
+        }
+        if is_unknown {
             self.logins.refuse(words.login);
         } else {
             self.give_back(reserved).await?;
@@ -85,12 +99,14 @@ impl Gateway {
             );
             return Err(Refusal::NoMailServer);
         };
-        self.must_ask(server, &at, words).await?;
+        if !words.login.is_our_word() {
+            self.must_ask(server, &at, words).await?;
+            self.logins.keep(words.login);
+        }
         // Where one user is sent says nothing of the others.
         if upstream::address(server, None).as_ref() == Some(&at) {
             self.servers.keep(server, offer.clone());
         }
-        self.logins.keep(words.login);
         Ok(offer)
     }
 
@@ -128,7 +144,7 @@ impl Gateway {
         *asked.method_mut() = Method::OPTIONS;
         *asked.uri_mut() = upstream::address(server, None).ok_or(Refusal::NoUpstream)?;
         if let Some(login) = login {
-            asked.headers_mut().insert(header::AUTHORIZATION, login.value().clone());
+            login.put(asked.headers_mut());
         }
         // The mail server counts wrong passwords too, and all come from here.
         if let Ok(client) = HeaderValue::try_from(words.client.to_string()) {
@@ -153,7 +169,11 @@ impl Gateway {
     /// Counts one more wrong password before it goes on, so that many at once are no more than one after another; refused where that is one
     /// too many. Not of who got in lately, shows a certificate, or says the same word again: they are no guessers.
     pub(super) async fn reserve(&self, words: &Words<'_>) -> std::result::Result<Reserved, Refusal> {
-        if words.certificate || self.logins.was_taken(words.login) || self.logins.was_counted(words.login) {
+        if words.certificate
+            || words.login.is_our_word()
+            || self.logins.was_taken(words.login)
+            || self.logins.was_counted(words.login)
+        {
             return Ok(Reserved(None));
         }
         let by = By::of(words);
@@ -185,6 +205,14 @@ impl Gateway {
 
 /// A wrong password that was counted before it was found to be one.
 pub(super) struct Reserved(Option<By>);
+
+/// The mail server asks for a login though we gave our word.
+pub(super) fn not_taken() -> Refusal {
+    tracing::error!(
+        "the mail server asks for a login where --eas-signon gave it this server's word: it does not believe it"
+    );
+    Refusal::NotTaken
+}
 
 /// A word that is nobody's password.
 pub(super) fn nobody_has() -> Option<String> {

@@ -30,6 +30,12 @@ pub(super) enum Refusal {
     TooManyWrong(Duration),
     /// No name and password came along.
     NoLogin,
+    /// Nobody gets in without a certificate of ours.
+    CertificateOnly,
+    /// The mail server does not take our word for its users.
+    NotTaken,
+    /// No header can hold the user's name.
+    Unnamed,
     /// The mail server refused the login: its own answer.
     Upstream(Box<Response>),
     /// It came from here: the mail server's address leads back to the gateway.
@@ -129,6 +135,21 @@ impl IntoResponse for Refusal {
                 response.headers_mut().insert(header::WWW_AUTHENTICATE, basic);
                 response
             }
+            Self::CertificateOnly => {
+                let mut response = plain(
+                    StatusCode::UNAUTHORIZED,
+                    "a certificate of this server is needed, which an invitation gives: no password is taken\n",
+                );
+                // Basic would have clients ask their users for passwords without end.
+                let certificate = HeaderValue::from_static("Certificate realm=\"mail\"");
+                response.headers_mut().insert(header::WWW_AUTHENTICATE, certificate);
+                response
+            }
+            Self::NotTaken => plain(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the mail server does not take this server's word for its users (--eas-signon)\n",
+            ),
+            Self::Unnamed => plain(StatusCode::FORBIDDEN, "the user's name cannot be told to the mail server\n"),
             Self::Upstream(answer) => *answer,
             Self::Head(error) => {
                 let status = StatusCode::from_u16(error.status().http()).unwrap_or(StatusCode::BAD_REQUEST);

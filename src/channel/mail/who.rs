@@ -96,6 +96,31 @@ pub(super) fn check_with(tx: &mut Tx<'_>, shown: &Fingerprint, users: &Addresses
     must_be_of(tx, &credential, users, &login)
 }
 
+/// The name by which the mail server knows the user of a certificate, for whom we give our word; of one that ended none. Of a login beside it
+/// it must be the user's.
+pub(super) fn signs_on(
+    tx: &mut Tx<'_>,
+    shown: &Fingerprint,
+    users: &Addresses,
+    login: Option<&str>,
+) -> Judged<Option<String>, Refusal> {
+    let (standing, credential, _) = identity::judge(tx, shown)?;
+    let Some(credential) = credential else { return Err(Denial::Refused(Refusal::Stranger)) };
+    admissible(tx, standing, &credential)?;
+    if let Some(login) = login {
+        let login = User::of(tx, login)?;
+        must_be_of(tx, &credential, users, &login)?;
+    }
+    let name = known_as(tx, users, credential.user)?;
+    Ok((standing != Standing::Ended).then_some(name))
+}
+
+/// What a user is called at the mail server: as `--eas-users` says of the address that the name stands for, else that address.
+pub(super) fn known_as(tx: &mut Tx<'_>, users: &Addresses, name: String) -> Result<String> {
+    let user = User::of(tx, &users.of(name))?;
+    Ok(users.login(user.name))
+}
+
 /// A certificate goes with the login of its own user alone.
 fn must_be_of(tx: &mut Tx<'_>, credential: &Credential, users: &Addresses, login: &User) -> Judged<(), Refusal> {
     let user = User::of(tx, &users.of(credential.user.clone()))?;
@@ -104,8 +129,8 @@ fn must_be_of(tx: &mut Tx<'_>, credential: &Credential, users: &Addresses, login
     Err(Denial::Refused(if ground == Ground::OtherUser { Refusal::OtherUser } else { Refusal::UnknownUser }))
 }
 
-/// Whether who shows a certificate of ours may go to the mail server with what is no ActiveSync; and whether it is one for mail, of the user
-/// that the login names, which nobody's guesses keep out.
+/// Whether who shows a certificate of ours may go to the mail server with what is no ActiveSync; and whether it is one for mail, which must
+/// be of the user that the login names.
 pub(super) fn check_beside(
     tx: &mut Tx<'_>,
     shown: &Fingerprint,
@@ -127,10 +152,12 @@ pub(super) fn check_beside(
         identity::note_refusal(tx, &credential, standing.into())?;
         return Err(Denial::Refused(Refusal::Denied));
     }
-    let Some(login) = login.filter(|_| credential.channel == Channel::Activesync) else { return Ok(false) };
-    let login = User::of(tx, login)?;
-    must_be_of(tx, &credential, users, &login)?;
-    Ok(true)
+    let is_mail = credential.channel == Channel::Activesync;
+    if let Some(login) = login.filter(|_| is_mail) {
+        let login = User::of(tx, login)?;
+        must_be_of(tx, &credential, users, &login)?;
+    }
+    Ok(is_mail)
 }
 
 /// The same of a login that was proved: whether its enrolment of this name may come without a certificate. An unknown one may.
