@@ -14,6 +14,7 @@ mod document;
 mod exchange;
 mod foreign;
 mod gateway;
+mod guesses;
 mod hold;
 mod kept;
 mod login;
@@ -81,6 +82,7 @@ pub fn router(server: Arc<Server>) -> Router {
     let gateway = Gateway {
         server,
         logins: Logins::default(),
+        guesses: Default::default(),
         servers: Servers::default(),
         pings: Pings::default(),
         rounds: Rounds::default(),
