@@ -121,6 +121,7 @@ pub async fn start(options: &Options) -> Result<Running, String> {
         eas_upstream: options.eas_upstream.as_deref().map(upstream).transpose()?,
         mail_server: MailServer::default(),
         eas_users: options::users(options.eas_users.as_deref())?,
+        eas_signon: options.eas_signon.as_deref().map(options::signon).transpose()?,
         proxies: TrustedProxies::parse(proxies.as_deref().unwrap_or_default())?,
         stopping: drain.signal(),
         strangers: Strangers::default(),

@@ -5,6 +5,7 @@ pub mod follow_ups;
 pub mod mail_server;
 pub mod outlook;
 pub mod rounds;
+pub mod signon;
 pub mod strangers;
 mod tidying;
 pub mod told;
@@ -45,6 +46,8 @@ pub struct Server {
     pub mail_server: mail_server::MailServer,
     /// Logins of mail that are not their address.
     pub eas_users: Addresses,
+    /// How it learns whose request it is that comes with a certificate.
+    pub eas_signon: Option<signon::SignOn>,
     /// Addresses whose `Client-Cert` counts.
     pub proxies: TrustedProxies,
     /// Fires when the server is about to stop.

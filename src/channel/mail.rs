@@ -14,6 +14,7 @@ mod document;
 mod exchange;
 mod foreign;
 mod gateway;
+mod guesses;
 mod hold;
 mod kept;
 mod login;
@@ -32,6 +33,7 @@ mod redirects;
 mod refusal;
 mod refused;
 mod rounds;
+mod signon;
 mod upstream;
 mod via;
 mod who;
@@ -42,6 +44,7 @@ mod tests;
 pub(crate) use check::{Step, steps};
 pub(super) use login::mailboxes;
 pub(super) use mail_profile::signed_profile;
+pub(crate) use upstream::is_passed;
 
 use super::identity::counted;
 use crate::{
@@ -79,6 +82,7 @@ pub fn router(server: Arc<Server>) -> Router {
     let gateway = Gateway {
         server,
         logins: Logins::default(),
+        guesses: Default::default(),
         servers: Servers::default(),
         pings: Pings::default(),
         rounds: Rounds::default(),
@@ -136,21 +140,30 @@ async fn options(
         let upstream = gateway.upstream()?;
         via::check(&headers, &gateway.server)?;
         let shown = who::shown(&gateway.server, &peer, &headers)?;
-        let login = Login::of(&headers, &gateway.server.eas_users).ok_or(Refusal::NoLogin)?;
-        let mut certificate = false;
+        let said = Login::of(&headers, &gateway.server.eas_users);
         if let Some(shown) = shown {
-            gateway.server.store.judge(move |tx| who::check(tx, &shown)).await?;
-            if let Some(name) = login.user().map(str::to_string) {
-                certificate = gateway.server.store.run(move |tx| who::is_of(tx, &shown, &name)).await?;
-            }
+            let (name, users) =
+                (said.as_ref().and_then(Login::user).map(str::to_string), gateway.server.eas_users.clone());
+            let check = move |tx: &mut Tx<'_>| match &name {
+                Some(name) => who::check_with(tx, &shown, &users, name),
+                None => who::check(tx, &shown),
+            };
+            gateway.server.store.judge(check).await?;
         }
+        let login = match gateway.login_for(shown, said.as_ref()).await? {
+            Some(login) => login,
+            // An ended one, which hears more by Provision.
+            None if shown.is_some() && gateway.server.eas_signon.is_some() => return Ok(gateway.known_offer(upstream)),
+            None => return Err(gateway.nobody(peer.asked)),
+        };
         let words = Words {
             client: peer.client,
             login: &login,
             agent: headers.get(header::USER_AGENT),
             holder: counted(&gateway.server, &peer),
+            asked: peer.asked,
             device: uri.query().and_then(named_device).map(String::from),
-            certificate,
+            certificate: shown.is_some() && login.user().is_some(),
         };
         let offer = gateway.offer(upstream, &words).await;
         match offer.is_err() && hears_of_a_wipe(&gateway, &words, shown).await? {

@@ -1,6 +1,6 @@
 //! `lanyard mail`.
 
-use super::{Done, Outcome, client::Client, password, print};
+use super::{Done, Failure, Outcome, client::Client, password, print};
 use crate::{
     documents::{mail::MailCheckBody, policies::ApplyBody},
     policy::MailRules,
@@ -50,11 +50,23 @@ impl Mail {
 }
 
 async fn check(client: &Client, user: Option<String>, password_file: Option<&Path>) -> Done {
-    let password = match &user {
-        Some(user) => Some(password::of(password_file, user).await?),
-        None => None,
-    };
-    let steps = client.post("mail/check", &MailCheckBody { user, password }).await?;
+    let steps = match &user {
+        // Where the mail server takes the server's word for its users no password is needed.
+        Some(name) if password_file.is_none() => {
+            match client.post("mail/check", &MailCheckBody { user: user.clone(), password: None }).await {
+                Err(Failure::Failed(text)) if text.contains(MailCheckBody::TOGETHER) => {
+                    let password = Some(password::of(None, name).await?);
+                    client.post("mail/check", &MailCheckBody { user, password }).await
+                }
+                other => other,
+            }
+        }
+        Some(name) => {
+            let password = Some(password::of(password_file, name).await?);
+            client.post("mail/check", &MailCheckBody { user, password }).await
+        }
+        None => client.post("mail/check", &MailCheckBody { user, password: None }).await,
+    }?;
     let steps = steps.as_array().cloned().unwrap_or_default();
     let good = steps.iter().all(|step| step.get("ok").and_then(serde_json::Value::as_bool) == Some(true));
     Ok(Outcome::list(steps, &["step", "ok", "detail"]).good_if(good))

@@ -67,12 +67,17 @@ pub(crate) struct MailChangeView {
 pub(crate) struct MailCheckBody {
     /// As they log in at the mail server.
     pub(crate) user: Option<String>,
-    /// Their password; kept nowhere.
+    /// Their password; kept nowhere. Not needed where the mail server takes this server's word (`--eas-signon`).
     pub(crate) password: Option<String>,
 }
 
-/// One step of the way to the mail server, in the order address, name, connection, activesync, login, proof. The last is the one that
-/// fails, where one does.
+impl MailCheckBody {
+    /// Why one without the other is refused.
+    pub(crate) const TOGETHER: &str = "user and password go together";
+}
+
+/// One step of the way to the mail server, in the order address, name, connection, activesync, login, proof; signon in place of the
+/// last two where the mail server takes this server's word (`--eas-signon`). The last is the one that fails, where one does.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "MailCheckStep")]
 pub(crate) struct MailStep {

@@ -1,6 +1,6 @@
 //! Which mailbox a login stands for: what the setting `eas.domain` and the file of `--eas-users` say.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// The setting, read: the mail domains of names that say none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -36,21 +36,29 @@ fn is_domain(text: &str) -> bool {
     (1..=253).contains(&text.len()) && text.chars().all(|c| c.is_alphanumeric() || "-.".contains(c))
 }
 
-/// Logins that are not their address, from the file of `--eas-users`.
+/// Logins that are not their address, from the file of `--eas-users`. Copies share it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Addresses(BTreeMap<String, String>);
+pub struct Addresses(Arc<Lines>);
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Lines {
+    addresses: BTreeMap<String, String>,
+    /// The first login of each address.
+    logins: BTreeMap<String, String>,
+}
 
 impl Addresses {
     /// Lines `login address`; empty ones and those that begin with `#` say nothing. The error names the line.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let mut all = BTreeMap::new();
+        let mut all = Lines::default();
         for (number, line) in text.lines().enumerate() {
             let mut words = line.split_whitespace();
             match (words.next(), words.next(), words.next()) {
                 (None, ..) => {}
                 (Some(first), ..) if first.starts_with('#') => {}
                 (Some(login), Some(address), None) if address.contains('@') => {
-                    if all.insert(login.to_lowercase(), address.to_string()).is_some() {
+                    all.logins.entry(address.to_lowercase()).or_insert_with(|| login.to_string());
+                    if all.addresses.insert(login.to_lowercase(), address.to_string()).is_some() {
                         return Err(format!("line {}: {login:?} stands there twice", number + 1));
                     }
                 }
@@ -62,12 +70,17 @@ impl Addresses {
                 }
             }
         }
-        Ok(Self(all))
+        Ok(Self(Arc::new(all)))
     }
 
     /// The address of a login, where the file names one; else the login.
     pub fn of(&self, login: String) -> String {
-        self.0.get(&login.to_lowercase()).cloned().unwrap_or(login)
+        self.0.addresses.get(&login.to_lowercase()).cloned().unwrap_or(login)
+    }
+
+    /// What the user of an address is called where they log in: the first login that the file names, else the address.
+    pub fn login(&self, address: String) -> String {
+        self.0.logins.get(&address.to_lowercase()).cloned().unwrap_or(address)
     }
 }
 
@@ -102,6 +115,8 @@ mod tests {
         for (login, want) in [("ex\\ann", "ann.b@e.org"), ("ANN@corp.local", "ann.b@e.org"), ("ann", "ann")] {
             assert_eq!(all.of(login.into()), want);
         }
+        assert_eq!(all.login("Ann.B@e.org".into()), "EX\\Ann", "the first");
+        assert_eq!(all.login("bob@e.org".into()), "bob@e.org");
         for (wrong, line) in [("a", "line 1"), ("\na b", "line 2"), ("a b@c d", "line 1"), ("a b@c\nA d@e", "line 2")] {
             assert!(Addresses::parse(wrong).unwrap_err().starts_with(line), "{wrong}");
         }

@@ -196,6 +196,8 @@ pub enum Ground {
     OtherDevice,
     /// The login beside the certificate is somebody else's.
     OtherUser,
+    /// Nothing says whose the login beside the certificate is.
+    UnknownUser,
     /// An enrolment with a certificate came with a login alone, or with a signature that its profile did not ask for.
     NoCertificate,
     /// It has no certificate, and was revoked by itself.
@@ -217,6 +219,7 @@ impl Ground {
             Self::OtherChannel => "the certificate is another channel's",
             Self::OtherDevice => "the certificate belongs to another device",
             Self::OtherUser => "the login is another user's",
+            Self::UnknownUser => "nothing says whether the login is the same user's (eas.domain, --eas-users)",
             Self::NoCertificate => "no certificate was shown",
             Self::EnrolmentRevoked => "the enrolment is revoked",
         }

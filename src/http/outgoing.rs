@@ -1,7 +1,10 @@
 //! HTTP/1.1 requests to other servers, streamed both ways: the mail server behind the gateway, webhooks.
 //! Follows no redirect, keeps no cookies; how long an answer may take is the caller's to say.
 
-use super::{connector::Connector, crypto::TlsError};
+use super::{
+    connector::{Connector, Identity},
+    crypto::TlsError,
+};
 use axum::body::Body;
 use hyper::{Request, Response, Uri, body::Incoming};
 use hyper_util::{
@@ -77,7 +80,12 @@ pub struct Outgoing {
 impl Outgoing {
     /// `roots`: see [`trusted_roots`](super::connector::trusted_roots).
     pub fn new(roots: &Arc<RootCertStore>) -> Result<Self, TlsError> {
-        let connector = Connector::new(roots, None, b"http/1.1")?;
+        Self::showing(roots, None)
+    }
+
+    /// The same, with a certificate for servers that ask for one.
+    pub fn showing(roots: &Arc<RootCertStore>, identity: Option<Identity>) -> Result<Self, TlsError> {
+        let connector = Connector::new(roots, identity, b"http/1.1")?;
         let client = |idle| {
             Client::builder(TokioExecutor::new())
                 .pool_timer(TokioTimer::new())

@@ -1,9 +1,10 @@
 //! What `lanyard serve` is told: by flags, by the environment, or by a file that says the same.
 
 use crate::{
+    channel::mail,
     fleet::mailboxes::Addresses,
     policy::{nearest::nearest, yaml},
-    server::host,
+    server::{host, signon::SignOn},
     store::Postgres,
 };
 use serde::Deserialize;
@@ -53,6 +54,10 @@ pub struct Options {
     /// File with lines `login address`, for logins of mail that are not their user's address.
     #[arg(long)]
     pub eas_users: Option<PathBuf>,
+    /// How the mail server learns whose mail is asked for with a certificate of ours: `header:NAME`, a header that it believes. Else the
+    /// user's own login goes along.
+    #[arg(long)]
+    pub eas_signon: Option<String>,
     /// Roots (PEM) that outgoing calls trust besides the system's.
     #[arg(long)]
     pub trust: Option<PathBuf>,
@@ -98,6 +103,7 @@ impl Options {
         }
         self.eas_upstream.as_deref().map(upstream).transpose()?;
         users(self.eas_users.as_deref())?;
+        self.eas_signon.as_deref().map(signon).transpose()?;
         match self.store.as_deref().map(StoreUrl::parse).transpose()? {
             Some(StoreUrl::Postgres(url)) => Postgres::can_read(url).map_err(|e| format!("{STORE}: {e}")),
             Some(StoreUrl::Sled(_)) | None => Ok(()),
@@ -117,6 +123,7 @@ impl Options {
             master_key: self.master_key.or(other.master_key),
             eas_upstream: self.eas_upstream.or(other.eas_upstream),
             eas_users: self.eas_users.or(other.eas_users),
+            eas_signon: self.eas_signon.or(other.eas_signon),
             trust: self.trust.or(other.trust),
             config: None,
             log: self.log.or(other.log),
@@ -202,6 +209,17 @@ pub(super) fn users(path: Option<&Path>) -> Result<Addresses, String> {
     text.and_then(|text| Addresses::parse(&text)).map_err(|e| format!("--eas-users {}: {e}", path.display()))
 }
 
+/// What `--eas-signon` says. A header that clients may send names nobody.
+pub(super) fn signon(text: &str) -> Result<SignOn, String> {
+    let way = SignOn::parse(text).map_err(|e| format!("--eas-signon: {e}"))?;
+    match &way {
+        SignOn::Header(name) if mail::is_passed(name) => {
+            Err(format!("--eas-signon: clients send the header {name} too, and could name whom they like"))
+        }
+        SignOn::Header(_) => Ok(way),
+    }
+}
+
 pub(super) fn upstream(url: &str) -> Result<http::Uri, String> {
     let uri: http::Uri = url.parse().map_err(|e| format!("--eas-upstream: {e}"))?;
     match uri.scheme_str() {
@@ -262,6 +280,10 @@ mod tests {
             ("enrol-url: https://a/b\n", "--enrol-url: "),
             ("eas-upstream: mail\n", "--eas-upstream is "),
             ("eas-users: /nowhere/users\n", "--eas-users /nowhere/users: "),
+            ("eas-signon: remote-user\n", "--eas-signon: header:NAME is needed"),
+            ("eas-signon: header:Cookie\n", "--eas-signon: clients send the header cookie too"),
+            ("eas-signon: header:X-OWA-User\n", "--eas-signon: clients send the header x-owa-user too"),
+            ("eas-signon: header:X-MS-PolicyKey\n", "--eas-signon: clients send the header x-ms-policykey too"),
             ("store: mysql://u:secret@x\n", "--store (or LANYARD_STORE) is sled:DIR"),
             ("store: 'sled:'\n", "--store (or LANYARD_STORE) is sled:DIR"),
             ("store: postgres://u:secret@x:port/lanyard\n", "--store (or LANYARD_STORE): invalid"),

@@ -162,6 +162,7 @@ impl Bench {
             eas_upstream: None,
             mail_server: Default::default(),
             eas_users: Default::default(),
+            eas_signon: None,
             proxies: TrustedProxies::default(),
             stopping: mine.stopping.clone(),
             strangers: Default::default(),

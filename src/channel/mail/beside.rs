@@ -6,7 +6,7 @@ use super::{
     gateway::Gateway,
     login::Login,
     offer::Offer,
-    prove::Words,
+    prove::{Words, not_taken},
     redirects::{HOPS, lost},
     refusal::Refusal,
     upstream::{Patience, head, next_server, pass, streamed},
@@ -55,38 +55,56 @@ impl Gateway {
     async fn passed(&self, peer: &Peer, parts: Parts, body: Body) -> Result<Response, Refusal> {
         via::check(&parts.headers, &self.server)?;
         let target = target(self.upstream()?, &parts.uri).ok_or(Refusal::NotPlain)?;
-        let login = Login::of(&parts.headers, &self.server.eas_users);
-        let name = login.as_ref().and_then(Login::user).map(str::to_string);
-        let certificate = match who::shown(&self.server, peer, &parts.headers)? {
-            Some(shown) => self.server.store.judge(move |tx| who::check_beside(tx, &shown, name.as_deref())).await?,
+        let said = Login::of(&parts.headers, &self.server.eas_users);
+        let name = said.as_ref().and_then(Login::user).map(str::to_string);
+        let users = self.server.eas_users.clone();
+        let shown = who::shown(&self.server, peer, &parts.headers)?;
+        let is_mail = match shown {
+            Some(shown) => {
+                self.server.store.judge(move |tx| who::check_beside(tx, &shown, &users, name.as_deref())).await?
+            }
             None => false,
         };
-        // A token is no word that somebody could guess.
-        let guessed = login.as_ref().filter(|login| login.user().is_some());
+        let login = match is_mail {
+            true => self.login_for(shown, said.as_ref()).await?,
+            false if self.needs_certificate() => return Err(self.nobody(peer.asked)),
+            false => said,
+        };
+        // Neither a token nor our own word is one that somebody could guess.
+        let guessed = login.as_ref().filter(|login| login.user().is_some() && !login.is_our_word());
         let words = guessed.map(|login| Words {
             client: peer.client,
             login,
             agent: None,
             holder: counted(&self.server, peer),
             device: None,
-            certificate,
+            asked: peer.asked,
+            certificate: is_mail,
         });
-        if let Some(words) = &words {
-            if self.logins.was_refused(words.login) {
-                return Err(Refusal::NoLogin);
-            }
-            self.may_try(words).await?;
-        }
+        let reserved = match &words {
+            Some(words) if self.logins.was_refused(words.login) => return Err(Refusal::NoLogin),
+            Some(words) => Some(self.reserve(words).await?),
+            None => None,
+        };
         let here = here(&parts.headers, &self.server.public_url);
         let method = parts.method.clone();
         let onward = onward(target, &parts, peer, login.as_ref());
         // An answer may be held for an hour, and a header keeps the connection's whole read buffer.
         drop(parts);
-        let (target, answer) = self.send_beside(onward, body).await?;
-        match words {
-            Some(words) if is_wrong(&answer) => self.note_wrong(peer, &words).await?,
-            Some(words) if answer.status().is_success() => self.note_right(&words).await?,
-            _ => {}
+        let is_our_word = login.as_ref().is_some_and(Login::is_our_word);
+        let sent = self.send_beside(onward, body).await;
+        if let (Some(words), Some(reserved)) = (&words, reserved) {
+            let wrong = match &sent {
+                Ok((_, answer)) => self.is_guess(peer, words, answer).await,
+                Err(_) => false,
+            };
+            if !wrong {
+                self.give_back(reserved).await?;
+            }
+        }
+        let (target, answer) = sent?;
+        if is_our_word && answer.status() == StatusCode::UNAUTHORIZED {
+            return Err(not_taken());
         }
         let mut response = head(&answer);
         // Where no body comes its length is told all the same: a download begins with HEAD.
@@ -131,34 +149,37 @@ impl Gateway {
         Err(lost(&at))
     }
 
+    /// Whether an answer tells that the password was wrong. A login that the mail server took within the day is left alone: here it may be
+    /// refused for more than its password.
+    async fn is_guess(&self, peer: &Peer, words: &Words<'_>, answer: &hyper::Response<Incoming>) -> bool {
+        if self.logins.was_taken(words.login) {
+            return false;
+        }
+        if is_wrong(answer) {
+            self.server.strangers.count(peer.client);
+            self.logins.refuse(words.login);
+            return true;
+        }
+        answer.status().is_success() && !self.is_right(words).await
+    }
+
     /// Who got in is to be shut out by nobody's guesses. That something answers proves no login (a page may be everybody's), so ActiveSync is asked;
     /// what it refuses is a guess like all, where it looks at passwords.
-    async fn note_right(&self, words: &Words<'_>) -> Result<(), Refusal> {
-        if self.logins.was_taken(words.login) || !self.logins.may_be_tried(words.login) {
-            return Ok(());
+    async fn is_right(&self, words: &Words<'_>) -> bool {
+        let Ok(server) = self.upstream() else { return true };
+        if !self.logins.may_be_tried(words.login) {
+            return true;
         }
-        let server = self.upstream()?;
         let asked = tokio::time::timeout(PROOF_TIME, self.ask(server, Some(words.login), words)).await;
-        let Ok(Ok((at, answer))) = asked else { return Ok(()) };
+        let Ok(Ok((at, answer))) = asked else { return true };
         if is_wrong(&answer) {
-            return self.count_wrong(words).await;
+            return false;
         }
         let is_proof = answer.status().is_success() && Offer::of(&answer).is_some();
         if is_proof && self.must_ask(server, &at, words).await.is_ok() {
             self.logins.keep(words.login);
         }
-        Ok(())
-    }
-
-    /// A login that the mail server took within the day is left alone: here it may be refused for more than its password.
-    async fn note_wrong(&self, peer: &Peer, words: &Words<'_>) -> Result<(), Refusal> {
-        if self.logins.was_taken(words.login) {
-            return Ok(());
-        }
-        self.server.strangers.count(peer.client);
-        self.count_wrong(words).await?;
-        self.logins.refuse(words.login);
-        Ok(())
+        true
     }
 }
 
@@ -179,7 +200,7 @@ fn onward(target: Uri, from: &Parts, peer: &Peer, login: Option<&Login>) -> Requ
         headers.insert(X_FORWARDED_FOR, client);
     }
     if let Some(login) = login {
-        headers.insert(header::AUTHORIZATION, login.value().clone());
+        login.put(headers);
     }
     onward
 }

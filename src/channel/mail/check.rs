@@ -4,11 +4,15 @@ use super::{
     login::Login,
     prove::nobody_has,
     upstream::{self, status_of},
+    who,
 };
-use crate::{http::outgoing::OutgoingError, server::Server};
+use crate::{
+    http::outgoing::OutgoingError,
+    server::{Server, signon::SignOn},
+};
 use axum::{
     body::Body,
-    http::{Method, Request, StatusCode, Uri, header},
+    http::{HeaderName, Method, Request, StatusCode, Uri, header},
 };
 use hyper::body::Incoming;
 use lanyard_activesync::options::VERSIONS_HEADER;
@@ -30,8 +34,9 @@ pub(crate) struct Step {
     pub(crate) detail: String,
 }
 
-/// All steps as far as they lead; the last is the one that fails, where one does. With a login also whether the mail server takes it.
-pub(crate) async fn steps(server: &Server, login: Option<(&str, &str)>) -> Vec<Step> {
+/// All steps as far as they lead; the last is the one that fails, where one does. With a login also whether the mail server takes it,
+/// before a mail server that takes our word whether it does so for this user, and no password is needed.
+pub(crate) async fn steps(server: &Server, login: Option<(&str, Option<&str>)>) -> Vec<Step> {
     let mut steps = Vec::new();
     let mut note = |step, found: Result<String, String>| {
         let (ok, detail) = match found {
@@ -55,8 +60,12 @@ pub(crate) async fn steps(server: &Server, login: Option<(&str, &str)>) -> Vec<S
         return steps;
     }
     let Some((user, password)) = login else { return steps };
-    let Some(login) = Login::basic(user, password) else {
-        note("login", Err("the name has a colon or control characters in it".into()));
+    if let Some(SignOn::Header(header)) = &server.eas_signon {
+        note("signon", trusted(server, upstream, header, user).await);
+        return steps;
+    }
+    let Some(login) = password.and_then(|password| Login::basic(user, password)) else {
+        note("login", Err("a password is needed, and a name without a colon or control characters".into()));
         return steps;
     };
     if note("login", taken(server, upstream, &login).await) {
@@ -127,6 +136,20 @@ async fn nobody(server: &Server, upstream: &Uri) -> Result<String, String> {
     }
 }
 
+/// Whether it believes us who a user is.
+async fn trusted(server: &Server, upstream: &Uri, header: &HeaderName, user: &str) -> Result<String, String> {
+    let (users, asked) = (server.eas_users.clone(), user.to_string());
+    let name = server.store.run(move |tx| who::known_as(tx, &users, asked)).await.map_err(|e| e.to_string())?;
+    let login = Login::by_header(header, &name).ok_or("no header can hold this name")?;
+    let answer = options(server, upstream, Some(&login)).await?;
+    match (answer.status(), versions(&answer)) {
+        (status, Some(versions)) if status.is_success() => {
+            Ok(format!("it takes our word for {name:?} by {header}, and speaks {versions}"))
+        }
+        (status, _) => Err(format!("it does not take our word for {name:?} by {header} ({})", status_of(status))),
+    }
+}
+
 async fn taken(server: &Server, upstream: &Uri, login: &Login) -> Result<String, String> {
     let answer = options(server, upstream, Some(login)).await?;
     match (answer.status(), versions(&answer)) {
@@ -158,7 +181,7 @@ async fn options(server: &Server, upstream: &Uri, login: Option<&Login>) -> Resu
     *asked.method_mut() = Method::OPTIONS;
     *asked.uri_mut() = upstream::address(upstream, None).ok_or("--eas-upstream names no address")?;
     if let Some(login) = login {
-        asked.headers_mut().insert(header::AUTHORIZATION, login.value().clone());
+        login.put(asked.headers_mut());
     }
     match timeout(STEP, server.outgoing.send_afresh(asked)).await {
         Ok(Ok(answer)) => Ok(answer),

@@ -6,6 +6,7 @@ use super::{
     decide::{Asked, Place},
     gateway::Gateway,
     kept::{FOREIGN, MOVED, Moved},
+    prove::not_taken,
     redirects::{self, HOPS, Redirect, lost},
     refusal::Refusal,
     refused::is_refusal,
@@ -122,6 +123,9 @@ impl Gateway {
         if answer.status() == StatusCode::UNAUTHORIZED
             && let Some(login) = &asked.login
         {
+            if login.is_our_word() {
+                return Err(not_taken());
+            }
             self.logins.refuse(login);
         }
         let mut response = head(&answer);

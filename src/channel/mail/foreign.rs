@@ -320,7 +320,7 @@ impl Gateway {
         *request.method_mut() = Method::POST;
         *request.uri_mut() = upstream::address(server, Some(&query)).ok_or("no address")?;
         let headers = request.headers_mut();
-        headers.insert(header::AUTHORIZATION, login.value().clone());
+        login.put(headers);
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
         headers.insert("ms-asprotocolversion", HeaderValue::from_static(asked.head.version.as_str()));
         headers.insert(POLICY_KEY, HeaderValue::from(key.map_or(0, PolicyKey::get)));

@@ -1,6 +1,6 @@
 //! What the gateway's handlers share.
 
-use super::{login::Logins, offer::Servers, pings::Pings, refusal::Refusal, rounds::Rounds};
+use super::{guesses::Guesses, login::Logins, offer::Servers, pings::Pings, refusal::Refusal, rounds::Rounds};
 use crate::{
     fleet::{life::Enrolment, registry::sights},
     ids::EnrolmentId,
@@ -17,6 +17,7 @@ use std::{
 pub(in crate::channel) struct Gateway {
     pub(super) server: Arc<Server>,
     pub(super) logins: Logins,
+    pub(super) guesses: Arc<Guesses>,
     pub(super) servers: Servers,
     pub(super) pings: Pings,
     pub(super) rounds: Rounds,

@@ -8,10 +8,11 @@ use crate::{
         mailboxes::{Addresses, Mailboxes},
         registry::users,
         settings,
+        terms::Ground,
     },
     store::Tx,
 };
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use std::{
     collections::BTreeMap,
@@ -32,10 +33,11 @@ const TRIED: Duration = Duration::from_secs(3600);
 /// More are not remembered: the mail server is asked again.
 const MOST: usize = 100_000;
 
-/// What came as `Authorization`.
+/// What goes to the mail server as a login: what came as `Authorization`, or our own word.
 #[derive(Clone)]
 pub(super) struct Login {
-    /// As it goes on to the mail server.
+    /// The header that it goes on by, and what it says there.
+    name: HeaderName,
     value: HeaderValue,
     /// The name in it; only Basic says one.
     typed: Option<String>,
@@ -63,7 +65,18 @@ impl Login {
             return None;
         };
         let user = typed.clone().map(|name| addresses.of(name));
-        Some(Self { value, typed, user })
+        Some(Self { name: header::AUTHORIZATION, value, typed, user })
+    }
+
+    /// Our own word for a user, by a header that the mail server believes. `None`: no header can hold the name.
+    pub(super) fn by_header(name: &HeaderName, user: &str) -> Option<Self> {
+        let value = HeaderValue::from_bytes(user.as_bytes()).ok().filter(|_| !user.is_empty())?;
+        Some(Self { name: name.clone(), value, typed: Some(user.into()), user: Some(user.into()) })
+    }
+
+    /// Whether it is our own word.
+    pub(super) fn is_our_word(&self) -> bool {
+        self.name != header::AUTHORIZATION
     }
 
     /// A name and a password. `None`: no header can hold them.
@@ -74,7 +87,7 @@ impl Login {
         let mut value =
             HeaderValue::try_from(format!("Basic {}", STANDARD.encode(format!("{name}:{password}")))).ok()?;
         value.set_sensitive(true);
-        Some(Self { value, typed: Some(name.into()), user: Some(name.into()) })
+        Some(Self { name: header::AUTHORIZATION, value, typed: Some(name.into()), user: Some(name.into()) })
     }
 
     /// The same with another word in place of the password, or of the token: one that nobody has.
@@ -89,7 +102,7 @@ impl Login {
         };
         let mut value = HeaderValue::try_from(text).ok()?;
         value.set_sensitive(true);
-        Some(Self { value, typed: self.typed.clone(), user: self.user.clone() })
+        Some(Self { name: header::AUTHORIZATION, value, typed: self.typed.clone(), user: self.user.clone() })
     }
 
     /// The name that was typed.
@@ -102,7 +115,13 @@ impl Login {
         self.user.as_deref()
     }
 
-    pub(super) fn value(&self) -> &HeaderValue {
+    /// Has a request say it, and nothing else by that header.
+    pub(super) fn put(&self, headers: &mut HeaderMap) {
+        headers.insert(self.name.clone(), self.value.clone());
+    }
+
+    #[cfg(test)]
+    fn value(&self) -> &HeaderValue {
         &self.value
     }
 }
@@ -144,9 +163,14 @@ impl User {
         Self { login: login.into(), name: name.unwrap_or_else(|| login.into()), whole }
     }
 
-    /// Whether the login may come with a certificate that was made for this name. Names that cannot be compared may.
-    pub(super) fn may_be(&self, name: &str) -> bool {
-        !self.whole || !name.contains('@') || self.name.to_lowercase() == name.to_lowercase()
+    /// Whether the login may come with a certificate that was made for this user; where not, why. A login of which nothing says whose it is
+    /// may come with nobody's: it might be anybody's.
+    pub(super) fn must_be(&self, other: &Self) -> std::result::Result<(), Ground> {
+        match (self.name.to_lowercase() == other.name.to_lowercase(), self.whole && other.whole) {
+            (true, _) => Ok(()),
+            (false, true) => Err(Ground::OtherUser),
+            (false, false) => Err(Ground::UnknownUser),
+        }
     }
 }
 
@@ -173,6 +197,8 @@ impl Logins {
     fn hash(&self, login: &Login) -> [u8; 32] {
         let mut hash = openssl::sha::Sha256::new();
         hash.update(&self.salt);
+        hash.update(login.name.as_str().as_bytes());
+        hash.update(b":");
         hash.update(login.value.as_bytes());
         hash.finish()
     }
@@ -248,10 +274,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_that_can_be_compared_must_be_the_same() {
+    fn a_certificate_goes_with_its_own_users_login_alone() {
         let user = |login: &str| User::with(login, login.contains('@').then(|| login.to_string()));
-        assert!(user("u").may_be("x@e.org") && user("U@e.org").may_be("u@E.org"));
-        assert!(!user("u@e.org").may_be("x@e.org"));
+        for (login, certificate, want) in [
+            ("U@e.org", "u@E.org", Ok(())),
+            ("u", "U", Ok(())),
+            ("D\\u", "d\\U", Ok(())),
+            ("u@e.org", "x@e.org", Err(Ground::OtherUser)),
+            ("u", "x@e.org", Err(Ground::UnknownUser)),
+            ("u", "u@e.org", Err(Ground::UnknownUser)),
+            ("u@e.org", "u", Err(Ground::UnknownUser)),
+            ("D\\u", "u", Err(Ground::UnknownUser)),
+            ("u", "x", Err(Ground::UnknownUser)),
+        ] {
+            assert_eq!(user(login).must_be(&user(certificate)), want, "{login} with a certificate of {certificate}");
+        }
     }
 
     #[test]

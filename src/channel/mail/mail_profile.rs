@@ -28,7 +28,7 @@ pub(in crate::channel) fn signed_profile(
             identifier: IDENTIFIER.into(),
             uuid: invitation.enrolment.0,
             display_name: "Mail".into(),
-            description: Some("Your organisation's mail on this device.".into()),
+            description: Some(description(server).into()),
             organisation: None,
         },
         host: url.strip_prefix("https://").unwrap_or(url).into(),
@@ -44,4 +44,14 @@ pub(in crate::channel) fn signed_profile(
         other => Error::Internal(other.to_string()),
     })?;
     server.sign_profile(&plain)
+}
+
+/// What people read before they install it.
+fn description(server: &Server) -> &'static str {
+    match server.eas_signon {
+        Some(_) => {
+            "Your organisation's mail on this device. It needs no password: where you are asked for one, leave it empty."
+        }
+        None => "Your organisation's mail on this device.",
+    }
 }

@@ -63,10 +63,12 @@ async fn serve(gateway: &Arc<Gateway>, peer: &Peer, request: Request) -> std::re
             return Err(Refusal::Head(error));
         }
     };
-    let login = Login::of(&parts.headers, &gateway.server.eas_users);
-    let user = login.as_ref().and_then(Login::user).map(str::to_string);
+    let said = Login::of(&parts.headers, &gateway.server.eas_users);
+    let login = gateway.login_for(shown, said.as_ref()).await?;
+    let user = said.as_ref().and_then(Login::user).map(str::to_string);
     let agent = parts.headers.get(http::header::USER_AGENT).and_then(|value| value.to_str().ok()).map(str::to_string);
-    let mut asker = Asker { shown, login: user, proved: true, asked: peer.asked, client: peer.client, agent };
+    let users = gateway.server.eas_users.clone();
+    let mut asker = Asker { shown, login: user, users, proved: true, asked: peer.asked, client: peer.client, agent };
     let judge = async {
         match shown {
             Some(shown) => Ok(gateway.server.store.judge(move |tx| who::check(tx, &shown)).await?),
@@ -152,12 +154,13 @@ async fn proof(
     headers: &HeaderMap,
     head: &Head,
 ) -> std::result::Result<Option<Refusal>, Refusal> {
-    let login = login.filter(|login| login.user().is_some()).ok_or(Refusal::NoLogin)?;
+    let login = login.filter(|login| login.user().is_some()).ok_or_else(|| gateway.nobody(peer.asked))?;
     let words = Words {
         client: peer.client,
         login,
         agent: headers.get(http::header::USER_AGENT),
         holder: counted(&gateway.server, peer),
+        asked: peer.asked,
         device: Some(head.device_id.to_string()),
         certificate: false,
     };

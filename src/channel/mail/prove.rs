@@ -3,21 +3,13 @@
 
 use super::{
     gateway::Gateway,
-    login::{Login, User},
+    guesses::{By, Guesses, Reserved},
+    login::Login,
     offer::Offer,
     refusal::Refusal,
     upstream::{self, Patience},
 };
-use crate::{
-    error::{Denial, Judged, Result},
-    fleet::{
-        life::Channel,
-        registry::{lookup, tries},
-        settings,
-    },
-    http::forwarded::X_FORWARDED_FOR,
-    store::Tx,
-};
+use crate::http::forwarded::X_FORWARDED_FOR;
 use axum::http::{HeaderValue, Method, Request, StatusCode, Uri, header};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
@@ -35,6 +27,8 @@ pub(super) struct Words<'a> {
     pub(super) client: IpAddr,
     /// Whose address it comes from; `None` where that is everybody's.
     pub(super) holder: Option<String>,
+    /// Whether a certificate is asked for under the name that it came to.
+    pub(super) asked: bool,
     /// The device that it is said to be.
     pub(super) device: Option<String>,
     /// A certificate of ours came along: then nobody's guesses count.
@@ -42,8 +36,16 @@ pub(super) struct Words<'a> {
 }
 
 impl Gateway {
-    /// Passes where the mail server takes the login, now or lately.
+    /// Passes where the mail server takes the login, now or lately. Our own word passes, since a certificate was judged before it was given;
+    /// nothing else does before a mail server that believes it.
     pub(super) async fn prove(&self, server: &Uri, words: &Words<'_>) -> std::result::Result<(), Refusal> {
+        // A certificate is the proof, and was judged.
+        if words.login.is_our_word() {
+            return Ok(());
+        }
+        if self.needs_certificate() {
+            return Err(self.nobody(words.asked));
+        }
         if self.logins.knows(words.login) {
             return Ok(());
         }
@@ -70,7 +72,11 @@ impl Gateway {
     async fn ask_for_offer(&self, server: &Uri, words: &Words<'_>) -> std::result::Result<Offer, Refusal> {
         let reserved = self.reserve(words).await?;
         let asked = self.ask(server, Some(words.login), words).await;
-        if asked.as_ref().is_ok_and(|(_, answer)| answer.status() == StatusCode::UNAUTHORIZED) {
+        let is_unknown = asked.as_ref().is_ok_and(|(_, answer)| answer.status() == StatusCode::UNAUTHORIZED);
+        if is_unknown && words.login.is_our_word() {
+            return Err(not_taken());
+        }
+        if is_unknown {
             self.logins.refuse(words.login);
         } else {
             self.give_back(reserved).await?;
@@ -85,12 +91,14 @@ impl Gateway {
             );
             return Err(Refusal::NoMailServer);
         };
-        self.must_ask(server, &at, words).await?;
+        if !words.login.is_our_word() {
+            self.must_ask(server, &at, words).await?;
+            self.logins.keep(words.login);
+        }
         // Where one user is sent says nothing of the others.
         if upstream::address(server, None).as_ref() == Some(&at) {
             self.servers.keep(server, offer.clone());
         }
-        self.logins.keep(words.login);
         Ok(offer)
     }
 
@@ -128,7 +136,7 @@ impl Gateway {
         *asked.method_mut() = Method::OPTIONS;
         *asked.uri_mut() = upstream::address(server, None).ok_or(Refusal::NoUpstream)?;
         if let Some(login) = login {
-            asked.headers_mut().insert(header::AUTHORIZATION, login.value().clone());
+            login.put(asked.headers_mut());
         }
         // The mail server counts wrong passwords too, and all come from here.
         if let Ok(client) = HeaderValue::try_from(words.client.to_string()) {
@@ -149,95 +157,38 @@ impl Gateway {
         }
         Ok((at, answer))
     }
+}
 
-    /// Counts one more wrong password before it goes on, so that many at once are no more than one after another; refused where that is one
-    /// too many. Not of who got in lately, shows a certificate, or says the same word again: they are no guessers.
+impl Gateway {
+    /// Counts one more wrong password before it goes on, refused where that is one too many. Not of who got in lately, shows a certificate, or
+    /// says the same word again: they are no guessers.
     pub(super) async fn reserve(&self, words: &Words<'_>) -> std::result::Result<Reserved, Refusal> {
-        if words.certificate || self.logins.was_taken(words.login) || self.logins.was_counted(words.login) {
-            return Ok(Reserved(None));
+        let login = words.login;
+        let trusted = words.certificate || login.is_our_word();
+        if trusted || self.logins.was_taken(login) || self.logins.was_counted(login) {
+            return Ok(Reserved::NONE);
         }
-        let by = By::of(words);
-        let counted = by.clone();
-        self.server.store.judge(move |tx| counted.reserve(tx)).await?;
-        Ok(Reserved(Some(by)))
+        let name = login.user().map(str::to_string);
+        let by = By { login: name, holder: words.holder.clone(), device: words.device.clone() };
+        self.guesses.reserve(&self.server.store, by).await
     }
 
     /// It was no wrong password, or nobody has looked.
     pub(super) async fn give_back(&self, reserved: Reserved) -> std::result::Result<(), Refusal> {
-        let Some(by) = reserved.0 else { return Ok(()) };
-        Ok(self.server.store.run(move |tx| by.give_back(tx)).await?)
-    }
-
-    /// Whether one more wrong password would be too many, where only the answer tells whether one was looked at.
-    pub(super) async fn may_try(&self, words: &Words<'_>) -> std::result::Result<(), Refusal> {
-        let reserved = self.reserve(words).await?;
-        self.give_back(reserved).await
-    }
-
-    /// One was.
-    pub(super) async fn count_wrong(&self, words: &Words<'_>) -> std::result::Result<(), Refusal> {
-        match self.reserve(words).await {
-            Ok(_) | Err(Refusal::TooManyWrong(_)) => Ok(()),
-            Err(refusal) => Err(refusal),
-        }
+        Guesses::give_back(&self.server.store, reserved).await
     }
 }
 
-/// A wrong password that was counted before it was found to be one.
-pub(super) struct Reserved(Option<By>);
+/// The mail server asks for a login though we gave our word.
+pub(super) fn not_taken() -> Refusal {
+    tracing::error!(
+        "the mail server asks for a login where --eas-signon gave it this server's word: it does not believe it"
+    );
+    Refusal::NotTaken
+}
 
 /// A word that is nobody's password.
 pub(super) fn nobody_has() -> Option<String> {
     let mut random = [0; 24];
     openssl::rand::rand_bytes(&mut random).ok().map(|()| URL_SAFE_NO_PAD.encode(random))
-}
-
-/// By whom wrong passwords are counted.
-#[derive(Clone)]
-struct By {
-    login: Option<String>,
-    holder: Option<String>,
-    device: Option<String>,
-}
-
-impl By {
-    fn of(words: &Words<'_>) -> Self {
-        let login = words.login.user().map(str::to_string);
-        Self { login, holder: words.holder.clone(), device: words.device.clone() }
-    }
-
-    /// The two counters. One phone more that a house full of them shares its address with is not kept out by that.
-    fn counters(&self, tx: &mut Tx<'_>) -> Result<Vec<String>> {
-        let user = match &self.login {
-            Some(login) => Some(User::of(tx, login)?),
-            None => None,
-        };
-        let known = match (&user, &self.device) {
-            (Some(user), Some(device)) => lookup::enrolment(tx, Channel::Activesync, device, &user.name)?.is_some(),
-            _ => false,
-        };
-        let by_user = user.map(|user| format!("mail user {}", user.name.to_lowercase()));
-        let by_address = self.holder.as_ref().filter(|_| !known).map(|holder| format!("mail address {holder}"));
-        Ok(by_user.into_iter().chain(by_address).collect())
-    }
-
-    fn reserve(&self, tx: &mut Tx<'_>) -> Judged<(), Refusal> {
-        let limit = settings::count(tx, "eas.wrong_passwords_per_hour")?;
-        let counters = self.counters(tx)?;
-        for who in &counters {
-            if let Some(wait) = tries::wait(tx, who, limit)? {
-                return Err(Denial::Refused(Refusal::TooManyWrong(wait)));
-            }
-        }
-        for who in &counters {
-            if let Some(tries) = tries::within(tx, who, limit)? {
-                tries.count(tx)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn give_back(&self, tx: &mut Tx<'_>) -> Result<()> {
-        self.counters(tx)?.iter().try_for_each(|who| tries::take_back(tx, who))
-    }
 }

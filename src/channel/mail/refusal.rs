@@ -30,6 +30,12 @@ pub(super) enum Refusal {
     TooManyWrong(Duration),
     /// No name and password came along.
     NoLogin,
+    /// Nobody gets in without a certificate of ours.
+    CertificateOnly,
+    /// The mail server does not take our word for its users.
+    NotTaken,
+    /// No header can hold the user's name.
+    Unnamed,
     /// The mail server refused the login: its own answer.
     Upstream(Box<Response>),
     /// It came from here: the mail server's address leads back to the gateway.
@@ -48,6 +54,10 @@ pub(super) enum Refusal {
     Stranger,
     /// A known enrolment that may not ask like this; it is noted.
     Denied,
+    /// The login beside the certificate is another user's.
+    OtherUser,
+    /// Nothing says whether it is the same user's.
+    UnknownUser,
     /// The login has brought too many unknown clients within the hour.
     TooManyClients,
     /// Nobody is asked for a certificate under this name, and the enrolment has one.
@@ -125,6 +135,21 @@ impl IntoResponse for Refusal {
                 response.headers_mut().insert(header::WWW_AUTHENTICATE, basic);
                 response
             }
+            Self::CertificateOnly => {
+                let mut response = plain(
+                    StatusCode::UNAUTHORIZED,
+                    "a certificate of this server is needed, which an invitation gives: no password is taken\n",
+                );
+                // Basic would have clients ask their users for passwords without end.
+                let certificate = HeaderValue::from_static("Certificate realm=\"mail\"");
+                response.headers_mut().insert(header::WWW_AUTHENTICATE, certificate);
+                response
+            }
+            Self::NotTaken => plain(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the mail server does not take this server's word for its users (--eas-signon)\n",
+            ),
+            Self::Unnamed => plain(StatusCode::FORBIDDEN, "the user's name cannot be told to the mail server\n"),
             Self::Upstream(answer) => *answer,
             Self::Head(error) => {
                 let status = StatusCode::from_u16(error.status().http()).unwrap_or(StatusCode::BAD_REQUEST);
@@ -137,6 +162,11 @@ impl IntoResponse for Refusal {
             Self::Gone => plain(StatusCode::REQUEST_TIMEOUT, "the body broke off\n"),
             Self::Unreadable => plain(StatusCode::BAD_REQUEST, "bad Client-Cert\n"),
             Self::Stranger | Self::Denied => plain(StatusCode::FORBIDDEN, "refused\n"),
+            Self::OtherUser => plain(StatusCode::FORBIDDEN, "the certificate is another user's than the login\n"),
+            Self::UnknownUser => plain(
+                StatusCode::FORBIDDEN,
+                "nothing says whether the login is the certificate's user: ask your administrator (eas.domain, --eas-users)\n",
+            ),
             Self::TooManyClients => {
                 let mut response =
                     plain(StatusCode::TOO_MANY_REQUESTS, "too many new clients of this account this hour\n");

@@ -4,6 +4,7 @@ mod other_protocols;
 mod own_policy;
 mod redirects;
 mod rules;
+mod signon;
 
 use crate::{
     clock,
@@ -181,6 +182,11 @@ impl Site {
     }
 
     async fn before(eas_upstream: Option<String>, seen: Seen) -> Self {
+        Self::started(serve::Options { eas_upstream, ..serve::Options::default() }, seen).await
+    }
+
+    /// With these flags.
+    async fn started(flags: serve::Options, seen: Seen) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("lanyard-eas-{}-{}", std::process::id(), COUNT.fetch_add(1, SeqCst));
         let folder = std::env::temp_dir().join(name);
@@ -188,8 +194,7 @@ impl Site {
             data: Some(folder.clone()),
             device_addr: Some("127.0.0.1:0".parse().unwrap()),
             admin_addr: Some("127.0.0.1:0".parse().unwrap()),
-            eas_upstream,
-            ..serve::Options::default()
+            ..flags
         };
         let running = serve::start(&options).await.unwrap();
         let roots = trusted_roots(&std::fs::read(folder.join("ca.pem")).unwrap()).unwrap();
@@ -756,7 +761,7 @@ async fn the_step_that_fails_on_the_way_to_the_mail_server_is_named() {
         (Door::Other, WORD, "activesync", false, "no mail server that speaks ActiveSync"),
     ] {
         let site = Site::with(door).await;
-        let steps = super::steps(&site.server, Some((ANN, word))).await;
+        let steps = super::steps(&site.server, Some((ANN, Some(word)))).await;
         let end = steps.last().unwrap();
         assert_eq!((end.step, end.ok), (last, ok), "{steps:?}");
         assert!(end.detail.contains(part) && steps.iter().rev().skip(1).all(|step| step.ok), "{steps:?}");

@@ -120,7 +120,7 @@ pub(super) fn request(
     }
     headers.insert(POLICY_KEY, HeaderValue::from(key.map_or(0, PolicyKey::get)));
     if let Some(login) = login {
-        headers.insert(header::AUTHORIZATION, login.value().clone());
+        login.put(headers);
     }
     Ok(onward)
 }
@@ -129,6 +129,12 @@ pub(super) fn request(
 fn named(headers: &HeaderMap) -> Vec<HeaderName> {
     let lists = headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
     lists.flat_map(|list| list.split(',')).filter_map(|name| HeaderName::try_from(name.trim()).ok()).collect()
+}
+
+/// Whether a header of this name may reach the mail server with a client's words in it.
+pub(crate) fn is_passed(name: &HeaderName) -> bool {
+    let text = name.as_str();
+    PASSED.contains(&text) || text.starts_with(PASSED_FAMILY) || text == POLICY_KEY || *name == via::PASSED_BY
 }
 
 /// A client's headers on their way to the mail server.

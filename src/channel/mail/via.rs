@@ -6,7 +6,7 @@ use crate::server::Server;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
 /// Not `Via`: for that some servers compress nothing.
-const PASSED_BY: HeaderName = HeaderName::from_static("x-lanyard-passed");
+pub(super) const PASSED_BY: HeaderName = HeaderName::from_static("x-lanyard-passed");
 
 /// Marks what goes out.
 pub(super) fn mark(headers: &mut HeaderMap, server: &Server) {

@@ -14,6 +14,7 @@ use crate::{
             MAIL_TYPE, Managed, Ownership, Platform,
         },
         mail_rules::Gate,
+        mailboxes::Addresses,
         registry::{Credential, Standing, lookup, tries, users},
         settings,
         terms::Ground,
@@ -42,6 +43,8 @@ pub(super) struct Asker {
     pub(super) shown: Option<Fingerprint>,
     /// The name in the login.
     pub(super) login: Option<String>,
+    /// Whose address a login is.
+    pub(super) users: Addresses,
     /// The mail server took the login, or a certificate makes it needless.
     pub(super) proved: bool,
     /// Under this name certificates are asked for.
@@ -84,9 +87,56 @@ pub(super) fn check(tx: &mut Tx<'_>, shown: &Fingerprint) -> Judged<(), Refusal>
     admissible(tx, standing, &credential)
 }
 
-/// Whether who shows a certificate of ours may go to the mail server with what is no ActiveSync; and whether it is one for mail, of the user
-/// that the login names, which nobody's guesses keep out.
-pub(super) fn check_beside(tx: &mut Tx<'_>, shown: &Fingerprint, login: Option<&str>) -> Judged<bool, Refusal> {
+/// The same beside a login, which must be of the certificate's own user.
+pub(super) fn check_with(tx: &mut Tx<'_>, shown: &Fingerprint, users: &Addresses, login: &str) -> Judged<(), Refusal> {
+    let (standing, credential, _) = identity::judge(tx, shown)?;
+    let Some(credential) = credential else { return Err(Denial::Refused(Refusal::Stranger)) };
+    admissible(tx, standing, &credential)?;
+    let login = User::of(tx, login)?;
+    must_be_of(tx, &credential, users, &login)
+}
+
+/// The name by which the mail server knows the user of a certificate, for whom we give our word; of one that ended none. Of a login beside it
+/// it must be the user's.
+pub(super) fn signs_on(
+    tx: &mut Tx<'_>,
+    shown: &Fingerprint,
+    users: &Addresses,
+    login: Option<&str>,
+) -> Judged<Option<String>, Refusal> {
+    let (standing, credential, _) = identity::judge(tx, shown)?;
+    let Some(credential) = credential else { return Err(Denial::Refused(Refusal::Stranger)) };
+    admissible(tx, standing, &credential)?;
+    if let Some(login) = login {
+        let login = User::of(tx, login)?;
+        must_be_of(tx, &credential, users, &login)?;
+    }
+    let name = known_as(tx, users, credential.user)?;
+    Ok((standing != Standing::Ended).then_some(name))
+}
+
+/// What a user is called at the mail server: as `--eas-users` says of the address that the name stands for, else that address.
+pub(super) fn known_as(tx: &mut Tx<'_>, users: &Addresses, name: String) -> Result<String> {
+    let user = User::of(tx, &users.of(name))?;
+    Ok(users.login(user.name))
+}
+
+/// A certificate goes with the login of its own user alone.
+fn must_be_of(tx: &mut Tx<'_>, credential: &Credential, users: &Addresses, login: &User) -> Judged<(), Refusal> {
+    let user = User::of(tx, &users.of(credential.user.clone()))?;
+    let Err(ground) = login.must_be(&user) else { return Ok(()) };
+    identity::note_refusal(tx, credential, ground)?;
+    Err(Denial::Refused(if ground == Ground::OtherUser { Refusal::OtherUser } else { Refusal::UnknownUser }))
+}
+
+/// Whether who shows a certificate of ours may go to the mail server with what is no ActiveSync; and whether it is one for mail, which must
+/// be of the user that the login names.
+pub(super) fn check_beside(
+    tx: &mut Tx<'_>,
+    shown: &Fingerprint,
+    users: &Addresses,
+    login: Option<&str>,
+) -> Judged<bool, Refusal> {
     let (standing, credential, device) = identity::judge(tx, shown)?;
     let Some(credential) = credential else { return Err(Denial::Refused(Refusal::Stranger)) };
     let shut = match device {
@@ -102,8 +152,12 @@ pub(super) fn check_beside(tx: &mut Tx<'_>, shown: &Fingerprint, login: Option<&
         identity::note_refusal(tx, &credential, standing.into())?;
         return Err(Denial::Refused(Refusal::Denied));
     }
-    let Some(login) = login else { return Ok(false) };
-    Ok(credential.channel == Channel::Activesync && User::of(tx, login)?.may_be(&credential.user))
+    let is_mail = credential.channel == Channel::Activesync;
+    if let Some(login) = login.filter(|_| is_mail) {
+        let login = User::of(tx, login)?;
+        must_be_of(tx, &credential, users, &login)?;
+    }
+    Ok(is_mail)
 }
 
 /// The same of a login that was proved: whether its enrolment of this name may come without a certificate. An unknown one may.
@@ -113,13 +167,6 @@ pub(super) fn check_login(tx: &mut Tx<'_>, login: &str, device_id: &str) -> Judg
     let Some(ground) = kept_out(&device, id) else { return Ok(()) };
     identity::note_refusal_of(tx, Some(device.id), id, ground)?;
     Err(Denial::Refused(Refusal::Denied))
-}
-
-/// Whether a certificate is this user's, as far as names can be compared.
-pub(super) fn is_of(tx: &mut Tx<'_>, shown: &Fingerprint, login: &str) -> Result<bool> {
-    let (_, credential, _) = identity::judge(tx, shown)?;
-    let user = User::of(tx, login)?;
-    Ok(credential.is_some_and(|credential| user.may_be(&credential.user)))
 }
 
 /// Whether a wipe waits for a mail client of this user that has no certificate: for this device, or where it is not said for any.
@@ -190,7 +237,7 @@ pub(super) fn find(tx: &mut Tx<'_>, asker: &Asker, request: &Request) -> Judged<
         None => None,
     };
     match (&asker.shown, user) {
-        (Some(shown), user) => by_certificate(tx, shown, user.as_ref(), request),
+        (Some(shown), user) => by_certificate(tx, asker, shown, user.as_ref(), request),
         (None, Some(user)) => by_login(tx, asker, &user, request),
         (None, None) => Err(Denial::Refused(Refusal::NoLogin)),
     }
@@ -198,6 +245,7 @@ pub(super) fn find(tx: &mut Tx<'_>, asker: &Asker, request: &Request) -> Judged<
 
 fn by_certificate(
     tx: &mut Tx<'_>,
+    asker: &Asker,
     shown: &Fingerprint,
     user: Option<&User>,
     request: &Request,
@@ -206,17 +254,12 @@ fn by_certificate(
     let Some(credential) = credential else { return Err(Denial::Refused(Refusal::Stranger)) };
     admissible(tx, standing, &credential)?;
     let bound = device.as_ref().and_then(|d| d.enrolment(credential.enrolment));
-    let ground =
-        if bound.is_some_and(|e| !lookup::is_same(Channel::Activesync, &e.identity, request.device_id.as_str())) {
-            Some(Ground::OtherDevice)
-        } else if user.is_some_and(|user| !user.may_be(&credential.user)) {
-            Some(Ground::OtherUser)
-        } else {
-            None
-        };
-    if let Some(ground) = ground {
-        identity::note_refusal(tx, &credential, ground)?;
+    if bound.is_some_and(|e| !lookup::is_same(Channel::Activesync, &e.identity, request.device_id.as_str())) {
+        identity::note_refusal(tx, &credential, Ground::OtherDevice)?;
         return Err(Denial::Refused(Refusal::Denied));
+    }
+    if let Some(user) = user {
+        must_be_of(tx, &credential, &asker.users, user)?;
     }
     let settled = bound
         .is_some_and(|e| e.state != EnrolmentState::Pending && e.renewed.as_ref().is_none_or(|c| c.sha256 != *shown));

@@ -332,3 +332,30 @@ async fn browsers_are_not_sent_past_us() {
     assert_eq!(to("/owa/adfs").await, "https://adfs.example.org/adfs/ls");
     site.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_wrong_passwords_at_once_are_no_more_beside_and_right_ones_wait_for_each_other() {
+    let (url, log) = exchange().await;
+    let site = Site::before(Some(url), Seen::default()).await;
+    site.run(|tx, local| settings::set(tx, &local, "eas.wrong_passwords_per_hour", "3")).await;
+    let at_once = async |word: fn(u16) -> String| {
+        let asked = (0..20).map(|number| {
+            let (client, url) = (site.client.clone(), format!("{}/ews/a", site.server.public_url));
+            let request = by("POST").header("authorization", basic(ANN, &word(number))).uri(url).body(Body::empty());
+            tokio::spawn(async move { client.send(request.unwrap()).await.unwrap().status().as_u16() })
+        });
+        let mut got = Vec::new();
+        for asked in asked.collect::<Vec<_>>() {
+            got.push(asked.await.unwrap());
+        }
+        got
+    };
+    let right = at_once(|_| WORD.into()).await;
+    assert_eq!(right, [200; 20], "an office that comes at once");
+    log.lock().unwrap().clear();
+    let wrong = at_once(|number| number.to_string()).await;
+    let count = |status| wrong.iter().filter(|got| **got == status).count();
+    assert_eq!((count(401), count(503)), (3, 17));
+    assert_eq!(log.lock().unwrap().len(), 3, "no more of them reach the mail server");
+    site.end().await;
+}
