@@ -19,10 +19,11 @@ from harness import ServedTest
 from mail_client import FOLDERS, MIN_LENGTH, PROVISION, REMOTE_WIPE, MailClient
 from pyactivesync_client import Pyactivesync, Refused
 from sogo import PING, Sogo
+from tbsync_client import CALENDAR, CONTACTS, TASKS, Challenged, GivesUp, TbSync
 from test_simulate import Simulate
 
 POLICY = "name: sogo\nassign: all\npasscode: {required: true, min_length: 6}\n"
-CAROL, DAVE, ERIN, FRANK = (f"{name}@example.org" for name in ("carol", "dave", "erin", "frank"))
+CAROL, DAVE, ERIN, FRANK, GRACE = USERS = [f"{name}@example.org" for name in ("carol", "dave", "erin", "frank", "grace")]
 WORD = "right horse"
 INBOX = 2
 NEWS = b"From: news@example.org\r\nTo: all@example.org\r\nSubject: %s\r\n\r\nRead all about it.\r\n"
@@ -36,7 +37,7 @@ class BehindTheGateway(ServedTest):
             if not database:
                 raise sogo.Absent("LANYARD_TEST_POSTGRES names no database server")
             cls.python = pyactivesync_client.install()
-            cls.sogo = Sogo(dict.fromkeys((CAROL, DAVE, ERIN, FRANK), WORD), database)
+            cls.sogo = Sogo(dict.fromkeys(USERS, WORD), database)
         except (pypi.Absent, sogo.Absent) as absent:
             if os.environ.get("LANYARD_REQUIRE_PEERS"):
                 raise
@@ -201,6 +202,34 @@ class BehindTheGateway(ServedTest):
         self.assertEqual(command["state"], "confirmed")
         self.assert_evidence(command)
         self.assertEqual(running.end(), 0, running.said)
+
+    # Thunderbird's add-on
+
+    def test_the_requests_of_tbsync_are_answered_as_it_wants_them(self):
+        for version, shown in ((None, "14.1"), ("14.0", "14.0"), ("2.5", "2.5")):
+            with self.subTest(version=shown):
+                self.connects(TbSync(self.server, self.folder(), GRACE, WORD, version), shown)
+
+    def connects(self, client, version):
+        try:
+            client.connect()
+        except (GivesUp, Challenged):
+            pass  # However it is kept waiting: no mail passes.
+        self.assertEqual(self.state(client), "quarantined")
+        self.assertLessEqual(set(self.came_to_sogo(client)), {"FolderSync"})
+        self.server.verb("devices", "allow", self.device(client)["id"])
+        client.said.clear()
+        client.key = None  # As an account that is set up anew.
+        folders = client.connect()
+        self.assertEqual(client.version, version)
+        self.assertLessEqual({CONTACTS, CALENDAR, TASKS}, {kind for _, kind in folders})
+        self.assertEqual(set(client.synced), {CONTACTS, CALENDAR, TASKS})
+        # Challenged once, without a key; from then on each request has the last one that it got.
+        provision = [key for command, key in client.said if command == "Provision"]
+        self.assertEqual((client.said[0][1], provision[0], len(provision)), (None, "0", 2))
+        again = len(client.said)
+        client.connect()
+        self.assertEqual({key for _, key in client.said[again:]}, {client.key}, "no Provision at the next connect")
 
     # A mail app of our own
 
