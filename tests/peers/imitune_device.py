@@ -3,70 +3,20 @@
 It does not enrol; `WindowsDevice` does that for it.
 """
 
-import glob
 import json
-import os
 import pathlib
-import shutil
-import sys
 
-from harness import ROOT, openssl, tool
+import pypi
+from harness import openssl, tool
 from windows_device import WindowsDevice
 
-TARGET = pathlib.Path(os.environ.get("LANYARD_PEERS_TARGET", ROOT / "target/peers"))
 HERE = pathlib.Path(__file__).resolve().parent / "imitune"
-LEAST = (3, 12)
 PASSWORD = "imitune"
 
 
-class Absent(Exception):
-    """There is no Python new enough, or no way to PyPI: what was tried, in words."""
-
-
-def pythons():
-    """Programs that may be such a Python: this one, those on the path, pyenv's."""
-    names = [f"python3.{minor}" for minor in range(LEAST[1], LEAST[1] + 3)]
-    return [sys.executable, *filter(None, map(shutil.which, names)),
-            *sorted(glob.glob(os.path.expanduser("~/.pyenv/versions/3.1[2-9]*/bin/python3")))]
-
-
-def is_new_enough(python):
-    try:
-        return tool([python, "-c", f"import sys; print(sys.version_info >= {LEAST})"]).strip() == b"True"
-    except (AssertionError, OSError):
-        return False  # such as a shim of pyenv's for a version that is not chosen
-
-
-def environment(folder):
-    """A virtual environment of a Python that is new enough; where the machine has none, uv brings one."""
-    python = next(filter(is_new_enough, pythons()), None)
-    if python:
-        tool([python, "-m", "venv", folder], seconds=120)
-        return
-    uv = shutil.which("uv")
-    if uv is None:
-        helper = folder.with_name("imitune-uv")
-        tool([sys.executable, "-m", "venv", helper], seconds=120)
-        tool([helper / "bin/pip", "install", "--quiet", "uv"], seconds=300)
-        uv = helper / "bin/uv"
-    tool([uv, "venv", "--seed", "--python", ".".join(map(str, LEAST)), folder], seconds=600)
-
-
 def install():
-    """Its Python, installed on first use."""
-    folder = TARGET / "imitune"
-    wanted = (HERE / "requirements.txt").read_text()
-    done = folder / "installed.txt"
-    if not done.exists() or done.read_text() != wanted:
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            environment(folder)
-            tool([folder / "bin/pip", "install", "--quiet", "-r", HERE / "requirements.txt"], seconds=600)
-        except (AssertionError, OSError) as error:
-            raise Absent(f"imitune cannot be installed: {error}") from error
-        done.write_text(wanted)
-    return folder / "bin/python"
+    """Its Python, which must be 3.12 or later."""
+    return pypi.install("imitune", (3, 12))
 
 
 class Imitune:

@@ -4,6 +4,7 @@ import os
 import unittest
 
 import imitune_device
+import pypi
 from harness import ServedTest
 from imitune_device import Imitune
 
@@ -16,7 +17,7 @@ class Impersonated(ServedTest):
     def setUpClass(cls):
         try:
             cls.python = imitune_device.install()
-        except imitune_device.Absent as absent:
+        except pypi.Absent as absent:
             if os.environ.get("LANYARD_REQUIRE_PEERS"):
                 raise
             raise unittest.SkipTest(str(absent).splitlines()[0]) from absent

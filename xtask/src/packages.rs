@@ -25,6 +25,7 @@ pub(crate) const BUILD: &[Package] = &[
 ];
 
 const STRONGSWAN_CURL: &str = "/usr/lib/ipsec/plugins/libstrongswan-curl.so";
+const SOGO_ACTIVESYNC: &str = "/usr/lib/GNUstep/SOGo/ActiveSync.SOGo";
 const NGINX_JS: &str = "/usr/lib/nginx/modules/ngx_http_js_module.so";
 
 /// The independent programs that the tests talk to.
@@ -60,6 +61,11 @@ pub(crate) const TEST: &[Package] = &[
     // A certificate that is renewed, and an authority that believes everybody.
     Package { name: "certbot", present: || program("certbot").is_some() },
     Package { name: "pebble", present: || program("pebble").is_some() },
+    // A mail server behind the gateway.
+    Package { name: "sogo", present: || Path::new("/usr/sbin/sogod").is_file() },
+    Package { name: "sogo-activesync", present: || Path::new(SOGO_ACTIVESYNC).is_dir() },
+    Package { name: "dovecot-imapd", present: || Path::new("/usr/lib/dovecot/imap").is_file() },
+    Package { name: "memcached", present: || program("memcached").is_some() },
     // What the unit and the scripts of the Debian package are worth.
     Package { name: "systemd", present: || program("systemd-analyze").is_some() },
     Package { name: "shellcheck", present: || program("shellcheck").is_some() },

@@ -53,7 +53,8 @@ impl Again {
         self.command != Command::Ping
     }
 
-    /// Whether it does no harm where the mail server had it already and could not answer. Mail would go out twice.
+    /// Whether it does no harm where the mail server had it already and could not answer. Mail would go out twice: what sends it gets a
+    /// connection of its own.
     pub(super) fn may_be_sent_twice(&self) -> bool {
         !matches!(self.command, Command::SendMail | Command::SmartForward | Command::SmartReply)
     }

@@ -63,13 +63,17 @@ impl Gateway {
         }
         let mut server = onward.uri().clone();
         for _ in 0..=HOPS {
-            let answer = match (self.send(onward, patience).await, again) {
-                // A connection that was kept, and is not any more: once more, over another.
-                (Err(Refusal::Broken), Some(again)) if again.may_be_sent_twice() => {
-                    let onward = again.request(&server, asked.login.as_ref(), at.foreign.key)?;
-                    self.send_afresh(onward, patience).await
-                }
-                (answer, _) => answer,
+            let answer = match again.filter(|again| again.may_be_sent_twice()) {
+                Some(again) => match self.send(onward, patience).await {
+                    // A connection that was kept, and is not any more: once more, over another.
+                    Err(Refusal::Broken) => {
+                        let onward = again.request(&server, asked.login.as_ref(), at.foreign.key)?;
+                        self.send_afresh(onward, patience).await
+                    }
+                    answer => answer,
+                },
+                // What cannot be sent once more is not left to a connection that may be gone: SOGo closes each, and says so to nobody.
+                None => self.send_afresh(onward, patience).await,
             };
             let answer = match answer {
                 Ok(answer) => answer,

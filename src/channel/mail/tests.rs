@@ -744,7 +744,7 @@ async fn a_mail_server_that_closes_without_a_word_costs_no_503() {
     let site = Site::before(Some(url), Seen::default()).await;
     site.run(|tx, local| settings::set(tx, &local, "eas.unknown", "allow")).await;
     let phone = Phone::new("A1");
-    for command in ["FolderSync", "Sync", "Ping", "Settings", "FolderSync"] {
+    for command in ["FolderSync", "SendMail", "Sync", "Ping", "SmartForward", "Settings", "SmartReply", "FolderSync"] {
         assert_eq!(phone.ask(&site, command).await, passed(), "{command}");
     }
     assert!(dropped.load(SeqCst) > 0, "connections that were kept broke");
