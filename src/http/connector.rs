@@ -149,19 +149,33 @@ impl rt::Read for Io {
     }
 }
 
+/// A server may answer before it has read all, and close: what it said is there to be read, and hyper reads nothing more once a write has
+/// failed. So such a write counts as one; whether there was an answer, reading tells.
+fn unless_closed<T>(written: Poll<io::Result<T>>, nothing: T) -> Poll<io::Result<T>> {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
+    match written {
+        Poll::Ready(Err(error)) if matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset) => {
+            Poll::Ready(Ok(nothing))
+        }
+        written => written,
+    }
+}
+
 impl rt::Write for Io {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
+        let written = match self.get_mut() {
             Self::Plain(io) => Pin::new(io).poll_write(cx, buf),
             Self::Tls(io) => Pin::new(io.as_mut()).poll_write(cx, buf),
-        }
+        };
+        unless_closed(written, buf.len())
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
+        let flushed = match self.get_mut() {
             Self::Plain(io) => Pin::new(io).poll_flush(cx),
             Self::Tls(io) => Pin::new(io.as_mut()).poll_flush(cx),
-        }
+        };
+        unless_closed(flushed, ())
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -183,9 +197,10 @@ impl rt::Write for Io {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
+        let written = match self.get_mut() {
             Self::Plain(io) => Pin::new(io).poll_write_vectored(cx, bufs),
             Self::Tls(io) => Pin::new(io.as_mut()).poll_write_vectored(cx, bufs),
-        }
+        };
+        unless_closed(written, bufs.iter().map(|buf| buf.len()).sum())
     }
 }

@@ -4,7 +4,7 @@ use super::{
     login::Login,
     prove::nobody_has,
     upstream::{self, status_of},
-    who,
+    via, who,
 };
 use crate::{
     http::outgoing::OutgoingError,
@@ -119,6 +119,9 @@ async fn nobody(server: &Server, upstream: &Uri) -> Result<String, String> {
                 .into())
         }
         (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, _) => Ok("it asks for a login".into()),
+        (StatusCode::LOOP_DETECTED, _) => {
+            Err("--eas-upstream leads back to this server: it must name the mail server itself".into())
+        }
         (status, _) if status.is_server_error() => Err(format!("it answers OPTIONS with {}", status_of(status))),
         (status, _) if status.is_redirection() => {
             let to = answer.headers().get(header::LOCATION).and_then(|to| to.to_str().ok()).unwrap_or("nowhere");
@@ -183,6 +186,7 @@ async fn options(server: &Server, upstream: &Uri, login: Option<&Login>) -> Resu
     if let Some(login) = login {
         login.put(asked.headers_mut());
     }
+    via::mark(asked.headers_mut(), server);
     match timeout(STEP, server.outgoing.send_afresh(asked)).await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(error @ OutgoingError::Connect { .. })) => Err(error.to_string()),

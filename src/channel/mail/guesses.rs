@@ -13,13 +13,13 @@ use crate::{
 use std::{
     collections::BTreeMap,
     pin::pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 use tokio::{sync::Notify, time::timeout};
 
 /// So long a login waits for others of its user and address that are being looked at: a whole office comes at once, and they may all be right.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A wrong password that was counted before it was found to be one.
 pub(super) struct Reserved(Option<LookedAt>);
@@ -32,8 +32,15 @@ impl Reserved {
 /// How many are being looked at, by user and by address.
 #[derive(Default)]
 pub(super) struct Guesses {
-    looked_at: Mutex<BTreeMap<String, usize>>,
+    known: Mutex<Known>,
     ended: Notify,
+}
+
+#[derive(Default)]
+struct Known {
+    looked_at: BTreeMap<String, usize>,
+    /// How many have ended so far.
+    ended: u64,
 }
 
 impl Guesses {
@@ -51,17 +58,23 @@ impl Guesses {
         loop {
             let mut ended = pin!(self.ended.notified());
             ended.as_mut().enable();
+            let before = self.have_ended();
             match self.reserve_now(store, by).await {
-                Err(Refusal::TooManyWrong(_)) if self.are_looked_at(by) => ended.await,
+                // One that ended meanwhile may have made room: the future is ready then.
+                Err(Refusal::TooManyWrong(_)) if self.are_looked_at(by) || self.have_ended() != before => ended.await,
                 other => return other,
             }
         }
     }
 
+    /// It counts as looked at from the moment on in which it is counted: who comes then must find it.
     async fn reserve_now(self: &Arc<Self>, store: &Store, by: &By) -> std::result::Result<Reserved, Refusal> {
-        let counted = by.clone();
-        store.judge(move |tx| counted.reserve(tx)).await?;
-        Ok(Reserved(Some(LookedAt::begin(self, by.clone()))))
+        let (guesses, by) = (self.clone(), by.clone());
+        let reserve = move |tx: &mut Tx<'_>| {
+            by.reserve(tx)?;
+            Ok(LookedAt::begin(&guesses, by.clone()))
+        };
+        Ok(Reserved(Some(store.judge(reserve).await?)))
     }
 
     /// It was no wrong password, or nobody has looked.
@@ -73,9 +86,18 @@ impl Guesses {
         drop(looked_at);
         Ok(())
     }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn are_looked_at(&self, by: &By) -> bool {
-        let known = self.looked_at.lock().unwrap_or_else(PoisonError::into_inner);
-        by.names().any(|name| known.contains_key(&name))
+        let known = self.known();
+        by.names().any(|name| known.looked_at.contains_key(&name))
+    }
+
+    fn have_ended(&self) -> u64 {
+        self.known().ended
     }
 }
 
@@ -87,8 +109,8 @@ struct LookedAt {
 
 impl LookedAt {
     fn begin(guesses: &Arc<Guesses>, by: By) -> Self {
-        let mut known = guesses.looked_at.lock().unwrap_or_else(PoisonError::into_inner);
-        by.names().for_each(|name| *known.entry(name).or_default() += 1);
+        let mut known = guesses.known();
+        by.names().for_each(|name| *known.looked_at.entry(name).or_default() += 1);
         drop(known);
         Self { guesses: guesses.clone(), by }
     }
@@ -96,13 +118,14 @@ impl LookedAt {
 
 impl Drop for LookedAt {
     fn drop(&mut self) {
-        let mut known = self.guesses.looked_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.guesses.known();
         for name in self.by.names() {
-            match known.get_mut(&name) {
+            match known.looked_at.get_mut(&name) {
                 Some(count) if *count > 1 => *count -= 1,
-                _ => drop(known.remove(&name)),
+                _ => drop(known.looked_at.remove(&name)),
             }
         }
+        known.ended = known.ended.wrapping_add(1);
         drop(known);
         self.guesses.ended.notify_waiters();
     }

@@ -773,7 +773,17 @@ async fn the_step_that_fails_on_the_way_to_the_mail_server_is_named() {
         }
         site.end().await;
     }
-    for (upstream, last) in [("http://127.0.0.1:9/eas", "connection"), ("http://mail.invalid", "name")] {
+    // What was marked here came back.
+    let (passed, loops) = ("x-lanyard-passed", StatusCode::LOOP_DETECTED);
+    let back = async move |request: Request| {
+        if request.headers().contains_key(passed) { loops } else { StatusCode::UNAUTHORIZED }
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let here = format!("http://{}/eas", listener.local_addr().unwrap());
+    drop(tokio::spawn(async move { axum::serve(listener, Router::new().fallback(back)).await }));
+    for (upstream, last) in
+        [("http://127.0.0.1:9/eas", "connection"), ("http://mail.invalid", "name"), (here.as_str(), "activesync")]
+    {
         let site = Site::before(Some(upstream.into()), Seen::default()).await;
         let steps = super::steps(&site.server, None).await;
         assert_eq!(steps.last().map(|step| (step.step, step.ok)), Some((last, false)), "{steps:?}");

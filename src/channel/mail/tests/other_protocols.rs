@@ -30,7 +30,7 @@ async fn serve_other(State(log): State<Log>, request: Request) -> Response<Body>
     let host = head.headers["host"].to_str().unwrap().to_string();
     let said = head.headers.get(header::AUTHORIZATION).cloned();
     let target = head.uri.path_and_query().unwrap().to_string();
-    if !head.headers.contains_key("x-lanyard-passed") {
+    if !head.headers.contains_key("x-forwarded-for") {
         // Only a look whether it is there, once a minute, passes nothing on.
         return StatusCode::UNAUTHORIZED.into_response();
     }

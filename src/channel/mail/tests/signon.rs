@@ -112,7 +112,7 @@ async fn trusted(State(came): State<Came>, request: Request) -> Response<Body> {
     let (head, _) = request.into_parts();
     let query = head.uri.query().unwrap_or_default().to_string();
     let command = query.split('&').find_map(|p| p.strip_prefix("Cmd=")).unwrap_or(head.uri.path()).to_string();
-    if head.headers.contains_key("x-lanyard-passed") {
+    if head.headers.contains_key("x-forwarded-for") {
         came.lock().unwrap().push((head.method.clone(), command.clone(), head.headers.clone()));
     }
     let said = |name: &str| head.headers.get(name).map(|value| value.to_str().unwrap().to_string());
