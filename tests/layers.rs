@@ -1,4 +1,4 @@
-//! Who may use whom in `src/`: what files name against the tables in ARCHITECTURE.md, and no circle of files.
+//! Who may use whom in `src/`: what files name against the tables in ARCHITECTURE.md, and no circle of files. And the tests that pages name.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::{
@@ -226,4 +226,27 @@ fn the_fleet_writes_to_the_log_when_its_calls_are_committed() {
         }
     }
     assert_eq!(wrong, [""; 0]);
+}
+
+/// Every test that a page names, as `file::test`, is there, in one file whose path ends so.
+#[test]
+fn the_tests_that_pages_name_are_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut sources = Vec::new();
+    for folder in ["src", "tests", "protocols"] {
+        visit(&root.join(folder), &mut |path| {
+            if path.extension().is_some_and(|end| end == "rs" || end == "py") {
+                sources.push((path.to_path_buf(), std::fs::read_to_string(path).unwrap()));
+            }
+        });
+    }
+    let page = std::fs::read_to_string(root.join("docs/conformance-activesync.md")).unwrap();
+    let named: BTreeSet<_> = page.split('`').skip(1).step_by(2).filter_map(|code| code.split_once("::")).collect();
+    assert!(named.len() > 50, "{named:?}");
+    for (file, test) in named {
+        let heads = [format!("fn {test}("), format!("def {test}(")];
+        let holds = |text: &String| heads.iter().any(|head| text.contains(head.as_str()));
+        let found = sources.iter().filter(|(path, text)| path.ends_with(file) && holds(text)).count();
+        assert_eq!(found, 1, "{file}::{test}");
+    }
 }

@@ -86,6 +86,7 @@ macro_rules! store_contract {
         a_cancel_that_comes_too_late_says_so,
         a_wipe_shuts_mail_at_once_unless_held,
         a_wipe_goes_on_by_the_next_enrolment_or_fails,
+        a_wipe_names_the_mail_that_it_closed,
         a_checkout_confirms_a_retire,
         a_jump_of_the_clock_is_not_counted,
         a_clock_set_back_shortens_nothing,

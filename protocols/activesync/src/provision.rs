@@ -169,7 +169,10 @@ impl Body {
                 };
             }
         }
-        let Some(policies) = root.child(tag::POLICIES) else { return Body::Empty };
+        // What stands where the schema has no place for it is no empty request.
+        let Some(policies) = root.child(tag::POLICIES) else {
+            return if root.child(tag::POLICY).is_some() { Body::Policy(PolicyType::Absent) } else { Body::Empty };
+        };
         let Some(policy) = policies.child(tag::POLICY) else { return Body::Policy(PolicyType::Absent) };
         let kind = PolicyType::parse(policy.child_text(tag::POLICY_TYPE));
         match policy.child_text(tag::STATUS) {

@@ -292,9 +292,12 @@ impl CommandFields {
         }
     }
 
-    /// Whether a device that is heard contradicts its presumed end. A mail client that was shut out asks on, and is shut out.
+    /// Whether a device that is heard contradicts its presumed end. A mail client that was shut out, and nothing more, asks on, and is shut
+    /// out; that of a device which another enrolment was to erase says nothing of it.
     pub fn can_be_contradicted(&self) -> bool {
-        self.evidence.iter().all(|entry| entry.kind != EvidenceKind::AccessBlocked)
+        let shut_out =
+            |entry: &Evidence| (entry.kind, entry.enrolment) == (EvidenceKind::AccessBlocked, self.enrolment);
+        !self.evidence.iter().any(shut_out)
     }
 
     /// Whether it is a wipe of this scope.

@@ -3,7 +3,7 @@
 use super::{
     Command, Effect, Managed, Outcome,
     act::{Act, Action, Scope},
-    command::{CommandFields, Failure, State},
+    command::{CommandFields, Evidence, Failure, State},
     device::{Certificate, Channel, Enrolment, EnrolmentState, GIVEN_UP, Life, Ownership, SUCCEEDED},
 };
 use crate::{
@@ -50,6 +50,9 @@ pub(super) fn revoke(certificates: impl IntoIterator<Item = Fingerprint>, effect
 const LEFT_AFTER: &str =
     "this was sent, and the device left management without answering it: nothing proves that it was done";
 
+/// Of mail that a wipe by another channel, or of another mail client, shut out.
+const CLOSED: &str = "the same device's mail: closed when this wipe began, and its access stays blocked; what it had on the device goes with the device";
+
 impl Managed {
     /// Ends a command that was [lifted](Managed::lift).
     pub(super) fn end(&mut self, mut command: Command, end: End, time: Time, effects: &mut Vec<Effect>) {
@@ -80,8 +83,14 @@ impl Managed {
             effects.extend([Effect::Note(end.by, event), Effect::WipeEnded(id, end.state)]);
             match (end.state, before) {
                 (State::Confirmed, State::Confirmed) | (State::Presumed, State::Confirmed | State::Presumed) => {}
-                (State::Confirmed, _) => self.wiped(&command, time, effects),
-                (State::Presumed, _) => self.presumed(&command, time, effects),
+                (State::Confirmed, _) => {
+                    self.mail_was_closed(&mut command, time);
+                    self.wiped(&command, time, effects);
+                }
+                (State::Presumed, _) => {
+                    self.mail_was_closed(&mut command, time);
+                    self.presumed(&command, time, effects);
+                }
                 _ => self.not_wiped(&command, end.open_mail, effects),
             }
         }
@@ -169,6 +178,21 @@ impl Managed {
             false => wipe.is_owed_to(e) && e.owed.is_some(),
         };
         self.enrolments.iter().filter(|e| its(e)).map(|e| e.id).collect()
+    }
+
+    /// A wipe names every channel that it closed: beside what its carrier proves, the mail that was shut out by it.
+    fn mail_was_closed(&self, wipe: &mut Command, time: Time) {
+        let (id, carrier) = (wipe.id, wipe.enrolment);
+        for mail in self.concerned(wipe).into_iter().filter(|mail| *mail != carrier) {
+            let shut = self.enrolment(mail).is_some_and(|e| e.channel == Channel::Activesync && e.is_live())
+                && self.mail_is_shut(mail) == Some(id);
+            let (channel, kind) = (Channel::Activesync, EvidenceKind::AccessBlocked);
+            let known = wipe.evidence.iter().any(|entry| (entry.enrolment, entry.kind) == (mail, kind));
+            if shut && !known {
+                let entry = Evidence { time: time.now, enrolment: mail, channel, kind, detail: CLOSED.into() };
+                wipe.write().evidence.push(entry);
+            }
+        }
     }
 
     /// The device was wiped.

@@ -131,6 +131,31 @@ pub async fn a_wipe_goes_on_by_the_next_enrolment_or_fails(fixture: Fixture) {
     assert_eq!((lost.state, lost.error.as_ref().unwrap().code.as_str()), (State::Failed, "device_left"));
 }
 
+pub async fn a_wipe_names_the_mail_that_it_closed(fixture: Fixture) {
+    let local = fixture.local().await;
+    let presumed = || Outcome::Presumed { kind: EvidenceKind::Status, detail: "it begins".into() };
+    for (name, outcome, first) in [("u1", done(), EvidenceKind::Acknowledged), ("u2", presumed(), EvidenceKind::Status)]
+    {
+        let device = fixture.device(name, &[Channel::Apple, Channel::Activesync]).await;
+        let wipe = fixture.wipe(&local, device.id, Scope::Full).await.unwrap();
+        take(&fixture, device.id, Contact::Fresh).await.unwrap();
+        for _ in 0..2 {
+            settle(&fixture, device.id, wipe.id, outcome.clone()).await;
+        }
+        let ended = fixture.command(wipe.id).await;
+        let named: Vec<_> = ended.evidence.iter().map(|entry| (entry.enrolment, entry.channel, entry.kind)).collect();
+        let (phone, mail) = (device.enrolments[0].id, device.enrolments[1].id);
+        let closed = (mail, Channel::Activesync, EvidenceKind::AccessBlocked);
+        assert_eq!(named, [(phone, Channel::Apple, first), closed], "{name}");
+        assert!(ended.can_be_contradicted(), "{name}: the phone is heard for itself");
+    }
+    let alone = fixture.device("u3", &[Channel::Apple]).await;
+    let wipe = fixture.wipe(&local, alone.id, Scope::Full).await.unwrap();
+    take(&fixture, alone.id, Contact::Fresh).await.unwrap();
+    settle(&fixture, alone.id, wipe.id, done()).await;
+    assert_eq!(fixture.command(wipe.id).await.evidence.len(), 1);
+}
+
 pub async fn a_checkout_confirms_a_retire(fixture: Fixture) {
     let device = fixture.device("u1", &[Channel::Apple]).await;
     let local = fixture.local().await;

@@ -122,6 +122,13 @@ fn other_documents_are_refused() {
     assert_eq!(Request::parse(&[]).unwrap().body, Body::Empty);
 }
 
+#[test]
+fn a_policy_outside_its_place_is_no_empty_request() {
+    let policy = Element::of(tag::POLICY, [Element::text_of(tag::POLICY_TYPE, "MS-EAS-Provisioning-WBXML")]);
+    let stray = encode(&Element::of(tag::PROVISION, [policy]));
+    assert_eq!(Request::parse(&stray).unwrap().body, Body::Policy(PolicyType::Absent));
+}
+
 fn kinds() -> impl Strategy<Value = PolicyType> {
     prop_oneof![
         Just(PolicyType::Wbxml),
