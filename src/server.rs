@@ -8,6 +8,7 @@ pub mod rounds;
 pub mod strangers;
 mod tidying;
 pub mod told;
+pub mod waiting;
 mod webhook;
 
 use crate::{
