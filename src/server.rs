@@ -9,6 +9,7 @@ pub mod signon;
 pub mod strangers;
 mod tidying;
 pub mod told;
+pub mod waiting;
 mod webhook;
 
 use crate::{

@@ -11,6 +11,7 @@ use crate::{
     },
     error::{Error, Result},
     fleet::{
+        enrol::waiting::Waiting,
         life::{
             Action, Channel, Command, Device, Enrolment, MAIL_AGENT, MAIL_TYPE, State, command::Hold,
             device::Certificate,
@@ -71,6 +72,7 @@ impl EnrolmentView {
             last_seen: seen.max(enrolment.last_seen).map(At),
             until: stand.as_ref().and_then(|stand| stand.left).map(|left| At(now.plus(left))),
             rule: stand.map(|stand| stand.rule).or_else(by_hand),
+            claimed: Waiting::of(device, enrolment.id).filter(|w| !w.over).and_then(|w| w.claimed).map(At),
         }
     }
 }

@@ -8,6 +8,7 @@
 mod again;
 mod beside;
 mod check;
+mod claim;
 mod decide;
 mod discovery;
 mod document;
@@ -29,6 +30,7 @@ mod pings;
 mod post;
 mod prove;
 mod provision;
+mod quarantine;
 mod redirects;
 mod refusal;
 mod refused;
@@ -50,7 +52,7 @@ use super::identity::counted;
 use crate::{
     http::Peer,
     ids::Fingerprint,
-    server::{Server, rounds::every},
+    server::{Server, rounds::every, waiting::CLAIM},
     store::Tx,
 };
 use axum::{
@@ -58,7 +60,7 @@ use axum::{
     extract::{Extension, State},
     http::{HeaderMap, Uri, header},
     response::{IntoResponse, Response},
-    routing::post,
+    routing::{get, post},
 };
 use gateway::Gateway;
 use lanyard_activesync::request::named_device;
@@ -89,6 +91,7 @@ pub fn router(server: Arc<Server>) -> Router {
         telling: Default::default(),
     };
     let mut router = Router::new().route("/enroll/{key}/identity.p12", post(p12::download));
+    router = router.route(&format!("{CLAIM}/{{device}}"), get(claim::form).post(claim::claim));
     // Clients spell the path in several ways, and mail servers take them all. These are the common ones: see `paths.rs`.
     for path in [PATH, "/Microsoft-Server-ActiveSync/", "/microsoft-server-activesync"] {
         router = router.route(path, post(post::message).options(options));

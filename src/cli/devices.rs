@@ -28,25 +28,46 @@ use std::time::Duration;
 pub(super) const COLUMNS: &[&str] =
     &["id", "user", "channel", "platform", "name", "model", "serial", "device_id", "state", "compliance", "last_seen"];
 
-/// What a night's work can be done without comes first.
-const SPARE: &[&str] = &["device_id", "model", "channel", "serial", "compliance", "platform"];
+/// The same where there are mail clients, which people tell apart by `type` and `agent`. `claimed`: one waits, and its user says that it is his.
+const COLUMNS_OF_MAIL: &[&str] = &[
+    "id",
+    "user",
+    "channel",
+    "platform",
+    "name",
+    "model",
+    "serial",
+    "device_id",
+    "type",
+    "agent",
+    "state",
+    "claimed",
+    "compliance",
+    "last_seen",
+];
 
-/// All but that one are the document's own.
+/// What a night's work can be done without comes first.
+const SPARE: &[&str] =
+    &["device_id", "agent", "claimed", "type", "model", "channel", "serial", "compliance", "platform"];
+
+/// All but those and `claimed` are the document's own.
 const _: &[&str] = fields!(DeviceView: id, user, channel, platform, name, model, serial, state, compliance, last_seen);
 
-/// Devices as a list, with the DeviceIds of their mail clients.
+/// Devices as a list, with what their mail clients call themselves, and when their users claimed those that wait.
 pub(super) fn listed(devices: Vec<Value>) -> Outcome {
-    let device_id = |device: &Value| {
-        let of = |enrolment: &Value| {
-            let mail = enrolment.get("channel").and_then(Value::as_str) == Some("activesync");
-            mail.then(|| enrolment.get("identity").cloned()).flatten()
-        };
-        let ids: Vec<Value> =
-            device.get("enrolments").and_then(Value::as_array).into_iter().flatten().filter_map(of).collect();
-        json!({"device_id": ids})
+    let of_mail = |device: &Value| {
+        let enrolments = device.get("enrolments").and_then(Value::as_array).into_iter().flatten();
+        let mail: Vec<&Value> =
+            enrolments.filter(|e| e.get("channel").and_then(Value::as_str) == Some("activesync")).collect();
+        let all = |field| mail.iter().filter_map(|e| e.get(field).filter(|v| !v.is_null()).cloned()).collect();
+        let [ids, types, agents, claimed]: [Vec<Value>; 4] = ["identity", "type", "agent", "claimed"].map(all);
+        json!({"device_id": ids, "type": types, "agent": agents, "claimed": claimed})
     };
-    let beside = devices.iter().map(device_id).collect();
-    Outcome::list(devices, COLUMNS).spare(SPARE).beside(beside)
+    let beside: Vec<Value> = devices.iter().map(of_mail).collect();
+    let says =
+        |field| beside.iter().any(|of: &Value| of.get(field).and_then(Value::as_array).is_some_and(|v| !v.is_empty()));
+    let columns = if says("type") || says("agent") { COLUMNS_OF_MAIL } else { COLUMNS };
+    Outcome::list(devices, columns).spare(SPARE).beside(beside)
 }
 
 /// Devices.

@@ -98,6 +98,9 @@ pub(crate) struct EnrolmentView {
     pub(crate) rule: Option<String>,
     /// Until when that rule lets it keep what it has.
     pub(crate) until: Option<At>,
+    /// A mail client's that waits to be let in: when its user signed in with the code of its notice.
+    #[serde(default)]
+    pub(crate) claimed: Option<At>,
 }
 
 /// What an enrolment is pinned to.

@@ -10,6 +10,7 @@ pub mod many;
 pub mod renewal;
 pub mod succession;
 pub mod under_way;
+pub mod waiting;
 
 use invitation::Invitation;
 use under_way::Whose;

@@ -33,6 +33,8 @@ pub enum News {
     WipeContradicted(CommandId),
     /// A device ended its management by itself, without being asked to.
     DeviceLeft(DeviceId),
+    /// A mail client that waits to be let in was claimed by its user.
+    DeviceClaimed(DeviceId),
     /// A device that was erased is heard; it stays refused.
     HeardAfterWipe(CommandId),
     /// Something ends soon: its name or a device's id, and in words what and when.
@@ -53,6 +55,11 @@ impl News {
             Self::DeviceLeft(device) => {
                 ("device.left", device.to_string(), "its management was ended on the device itself".into())
             }
+            Self::DeviceClaimed(device) => (
+                "device.claimed",
+                device.to_string(),
+                "its user signed in with the code of its notice; it waits to be let in".into(),
+            ),
             Self::HeardAfterWipe(command) => {
                 ("device.heard_after_wipe", command.to_string(), "the device was erased, and is heard".into())
             }
@@ -142,7 +149,7 @@ pub fn done(tx: &mut Tx<'_>, notice: &Notice) -> Result<()> {
 mod tests {
     use super::*;
 
-    fn all() -> [(News, &'static str, &'static str, &'static str); 7] {
+    fn all() -> [(News, &'static str, &'static str, &'static str); 8] {
         let (id, text) = (Uuid::from_u128(0xa), "00000000-0000-0000-0000-00000000000a");
         let moved = "the clock shows 7200 s more than before; waits count what has passed, not this";
         [
@@ -155,6 +162,12 @@ mod tests {
                 "the device is heard: the wipe is sent again",
             ),
             (News::DeviceLeft(DeviceId(id)), "device.left", text, "its management was ended on the device itself"),
+            (
+                News::DeviceClaimed(DeviceId(id)),
+                "device.claimed",
+                text,
+                "its user signed in with the code of its notice; it waits to be let in",
+            ),
             (
                 News::HeardAfterWipe(CommandId(id)),
                 "device.heard_after_wipe",

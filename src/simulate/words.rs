@@ -78,10 +78,11 @@ pub(super) fn news(news: &News, serial: &str) -> String {
         News::Trouble(text) => format!("{}; it goes on asking", text.trim()),
         News::Through => "answered again".into(),
         News::Mail(Verdict::Taken) => "reads its mail".into(),
+        News::Mail(Verdict::Waits) => {
+            format!("in quarantine, as its inbox says; `lanyard devices allow {serial}` lets it in")
+        }
         News::Mail(Verdict::Denied(status)) => {
-            format!(
-                "mail refused (status {status}): in quarantine, or blocked; `lanyard devices allow {serial}` lets it in"
-            )
+            format!("mail refused (status {status}): blocked; `lanyard devices allow {serial}` lets it in")
         }
         News::Mail(Verdict::Gone) => "mail gone".into(),
     }

@@ -6,12 +6,13 @@ import urllib.parse
 
 from harness import in_background
 import wbxml
-from wbxml import document, find
+from wbxml import document, find, parse, text
 
 PATH = "/Microsoft-Server-ActiveSync"
 FOLDERS = 7
 VERSIONS = "2.5,12.0,12.1,14.0,14.1,16.0,16.1"
 INBOX = "Peer inbox"
+MAIL = "The peer's own mail"
 
 
 class Quiet(http.server.ThreadingHTTPServer):
@@ -26,7 +27,7 @@ class MailServer:
     `beside` (method, path and query, headers, body) of the others."""
 
     def __init__(self, users):
-        self.users, self.seen, self.beside = users, [], []
+        self.users, self.seen, self.beside, self.strange_keys = users, [], [], []
         self.http = Quiet(("127.0.0.1", 0), self.handler())
         self.http.daemon_threads = True
         self.url = f"http://127.0.0.1:{self.http.server_port}{PATH}"
@@ -39,6 +40,18 @@ class MailServer:
     def own(self, query, body, key):
         """Status and body where the server answers by a policy of its own; this one has none."""
         return None
+
+    def sync(self, root):
+        """The inbox: its key, then its one message, then nothing; any other key begins anew, and is noted."""
+        key, more = text(root, 0, 0x0B), []
+        following = {"0": "peer-1", "peer-1": "peer-2", "peer-2": "peer-2"}.get(key)
+        if not following:
+            self.strange_keys.append(key)
+        if key == "peer-1":
+            data = (0, 0x1D, [(2, 0x14, MAIL)])
+            more = [(0, 0x16, [(0, 0x07, [(0, 0x0D, "1:1"), data])])]
+        said = [(0, 0x0B, following or "0"), (0, 0x12, text(root, 0, 0x12)), (0, 0x0E, "1" if following else "3")]
+        return document((0, 0x05, [(0, 0x1C, [(0, 0x0F, said + more)])]))
 
     def commands(self, device):
         """The commands that came through for an ActiveSync DeviceId; Provision apart, which is always the gateway's own."""
@@ -109,6 +122,8 @@ class MailServer:
                     self.reply(status, body, **({"Content_Type": "application/vnd.ms-sync.wbxml"} if body else {}))
                 elif query.get("Cmd") == "FolderSync":
                     self.reply(200, folders(), Content_Type="application/vnd.ms-sync.wbxml")
+                elif query.get("Cmd") == "Sync" and body:
+                    self.reply(200, mail.sync(parse(body)), Content_Type="application/vnd.ms-sync.wbxml")
                 else:
                     self.reply(200, Content_Type="application/vnd.ms-sync.wbxml")
 

@@ -117,7 +117,7 @@ class SimulateTest(ServedTest):
 
     def test_a_mail_app_with_a_password_waits_to_be_let_in_and_is_wiped(self):
         running = Simulate(self, "--channel", "activesync", "--user", FRANK, "--password-file", self.password)
-        running.shows("in quarantine, or blocked; `lanyard devices allow SIM")
+        running.shows("in quarantine, as its inbox says; `lanyard devices allow SIM")
         [name] = running.names()
         self.server.verb("devices", "allow", name)
         running.shows("reads its mail")

@@ -1,8 +1,9 @@
 //! Exchange ActiveSync for a gateway: bytes to typed messages and back, without I/O.
 //!
 //! A gateway stands between mail clients and the mail server. It reads who asks for what ([`request`]), decides
-//! whether that may pass ([`state::judge`]), answers Provision itself ([`provision`], [`state`], [`policy`]), and
-//! refuses in the form that the client's version expects ([`status`]). What it passes on it does not read.
+//! whether that may pass ([`state::judge`]), answers Provision itself ([`provision`], [`state`], [`policy`]), holds
+//! who is not let in yet with a notice ([`quarantine`]), and refuses in the form that the client's version expects
+//! ([`status`]). What it passes on it does not read.
 
 pub mod autodiscover;
 pub mod command;
@@ -12,6 +13,7 @@ pub mod pages;
 pub mod ping;
 pub mod policy;
 pub mod provision;
+pub mod quarantine;
 pub mod request;
 pub mod settings;
 pub mod state;

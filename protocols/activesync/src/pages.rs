@@ -207,7 +207,55 @@ macro_rules! tags {
 tags! {
     /// Page 0, as far as a gateway must know it.
     air_sync 0 {
-        SYNC 0x05 "Sync", WAIT 0x24 "Wait", HEARTBEAT_INTERVAL 0x29 "HeartbeatInterval",
+        SYNC 0x05 "Sync", RESPONSES 0x06 "Responses", ADD 0x07 "Add", CHANGE 0x08 "Change", DELETE 0x09 "Delete",
+        FETCH 0x0A "Fetch", SYNC_KEY 0x0B "SyncKey", CLIENT_ID 0x0C "ClientId", SERVER_ID 0x0D "ServerId",
+        STATUS 0x0E "Status", COLLECTION 0x0F "Collection", CLASS 0x10 "Class", COLLECTION_ID 0x12 "CollectionId",
+        GET_CHANGES 0x13 "GetChanges", COMMANDS 0x16 "Commands", COLLECTIONS 0x1C "Collections",
+        APPLICATION_DATA 0x1D "ApplicationData", WAIT 0x24 "Wait", PARTIAL 0x26 "Partial",
+        HEARTBEAT_INTERVAL 0x29 "HeartbeatInterval",
+    }
+}
+
+tags! {
+    /// Page 2, as far as a message of our own needs it.
+    email 2 {
+        BODY 0x0C "Body", BODY_SIZE 0x0D "BodySize", BODY_TRUNCATED 0x0E "BodyTruncated",
+        DATE_RECEIVED 0x0F "DateReceived", DISPLAY_TO 0x11 "DisplayTo", IMPORTANCE 0x12 "Importance",
+        MESSAGE_CLASS 0x13 "MessageClass", SUBJECT 0x14 "Subject", READ 0x15 "Read", TO 0x16 "To", FROM 0x18 "From",
+        THREAD_TOPIC 0x35 "ThreadTopic", INTERNET_CPID 0x39 "InternetCPID", CONTENT_CLASS 0x3C "ContentClass",
+    }
+}
+
+tags! {
+    /// Page 6.
+    estimate 6 {
+        GET_ITEM_ESTIMATE 0x05 "GetItemEstimate", COLLECTIONS 0x07 "Collections", COLLECTION 0x08 "Collection",
+        CLASS 0x09 "Class", COLLECTION_ID 0x0A "CollectionId", ESTIMATE 0x0C "Estimate", RESPONSE 0x0D "Response",
+        STATUS 0x0E "Status",
+    }
+}
+
+tags! {
+    /// Page 7, as far as a gateway must know it.
+    folders 7 {
+        SERVER_ID 0x08 "ServerId", TYPE 0x0A "Type", STATUS 0x0C "Status", CHANGES 0x0E "Changes", ADD 0x0F "Add",
+        SYNC_KEY 0x12 "SyncKey", FOLDER_SYNC 0x16 "FolderSync",
+    }
+}
+
+tags! {
+    /// Page 17, as far as a message of our own needs it.
+    base 17 {
+        TYPE 0x06 "Type", BODY 0x0A "Body", DATA 0x0B "Data", ESTIMATED_DATA_SIZE 0x0C "EstimatedDataSize",
+        TRUNCATED 0x0D "Truncated", NATIVE_BODY_TYPE 0x16 "NativeBodyType",
+    }
+}
+
+tags! {
+    /// Page 20, as far as a message of our own needs it.
+    item_operations 20 {
+        ITEM_OPERATIONS 0x05 "ItemOperations", FETCH 0x06 "Fetch", PROPERTIES 0x0B "Properties",
+        STATUS 0x0D "Status", RESPONSE 0x0E "Response",
     }
 }
 
@@ -261,6 +309,66 @@ mod tests {
     #[test]
     fn the_constants_stand_in_the_tables() {
         for tag in [
+            air_sync::SYNC,
+            air_sync::RESPONSES,
+            air_sync::ADD,
+            air_sync::CHANGE,
+            air_sync::DELETE,
+            air_sync::FETCH,
+            air_sync::SYNC_KEY,
+            air_sync::CLIENT_ID,
+            air_sync::SERVER_ID,
+            air_sync::STATUS,
+            air_sync::COLLECTION,
+            air_sync::CLASS,
+            air_sync::COLLECTION_ID,
+            air_sync::GET_CHANGES,
+            air_sync::COMMANDS,
+            air_sync::COLLECTIONS,
+            air_sync::APPLICATION_DATA,
+            air_sync::WAIT,
+            air_sync::PARTIAL,
+            air_sync::HEARTBEAT_INTERVAL,
+            email::BODY,
+            email::BODY_SIZE,
+            email::BODY_TRUNCATED,
+            email::DATE_RECEIVED,
+            email::DISPLAY_TO,
+            email::IMPORTANCE,
+            email::MESSAGE_CLASS,
+            email::SUBJECT,
+            email::READ,
+            email::TO,
+            email::FROM,
+            email::THREAD_TOPIC,
+            email::INTERNET_CPID,
+            email::CONTENT_CLASS,
+            estimate::GET_ITEM_ESTIMATE,
+            estimate::COLLECTIONS,
+            estimate::COLLECTION,
+            estimate::CLASS,
+            estimate::COLLECTION_ID,
+            estimate::ESTIMATE,
+            estimate::RESPONSE,
+            estimate::STATUS,
+            folders::SERVER_ID,
+            folders::TYPE,
+            folders::STATUS,
+            folders::CHANGES,
+            folders::ADD,
+            folders::SYNC_KEY,
+            folders::FOLDER_SYNC,
+            base::TYPE,
+            base::BODY,
+            base::DATA,
+            base::ESTIMATED_DATA_SIZE,
+            base::TRUNCATED,
+            base::NATIVE_BODY_TYPE,
+            item_operations::ITEM_OPERATIONS,
+            item_operations::FETCH,
+            item_operations::PROPERTIES,
+            item_operations::STATUS,
+            item_operations::RESPONSE,
             ping::PING,
             ping::MAX_FOLDERS,
             provision::PROVISION,

@@ -42,6 +42,11 @@ impl Again {
         Ok((Some(again), Body::from(body)))
     }
 
+    /// What it says.
+    pub(super) fn body(&self) -> &[u8] {
+        &self.body
+    }
+
     /// How long the mail server may take for it.
     pub(super) fn patience(&self) -> Patience {
         Patience::of(self.command, Some(&self.body))

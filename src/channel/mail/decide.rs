@@ -14,12 +14,14 @@ use crate::{
     clock::Timestamp,
     error::{Denial, Judged, Result},
     fleet::{
+        enrol::waiting::{self, Waiting},
         keeper,
         life::Event,
         mail_rules::{self, Gate},
         registry::presence::Presence,
     },
     ids::{DeviceId, EnrolmentId},
+    server::waiting::Facts,
     store::Tx,
 };
 use axum::{
@@ -85,8 +87,12 @@ impl Place {
 
 /// What becomes of a request.
 pub(super) struct Decision {
-    /// `None`: it goes on to the mail server.
+    /// `None`: it goes on to the mail server, where it is not answered in its stead.
     pub(super) answer: Option<Answer>,
+    /// It is of a client that waits, and is answered in the mail server's stead; see `quarantine.rs`.
+    pub(super) stead: Option<Box<Facts>>,
+    /// The last time that the client had to wait to be let in, or does now.
+    pub(super) waiting: Option<Waiting>,
     pub(super) place: Place,
     /// Fires when something about the device has changed since.
     pub(super) news: OwnedNotified,
@@ -135,10 +141,29 @@ fn decide(
     if let (true, Some(known)) = (asker.proved, partnership.who.device.enrolment(enrolment)) {
         Gateway::seen(tx, known)?;
     }
+    let waiting = match asker.proved {
+        true => waiting::look(tx, &mut partnership.who.device, enrolment)?,
+        false => None,
+    };
+    let in_stead = partnership.verdict(head) == Verdict::Stead;
+    let stead = in_stead.then(|| Facts::of(&partnership.who.device, enrolment)).flatten().map(Box::new);
     let answer = answer(tx, &mut partnership, head, content, asker.proved)?;
     let (said, place) = (partnership.kept.said, Place::of(&partnership.who, tx.now()));
     partnership.save(tx)?;
-    Ok(Decision { answer, place, news, said, left })
+    Ok(Decision { answer, stead, waiting, place, news, said, left })
+}
+
+impl Decision {
+    /// What a request is refused with that was on its way to the mail server; `None`: it may go on.
+    pub(super) fn shuts(&self, head: &Head) -> Option<Answer> {
+        let waits = || self.stead.is_some().then(|| refusal(head.version, head.command, Status::RETRY_LATER));
+        self.answer.clone().or_else(waits)
+    }
+
+    /// Its client waits to be let in.
+    pub(super) fn waits(&self) -> bool {
+        self.waiting.as_ref().is_some_and(|waiting| !waiting.over)
+    }
 }
 
 /// Where a client is that may reach the mail server; none: it may not.

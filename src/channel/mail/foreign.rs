@@ -123,7 +123,7 @@ impl Gateway {
             }
             decision = self.decide(asked, Content::Unread).await?;
         }
-        if let Some(answer) = decision.answer {
+        if let Some(answer) = decision.shuts(&asked.head) {
             return Ok(response(answer));
         }
         if decision.place.ordered.is_some() {

@@ -35,10 +35,21 @@ const SOON: Duration = Duration::from_millis(100);
 const SHORT: u64 = 64 * 1024;
 
 /// Leaves also when the client has gone and the request is dropped.
-struct Held<'a> {
+pub(super) struct Held<'a> {
     pings: &'a Pings,
     enrolment: EnrolmentId,
     mine: Arc<Notify>,
+}
+
+impl<'a> Held<'a> {
+    pub(super) fn new(pings: &'a Pings, enrolment: EnrolmentId) -> Self {
+        Self { pings, enrolment, mine: pings.enter(enrolment) }
+    }
+
+    /// Ends when another Ping has taken its place.
+    pub(super) async fn replaced(&self) {
+        self.mine.notified().await;
+    }
 }
 
 impl Drop for Held<'_> {
@@ -57,10 +68,10 @@ pub(super) async fn hold(
 ) -> Result<Response, Refusal> {
     let is_ping = asked.head.command == Command::Ping;
     let enrolment = decision.place.enrolment;
-    let held = is_ping.then(|| Held { pings: &gateway.pings, enrolment, mine: gateway.pings.enter(enrolment) });
+    let held = is_ping.then(|| Held::new(&gateway.pings, enrolment));
     let mut replaced = pin!(async {
         match &held {
-            Some(held) => held.mine.notified().await,
+            Some(held) => held.replaced().await,
             None => std::future::pending().await,
         }
     });
@@ -98,7 +109,7 @@ async fn shut(
             () = over(left) => {}
         }
         let again = gateway.decide(&asked, Content::Unread).await?;
-        match again.answer {
+        match again.shuts(&asked.head) {
             Some(refused) => return Ok(refused),
             None => (news, left) = (again.news, again.left),
         }
@@ -106,7 +117,7 @@ async fn shut(
 }
 
 /// Ends when the time is up that a rule gives a client; where none does, never.
-async fn over(left: Option<Duration>) {
+pub(super) async fn over(left: Option<Duration>) {
     match left {
         Some(left) => tokio::time::sleep(left.saturating_add(SOON)).await,
         None => std::future::pending().await,
@@ -156,7 +167,7 @@ impl hyper::body::Body for Guarded {
 }
 
 /// Ends some time after the server began to stop. A Sync gets all of it: its answer may come yet.
-async fn stopping(gateway: &Gateway, is_ping: bool) {
+pub(super) async fn stopping(gateway: &Gateway, is_ping: bool) {
     let mut signal = gateway.server.stopping.clone();
     signal.draining().await;
     let mut random = [0; 4];

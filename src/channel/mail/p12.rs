@@ -54,7 +54,7 @@ pub(super) async fn download(
 }
 
 /// A field of a form.
-fn field(form: &[u8], wanted: &str) -> Option<String> {
+pub(super) fn field(form: &[u8], wanted: &str) -> Option<String> {
     let text = std::str::from_utf8(form).ok()?;
     let (_, value) = text.split('&').find_map(|pair| pair.split_once('=').filter(|(name, _)| *name == wanted))?;
     Some(decode(&value.replace('+', " ")))

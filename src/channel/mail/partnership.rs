@@ -97,6 +97,8 @@ pub(super) struct Wanted {
     pub(super) leaves: bool,
     /// The document, for who asks for one.
     pub(super) document: ProvisionDoc,
+    /// The mail server asks for some of it before it answers anything.
+    theirs: bool,
 }
 
 enum Door {
@@ -135,7 +137,9 @@ impl Partnership {
 
     /// What becomes of a request.
     pub(super) fn verdict(&self, request: &Request) -> Verdict {
-        let due = self.wanted.due.map(|due| due.revision);
+        // Who waits need not hold our policy before it is let in; but the mail server's list of folders takes what that asks for.
+        let waits = matches!(self.door, Door::As(Access::Quarantined));
+        let due = self.wanted.due.filter(|_| !waits || self.wanted.theirs).map(|due| due.revision);
         match (&self.door, request.command) {
             (Door::Later, Verb::Provision | Verb::Settings) => Verdict::Answer,
             (Door::Later, _) => Verdict::Refuse { status: Status::RETRY_LATER, http: Status::RETRY_LATER.http() },
@@ -240,6 +244,7 @@ fn wanted(tx: &mut Tx<'_>, device: &Managed, enrolment: &Enrolment, kept: &mut K
     let wiping = device.open().any(|c| c.action() == Action::Wipe && c.is_owed_to(enrolment));
     let theirs = Foreign::of(device, enrolment.id).and_then(|foreign| foreign.document);
     let theirs = theirs.filter(ProvisionDoc::restricts);
+    let asks = theirs.is_some();
     let mut wanted = match part {
         Some(part) => {
             let (document, edition) = merged(document::of(&part.content), &part.hash, theirs.as_ref());
@@ -250,7 +255,7 @@ fn wanted(tx: &mut Tx<'_>, device: &Managed, enrolment: &Enrolment, kept: &mut K
             if proved && asked && holds(kept.state) {
                 kept.round = kept.round.wrapping_add(1);
             }
-            Wanted { due: due(edition(kept.round)), part: Some(part), leaves: false, document }
+            Wanted { due: due(edition(kept.round)), part: Some(part), document, ..Wanted::default() }
         }
         // Some clients give up all right to erase together with their last policy (AOSP).
         None if (removed || kept.holds.is_some()) && wiping => {
@@ -258,7 +263,7 @@ fn wanted(tx: &mut Tx<'_>, device: &Managed, enrolment: &Enrolment, kept: &mut K
         }
         None if theirs.is_some() => {
             let (document, edition) = merged(ProvisionDoc::default(), "", theirs.as_ref());
-            Wanted { due: due(edition), part: None, leaves: removed, document }
+            Wanted { due: due(edition), leaves: removed, document, ..Wanted::default() }
         }
         // What it holds is of the mail server, which asks for it no more.
         None if removed || kept.holds.as_ref().is_some_and(ProvisionDoc::restricts) => {
@@ -266,6 +271,7 @@ fn wanted(tx: &mut Tx<'_>, device: &Managed, enrolment: &Enrolment, kept: &mut K
         }
         None => Wanted::default(),
     };
+    wanted.theirs = asks;
     // What goes out beside a wipe is what is in force already: a new rule might keep it waiting for its user.
     if let (true, State::Wiping { .. }, Some(holds)) = (wiping, kept.state, &kept.holds) {
         wanted.document = holds.clone();

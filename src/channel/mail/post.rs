@@ -7,6 +7,7 @@ use super::{
     hold,
     login::Login,
     prove::Words,
+    quarantine,
     refusal::Refusal,
     upstream, via,
     who::{self, Asker},
@@ -50,7 +51,7 @@ const AT_ONCE: Duration = Duration::from_secs(1);
 
 async fn serve(gateway: &Arc<Gateway>, peer: &Peer, request: Request) -> std::result::Result<Response, Refusal> {
     let upstream = gateway.upstream()?.clone();
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
     via::check(&parts.headers, &gateway.server)?;
     let shown = who::shown(&gateway.server, peer, &parts.headers)?;
     if is_form(&parts.headers) {
@@ -104,16 +105,26 @@ async fn serve(gateway: &Arc<Gateway>, peer: &Peer, request: Request) -> std::re
         gateway.tell_back(&asked, decision.place);
         return Ok(response(answer));
     }
+    if decision.stead.is_some() {
+        // In a box: what is held of a request that passes is not to grow by it.
+        return Box::pin(quarantine::answer(gateway, &asked, decision, &parts.headers, body)).await;
+    }
+    let waits = decision.waits();
     let told = matches!(&content, Content::Settings(Some(said)) if said.device_information.is_some());
-    let decision = match gateway.tell_device(&asked, &decision.place, told).await? {
+    // Of a client that waits the mail server hears nothing but that it asks for its folders.
+    let decision = match !waits && gateway.tell_device(&asked, &decision.place, told).await? {
         true => gateway.decide(&asked, content).await?,
         false => decision,
     };
-    if let Some(answer) = decision.answer {
+    if let Some(answer) = decision.shuts(&asked.head) {
         return Ok(response(answer));
     }
     if let Some(refused) = kept_out {
         return Err(refused);
+    }
+    if waits {
+        // Its folders are looked at on their way back.
+        parts.headers.remove(http::header::ACCEPT_ENCODING);
     }
     let begun = clock::monotonic();
     let (again, body) = Again::of(asked.head.command, &parts, peer.client, body).await?;
@@ -122,14 +133,17 @@ async fn serve(gateway: &Arc<Gateway>, peer: &Peer, request: Request) -> std::re
         true => gateway.decide(&asked, Content::Unread).await?,
         false => decision,
     };
-    if let Some(answer) = decision.answer {
+    let before = || quarantine::before(&asked, &decision, again.as_ref().map_or(&[], Again::body));
+    if let Some(answer) = decision.shuts(&asked.head).or_else(before) {
         return Ok(response(answer));
     }
+    let whose = (decision.place.device, decision.place.enrolment);
     let onward =
         upstream::request(&upstream, &parts, peer.client, asked.login.as_ref(), decision.place.foreign.key, body)?;
     // A Ping is held for an hour, and a header keeps the connection's whole read buffer.
     drop(parts);
-    hold::hold(gateway, &asked, decision, onward, again).await
+    let answer = hold::hold(gateway, &asked, decision, onward, again).await?;
+    if waits { Box::pin(quarantine::learn(gateway, whose, answer)).await } else { Ok(answer) }
 }
 
 /// Of a device of ours its problems say that it sent what cannot be read. A login alone says whose it is only with what was to be read.

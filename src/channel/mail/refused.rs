@@ -39,7 +39,7 @@ pub(super) async fn is_refusal(answer: Response, Patience(patience): Patience) -
         let Ok(data) = frame.map_err(|_| Refusal::Away)?.into_data() else { continue };
         begun.extend_from_slice(&data);
         if begun.len() > LONGEST_REFUSAL || !packed && !may_want_provision(&begun) {
-            let resumed = Resumed { begun: Some(begun.freeze()), rest: body };
+            let resumed = Resumed::new(begun.freeze(), body);
             return Ok((false, Response::from_parts(head, Body::new(resumed))));
         }
     }
@@ -84,9 +84,15 @@ pub(super) fn gunzip(bytes: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// A body of which something was read already.
-struct Resumed {
+pub(super) struct Resumed {
     begun: Option<Bytes>,
     rest: Body,
+}
+
+impl Resumed {
+    pub(super) fn new(begun: Bytes, rest: Body) -> Self {
+        Self { begun: Some(begun), rest }
+    }
 }
 
 impl hyper::body::Body for Resumed {

@@ -2,6 +2,7 @@
 
 mod other_protocols;
 mod own_policy;
+mod quarantine;
 mod redirects;
 mod rules;
 mod signon;
@@ -109,8 +110,11 @@ async fn mail(State((seen, door)): State<(Seen, Door)>, request: Request) -> Res
     if let Some(answer) = own_policy(&command, key.as_deref()) {
         return answer;
     }
-    let length = request.into_body().collect().await.unwrap().to_bytes().len();
-    seen.lock().unwrap().push((command.clone(), length));
+    let body = request.into_body().collect().await.unwrap().to_bytes();
+    seen.lock().unwrap().push((command.clone(), body.len()));
+    if command == "FolderSync" && !body.is_empty() {
+        return ([(header::CONTENT_TYPE, CONTENT_TYPE)], quarantine::folders(&body)).into_response();
+    }
     match command.as_str() {
         "Ping" => {
             tokio::time::sleep(Duration::from_secs(60)).await;
@@ -378,7 +382,7 @@ async fn a_login_is_proved_by_the_mail_server_and_an_unknown_client_waits() {
     let wrong = Phone { word: "wrong", ..phone.clone() };
     assert_eq!(wrong.ask(&site, "FolderSync").await, Got::Http(401));
     assert!(site.device("ApplA").await.is_none(), "a wrong password leaves no trace");
-    assert_eq!(phone.ask(&site, "FolderSync").await, Got::Status(129));
+    assert_eq!(phone.ask(&site, "Search").await, Got::Status(111));
     let device = site.device("appla").await.unwrap();
     assert_eq!((device.state(), device.user.as_str(), device.platform), ("quarantined", ANN, Platform::Ios));
     let settings =
@@ -978,7 +982,7 @@ impl hyper::body::Body for Promised {
 async fn who_sends_much_is_judged_before_it_is_read() {
     let site = Site::new().await;
     let phone = Phone::new("ApplL");
-    assert_eq!(phone.ask(&site, "FolderSync").await, Got::Status(129));
+    assert_eq!(phone.ask(&site, "Search").await, Got::Status(111));
     let much = async |phone: &Phone| {
         let answer = phone.post(&site, "Provision", Body::new(Promised(200_000)));
         tokio::time::timeout(Duration::from_secs(3), answer).await.map(|answer| answer.status().as_u16())

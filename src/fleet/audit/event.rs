@@ -183,6 +183,11 @@ pub enum Event {
         device: DeviceId,
         reason: String,
     },
+    /// Its person signed in and said the code of its notice.
+    EnrolmentClaimed {
+        enrolment: EnrolmentId,
+        device: DeviceId,
+    },
     /// Another user's device goes by the name that this enrolment's device tells.
     DeviceNameTaken {
         enrolment: EnrolmentId,

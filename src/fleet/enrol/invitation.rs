@@ -153,6 +153,14 @@ pub fn challenge(key: &str) -> String {
     digest(format!("scep challenge {key}").as_bytes()).chars().take(40).collect()
 }
 
+/// A code as it is printed, of five bits of each random byte.
+pub(super) fn letters(random: &[u8]) -> String {
+    let letters: Vec<char> =
+        random.iter().map(|b| char::from(*ALPHABET.get(usize::from(b % 32)).unwrap_or(&b'0'))).collect();
+    let fours: Vec<String> = letters.chunks(4).map(|four| four.iter().collect()).collect();
+    fours.join("-")
+}
+
 /// A code as it is compared: upper case, no dashes or blanks, Crockford's look-alikes as what they were meant for.
 pub fn normal(code: &str) -> String {
     let wanted = code.chars().filter(|c| !c.is_whitespace() && *c != '-').map(|c| c.to_ascii_uppercase());
@@ -250,9 +258,7 @@ fn make(
         return Err(Error::invalid("expires", "more than nothing and at most a year"));
     }
     let key = hex(&tx.random::<24>());
-    let letters = tx.random::<16>().map(|b| char::from(*ALPHABET.get(usize::from(b % 32)).unwrap_or(&b'0')));
-    let code: Vec<String> = letters.chunks(4).map(|four| four.iter().collect()).collect();
-    let code = code.join("-");
+    let code = letters(&tx.random::<16>());
     // The profile of one for many is many devices': none of their enrolments has its id.
     let begun = user.is_empty();
     let invitation = Invitation {
@@ -363,7 +369,7 @@ fn same_user(typed: &str, invited: &str) -> bool {
 }
 
 /// Counts a wrong code. One over the limit is not written, so that nobody lengthens the wait or fills the store.
-fn count_wrong(tx: &mut Tx<'_>, user: Option<&str>, address: Option<&str>) -> Result<WrongCode> {
+pub(super) fn count_wrong(tx: &mut Tx<'_>, user: Option<&str>, address: Option<&str>) -> Result<WrongCode> {
     let limit = settings::count(tx, "limit.wrong_codes_per_hour")?;
     // What cannot be a user's name has no invitation, and is not kept.
     let name = user.and_then(|user| user_name(user).ok());

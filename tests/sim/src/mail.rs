@@ -37,6 +37,8 @@ pub enum State {
 pub enum Verdict {
     /// It was done.
     Taken,
+    /// So it was; but all that there is to read is the gateway's word that the device waits to be let in.
+    Waits,
     /// Access is denied: the EAS status (129 and its kin), or the HTTP status where the version has none.
     Denied(u16),
     /// The account or the device was wiped on the way.
@@ -227,7 +229,7 @@ impl MailClient {
     pub async fn live(mut self) -> MailClient {
         while self.state == State::Live {
             let pause = match self.check_mail().await {
-                Ok(Verdict::Taken) => match self.ping().await {
+                Ok(Verdict::Taken | Verdict::Waits) => match self.ping().await {
                     Ok(PingEnd::Denied(_)) => self.patience,
                     Ok(_) => Duration::ZERO,
                     Err(_) => Duration::from_millis(200),

@@ -13,7 +13,7 @@ use crate::{Command, PolicyKey, Presented, Revision, Status, Version};
 pub enum Access {
     /// Mail may flow.
     Allowed,
-    /// Not until somebody allows it.
+    /// Not until somebody allows it: its account is made, as Exchange does.
     Quarantined,
     /// Not at all.
     Blocked,
@@ -26,6 +26,8 @@ pub enum Verdict {
     Pass,
     /// We answer it ourselves: Provision always, Settings of a device that is kept out.
     Answer,
+    /// We answer it in the mail server's stead, to a device that waits: see [`crate::quarantine`].
+    Stead,
     /// Refused.
     Refuse {
         /// The status from 14.0.
@@ -45,7 +47,7 @@ impl Verdict {
     /// The refusal as it goes back; `None` where there is none.
     pub fn answer(self, version: Version, command: Command) -> Option<Answer> {
         match self {
-            Verdict::Pass | Verdict::Answer => None,
+            Verdict::Pass | Verdict::Answer | Verdict::Stead => None,
             Verdict::FolderSyncFirst => Some(End::FolderSyncFirst.answer()),
             Verdict::Refuse { http, .. } if !version.has_common_status() => Some(Answer::http(http)),
             Verdict::Refuse { status, .. } => Some(refusal(version, command, status)),
@@ -78,7 +80,22 @@ pub fn judge(
             Verdict::Refuse { status: Status::WIPE_REQUESTED, http: 403 }
         }
         (_, Some(Reason::WipePending)) => Verdict::refuse(Status::WIPE_REQUESTED),
+        (Command::Settings, Some(Reason::Waits)) => Verdict::Answer,
+        (_, Some(Reason::Waits)) => match policy(state, command, presented, version, due) {
+            Verdict::Pass => waiting(command),
+            first => first,
+        },
         (_, None) => policy(state, command, presented, version, due),
+    }
+}
+
+/// What becomes of the requests of a device that waits: its account is made, and a notice is all that stands in it. Nothing is denied, which
+/// clients take for good: what cannot be had yet is to be tried again later.
+fn waiting(command: Command) -> Verdict {
+    match command {
+        Command::FolderSync => Verdict::Pass,
+        Command::Sync | Command::GetItemEstimate | Command::Ping | Command::ItemOperations => Verdict::Stead,
+        _ => Verdict::refuse(Status::RETRY_LATER),
     }
 }
 
@@ -87,6 +104,7 @@ enum Reason {
     /// Done, or one that this client can never be told of.
     Wiped,
     Blocked,
+    Waits,
 }
 
 /// A pending wipe goes before a block: a device that hears "blocked" stops asking, and would never hear of it.
@@ -102,7 +120,8 @@ fn wipe(state: State, version: Version) -> Option<Reason> {
 fn block(access: Access) -> Option<Reason> {
     match access {
         Access::Allowed => None,
-        Access::Quarantined | Access::Blocked => Some(Reason::Blocked),
+        Access::Quarantined => Some(Reason::Waits),
+        Access::Blocked => Some(Reason::Blocked),
     }
 }
 

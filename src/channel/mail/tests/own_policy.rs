@@ -499,3 +499,21 @@ async fn a_changed_password_keeps_no_phone_from_the_mail_servers_wipe() {
     assert!(detail.ends_with("policy in force there: the mail server's own"), "{detail}");
     site.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_waits_holds_the_mail_servers_policy_before_it_has_its_folders() {
+    let (site, own) = site().await;
+    site.policy("name: p\nassign: all\npasscode: {min_length: 12}\n").await;
+    site.run(|tx, local| settings::set(tx, &local, "eas.unknown", "quarantine")).await;
+    let mut phone = Phone::new("Waits");
+    assert_eq!(phone.ask(&site, "FolderSync").await, Got::Status(142), "of the mail server's asking, not of ours");
+    assert!(own.lock().unwrap().acknowledged().is_empty(), "nothing is said for the client");
+    let document = phone.provisioned(&site).await;
+    assert_eq!(text_of(&document, "AllowCamera").as_deref(), Some("0"));
+    assert_eq!(own.lock().unwrap().acknowledged(), [PolicyOutcome::Applied]);
+    assert_eq!(phone.ask(&site, "FolderSync").await, passed());
+    assert_eq!(phone.ask(&site, "Sync").await, Got::Status(13), "answered here");
+    let came: Vec<String> = own.lock().unwrap().mail.iter().map(|(command, _)| command.clone()).collect();
+    assert_eq!(came, ["FolderSync"]);
+    site.end().await;
+}

@@ -138,6 +138,14 @@ fn of_enrolments() -> Vec<Row> {
         (Event::EnrolmentAllowed { enrolment, device, reason: reason() }, "enrolment.allowed", E, "ok", "left us", "d"),
         (Event::EnrolmentBlocked { enrolment, device, reason: reason() }, "enrolment.blocked", E, "ok", "left us", "d"),
         (
+            Event::EnrolmentClaimed { enrolment, device },
+            "enrolment.claimed",
+            E,
+            "noted",
+            "its user signed in with the code of its notice; it still waits",
+            "de",
+        ),
+        (
             Event::EnrolmentQuarantined { enrolment, device, reason: String::new() },
             "enrolment.quarantined",
             E,

@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// Every action that there is.
-pub(crate) const ACTIONS: [&str; 65] = [
+pub(crate) const ACTIONS: [&str; 66] = [
     "admin.made",
     "admin.removed",
     "answer.unasked",
@@ -36,6 +36,7 @@ pub(crate) const ACTIONS: [&str; 65] = [
     "enrolment.allowed",
     "enrolment.begun",
     "enrolment.blocked",
+    "enrolment.claimed",
     "enrolment.complete",
     "enrolment.given_up",
     "enrolment.joined",
@@ -205,6 +206,10 @@ impl Event {
             }
             Self::EnrolmentQuarantined { enrolment, device, reason } => {
                 of("enrolment.quarantined", &enrolment).on(device).detail(reason)
+            }
+            Self::EnrolmentClaimed { enrolment, device } => {
+                let detail = "its user signed in with the code of its notice; it still waits";
+                of("enrolment.claimed", &enrolment).on(device).by(enrolment).outcome("noted").detail(detail)
             }
             Self::DeviceNameTaken { enrolment } => {
                 let detail = "another user's device goes by the same name; nothing was joined";

@@ -11,6 +11,8 @@ use crate::wbxml::{Element, leaf, node};
 
 /// Rounds of "provision first" before a client gives up for now.
 const ROUNDS: usize = 4;
+/// The one message of who waits to be let in.
+const NOTICE: &str = "Your device waits to be let in";
 /// FolderSync's Type of the inbox.
 const INBOX: &str = "2";
 
@@ -63,7 +65,10 @@ impl MailClient {
         match root.text_at(&[folder::STATUS]) {
             "1" => {}
             // The server forgot us: from the beginning, next time.
-            "9" => self.folder_key = "0".into(),
+            "9" => {
+                self.folder_key = "0".into();
+                return Ok(Verdict::Taken);
+            }
             other => {
                 return Err(Error::Refused { what: "FolderSync", code: other.into(), text: "Status".into() });
             }
@@ -94,7 +99,8 @@ impl MailClient {
                 }
             }
         }
-        Ok(Verdict::Taken)
+        let waits = self.mail.iter().any(|subject| subject == NOTICE);
+        Ok(if waits { Verdict::Waits } else { Verdict::Taken })
     }
 
     async fn sync(&mut self, id: &str, key: &str) -> Result<std::result::Result<String, Verdict>> {
@@ -109,11 +115,19 @@ impl MailClient {
             Ok(Some(root)) => root,
             Err(verdict) => return Ok(Err(verdict)),
         };
+        // The folders first: they are asked for with the next check.
+        if root.text_at(&[air_sync::STATUS]) == "12" {
+            return Ok(Ok(key.to_owned()));
+        }
         let collection = root.at(&[air_sync::COLLECTIONS, air_sync::COLLECTION]);
         let collection = collection.ok_or_else(|| Error::malformed("Sync", "no Collection"))?;
         match collection.text_at(&[air_sync::STATUS]) {
             "1" => {}
-            "3" => return Ok(Ok("0".to_owned())),
+            // From the beginning: what came of this folder is gone.
+            "3" => {
+                self.mail.retain(|subject| subject != NOTICE);
+                return Ok(Ok("0".to_owned()));
+            }
             other => return Err(Error::Refused { what: "Sync", code: other.into(), text: "Status".into() }),
         }
         for add in collection.child(air_sync::COMMANDS).into_iter().flat_map(|c| c.all(air_sync::ADD)) {

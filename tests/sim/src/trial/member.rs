@@ -156,7 +156,11 @@ async fn live_mail(mut device: MailClient, mut voice: Voice) -> End {
             Ok(verdict) => {
                 voice.through();
                 voice.mail(verdict);
-                if verdict == Verdict::Taken { wait_for_mail(&mut device, &mut voice).await } else { PACE }
+                if matches!(verdict, Verdict::Taken | Verdict::Waits) {
+                    wait_for_mail(&mut device, &mut voice).await
+                } else {
+                    PACE
+                }
             }
             Err(e) => {
                 voice.trouble(&e);

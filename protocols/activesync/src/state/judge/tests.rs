@@ -85,18 +85,42 @@ fn after_a_wipe_and_under_a_block_nothing_passes() {
     let blocked = Verdict::Refuse { status: Status(129), http: 403 };
     assert_eq!(allowed(wiped, Command::Settings, key(2), Version::V14_1), blocked);
     assert_eq!(allowed(wiped, Command::Provision, key(2), Version::V14_1), Verdict::Answer);
-    for access in [Access::Blocked, Access::Quarantined] {
+    for command in Command::ALL {
+        let want = match command {
+            Command::Provision | Command::Settings => Verdict::Answer,
+            _ => blocked,
+        };
+        assert_eq!(judge(held(5), Access::Blocked, *command, key(2), Version::V14_1, Some(Revision(5))), want);
+    }
+    let due = Some(Revision(5));
+    let provision = |state, version| judge(state, Access::Blocked, Command::Provision, key(2), version, due);
+    assert_eq!(provision(held(5), Version::V12_1), blocked, "else Android goes round and round");
+    assert_eq!(provision(held(5).wipe(WipeScope::Device), Version::V12_1), Verdict::Answer);
+}
+
+#[test]
+fn who_waits_has_an_account_and_nothing_in_it() {
+    let later = Verdict::Refuse { status: Status::RETRY_LATER, http: 503 };
+    for version in Version::ALL {
         for command in Command::ALL {
             let want = match command {
                 Command::Provision | Command::Settings => Verdict::Answer,
-                _ => blocked,
+                Command::FolderSync => Verdict::Pass,
+                Command::Sync | Command::GetItemEstimate | Command::Ping | Command::ItemOperations => Verdict::Stead,
+                _ => later,
             };
-            assert_eq!(judge(held(5), access, *command, key(2), Version::V14_1, Some(Revision(5))), want);
+            let waits = |state| judge(state, Access::Quarantined, *command, key(2), version, Some(Revision(5)));
+            assert_eq!(waits(held(5)), want, "{command} {version}");
+            let refused = waits(held(5).wipe(WipeScope::Device));
+            assert!(!matches!(refused, Verdict::Pass | Verdict::Stead), "a wipe goes first: {command} {version}");
         }
-        let provision = |state, version| judge(state, access, Command::Provision, key(2), version, Some(Revision(5)));
-        assert_eq!(provision(held(5), Version::V12_1), blocked, "else Android goes round and round");
-        assert_eq!(provision(held(5).wipe(WipeScope::Device), Version::V12_1), Verdict::Answer);
     }
+    // A policy that is due comes first, as for who is let in.
+    let waits = |command| judge(held(4), Access::Quarantined, command, key(2), Version::V14_1, Some(Revision(5)));
+    for command in [Command::FolderSync, Command::Sync] {
+        assert_eq!(waits(command), Verdict::refuse(Status::REFRESH));
+    }
+    assert_eq!(waits(Command::Ping), Verdict::FolderSyncFirst);
 }
 
 #[test]
