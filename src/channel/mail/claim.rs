@@ -91,7 +91,7 @@ enum Refused {
 impl From<Refusal> for Refused {
     fn from(refusal: Refusal) -> Self {
         match refusal {
-            Refusal::NoLogin | Refusal::Upstream(_) => Self::Login,
+            Refusal::NoLogin | Refusal::CertificateOnly | Refusal::WrongName | Refusal::Upstream(_) => Self::Login,
             Refusal::TooManyWrong(_) => Self::TooMany,
             Refusal::Fault(error) => Self::Fault(error),
             _ => Self::Away,
@@ -151,7 +151,8 @@ async fn claimed(
     let upstream = gateway.upstream()?;
     via::check(headers, &gateway.server)?;
     let login = Login::basic(name.trim(), password).ok_or(Refused::Login)?;
-    let said = HeaderMap::from_iter([(header::AUTHORIZATION, login.value().clone())]);
+    let mut said = HeaderMap::new();
+    login.put(&mut said);
     // As a mail client would say it: a login may stand for another address.
     let login = Login::of(&said, &gateway.server.eas_users).ok_or(Refused::Login)?;
     let words = Words {
@@ -159,6 +160,7 @@ async fn claimed(
         login: &login,
         agent: headers.get(header::USER_AGENT),
         holder: counted(&gateway.server, peer),
+        asked: peer.asked,
         device: None,
         certificate: false,
     };
