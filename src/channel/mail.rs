@@ -23,6 +23,7 @@ pub(super) mod mail_profile;
 mod offer;
 mod order;
 mod ordered;
+mod own;
 mod p12;
 mod partnership;
 mod paths;
@@ -36,6 +37,7 @@ mod refusal;
 mod refused;
 mod rounds;
 mod signon;
+mod token;
 mod upstream;
 mod via;
 mod who;
@@ -186,7 +188,8 @@ async fn hears_of_a_wipe(
     words: &Words<'_>,
     shown: Option<Fingerprint>,
 ) -> std::result::Result<bool, Refusal> {
-    let (login, device) = (words.login.user().map(str::to_string), words.device.clone());
+    let name = words.login.user().map(str::to_string).or_else(|| gateway.logins.former_owner(words.login));
+    let (login, device) = (name, words.device.clone());
     let owed = move |tx: &mut Tx<'_>| match (&shown, &login) {
         (Some(shown), _) => who::certificate_is_owed_a_wipe(tx, shown),
         (None, Some(login)) => who::is_owed_a_wipe(tx, login, device.as_deref()),

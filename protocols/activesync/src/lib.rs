@@ -19,6 +19,7 @@ pub mod settings;
 pub mod state;
 pub mod status;
 pub mod sync;
+pub mod user_information;
 pub mod version;
 
 use lanyard_wbxml::{Document, Element, Header, Limits, Tag};

@@ -6,33 +6,24 @@ use super::{
     decide::{Asked, Content, Place, response},
     gateway::Gateway,
     kept::{FOREIGN, Foreign},
+    own::Client,
     refusal::Refusal,
     refused::is_refusal,
-    upstream::{self, POLICY_KEY, Patience},
 };
 use crate::{
     error::Error,
     fleet::{keeper, life::Event},
-    http::forwarded::X_FORWARDED_FOR,
     store::Tx,
 };
-use axum::{
-    body::Body,
-    http::{HeaderValue, Method, Request, StatusCode, header},
-    response::Response,
-};
+use axum::response::Response;
 use lanyard_activesync::{
     Answer, Command, PolicyKey, Request as Head, Status, Version,
     ping::End,
     provision::{self, Answered, Body as Said, PolicyOutcome, PolicyType, Told},
     settings::{self, DeviceInformation},
-    status::{CONTENT_TYPE, refusal, wants_provision},
+    status::{refusal, wants_provision},
 };
-use std::time::Duration;
 
-const ANSWER: usize = 256 * 1024;
-/// How long the mail server may take for its answer to a Provision: the client waits meanwhile.
-const ANSWER_TIME: Duration = Duration::from_secs(30);
 /// Why the mail server gave no policy.
 type Why = &'static str;
 const KEY_FIRST: Why = "it asks for a policy key first";
@@ -309,37 +300,8 @@ impl Gateway {
     ) -> Result<Vec<u8>, Why> {
         let server = at.moved.as_ref().or(self.server.eas_upstream.as_ref()).ok_or("no mail server")?;
         let login = asked.login.as_ref().ok_or("no login")?;
-        let user = login.typed().or(asked.head.user.as_deref()).unwrap_or_default();
-        let query = format!(
-            "Cmd={command}&User={}&DeviceId={}&DeviceType={}",
-            percent(user),
-            percent(asked.head.device_id.as_str()),
-            percent(&asked.head.device_type)
-        );
-        let mut request = Request::new(());
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = upstream::address(server, Some(&query)).ok_or("no address")?;
-        let headers = request.headers_mut();
-        login.put(headers);
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
-        headers.insert("ms-asprotocolversion", HeaderValue::from_static(asked.head.version.as_str()));
-        headers.insert(POLICY_KEY, HeaderValue::from(key.map_or(0, PolicyKey::get)));
-        if let Ok(client) = HeaderValue::try_from(asked.asker.client.to_string()) {
-            headers.insert(X_FORWARDED_FOR, client);
-        }
-        if let Some(agent) = asked.asker.agent.as_deref().and_then(|agent| HeaderValue::from_str(agent).ok()) {
-            headers.insert(header::USER_AGENT, agent);
-        }
-        let whole = async {
-            let sent = self.send_followed(request, body.into(), Patience(ANSWER_TIME)).await;
-            let (_, answer) = sent.map_err(|_| "no answer")?;
-            if answer.status() != StatusCode::OK {
-                return Err("refused by HTTP");
-            }
-            let body = axum::body::to_bytes(Body::new(answer.into_body()), ANSWER).await;
-            body.map(Vec::from).map_err(|_| "no whole answer")
-        };
-        tokio::time::timeout(ANSWER_TIME, whole).await.unwrap_or(Err("no answer in time"))
+        let client = Client { head: &asked.head, address: asked.asker.client, agent: asked.asker.agent.as_deref() };
+        self.own_request(server, login, &client, command, key, body).await
     }
 }
 
@@ -375,20 +337,4 @@ fn told(head: &Head, status: Status) -> Response {
         command => refusal(head.version, command, status),
     };
     response(answer)
-}
-
-/// Percent-encoding of all but letters, digits and what never needs it.
-fn percent(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
-    text.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_go_into_a_query_whole() {
-        assert_eq!(percent("D\\u ä@e.org"), "D%5Cu%20%C3%A4%40e.org");
-    }
 }

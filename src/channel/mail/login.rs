@@ -51,7 +51,9 @@ impl Login {
         // A copy: what came shares the connection's read buffer, and logins are kept as long as a Ping is held.
         let mut value = HeaderValue::from_bytes(headers.get(header::AUTHORIZATION)?.as_bytes()).ok()?;
         value.set_sensitive(true);
-        let (scheme, word) = value.to_str().ok()?.split_once(' ')?;
+        let said = value.to_str().ok()?;
+        // Outlook's cloud sends a token without a word in it, to be told where tokens are had.
+        let (scheme, word) = said.split_once(' ').unwrap_or((said, ""));
         let typed = if scheme.eq_ignore_ascii_case("basic") {
             let plain = STANDARD.decode(word.trim()).ok()?;
             let name = plain.split(|byte| *byte == b':').next()?;
@@ -72,6 +74,22 @@ impl Login {
     pub(super) fn by_header(name: &HeaderName, user: &str) -> Option<Self> {
         let value = HeaderValue::from_bytes(user.as_bytes()).ok().filter(|_| !user.is_empty())?;
         Some(Self { name: name.clone(), value, typed: Some(user.into()), user: Some(user.into()) })
+    }
+
+    /// A token that is none.
+    pub(super) fn empty_token() -> Self {
+        let value = HeaderValue::from_static("Bearer");
+        Self { name: header::AUTHORIZATION, value, typed: None, user: None }
+    }
+
+    /// Whether it is a token, in which no name can be read.
+    pub(super) fn is_token(&self) -> bool {
+        !self.is_our_word() && self.user.is_none()
+    }
+
+    /// Whether it is a token without a word in it.
+    pub(super) fn is_empty(&self) -> bool {
+        self.is_token() && self.value.to_str().is_ok_and(|said| said.split_whitespace().count() < 2)
     }
 
     /// Whether it is our own word.
@@ -180,6 +198,8 @@ pub(super) struct Logins {
     taken: Mutex<BTreeMap<[u8; 32], Instant>>,
     refused: Mutex<BTreeMap<[u8; 32], Instant>>,
     tried: Mutex<BTreeMap<[u8; 32], Instant>>,
+    /// Whose tokens are, as the mail server said: the addresses of their mailboxes; none where it did not.
+    owners: Mutex<Owners>,
 }
 
 impl Default for Logins {
@@ -189,7 +209,13 @@ impl Default for Logins {
         if openssl::rand::rand_bytes(&mut salt).is_err() {
             std::process::abort();
         }
-        Self { salt, taken: Mutex::default(), refused: Mutex::default(), tried: Mutex::default() }
+        Self {
+            salt,
+            taken: Mutex::default(),
+            refused: Mutex::default(),
+            tried: Mutex::default(),
+            owners: Mutex::default(),
+        }
     }
 }
 
@@ -239,6 +265,33 @@ impl Logins {
         remove(&self.refused, &hash);
     }
 
+    /// Whose a token is, as the mail server said a while ago; none where it did not say.
+    pub(super) fn owner(&self, login: &Login) -> Option<Vec<String>> {
+        let (age, addresses) = self.kept_owner(login)?;
+        (age < if addresses.is_empty() { WRONG } else { REMEMBERED }).then_some(addresses)
+    }
+
+    /// The same within the day: whose it was said to be, which proves nothing any more.
+    pub(super) fn former_owner(&self, login: &Login) -> Option<String> {
+        let (age, addresses) = self.kept_owner(login)?;
+        addresses.into_iter().next().filter(|_| age < LATELY)
+    }
+
+    fn kept_owner(&self, login: &Login) -> Option<(Duration, Vec<String>)> {
+        let owners = self.owners.lock().ok()?;
+        owners.get(&self.hash(login)).map(|(at, addresses)| (clock::since(*at), addresses.clone()))
+    }
+
+    pub(super) fn keep_owner(&self, login: &Login, addresses: Vec<String>) {
+        let Ok(mut owners) = self.owners.lock() else { return };
+        if owners.len() >= MOST {
+            owners.retain(|_, (at, _)| clock::since(*at) < REMEMBERED);
+        }
+        if owners.len() < MOST {
+            owners.insert(self.hash(login), (clock::monotonic(), addresses));
+        }
+    }
+
     /// The mail server does not take it, or no more.
     pub(super) fn refuse(&self, login: &Login) {
         let hash = self.hash(login);
@@ -248,6 +301,7 @@ impl Logins {
 }
 
 type Moments = Mutex<BTreeMap<[u8; 32], Instant>>;
+type Owners = BTreeMap<[u8; 32], (Instant, Vec<String>)>;
 
 fn within(moments: &Moments, hash: &[u8; 32], span: Duration) -> bool {
     moments.lock().is_ok_and(|moments| moments.get(hash).is_some_and(|at| clock::since(*at) < span))
@@ -302,6 +356,8 @@ mod tests {
         assert_eq!(basic(b"ann:pass:word").unwrap().user(), Some("ann"));
         assert_eq!(basic(b"\xe4nn:x").unwrap().user(), Some("änn"));
         assert_eq!(login("bearer abc").unwrap().user(), None);
+        assert!(login("Bearer").unwrap().is_empty() && login("Bearer  ").unwrap().is_empty());
+        assert!(!login("bearer abc").unwrap().is_empty() && !basic(b"a:").unwrap().is_empty());
         for wrong in ["NTLM abc", "Negotiate abc", "Basic", "Basic ??", "Basic Og=="] {
             assert!(login(wrong).is_none(), "{wrong}");
         }

@@ -15,6 +15,8 @@ use std::{
 
 /// How long an offer counts, and the mail server as one that refuses who has no login.
 const ASKED_AGAIN: Duration = Duration::from_secs(3600);
+/// How long a mail server's word on how to log in counts.
+const CHALLENGED: Duration = Duration::from_secs(60);
 /// Servers that users were sent to, of which something is remembered.
 const MOST_SERVERS: usize = 64;
 
@@ -64,8 +66,17 @@ pub(super) struct Servers {
 #[derive(Default)]
 struct Known {
     offer: Option<(Instant, Offer)>,
-    /// When it last refused both nobody and a word that nobody has.
-    asks: Option<Instant>,
+    /// When it last refused both nobody and a password, or a token, that nobody has.
+    asks: BTreeMap<Way, Instant>,
+    /// How it asks who shows an empty token to log in.
+    challenge: Option<(Instant, Vec<HeaderValue>)>,
+}
+
+/// What is refused for itself: a server may look at one alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Way {
+    Password,
+    Token,
 }
 
 impl Servers {
@@ -83,15 +94,25 @@ impl Servers {
         self.with(server, fresh).flatten().map(|(_, offer)| offer)
     }
 
-    pub(super) fn asks(&self, server: &Uri) -> bool {
-        self.with(server, |known| known.asks.is_some_and(|at| clock::since(at) < ASKED_AGAIN)).unwrap_or(false)
+    pub(super) fn asks(&self, server: &Uri, way: Way) -> bool {
+        self.with(server, |known| known.asks.get(&way).is_some_and(|at| clock::since(*at) < ASKED_AGAIN))
+            .unwrap_or(false)
+    }
+
+    pub(super) fn challenge(&self, server: &Uri) -> Option<Vec<HeaderValue>> {
+        let fresh = |known: &mut Known| known.challenge.clone().filter(|(at, _)| clock::since(*at) < CHALLENGED);
+        self.with(server, fresh).flatten().map(|(_, offers)| offers)
+    }
+
+    pub(super) fn keep_challenge(&self, server: &Uri, offers: Vec<HeaderValue>) {
+        self.with(server, |known| known.challenge = Some((clock::monotonic(), offers)));
     }
 
     pub(super) fn keep(&self, server: &Uri, offer: Offer) {
         self.with(server, |known| known.offer = Some((clock::monotonic(), offer)));
     }
 
-    pub(super) fn keep_asking(&self, server: &Uri) {
-        self.with(server, |known| known.asks = Some(clock::monotonic()));
+    pub(super) fn keep_asking(&self, server: &Uri, way: Way) {
+        self.with(server, |known| known.asks.insert(way, clock::monotonic()));
     }
 }

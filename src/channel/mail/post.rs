@@ -6,6 +6,7 @@ use super::{
     gateway::Gateway,
     hold,
     login::Login,
+    own::Client,
     prove::Words,
     quarantine,
     refusal::Refusal,
@@ -66,20 +67,34 @@ async fn serve(gateway: &Arc<Gateway>, peer: &Peer, request: Request) -> std::re
     };
     let said = Login::of(&parts.headers, &gateway.server.eas_users);
     let login = gateway.login_for(shown, said.as_ref()).await?;
-    let user = said.as_ref().and_then(Login::user).map(str::to_string);
     let agent = parts.headers.get(http::header::USER_AGENT).and_then(|value| value.to_str().ok()).map(str::to_string);
     let users = gateway.server.eas_users.clone();
-    let mut asker = Asker { shown, login: user, users, proved: true, asked: peer.asked, client: peer.client, agent };
+    let mut asker = Asker { shown, login: None, users, proved: true, asked: peer.asked, client: peer.client, agent };
     let judge = async {
         match shown {
             Some(shown) => Ok(gateway.server.store.judge(move |tx| who::check(tx, &shown)).await?),
-            None => may_send_much(gateway, &upstream, login.as_ref(), peer, &parts.headers, &head).await,
+            None => {
+                may_send_much(
+                    gateway,
+                    &Claim { upstream: &upstream, login: login.as_ref(), peer, headers: &parts.headers, head: &head },
+                )
+                .await
+            }
         }
     };
     let (body, bytes) = interpreted(&parts.headers, head.command, body, judge).await?;
+    let claim = Claim { upstream: &upstream, login: login.as_ref(), peer, headers: &parts.headers, head: &head };
     let kept_out = match shown {
-        Some(_) => None,
-        None => proof(gateway, &upstream, login.as_ref(), peer, &parts.headers, &head).await?,
+        Some(shown) => {
+            let named = said.as_ref().and_then(Login::user).map(str::to_string);
+            asker.login = named.or(owner_beside(gateway, &claim, shown).await?);
+            None
+        }
+        None => {
+            let Proof { user, kept_out } = proof(gateway, &claim).await?;
+            asker.login = user;
+            kept_out
+        }
     };
     asker.proved = kept_out.is_none();
     let content = match read(head.command, &bytes) {
@@ -158,48 +173,90 @@ async fn garbled(
     Ok(())
 }
 
+/// A request that says by a login whose it is.
+#[derive(Clone, Copy)]
+struct Claim<'a> {
+    upstream: &'a Uri,
+    login: Option<&'a Login>,
+    peer: &'a Peer,
+    headers: &'a HeaderMap,
+    head: &'a Head,
+}
+
+impl Claim<'_> {
+    fn client(&self) -> Client<'_> {
+        let agent = self.headers.get(http::header::USER_AGENT).and_then(|value| value.to_str().ok());
+        Client { head: self.head, address: self.peer.client, agent }
+    }
+}
+
+/// Whose a request is, and why that is not proved, where it is not.
+struct Proof {
+    user: Option<String>,
+    kept_out: Option<Refusal>,
+}
+
 /// Has the mail server prove a login. What it refuses comes back, since the request is heard all the same: neither a changed password
 /// nor a mail server that is away must keep a stolen phone from hearing of its wipe.
-async fn proof(
-    gateway: &Gateway,
-    upstream: &Uri,
-    login: Option<&Login>,
-    peer: &Peer,
-    headers: &HeaderMap,
-    head: &Head,
-) -> std::result::Result<Option<Refusal>, Refusal> {
-    let login = login.filter(|login| login.user().is_some()).ok_or_else(|| gateway.nobody(peer.asked))?;
+async fn proof(gateway: &Gateway, claim: &Claim<'_>) -> std::result::Result<Proof, Refusal> {
+    let peer = claim.peer;
+    let login = claim.login.ok_or_else(|| gateway.nobody(peer.asked))?;
     let words = Words {
         client: peer.client,
         login,
-        agent: headers.get(http::header::USER_AGENT),
+        agent: claim.headers.get(http::header::USER_AGENT),
         holder: counted(&gateway.server, peer),
         asked: peer.asked,
-        device: Some(head.device_id.to_string()),
+        device: Some(claim.head.device_id.to_string()),
         certificate: false,
     };
-    match gateway.prove(upstream, &words).await {
-        Ok(()) => Ok(None),
-        Err(fault @ Refusal::Fault(_)) => Err(fault),
-        Err(refused) => Ok(Some(refused)),
+    let mut user = login.user().map(str::to_string);
+    let kept_out = match gateway.prove(claim.upstream, &words).await {
+        Ok(()) if login.is_token() => match gateway.owner(claim.upstream, login, &claim.client(), None).await {
+            Ok(Some(owner)) => {
+                user = Some(owner);
+                None
+            }
+            Ok(None) => Some(gateway.unknown_owner(claim.upstream, &words).await),
+            Err(refusal) => Some(refusal),
+        },
+        Ok(()) => None,
+        Err(refusal) => Some(refusal),
+    };
+    if let Some(fault @ Refusal::Fault(_)) = kept_out {
+        return Err(fault);
+    }
+    // A token that is good no more: whose it was, or is said to be, is a claim, as a name is without its password.
+    let former = || gateway.logins.former_owner(login).or_else(|| claim.head.user.clone());
+    Ok(Proof { user: user.or_else(former), kept_out })
+}
+
+/// Whose a token beside a certificate is, where the mail server says so.
+async fn owner_beside(
+    gateway: &Gateway,
+    claim: &Claim<'_>,
+    shown: Fingerprint,
+) -> std::result::Result<Option<String>, Refusal> {
+    let Some(token) = claim.login.filter(|login| login.is_token() && !login.is_empty()) else { return Ok(None) };
+    // Nothing goes to the mail server for a certificate that nobody knows.
+    gateway.server.store.judge(move |tx| who::check(tx, &shown)).await?;
+    match gateway.owner(claim.upstream, token, &claim.client(), Some(shown)).await {
+        Ok(owner) => Ok(owner),
+        // Its own request says so in a moment, unless the phone is to hear of a wipe.
+        Err(Refusal::Away) => Ok(None),
+        Err(refusal) => Err(refusal),
     }
 }
 
 /// Whether a large body is read of a client without a certificate: of one whose login the mail server takes, and whose enrolment is not
 /// kept out. No client's Provision is so large.
-async fn may_send_much(
-    gateway: &Gateway,
-    upstream: &Uri,
-    login: Option<&Login>,
-    peer: &Peer,
-    headers: &HeaderMap,
-    head: &Head,
-) -> std::result::Result<(), Refusal> {
-    if let Some(refused) = proof(gateway, upstream, login, peer, headers, head).await? {
+async fn may_send_much(gateway: &Gateway, claim: &Claim<'_>) -> std::result::Result<(), Refusal> {
+    let Proof { user, kept_out } = proof(gateway, claim).await?;
+    if let Some(refused) = kept_out {
         return Err(refused);
     }
-    let user = login.and_then(Login::user).map(str::to_string).ok_or(Refusal::NoLogin)?;
-    let device_id = head.device_id.to_string();
+    let user = user.ok_or(Refusal::NoLogin)?;
+    let device_id = claim.head.device_id.to_string();
     Ok(gateway.server.store.judge(move |tx| who::check_login(tx, &user, &device_id)).await?)
 }
 

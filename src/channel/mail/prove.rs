@@ -5,7 +5,7 @@ use super::{
     gateway::Gateway,
     guesses::{By, Guesses, Reserved},
     login::Login,
-    offer::Offer,
+    offer::{Offer, Way},
     refusal::Refusal,
     upstream::{self, Patience},
 };
@@ -45,6 +45,9 @@ impl Gateway {
         }
         if self.needs_certificate() {
             return Err(self.nobody(words.asked));
+        }
+        if words.login.is_empty() {
+            return Err(self.challenged(server, words).await);
         }
         if self.logins.knows(words.login) {
             return Ok(());
@@ -105,23 +108,28 @@ impl Gateway {
     /// A mail server that answers OPTIONS to everybody, or to every word for a name that it knows (a SOGo that leaves logins to its
     /// proxy), proves no login. So it is tried, once an hour, with none, and with one that nobody has; `at` is where it sends this user.
     pub(super) async fn must_ask(&self, server: &Uri, at: &Uri, words: &Words<'_>) -> std::result::Result<(), Refusal> {
-        if self.servers.asks(at) {
+        let way = if words.login.is_token() { Way::Token } else { Way::Password };
+        if self.servers.asks(at, way) {
             return Ok(());
         }
         // One after another: each costs its user a wrong password.
         let _turn = self.servers.trying.lock().await;
-        if self.servers.asks(at) {
+        if self.servers.asks(at, way) {
             return Ok(());
         }
         let wrong = nobody_has().and_then(|word| words.login.with_word(&word));
         for login in [None, Some(wrong.ok_or(Refusal::NoProof)?)] {
             if self.ask(server, login.as_ref(), words).await?.1.status().is_success() {
-                let how = if login.is_some() { "with a wrong password" } else { "without a login" };
+                let how = match (&login, way) {
+                    (None, _) => "without a login",
+                    (Some(_), Way::Password) => "with a wrong password",
+                    (Some(_), Way::Token) => "with a token that is none",
+                };
                 tracing::error!("the mail server answers OPTIONS {how}: mail by password alone is refused");
                 return Err(Refusal::NoProof);
             }
         }
-        self.servers.keep_asking(at);
+        self.servers.keep_asking(at, way);
         Ok(())
     }
 
@@ -164,7 +172,8 @@ impl Gateway {
     /// says the same word again: they are no guessers.
     pub(super) async fn reserve(&self, words: &Words<'_>) -> std::result::Result<Reserved, Refusal> {
         let login = words.login;
-        let trusted = words.certificate || login.is_our_word();
+        // Nor of a token: nobody guesses one, and all of an office end at the same hour.
+        let trusted = words.certificate || login.is_our_word() || login.is_token();
         if trusted || self.logins.was_taken(login) || self.logins.was_counted(login) {
             return Ok(Reserved::NONE);
         }

@@ -115,6 +115,30 @@ pub(super) fn signs_on(
     Ok((standing != Standing::Ended).then_some(name))
 }
 
+/// Of a mailbox's addresses the one by which its user is known here: as a certificate's user, else as the registry knows somebody.
+pub(super) fn one_of(
+    tx: &mut Tx<'_>,
+    users: &Addresses,
+    addresses: Vec<String>,
+    shown: Option<Fingerprint>,
+) -> Result<Option<String>> {
+    let addresses: Vec<String> = addresses.into_iter().map(|address| users.of(address)).collect();
+    if let Some(shown) = shown
+        && let (_, Some(credential), _) = identity::judge(tx, &shown)?
+    {
+        let user = User::of(tx, &users.of(credential.user))?;
+        if let Some(same) = addresses.iter().find(|address| address.to_lowercase() == user.name.to_lowercase()) {
+            return Ok(Some(same.clone()));
+        }
+    }
+    for address in &addresses {
+        if users::of(tx, address)?.is_some() {
+            return Ok(Some(address.clone()));
+        }
+    }
+    Ok(addresses.into_iter().next())
+}
+
 /// What a user is called at the mail server: as `--eas-users` says of the address that the name stands for, else that address.
 pub(super) fn known_as(tx: &mut Tx<'_>, users: &Addresses, name: String) -> Result<String> {
     let user = User::of(tx, &users.of(name))?;

@@ -11,14 +11,14 @@ use lanyard_certs::keys::PrivateKey;
 use secrecy::ExposeSecret as _;
 
 /// A mail client with a certificate.
-struct Holder {
+pub(super) struct Holder {
     id: &'static str,
     client: Outgoing,
 }
 
 impl Site {
     /// A client that shows a certificate from an invitation for this user.
-    async fn holder(&self, id: &'static str, user: &'static str) -> Holder {
+    pub(super) async fn holder(&self, id: &'static str, user: &'static str) -> Holder {
         let key = PrivateKey::p256().unwrap();
         let public = key.public_der().unwrap();
         let invite = move |tx: &mut Tx<'_>, local: Actor| {
@@ -42,27 +42,27 @@ impl Holder {
         self.client.send(request.uri(url).body(Body::empty()).unwrap()).await.unwrap()
     }
 
-    async fn options(&self, site: &Site, headers: &[(&str, &str)]) -> Response<Incoming> {
+    pub(super) async fn options(&self, site: &Site, headers: &[(&str, &str)]) -> Response<Incoming> {
         let request = axum::http::Request::builder().method("OPTIONS");
         self.send(site, with(request, headers), super::super::PATH).await
     }
 
-    async fn post(&self, site: &Site, command: &str, headers: &[(&str, &str)]) -> Response<Incoming> {
+    pub(super) async fn post(&self, site: &Site, command: &str, headers: &[(&str, &str)]) -> Response<Incoming> {
         let path = format!("/Microsoft-Server-ActiveSync?Cmd={command}&DeviceId={}&DeviceType=iPhone&User=x", self.id);
         let request = axum::http::Request::post("/").header("MS-ASProtocolVersion", "14.1");
         self.send(site, with(request, headers), &path).await
     }
 
-    async fn ask(&self, site: &Site, command: &str, headers: &[(&str, &str)]) -> Got {
+    pub(super) async fn ask(&self, site: &Site, command: &str, headers: &[(&str, &str)]) -> Got {
         read(self.post(site, command, headers).await).await
     }
 }
 
-fn with(request: axum::http::request::Builder, headers: &[(&str, &str)]) -> axum::http::request::Builder {
+pub(super) fn with(request: axum::http::request::Builder, headers: &[(&str, &str)]) -> axum::http::request::Builder {
     headers.iter().fold(request, |request, (name, value)| request.header(*name, *value))
 }
 
-async fn text(answer: Response<Incoming>) -> (u16, String) {
+pub(super) async fn text(answer: Response<Incoming>) -> (u16, String) {
     let status = answer.status().as_u16();
     (status, String::from_utf8(answer.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap())
 }
