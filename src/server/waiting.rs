@@ -42,20 +42,27 @@ impl Facts {
     pub fn text(&self, server: &Server) -> String {
         let named: Vec<&str> = [&self.kind, &self.agent].into_iter().flatten().map(String::as_str).collect();
         let named = if named.is_empty() { "a mail program".into() } else { printable(&named.join(", ")) };
-        let lines = [
-            format!("Mail was set up for {} on {named}.", printable(&self.user)),
-            "Your organisation decides which devices may read mail; until it has decided about this one, no other mail comes here.".into(),
-            String::new(),
+        // Where the mail server believes us, certificates are the only way in: whoever made this one knows whose it is.
+        let claim = [
             "To say that the device is yours, open this page, sign in as for your mail, and type the code:".into(),
             String::new(),
             format!("{}{CLAIM}/{}", server.enrol_url, self.device),
             format!("Code: {}", self.waiting.code),
             String::new(),
-            "Those who run the mail are told, and let the device in or not. When they have, your mail comes by itself.".into(),
+        ];
+        let claim = if server.eas_signon.is_none() { &claim[..] } else { &[] };
+        let lines = [
+            format!("Mail was set up for {} on {named}.", printable(&self.user)),
+            "Your organisation decides which devices may read mail; until it has decided about this one, no other mail comes here.".into(),
+            String::new(),
+        ];
+        let ends = [
+            "Those who run the mail are told, and let the device in or not. When they have, your mail comes by itself."
+                .into(),
             "If you did not set this up yourself, somebody knows your password: change it, and tell them.".into(),
             String::new(),
         ];
-        lines.join("\r\n")
+        [&lines[..], claim, &ends[..]].concat().join("\r\n")
     }
 }
 

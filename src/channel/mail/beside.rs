@@ -12,7 +12,12 @@ use super::{
     upstream::{Patience, head, next_server, pass, streamed},
     via, who,
 };
-use crate::{channel::identity::counted, fleet::settings, http::Peer, http::forwarded::X_FORWARDED_FOR};
+use crate::{
+    channel::identity::counted,
+    fleet::settings,
+    http::{Peer, forwarded::X_FORWARDED_FOR},
+    store::Tx,
+};
 use axum::{
     body::Body,
     http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, header, request::Parts},
@@ -59,9 +64,11 @@ impl Gateway {
         let name = said.as_ref().and_then(Login::user).map(str::to_string);
         let users = self.server.eas_users.clone();
         let shown = who::shown(&self.server, peer, &parts.headers)?;
+        let our_word = self.needs_certificate();
         let is_mail = match shown {
             Some(shown) => {
-                self.server.store.judge(move |tx| who::check_beside(tx, &shown, &users, name.as_deref())).await?
+                let check = move |tx: &mut Tx<'_>| who::check_beside(tx, &shown, &users, name.as_deref(), our_word);
+                self.server.store.judge(check).await?
             }
             None => false,
         };

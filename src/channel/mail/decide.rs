@@ -55,6 +55,7 @@ pub(super) enum Content {
 }
 
 /// Whose request it is, and where his mail is.
+#[derive(Clone)]
 pub(super) struct Place {
     pub(super) device: DeviceId,
     pub(super) enrolment: EnrolmentId,

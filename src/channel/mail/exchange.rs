@@ -43,6 +43,7 @@ impl Gateway {
             (true, _) => self.after_refusal(asked, at, again.filter(Again::is_repeated)).await,
             (false, answer) => {
                 self.was_not_refused(at).await?;
+                self.gave_mail(asked, at, answer.status()).await?;
                 Ok(answer)
             }
         }

@@ -15,7 +15,7 @@ use crate::{
     fleet::{keeper, life::Event},
     store::Tx,
 };
-use axum::response::Response;
+use axum::{http::StatusCode, response::Response};
 use lanyard_activesync::{
     Answer, Command, PolicyKey, Request as Head, Status, Version,
     ping::End,
@@ -141,6 +141,7 @@ impl Gateway {
                 let now = self.look(asked).await?;
                 if let Some(place) = now {
                     self.was_not_refused(&place).await?;
+                    self.gave_mail(asked, &place, answer.status()).await?;
                 }
                 Ok(answer)
             }
@@ -153,6 +154,15 @@ impl Gateway {
             return Ok(());
         }
         self.keep(at, |kept| kept.vain = 0).await.map(drop)
+    }
+
+    /// Under an order to erase a mail server gives no mail: where it does, the order that was known before is over, told or taken back.
+    pub(super) async fn gave_mail(&self, asked: &Asked, at: &Place, answered: StatusCode) -> Result<(), Refusal> {
+        let tells = !matches!(asked.head.command, Command::Ping | Command::Provision | Command::Settings);
+        if tells && at.ordered.is_some() && answered == StatusCode::OK {
+            self.heard_of_wipe(at, None).await?;
+        }
+        Ok(())
     }
 
     /// Changes what is kept of the mail server's policy, as it stands by now: another request may have changed it meanwhile. What it is then.

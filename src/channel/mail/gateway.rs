@@ -3,15 +3,10 @@
 use super::{guesses::Guesses, login::Logins, offer::Servers, pings::Pings, refusal::Refusal, rounds::Rounds};
 use crate::{
     fleet::{life::Enrolment, registry::sights},
-    ids::EnrolmentId,
     server::Server,
     store::Tx,
 };
-use std::{
-    collections::BTreeSet,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 /// What the gateway's handlers share.
 pub(in crate::channel) struct Gateway {
@@ -22,7 +17,7 @@ pub(in crate::channel) struct Gateway {
     pub(super) pings: Pings,
     pub(super) rounds: Rounds,
     /// Enrolments of whose wipe the mail server is being told.
-    pub(super) telling: Mutex<BTreeSet<EnrolmentId>>,
+    pub(super) telling: Pings,
 }
 
 impl Gateway {

@@ -60,8 +60,15 @@ impl Guesses {
             ended.as_mut().enable();
             let before = self.have_ended();
             match self.reserve_now(store, by).await {
-                // One that ended meanwhile may have made room: the future is ready then.
-                Err(Refusal::TooManyWrong(_)) if self.are_looked_at(by) || self.have_ended() != before => ended.await,
+                Err(refusal @ Refusal::TooManyWrong(_)) => {
+                    let counted = by.clone();
+                    let names = store.run(move |tx| counted.counters(tx)).await?;
+                    // One that ended meanwhile may have made room: the future is ready then.
+                    match self.are_looked_at(&names) || self.have_ended() != before {
+                        true => ended.await,
+                        false => return Err(refusal),
+                    }
+                }
                 other => return other,
             }
         }
@@ -71,8 +78,8 @@ impl Guesses {
     async fn reserve_now(self: &Arc<Self>, store: &Store, by: &By) -> std::result::Result<Reserved, Refusal> {
         let (guesses, by) = (self.clone(), by.clone());
         let reserve = move |tx: &mut Tx<'_>| {
-            by.reserve(tx)?;
-            Ok(LookedAt::begin(&guesses, by.clone()))
+            let names = by.reserve(tx)?;
+            Ok(LookedAt::begin(&guesses, names))
         };
         Ok(Reserved(Some(store.judge(reserve).await?)))
     }
@@ -80,8 +87,8 @@ impl Guesses {
     /// It was no wrong password, or nobody has looked.
     pub(super) async fn give_back(store: &Store, reserved: Reserved) -> std::result::Result<(), Refusal> {
         let Some(looked_at) = reserved.0 else { return Ok(()) };
-        let by = looked_at.by.clone();
-        store.run(move |tx| by.give_back(tx)).await?;
+        let names = looked_at.names.clone();
+        store.run(move |tx| Ok(names.iter().try_for_each(|who| tries::take_back(tx, who))?)).await?;
         // Not before: who waits for it counts anew.
         drop(looked_at);
         Ok(())
@@ -91,9 +98,9 @@ impl Guesses {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn are_looked_at(&self, by: &By) -> bool {
+    fn are_looked_at(&self, names: &[String]) -> bool {
         let known = self.known();
-        by.names().any(|name| known.looked_at.contains_key(&name))
+        names.iter().any(|name| known.looked_at.contains_key(name))
     }
 
     fn have_ended(&self) -> u64 {
@@ -104,25 +111,26 @@ impl Guesses {
 /// One that is, until this is dropped.
 struct LookedAt {
     guesses: Arc<Guesses>,
-    by: By,
+    /// The counters.
+    names: Vec<String>,
 }
 
 impl LookedAt {
-    fn begin(guesses: &Arc<Guesses>, by: By) -> Self {
+    fn begin(guesses: &Arc<Guesses>, names: Vec<String>) -> Self {
         let mut known = guesses.known();
-        by.names().for_each(|name| *known.looked_at.entry(name).or_default() += 1);
+        names.iter().for_each(|name| *known.looked_at.entry(name.clone()).or_default() += 1);
         drop(known);
-        Self { guesses: guesses.clone(), by }
+        Self { guesses: guesses.clone(), names }
     }
 }
 
 impl Drop for LookedAt {
     fn drop(&mut self) {
         let mut known = self.guesses.known();
-        for name in self.by.names() {
-            match known.looked_at.get_mut(&name) {
+        for name in &self.names {
+            match known.looked_at.get_mut(name) {
                 Some(count) if *count > 1 => *count -= 1,
-                _ => drop(known.looked_at.remove(&name)),
+                _ => drop(known.looked_at.remove(name)),
             }
         }
         known.ended = known.ended.wrapping_add(1);
@@ -143,12 +151,6 @@ pub(super) struct By {
 }
 
 impl By {
-    /// As this process tells them apart.
-    fn names(&self) -> impl Iterator<Item = String> {
-        let user = self.login.as_ref().map(|login| format!("user {}", login.to_lowercase()));
-        user.into_iter().chain(self.holder.as_ref().map(|holder| format!("address {holder}")))
-    }
-
     /// The two counters. One phone more that a house full of them shares its address with is not kept out by that.
     fn counters(&self, tx: &mut Tx<'_>) -> Result<Vec<String>> {
         let user = match &self.login {
@@ -164,7 +166,7 @@ impl By {
         Ok(by_user.into_iter().chain(by_address).collect())
     }
 
-    fn reserve(&self, tx: &mut Tx<'_>) -> Judged<(), Refusal> {
+    fn reserve(&self, tx: &mut Tx<'_>) -> Judged<Vec<String>, Refusal> {
         let limit = settings::count(tx, "eas.wrong_passwords_per_hour")?;
         let counters = self.counters(tx)?;
         for who in &counters {
@@ -177,10 +179,6 @@ impl By {
                 tries.count(tx)?;
             }
         }
-        Ok(())
-    }
-
-    fn give_back(&self, tx: &mut Tx<'_>) -> Result<()> {
-        self.counters(tx)?.iter().try_for_each(|who| tries::take_back(tx, who))
+        Ok(counters)
     }
 }

@@ -1,4 +1,4 @@
-//! Name and password of a mail user: never kept, never logged. That the mail server took them is remembered for a short while, as a
+//! Name and password of a mail user: never stored, never logged. That the mail server took them is remembered for a short while, as a
 //! salted hash.
 
 use crate::{

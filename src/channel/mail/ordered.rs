@@ -4,20 +4,25 @@
 use super::{
     decide::{Asked, Place},
     gateway::Gateway,
+    hold::Held,
+    login::Login,
     order::{Ordered, heard},
+    who,
 };
 use crate::{
     error::Result,
     fleet::{keeper, wipe::upstream},
-    ids::EnrolmentId,
+    ids::DeviceId,
+    server::signon::SignOn,
     store::Tx,
 };
 use lanyard_activesync::provision::{Body as Said, Request, WipeScope};
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
-/// So long after the one before an acknowledgement is offered to the mail server again, while this program runs and the phone's login is at
-/// hand; after that whenever the phone asks for something.
-const PAUSES: [Duration; 6] = [
+/// So long after the one before an acknowledgement is offered to the mail server, while this program runs and the phone's login is at
+/// hand; and whenever the phone asks for something, with the login that it has then.
+const PAUSES: [Duration; 7] = [
+    Duration::ZERO,
     Duration::from_secs(1),
     Duration::from_secs(10),
     Duration::from_secs(60),
@@ -25,20 +30,6 @@ const PAUSES: [Duration; 6] = [
     Duration::from_secs(3600),
     Duration::from_secs(6 * 3600),
 ];
-
-/// The mail server is being told of an enrolment's wipe, until this is dropped.
-struct Telling {
-    gateway: Arc<Gateway>,
-    enrolment: EnrolmentId,
-}
-
-impl Drop for Telling {
-    fn drop(&mut self) {
-        if let Ok(mut telling) = self.gateway.telling.lock() {
-            telling.remove(&self.enrolment);
-        }
-    }
-}
 
 impl Gateway {
     /// Files what an answer of the mail server's to Provision says of a wipe.
@@ -61,28 +52,40 @@ impl Gateway {
         if !asked.asker.proved || at.ordered.as_ref().is_none_or(|ordered| ordered.said.is_none()) {
             return;
         }
-        // One at a time: however often its client asks meanwhile.
-        if !self.telling.lock().is_ok_and(|mut telling| telling.insert(at.enrolment)) {
-            return;
-        }
         let (gateway, asked) = (self.clone(), asked.clone());
-        let done = Telling { gateway: self.clone(), enrolment: at.enrolment };
         tokio::spawn(async move {
-            let _done = done;
+            // One at a time: the newest login is the one that counts.
+            let telling = Held::new(&gateway.telling, at.enrolment);
+            let mut replaced = pin!(telling.replaced());
+            let mut stopping = gateway.server.stopping.clone();
             for pause in PAUSES {
+                tokio::select! {
+                    () = tokio::time::sleep(pause) => {}
+                    () = &mut replaced => return,
+                    () = stopping.draining() => return,
+                }
                 match gateway.tell(&asked, &at).await {
                     Ok(()) => return,
                     Err(why) => {
                         tracing::warn!(enrolment = %at.enrolment, why, "the mail server has not heard of its wipe's end");
                     }
                 }
-                let mut stopping = gateway.server.stopping.clone();
-                tokio::select! {
-                    () = tokio::time::sleep(pause) => {}
-                    () = stopping.draining() => return,
-                }
             }
         });
+    }
+
+    /// The login to tell it with: the client's own, or our word, which a certificate that has ended with the wipe is still good for here.
+    async fn login_to_tell(&self, asked: &Asked, device: DeviceId) -> Option<Login> {
+        let (None, Some(SignOn::Header(header))) = (&asked.login, &self.server.eas_signon) else {
+            return asked.login.clone();
+        };
+        asked.asker.shown?;
+        let users = self.server.eas_users.clone();
+        let name = move |tx: &mut Tx<'_>| {
+            let user = keeper::by_id(tx, device)?.user.clone();
+            who::known_as(tx, &users, user)
+        };
+        Login::by_header(header, &self.server.store.run(name).await.ok()?)
     }
 
     async fn tell(&self, asked: &Asked, at: &Place) -> std::result::Result<(), &'static str> {
@@ -93,7 +96,9 @@ impl Gateway {
         // Somebody else told it meanwhile.
         let Some(Ordered { command, scope, said: Some(ok), .. }) = ordered else { return Ok(()) };
         let body = Request { device_information: None, body: Said::WipeAck { scope, ok } };
-        self.tell_of_wipe(asked, at, &body).await?;
+        let login = self.login_to_tell(asked, device).await;
+        let asked = Asked { head: asked.head.clone(), asker: asked.asker.clone(), login };
+        self.tell_of_wipe(&asked, at, &body).await?;
         let file = move |tx: &mut Tx<'_>| {
             let mut device = keeper::by_id(tx, device)?;
             let Some(now) = Ordered::of(&device, enrolment).filter(|now| now.command == command) else {

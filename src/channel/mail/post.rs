@@ -120,6 +120,10 @@ async fn serve(gateway: &Arc<Gateway>, peer: &Peer, request: Request) -> std::re
         gateway.tell_back(&asked, decision.place);
         return Ok(response(answer));
     }
+    // One that was let in again, or waits: the mail server may not have heard yet.
+    if decision.place.ordered.as_ref().is_some_and(|ordered| ordered.said.is_some()) {
+        gateway.tell_back(&asked, decision.place.clone());
+    }
     if decision.stead.is_some() {
         // In a box: what is held of a request that passes is not to grow by it.
         return Box::pin(quarantine::answer(gateway, &asked, decision, &parts.headers, body)).await;

@@ -154,22 +154,24 @@ fn must_be_of(tx: &mut Tx<'_>, credential: &Credential, users: &Addresses, login
 }
 
 /// Whether who shows a certificate of ours may go to the mail server with what is no ActiveSync; and whether it is one for mail, which must
-/// be of the user that the login names.
+/// be of the user that the login names. `our_word`: the mail server would take ours for it.
 pub(super) fn check_beside(
     tx: &mut Tx<'_>,
     shown: &Fingerprint,
     users: &Addresses,
     login: Option<&str>,
+    our_word: bool,
 ) -> Judged<bool, Refusal> {
     let (standing, credential, device) = identity::judge(tx, shown)?;
     let Some(credential) = credential else { return Err(Denial::Refused(Refusal::Stranger)) };
     let shut = match device {
         Some(device) => {
-            let waits = |e: &Enrolment| e.state == EnrolmentState::Quarantined;
-            device.enrolment(credential.enrolment).is_some_and(waits)
-                || keeper::load(tx, device)?.mail_is_shut(credential.enrolment).is_some()
+            let gate = Gate::load(tx)?;
+            let open = device.enrolment(credential.enrolment).is_some_and(|mine| gate.lets_in(&device, mine));
+            !open || keeper::load(tx, device)?.mail_is_shut(credential.enrolment).is_some()
         }
-        None => false,
+        // No rule has been asked about its device yet: that happens with its first request for mail.
+        None => our_word,
     };
     if standing != Standing::Good || shut {
         let standing = if shut { Standing::Blocked } else { standing };

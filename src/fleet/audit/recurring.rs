@@ -82,6 +82,8 @@ fn what(event: &Event) -> Option<(String, u32)> {
     Some(match event {
         Event::CommandRepeated { command, enrolment, .. } => (format!("repeated {command} {enrolment}"), 3),
         Event::WipeDeclined { command, device } => (format!("declined {command:?} {device}"), 3),
+        Event::WipeToldUpstream { command, .. } => (format!("told upstream {command}"), 3),
+        Event::EnrolmentClaimed { enrolment, .. } => (format!("claimed {enrolment}"), 3),
         // Which commands it names is the device's to say.
         Event::AnswerUnasked { enrolment, .. } => (format!("unasked {enrolment}"), 10),
         Event::EnrolmentRefused { enrolment, ground, .. } => (format!("refused {enrolment} {}", ground.as_str()), 1),

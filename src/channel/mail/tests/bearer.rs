@@ -47,7 +47,7 @@ type Shared = (Came, Arc<Mutex<Option<String>>>);
 
 async fn serve_tokens(State((came, ended)): State<Shared>, request: Request) -> Response<Body> {
     let (head, body) = request.into_parts();
-    if !head.headers.contains_key("x-lanyard-passed") {
+    if !head.headers.contains_key("x-forwarded-for") {
         return StatusCode::UNAUTHORIZED.into_response();
     }
     let body = body.collect().await.unwrap().to_bytes();

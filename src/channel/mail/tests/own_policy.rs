@@ -364,16 +364,17 @@ async fn a_wipe_ordered_at_the_mail_server_reaches_the_phone_and_its_own_word_go
     assert!(ended.evidence[0].detail.contains("in force"), "{:?}", ended.evidence);
     let last = (WipeScope::Device, true);
     until("it is offered", || own.lock().unwrap().wiped().contains(&last)).await;
-    let [untold] = <[Line; 1]>::try_from(untold(&site).await).unwrap();
-    assert_eq!((untold.code, untold.subject), (Code::WipeUntold, wipe.id.to_string()));
+    let [line] = <[Line; 1]>::try_from(untold(&site).await).unwrap();
+    assert_eq!((line.code, line.subject), (Code::WipeUntold, wipe.id.to_string()));
     own.lock().unwrap().takes = true;
     until("it is taken", || own.lock().unwrap().wiped().iter().filter(|said| **said == last).count() > 1).await;
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    while untold(&site).await != [] {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     let said = own.lock().unwrap().wiped().len();
     assert_eq!(phone.ask(&site, "FolderSync").await, Got::Status(129));
     tokio::time::sleep(Duration::from_millis(1500)).await;
     assert_eq!(own.lock().unwrap().wiped().len(), said, "taken once it is over");
-    assert_eq!(self::untold(&site).await, []);
 
     // The mail server goes on saying it until somebody there is content: that is no second order.
     site.allow("Lost").await;
@@ -381,11 +382,39 @@ async fn a_wipe_ordered_at_the_mail_server_reaches_the_phone_and_its_own_word_go
     assert_eq!(phone.ask(&site, "FolderSync").await, Got::Status(111));
     assert_eq!(upstreams(&site, "Lost").await.len(), 1);
     own.lock().unwrap().wipe = None;
-    phone.provisioned(&site).await;
-    assert_eq!(phone.ask(&site, "FolderSync").await, passed());
+    assert_eq!(phone.ask(&site, "FolderSync").await, passed(), "it gives mail again, and so it is over");
     own.lock().unwrap().wipe = Some(WipeScope::Device);
     assert_eq!(phone.ask(&site, "FolderSync").await, Got::Status(140), "another one is");
     assert_eq!(upstreams(&site, "Lost").await.len(), 2);
+    site.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_request_hastens_what_the_mail_server_is_to_hear() {
+    let (site, own) = site().await;
+    for (name, let_in) in [("Erased", false), ("LetIn", true)] {
+        let mut phone = Phone::new(name);
+        phone.provisioned(&site).await;
+        (own.lock().unwrap().wipe, own.lock().unwrap().takes) = (Some(WipeScope::Device), false);
+        own.lock().unwrap().heard.clear();
+        assert_eq!(phone.ask(&site, "FolderSync").await, Got::Status(140));
+        phone.provision(&site, Said::Empty).await.unwrap();
+        phone.provision(&site, Said::WipeAck { scope: WipeScope::Device, ok: true }).await.unwrap();
+        // The next one would come after ten seconds.
+        until("it is offered twice", || own.lock().unwrap().wiped().len() == 2).await;
+        own.lock().unwrap().takes = true;
+        if let_in {
+            site.allow(name).await;
+        }
+        let asked = clock::monotonic();
+        phone.ask(&site, "FolderSync").await;
+        until("it is offered with this request", || own.lock().unwrap().wiped().len() == 3).await;
+        assert!(clock::since(asked) < Duration::from_secs(8));
+        while untold(&site).await != [] {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        own.lock().unwrap().wipe = None;
+    }
     site.end().await;
 }
 

@@ -4,7 +4,7 @@ use super::*;
 use crate::fleet::mail_rules::{self, Source};
 
 impl Site {
-    async fn rules(&self, text: &'static str) {
+    pub(super) async fn rules(&self, text: &'static str) {
         let source = Source::try_from(text.to_owned()).unwrap();
         self.run(move |tx, local| mail_rules::apply(tx, &local, &source)).await;
     }

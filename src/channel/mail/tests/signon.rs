@@ -211,6 +211,21 @@ async fn a_certificate_stands_for_its_users_login_before_a_mail_server_that_beli
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rules_hold_for_what_is_no_activesync_too() {
+    let (site, came) = signed_on(None).await;
+    let ann = site.holder("ANN1", ANN).await;
+    let ews = async || ann.send(&site, axum::http::Request::post("/"), "/ews/Exchange.asmx").await.status().as_u16();
+    assert_eq!(ews().await, 403, "no rule has been asked about its device");
+    assert_eq!(ann.ask(&site, "FolderSync", &[]).await, passed());
+    assert_eq!(ews().await, 200);
+    site.rules("default: block").await;
+    came.lock().unwrap().clear();
+    assert_eq!(ews().await, 403);
+    assert_eq!(*came.lock().unwrap(), []);
+    site.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_gets_in_without_a_certificate_where_the_mail_server_believes_a_header() {
     let (site, came) = signed_on(None).await;
     site.run(|tx, local| settings::set(tx, &local, "eas.unknown", "allow")).await;
