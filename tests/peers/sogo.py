@@ -18,7 +18,6 @@ import socketserver
 import subprocess
 import tempfile
 import time
-import urllib.parse
 
 from harness import eventually, free_port, in_background, tool
 
