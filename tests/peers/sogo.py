@@ -18,7 +18,6 @@ import socketserver
 import subprocess
 import tempfile
 import time
-import urllib.parse
 
 from harness import eventually, free_port, in_background, tool
 
@@ -174,7 +173,7 @@ class Sogo:
         with open(self.folder / f"{name}.out", "wb") as log:
             self.running.append(subprocess.Popen(
                 [str(word) for word in command], stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder,
-                env={**os.environ, "HOME": str(self.folder / "home")}, start_new_session=True,
+                env={**os.environ, "HOME": str(self.folder / "home")},
                 **({"user": self.user.pw_uid, "group": self.user.pw_gid, "extra_groups": []} if os.geteuid() == 0 else {})))
 
     # The database
@@ -218,11 +217,8 @@ class Sogo:
             os.chown(path, self.user.pw_uid, self.user.pw_gid)
 
     def stop(self):
-        # Killed with their children: SOGo's watchdog is asked in vain for half a minute where a child holds a Ping.
         for process in reversed(self.running):
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            end(process)
         if self.delivery:
             self.delivery.stop()
         tool(["psql", self.database, "-qc", f"drop database if exists {self.name} with (force)"])
@@ -230,6 +226,19 @@ class Sogo:
             print(f"kept: {self.folder}")
         else:
             shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def end(process):
+    """Kills a program and its children, them first while it can make no others: SOGo's watchdog, asked to end, waits half a minute for a child
+    that holds a Ping, and children that lose their watchdog crash."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGSTOP)
+        children = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        for child in map(int, children):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+        process.kill()
+    process.wait()
 
 
 def listens(port):

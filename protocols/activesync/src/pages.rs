@@ -24,14 +24,14 @@ code_pages! {
         0x27 ConversationMode, 0x28 MaxItems, 0x29 HeartbeatInterval,
     }
     1 "Contacts:" {
-        0x05 Anniversary, 0x06 AssistantName, 0x07 AssistantTelephoneNumber, 0x08 Birthday, 0x09 Body, 0x0A BodySize,
-        0x0B BodyTruncated, 0x0C Business2PhoneNumber, 0x0D BusinessCity, 0x0E BusinessCountry, 0x0F BusinessPostalCode,
-        0x10 BusinessState, 0x11 BusinessStreet, 0x12 BusinessFaxNumber, 0x13 BusinessPhoneNumber, 0x14 CarPhoneNumber,
+        0x05 Anniversary, 0x06 AssistantName, 0x07 AssistantPhoneNumber, 0x08 Birthday, 0x09 Body, 0x0A BodySize,
+        0x0B BodyTruncated, 0x0C Business2PhoneNumber, 0x0D BusinessAddressCity, 0x0E BusinessAddressCountry, 0x0F BusinessAddressPostalCode,
+        0x10 BusinessAddressState, 0x11 BusinessAddressStreet, 0x12 BusinessFaxNumber, 0x13 BusinessPhoneNumber, 0x14 CarPhoneNumber,
         0x15 Categories, 0x16 Category, 0x17 Children, 0x18 Child, 0x19 CompanyName, 0x1A Department,
         0x1B Email1Address, 0x1C Email2Address, 0x1D Email3Address, 0x1E FileAs, 0x1F FirstName, 0x20 Home2PhoneNumber,
-        0x21 HomeCity, 0x22 HomeCountry, 0x23 HomePostalCode, 0x24 HomeState, 0x25 HomeStreet, 0x26 HomeFaxNumber,
+        0x21 HomeAddressCity, 0x22 HomeAddressCountry, 0x23 HomeAddressPostalCode, 0x24 HomeAddressState, 0x25 HomeAddressStreet, 0x26 HomeFaxNumber,
         0x27 HomePhoneNumber, 0x28 JobTitle, 0x29 LastName, 0x2A MiddleName, 0x2B MobilePhoneNumber,
-        0x2C OfficeLocation, 0x2D OtherCity, 0x2E OtherCountry, 0x2F OtherPostalCode, 0x30 OtherState, 0x31 OtherStreet,
+        0x2C OfficeLocation, 0x2D OtherAddressCity, 0x2E OtherAddressCountry, 0x2F OtherAddressPostalCode, 0x30 OtherAddressState, 0x31 OtherAddressStreet,
         0x32 PagerNumber, 0x33 RadioPhoneNumber, 0x34 Spouse, 0x35 Suffix, 0x36 Title, 0x37 WebPage,
         0x38 YomiCompanyName, 0x39 YomiFirstName, 0x3A YomiLastName, 0x3B CompressedRTF, 0x3C Picture, 0x3D Alias,
         0x3E WeightedRank,
@@ -45,7 +45,7 @@ code_pages! {
         0x26 ResponseRequested, 0x27 Recurrences, 0x28 Recurrence, 0x29 Type, 0x2A Until, 0x2B Occurrences,
         0x2C Interval, 0x2D DayOfWeek, 0x2E DayOfMonth, 0x2F WeekOfMonth, 0x30 MonthOfYear, 0x31 StartTime,
         0x32 Sensitivity, 0x33 TimeZone, 0x34 GlobalObjId, 0x35 ThreadTopic, 0x36 MIMEData, 0x37 MIMETruncated,
-        0x38 MIMESize, 0x39 InternetCPID, 0x3A Flag, 0x3B FlagStatus, 0x3C ContentClass, 0x3D FlagType,
+        0x38 MIMESize, 0x39 InternetCPID, 0x3A Flag, 0x3B Status, 0x3C ContentClass, 0x3D FlagType,
         0x3E CompleteTime, 0x3F DisallowNewTimeProposal,
     }
     3 "AirNotify:" {
@@ -84,10 +84,10 @@ code_pages! {
     }
     9 "Tasks:" {
         0x05 Body, 0x06 BodySize, 0x07 BodyTruncated, 0x08 Categories, 0x09 Category, 0x0A Complete, 0x0B DateCompleted,
-        0x0C DueDate, 0x0D UTCDueDate, 0x0E Importance, 0x0F Recurrence, 0x10 Type, 0x11 Start, 0x12 Until,
+        0x0C DueDate, 0x0D UtcDueDate, 0x0E Importance, 0x0F Recurrence, 0x10 Type, 0x11 Start, 0x12 Until,
         0x13 Occurrences, 0x14 Interval, 0x15 DayOfMonth, 0x16 DayOfWeek, 0x17 WeekOfMonth, 0x18 MonthOfYear,
         0x19 Regenerate, 0x1A DeadOccur, 0x1B ReminderSet, 0x1C ReminderTime, 0x1D Sensitivity, 0x1E StartDate,
-        0x1F UTCStartDate, 0x20 Subject, 0x21 CompressedRTF, 0x22 OrdinalDate, 0x23 SubOrdinalDate, 0x24 CalendarType,
+        0x1F UtcStartDate, 0x20 Subject, 0x21 CompressedRTF, 0x22 OrdinalDate, 0x23 SubOrdinalDate, 0x24 CalendarType,
         0x25 IsLeapMonth, 0x26 FirstDayOfWeek,
     }
     10 "ResolveRecipients:" {
@@ -150,7 +150,7 @@ code_pages! {
         0x0D OofMessage, 0x0E AppliesToInternal, 0x0F AppliesToExternalKnown, 0x10 AppliesToExternalUnknown,
         0x11 Enabled, 0x12 ReplyMessage, 0x13 BodyType, 0x14 DevicePassword, 0x15 Password, 0x16 DeviceInformation,
         0x17 Model, 0x18 IMEI, 0x19 FriendlyName, 0x1A OS, 0x1B OSLanguage, 0x1C PhoneNumber, 0x1D UserInformation,
-        0x1E EmailAddresses, 0x1F SmtpAddress, 0x20 UserAgent, 0x21 EnableOutboundSMS, 0x22 MobileOperator,
+        0x1E EmailAddresses, 0x1F SMTPAddress, 0x20 UserAgent, 0x21 EnableOutboundSMS, 0x22 MobileOperator,
         0x23 PrimarySmtpAddress, 0x24 Accounts, 0x25 Account, 0x26 AccountId, 0x27 AccountName, 0x28 UserDisplayName,
         0x29 SendDisabled, 0x2B RightsManagementInformation,
     }
@@ -166,8 +166,8 @@ code_pages! {
     }
     21 "ComposeMail:" {
         0x05 SendMail, 0x06 SmartForward, 0x07 SmartReply, 0x08 SaveInSentItems, 0x09 ReplaceMime, 0x0B Source,
-        0x0C FolderId, 0x0D ItemId, 0x0E LongId, 0x0F InstanceId, 0x10 MIME, 0x11 ClientId, 0x12 Status, 0x13 AccountId,
-        0x15 Forwardees, 0x16 Forwardee, 0x17 ForwardeeName, 0x18 ForwardeeEmail,
+        0x0C FolderId, 0x0D ItemId, 0x0E LongId, 0x0F InstanceId, 0x10 Mime, 0x11 ClientId, 0x12 Status, 0x13 AccountId,
+        0x15 Forwardees, 0x16 Forwardee, 0x17 Name, 0x18 Email,
     }
     22 "Email2:" {
         0x05 UmCallerID, 0x06 UmUserNotes, 0x07 UmAttDuration, 0x08 UmAttOrder, 0x09 ConversationId,
@@ -188,7 +188,7 @@ code_pages! {
     25 "Find:" {
         0x05 Find, 0x06 SearchId, 0x07 ExecuteSearch, 0x08 MailBoxSearchCriterion, 0x09 Query, 0x0A Status,
         0x0B FreeText, 0x0C Options, 0x0D Range, 0x0E DeepTraversal, 0x11 Response, 0x12 Result, 0x13 Properties,
-        0x14 Preview, 0x15 HasAttachments, 0x16 Total, 0x17 DisplayCc, 0x18 DisplayBcc, 0x19 GALSearchCriterion,
+        0x14 Preview, 0x15 HasAttachments, 0x16 Total, 0x17 DisplayCc, 0x18 DisplayBcc, 0x19 GalSearchCriterion,
         0x20 MaxPictures, 0x21 MaxSize, 0x22 Picture,
     }
 }
