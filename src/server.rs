@@ -7,6 +7,7 @@ pub mod outlook;
 pub mod rounds;
 pub mod signon;
 pub mod strangers;
+pub mod tickets;
 mod tidying;
 pub mod told;
 pub mod waiting;

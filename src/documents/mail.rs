@@ -76,8 +76,8 @@ impl MailCheckBody {
     pub(crate) const TOGETHER: &str = "user and password go together";
 }
 
-/// One step of the way to the mail server, in the order address, name, connection, activesync, login, proof; signon in place of the
-/// last two where the mail server takes this server's word (`--eas-signon`). The last is the one that fails, where one does.
+/// One step of the way to the mail server, in the order address, name, connection, activesync, login, proof; (ticket,) signon in place of
+/// the last two where the mail server takes this server's word (`--eas-signon`). The last is the one that fails, where one does.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "MailCheckStep")]
 pub(crate) struct MailStep {

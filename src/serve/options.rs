@@ -54,8 +54,8 @@ pub struct Options {
     /// File with lines `login address`, for logins of mail that are not their user's address.
     #[arg(long)]
     pub eas_users: Option<PathBuf>,
-    /// How the mail server learns whose mail is asked for with a certificate of ours: `header:NAME`, a header that it believes. Else the
-    /// user's own login goes along.
+    /// How the mail server learns whose mail is asked for with a certificate of ours: `header:NAME`, a header that it believes, or
+    /// `kerberos:SPN`, tickets for that service in its users' names. Else the user's own login goes along.
     #[arg(long)]
     pub eas_signon: Option<String>,
     /// Roots (PEM) that outgoing calls trust besides the system's.
@@ -216,7 +216,7 @@ pub(super) fn signon(text: &str) -> Result<SignOn, String> {
         SignOn::Header(name) if mail::is_passed(name) => {
             Err(format!("--eas-signon: clients send the header {name} too, and could name whom they like"))
         }
-        SignOn::Header(_) => Ok(way),
+        SignOn::Header(_) | SignOn::Kerberos(_) => Ok(way),
     }
 }
 

@@ -1,12 +1,15 @@
 //! How the mail server learns whose request it is that comes with a certificate of ours: `--eas-signon`.
 
+use super::tickets::Tickets;
 use http::{HeaderName, header};
 
 /// See the module.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub enum SignOn {
     /// A header that the mail server believes, such as SOGo's `x-webobjects-remote-user`. It looks at no password then.
     Header(HeaderName),
+    /// Kerberos tickets for this service in its users' names. It goes on looking at the passwords of others.
+    Kerberos(Tickets),
 }
 
 /// What means something else on the way.
@@ -26,11 +29,12 @@ const TAKEN: [HeaderName; 12] = [
 ];
 
 impl SignOn {
-    /// `header:NAME`.
+    /// `header:NAME` or `kerberos:SPN`.
     pub fn parse(text: &str) -> Result<Self, String> {
         match text.split_once(':') {
             Some(("header", name)) => Ok(Self::Header(header_name(name)?)),
-            _ => Err("header:NAME is needed, the header by which the mail server takes a user".into()),
+            Some(("kerberos", spn)) => Ok(Self::Kerberos(Tickets::new(spn)?)),
+            _ => Err("header:NAME is needed, the header by which the mail server takes a user, or kerberos:SPN".into()),
         }
     }
 }
@@ -50,7 +54,8 @@ mod tests {
     #[test]
     fn a_header_that_means_something_else_names_nobody() {
         let remote = HeaderName::from_static("x-webobjects-remote-user");
-        assert_eq!(SignOn::parse("header:X-WebObjects-Remote-User"), Ok(SignOn::Header(remote)));
+        let parsed = SignOn::parse("header:X-WebObjects-Remote-User");
+        assert!(matches!(parsed, Ok(SignOn::Header(name)) if name == remote));
         for wrong in [
             "",
             "header",
@@ -59,6 +64,7 @@ mod tests {
             "header:Authorization",
             "header:Host",
             "header:X-Forwarded-For",
+            "kerberos:",
             "x",
         ] {
             assert!(SignOn::parse(wrong).is_err(), "{wrong}");

@@ -10,6 +10,7 @@ use std::process::ExitCode;
 mod bench;
 mod compare;
 mod fuzz;
+mod kerberos;
 mod package;
 mod packages;
 mod paths;
@@ -34,7 +35,8 @@ pub(crate) struct Verb {
     act: fn(&[String]) -> Outcome,
 }
 
-const VERBS: &[Verb] = &[run::VERB, test::VERB, fuzz::VERB, bench::VERB, tables::VERB, compare::VERB, package::VERB];
+const VERBS: &[Verb] =
+    &[run::VERB, test::VERB, fuzz::VERB, bench::VERB, tables::VERB, compare::VERB, package::VERB, kerberos::VERB];
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);

@@ -24,6 +24,19 @@ pub(crate) const BUILD: &[Package] = &[
     Package { name: "libssl-dev", present: || header("openssl/ssl.h") },
 ];
 
+/// To build with Kerberos, and for a realm of the test's own.
+pub(crate) const KERBEROS: &[Package] = &[
+    Package { name: "libkrb5-dev", present: || header("gssapi/gssapi_ext.h") },
+    // What reads those headers.
+    Package { name: "libclang-dev", present: libclang },
+    Package { name: "krb5-kdc", present: || Path::new("/usr/sbin/krb5kdc").is_file() },
+    Package { name: "krb5-admin-server", present: || Path::new("/usr/sbin/kadmin.local").is_file() },
+    Package { name: "krb5-kdc-ldap", present: || Path::new("/usr/sbin/kdb5_ldap_util").is_file() },
+    Package { name: "slapd", present: || Path::new("/usr/sbin/slapd").is_file() },
+    Package { name: "ldap-utils", present: || program("ldapadd").is_some() },
+    Package { name: "python3-gssapi", present: || Path::new("/usr/lib/python3/dist-packages/gssapi").is_dir() },
+];
+
 const STRONGSWAN_CURL: &str = "/usr/lib/ipsec/plugins/libstrongswan-curl.so";
 const SOGO_ACTIVESYNC: &str = "/usr/lib/GNUstep/SOGo/ActiveSync.SOGo";
 const NGINX_JS: &str = "/usr/lib/nginx/modules/ngx_http_js_module.so";
@@ -142,6 +155,12 @@ fn package_lists_are_there() -> bool {
 fn faketime() -> bool {
     let Ok(folders) = fs::read_dir("/usr/lib") else { return false };
     folders.flatten().any(|folder| folder.path().join("faketime/libfaketimeMT.so.1").is_file())
+}
+
+/// Each version lies in a folder of its own.
+fn libclang() -> bool {
+    let folders = fs::read_dir("/usr/lib").into_iter().flatten().flatten();
+    folders.map(|found| found.path()).any(|folder| folder.join("lib/libclang.so").exists())
 }
 
 fn header(name: &str) -> bool {

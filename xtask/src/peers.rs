@@ -18,7 +18,12 @@ pub(crate) fn run_against_the_server(filters: &[&String], postgres: Option<&str>
 
 /// Builds the server; what runs the peers against it, with every peer required rather than skipped where absent.
 pub(crate) fn command() -> Outcome<Command> {
-    run(cargo().args(["build", "--bin", "lanyard"]))?;
+    command_with(&[])
+}
+
+/// The same, built with more flags.
+pub(crate) fn command_with(flags: &[&str]) -> Outcome<Command> {
+    run(cargo().args(["build", "--bin", "lanyard"]).args(flags))?;
     let target = paths::target()?;
     let mut command = Command::new("python3");
     command.arg("tests/peers/run.py");

@@ -207,7 +207,7 @@ fn onward(target: Uri, from: &Parts, peer: &Peer, login: Option<&Login>) -> Requ
         headers.insert(X_FORWARDED_FOR, client);
     }
     if let Some(login) = login {
-        login.put(headers);
+        login.put(&mut onward);
     }
     onward
 }

@@ -8,11 +8,11 @@ use super::{
 };
 use crate::{
     http::outgoing::OutgoingError,
-    server::{Server, signon::SignOn},
+    server::{Server, signon::SignOn, tickets::Tickets},
 };
 use axum::{
     body::Body,
-    http::{HeaderName, Method, Request, StatusCode, Uri, header},
+    http::{Method, Request, StatusCode, Uri, header},
 };
 use hyper::body::Incoming;
 use lanyard_activesync::options::VERSIONS_HEADER;
@@ -60,9 +60,20 @@ pub(crate) async fn steps(server: &Server, login: Option<(&str, Option<&str>)>) 
         return steps;
     }
     let Some((user, password)) = login else { return steps };
-    if let Some(SignOn::Header(header)) = &server.eas_signon {
-        note("signon", trusted(server, upstream, header, user).await);
-        return steps;
+    if let Some(way) = &server.eas_signon {
+        let name = known_as(server, user).await;
+        if let (SignOn::Kerberos(tickets), Ok(name)) = (way, &name)
+            && !note("ticket", ticket(tickets, name).await)
+        {
+            return steps;
+        }
+        let trusted = match &name {
+            Ok(name) => trusted(server, upstream, way, name).await,
+            Err(error) => Err(error.clone()),
+        };
+        if !note("signon", trusted) || matches!(way, SignOn::Header(_)) || password.is_none() {
+            return steps;
+        }
     }
     let Some(login) = password.and_then(|password| Login::basic(user, password)) else {
         note("login", Err("a password is needed, and a name without a colon or control characters".into()));
@@ -77,7 +88,11 @@ pub(crate) async fn steps(server: &Server, login: Option<(&str, Option<&str>)>) 
 /// What is wrong with the mail server, as far as nobody's login is needed to know it.
 pub(super) async fn wrong(server: &Server) -> Option<String> {
     let upstream = server.eas_upstream.as_ref()?;
-    nobody(server, upstream).await.err()
+    let wrong = nobody(server, upstream).await.err();
+    match &server.eas_signon {
+        Some(SignOn::Kerberos(tickets)) if wrong.is_none() => tickets.own().await.err(),
+        _ => wrong,
+    }
 }
 
 fn place(upstream: &Uri) -> (String, u16) {
@@ -139,17 +154,31 @@ async fn nobody(server: &Server, upstream: &Uri) -> Result<String, String> {
     }
 }
 
-/// Whether it believes us who a user is.
-async fn trusted(server: &Server, upstream: &Uri, header: &HeaderName, user: &str) -> Result<String, String> {
+async fn known_as(server: &Server, user: &str) -> Result<String, String> {
     let (users, asked) = (server.eas_users.clone(), user.to_string());
-    let name = server.store.run(move |tx| who::known_as(tx, &users, asked)).await.map_err(|e| e.to_string())?;
-    let login = Login::by_header(header, &name).ok_or("no header can hold this name")?;
+    server.store.run(move |tx| who::known_as(tx, &users, asked)).await.map_err(|e| e.to_string())
+}
+
+/// Whether Kerberos gives a ticket in a user's name.
+async fn ticket(tickets: &Tickets, name: &str) -> Result<String, String> {
+    let own = tickets.own().await?;
+    tickets.negotiate(name).await?;
+    Ok(format!("{own} has a ticket for {} in the name of {name:?}", tickets.spn()))
+}
+
+/// Whether it believes us who a user is.
+async fn trusted(server: &Server, upstream: &Uri, way: &SignOn, name: &str) -> Result<String, String> {
+    let (login, by) = match way {
+        SignOn::Header(header) => (Login::by_header(header, name), header.to_string()),
+        SignOn::Kerberos(_) => (Some(Login::by_ticket(name)), "ticket".into()),
+    };
+    let login = login.ok_or("no header can hold this name")?;
     let answer = options(server, upstream, Some(&login)).await?;
     match (answer.status(), versions(&answer)) {
         (status, Some(versions)) if status.is_success() => {
-            Ok(format!("it takes our word for {name:?} by {header}, and speaks {versions}"))
+            Ok(format!("it takes our word for {name:?} by {by}, and speaks {versions}"))
         }
-        (status, _) => Err(format!("it does not take our word for {name:?} by {header} ({})", status_of(status))),
+        (status, _) => Err(format!("it does not take our word for {name:?} by {by} ({})", status_of(status))),
     }
 }
 
@@ -184,9 +213,10 @@ async fn options(server: &Server, upstream: &Uri, login: Option<&Login>) -> Resu
     *asked.method_mut() = Method::OPTIONS;
     *asked.uri_mut() = upstream::address(upstream, None).ok_or("--eas-upstream names no address")?;
     if let Some(login) = login {
-        login.put(asked.headers_mut());
+        login.put(&mut asked);
     }
     via::mark(asked.headers_mut(), server);
+    upstream::sign(server, &mut asked).await?;
     match timeout(STEP, server.outgoing.send_afresh(asked)).await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(error @ OutgoingError::Connect { .. })) => Err(error.to_string()),

@@ -12,7 +12,7 @@ use crate::{
     },
     store::Tx,
 };
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, header};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use std::{
     collections::BTreeMap,
@@ -39,6 +39,8 @@ pub(super) struct Login {
     /// The header that it goes on by, and what it says there.
     name: HeaderName,
     value: HeaderValue,
+    /// Whom a ticket names instead, another one for each request.
+    ticket: Option<InTheNameOf>,
     /// The name in it; only Basic says one.
     typed: Option<String>,
     /// The address that it stands for, else the name.
@@ -67,19 +69,19 @@ impl Login {
             return None;
         };
         let user = typed.clone().map(|name| addresses.of(name));
-        Some(Self { name: header::AUTHORIZATION, value, typed, user })
+        Some(Self { name: header::AUTHORIZATION, value, ticket: None, typed, user })
     }
 
     /// Our own word for a user, by a header that the mail server believes. `None`: no header can hold the name.
     pub(super) fn by_header(name: &HeaderName, user: &str) -> Option<Self> {
         let value = HeaderValue::from_bytes(user.as_bytes()).ok().filter(|_| !user.is_empty())?;
-        Some(Self { name: name.clone(), value, typed: Some(user.into()), user: Some(user.into()) })
+        Some(Self { name: name.clone(), value, ticket: None, typed: Some(user.into()), user: Some(user.into()) })
     }
 
     /// A token that is none.
     pub(super) fn empty_token() -> Self {
         let value = HeaderValue::from_static("Bearer");
-        Self { name: header::AUTHORIZATION, value, typed: None, user: None }
+        Self { name: header::AUTHORIZATION, value, ticket: None, typed: None, user: None }
     }
 
     /// Whether it is a token, in which no name can be read.
@@ -92,9 +94,17 @@ impl Login {
         self.is_token() && self.value.to_str().is_ok_and(|said| said.split_whitespace().count() < 2)
     }
 
+    /// Our own word for a user, by tickets of Kerberos.
+    pub(super) fn by_ticket(user: &str) -> Self {
+        let user = user.to_string();
+        let ticket = Some(InTheNameOf(user.clone()));
+        let (name, value) = (header::AUTHORIZATION, HeaderValue::from_static(""));
+        Self { name, value, ticket, typed: Some(user.clone()), user: Some(user) }
+    }
+
     /// Whether it is our own word.
     pub(super) fn is_our_word(&self) -> bool {
-        self.name != header::AUTHORIZATION
+        self.ticket.is_some() || self.name != header::AUTHORIZATION
     }
 
     /// A name and a password. `None`: no header can hold them.
@@ -105,7 +115,13 @@ impl Login {
         let mut value =
             HeaderValue::try_from(format!("Basic {}", STANDARD.encode(format!("{name}:{password}")))).ok()?;
         value.set_sensitive(true);
-        Some(Self { name: header::AUTHORIZATION, value, typed: Some(name.into()), user: Some(name.into()) })
+        Some(Self {
+            name: header::AUTHORIZATION,
+            value,
+            ticket: None,
+            typed: Some(name.into()),
+            user: Some(name.into()),
+        })
     }
 
     /// The same with another word in place of the password, or of the token: one that nobody has.
@@ -120,7 +136,13 @@ impl Login {
         };
         let mut value = HeaderValue::try_from(text).ok()?;
         value.set_sensitive(true);
-        Some(Self { name: header::AUTHORIZATION, value, typed: self.typed.clone(), user: self.user.clone() })
+        Some(Self {
+            name: header::AUTHORIZATION,
+            value,
+            ticket: None,
+            typed: self.typed.clone(),
+            user: self.user.clone(),
+        })
     }
 
     /// The name that was typed.
@@ -133,9 +155,12 @@ impl Login {
         self.user.as_deref()
     }
 
-    /// Has a request say it, and nothing else by that header.
-    pub(super) fn put(&self, headers: &mut HeaderMap) {
-        headers.insert(self.name.clone(), self.value.clone());
+    /// Has a request say it, and nothing else by that header. A ticket is had when it is sent.
+    pub(super) fn put<B>(&self, request: &mut Request<B>) {
+        match &self.ticket {
+            Some(user) => drop(request.extensions_mut().insert(user.clone())),
+            None => drop(request.headers_mut().insert(self.name.clone(), self.value.clone())),
+        }
     }
 
     #[cfg(test)]
@@ -143,6 +168,10 @@ impl Login {
         &self.value
     }
 }
+
+/// Goes along with a request that is to have a ticket in this user's name.
+#[derive(Debug, Clone)]
+pub(super) struct InTheNameOf(pub(super) String);
 
 /// What the setting `eas.domain` says.
 pub(in crate::channel) fn mailboxes(tx: &mut Tx<'_>) -> Result<Mailboxes> {

@@ -53,8 +53,8 @@ impl Gateway {
         let mut request = Request::new(());
         *request.method_mut() = Method::POST;
         *request.uri_mut() = upstream::address(server, Some(&query)).ok_or("no address")?;
+        login.put(&mut request);
         let headers = request.headers_mut();
-        login.put(headers);
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
         headers.insert("ms-asprotocolversion", HeaderValue::from_static(head.version.as_str()));
         headers.insert(POLICY_KEY, HeaderValue::from(key.map_or(0, PolicyKey::get)));

@@ -144,7 +144,7 @@ impl Gateway {
         *asked.method_mut() = Method::OPTIONS;
         *asked.uri_mut() = upstream::address(server, None).ok_or(Refusal::NoUpstream)?;
         if let Some(login) = login {
-            login.put(asked.headers_mut());
+            login.put(&mut asked);
         }
         // The mail server counts wrong passwords too, and all come from here.
         if let Ok(client) = HeaderValue::try_from(words.client.to_string()) {

@@ -34,6 +34,8 @@ pub(super) enum Refusal {
     CertificateOnly,
     /// The mail server does not take our word for its users.
     NotTaken,
+    /// Kerberos gave no ticket in the user's name.
+    NoTicket,
     /// No header can hold the user's name.
     Unnamed,
     /// The mail server refused the login: its own answer.
@@ -148,6 +150,10 @@ impl IntoResponse for Refusal {
             Self::NotTaken => plain(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "the mail server does not take this server's word for its users (--eas-signon)\n",
+            ),
+            Self::NoTicket => plain(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "no ticket for the mail server was to be had in this user's name (--eas-signon)\n",
             ),
             Self::Unnamed => plain(StatusCode::FORBIDDEN, "the user's name cannot be told to the mail server\n"),
             Self::Upstream(answer) => *answer,

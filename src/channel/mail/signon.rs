@@ -15,8 +15,10 @@ impl Gateway {
         let (users, name) = (self.server.eas_users.clone(), said.and_then(Login::user).map(str::to_string));
         let user = self.server.store.judge(move |tx| who::signs_on(tx, &shown, &users, name.as_deref())).await?;
         let Some(user) = user else { return Ok(None) };
-        let SignOn::Header(header) = way;
-        Login::by_header(header, &user).map(Some).ok_or(Refusal::Unnamed)
+        match way {
+            SignOn::Header(header) => Login::by_header(header, &user).map(Some).ok_or(Refusal::Unnamed),
+            SignOn::Kerberos(_) => Ok(Some(Login::by_ticket(&user))),
+        }
     }
 
     /// Whether nobody gets in without a certificate: where the mail server believes a header it believes a name without its password too.

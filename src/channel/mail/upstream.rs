@@ -1,7 +1,16 @@
 //! To the mail server and back: what of a request's head goes on, and what of the answer's. Bodies are streamed both ways.
 
-use super::{PATH, gateway::Gateway, login::Login, refusal::Refusal, via};
-use crate::http::{forwarded::X_FORWARDED_FOR, limits::BODY_IDLE, outgoing::OutgoingError};
+use super::{
+    PATH,
+    gateway::Gateway,
+    login::{InTheNameOf, Login},
+    refusal::Refusal,
+    via,
+};
+use crate::{
+    http::{forwarded::X_FORWARDED_FOR, limits::BODY_IDLE, outgoing::OutgoingError},
+    server::{Server, signon::SignOn},
+};
 use axum::{
     body::Body,
     http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, Uri, header, request::Parts},
@@ -120,7 +129,7 @@ pub(super) fn request(
     }
     headers.insert(POLICY_KEY, HeaderValue::from(key.map_or(0, PolicyKey::get)));
     if let Some(login) = login {
-        login.put(headers);
+        login.put(&mut onward);
     }
     Ok(onward)
 }
@@ -222,6 +231,7 @@ impl Gateway {
         patience: Patience,
     ) -> Result<hyper::Response<Incoming>, Refusal> {
         via::mark(onward.headers_mut(), &self.server);
+        sign(&self.server, &mut onward).await.map_err(|why| no_ticket(&why))?;
         let (onward, there) = told_when_sent(onward);
         within(self.server.outgoing.send(onward), there, patience).await
     }
@@ -233,9 +243,24 @@ impl Gateway {
         patience: Patience,
     ) -> Result<hyper::Response<Incoming>, Refusal> {
         via::mark(onward.headers_mut(), &self.server);
+        sign(&self.server, &mut onward).await.map_err(|why| no_ticket(&why))?;
         let (onward, there) = told_when_sent(onward);
         within(self.server.outgoing.send_afresh(onward), there, patience).await
     }
+}
+
+/// A request that is to have a ticket gets one, of its own: each is good once.
+pub(super) async fn sign<B>(server: &Server, onward: &mut Request<B>) -> Result<(), String> {
+    let Some(InTheNameOf(user)) = onward.extensions_mut().remove() else { return Ok(()) };
+    let Some(SignOn::Kerberos(tickets)) = &server.eas_signon else { return Err("no Kerberos".into()) };
+    let ticket = tickets.negotiate(&user).await?;
+    onward.headers_mut().insert(header::AUTHORIZATION, ticket);
+    Ok(())
+}
+
+fn no_ticket(why: &str) -> Refusal {
+    tracing::error!(why, "Kerberos (--eas-signon)");
+    Refusal::NoTicket
 }
 
 /// How long the mail server may take for the head of an answer.
