@@ -5,6 +5,7 @@
 //! requests may pass), `provision.rs` (policy and wipe), `decide.rs` (all of that, in one call on the store), `upstream.rs`, `ordered.rs`,
 //! `foreign.rs` and `exchange.rs` (the way to the mail server and back), `hold.rs` (requests held open), `post.rs` (one command, whole).
 
+mod admit;
 mod again;
 mod beside;
 mod check;
@@ -31,7 +32,9 @@ mod provision;
 mod redirects;
 mod refusal;
 mod refused;
+mod remembered;
 mod rounds;
+mod shares;
 mod upstream;
 mod via;
 mod who;
@@ -64,7 +67,9 @@ use offer::Servers;
 use pings::Pings;
 use prove::Words;
 use refusal::Refusal;
+use remembered::Outage;
 use rounds::Rounds;
+use shares::Shares;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::broadcast::error::RecvError;
 
@@ -76,12 +81,15 @@ const LOOK: Duration = Duration::from_secs(60);
 
 /// The gateway, Autodiscover, and the download of a certificate.
 pub fn router(server: Arc<Server>) -> Router {
+    let shares = Arc::new(Shares::new(server.eas_requests.clone()));
     let gateway = Gateway {
         server,
+        shares,
         logins: Logins::default(),
         servers: Servers::default(),
         pings: Pings::default(),
         rounds: Rounds::default(),
+        outage: Outage::default(),
         telling: Default::default(),
     };
     let mut router = Router::new().route("/enroll/{key}/identity.p12", post(p12::download));

@@ -8,6 +8,7 @@ use super::{
     partnership::Partnership,
     provision,
     refusal::Refusal,
+    remembered,
     who::{self, Asker, Who},
 };
 use crate::{
@@ -136,6 +137,9 @@ fn decide(
     }
     let answer = answer(tx, &mut partnership, head, content, asker.proved)?;
     let (said, place) = (partnership.kept.said, Place::of(&partnership.who));
+    if answer.is_none() {
+        remembered::remember(tx, asker, head, &partnership, left);
+    }
     partnership.save(tx)?;
     Ok(Decision { answer, place, news, said, left })
 }

@@ -4,7 +4,7 @@ use super::{
     again::Again,
     decide::{Asked, Content, response},
     gateway::Gateway,
-    hold,
+    hold::{self, Onward},
     login::Login,
     prove::Words,
     refusal::Refusal,
@@ -17,6 +17,7 @@ use crate::{
         span,
     },
     clock,
+    error::{Error, Fault},
     fleet::life::Channel,
     http::{
         Peer,
@@ -31,7 +32,7 @@ use axum::{
     response::Response,
 };
 use bytes::Bytes;
-use lanyard_activesync::{Answer, Command, Request as Head, provision as wire, settings, status::refusal};
+use lanyard_activesync::{Answer, Command, Request as Head, Status, provision as wire, settings, status::refusal};
 use std::{sync::Arc, time::Duration};
 use tracing::Instrument;
 
@@ -41,14 +42,29 @@ pub(super) async fn message(
     request: Request,
 ) -> Response {
     let span = span::check_in(Channel::Activesync);
-    let answer = serve(&gateway, &peer, request).instrument(span.clone()).await;
+    let answer = async {
+        // Apart, and gone once it is done: a Ping is held for an hour, and all it needs then is little.
+        match Box::pin(serve(&gateway, &peer, request)).await? {
+            Step::Answered(answer) => Ok(answer),
+            Step::Onward(onward) => hold::hold(&gateway, onward).await,
+        }
+    };
+    let answer = answer.instrument(span.clone()).await;
     span::answered(&span, answer.unwrap_or_else(|refusal| refusal.told(&gateway.server, &peer)))
 }
 
 /// A body that takes longer is decided on anew when it is there.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
-async fn serve(gateway: &Arc<Gateway>, peer: &Peer, request: Request) -> std::result::Result<Response, Refusal> {
+/// What becomes of a request.
+enum Step {
+    /// We answer it ourselves.
+    Answered(Response),
+    /// It goes to the mail server.
+    Onward(Box<Onward>),
+}
+
+async fn serve(gateway: &Arc<Gateway>, peer: &Peer, request: Request) -> std::result::Result<Step, Refusal> {
     let upstream = gateway.upstream()?.clone();
     let (parts, body) = request.into_parts();
     via::check(&parts.headers, &gateway.server)?;
@@ -76,7 +92,10 @@ async fn serve(gateway: &Arc<Gateway>, peer: &Peer, request: Request) -> std::re
     let (body, bytes) = interpreted(&parts.headers, head.command, body, judge).await?;
     let kept_out = match shown {
         Some(_) => None,
-        None => proof(gateway, &upstream, login.as_ref(), peer, &parts.headers, &head).await?,
+        None => {
+            let proof = proof(gateway, &upstream, login.as_ref(), peer, &parts.headers, &head).await;
+            proof.map_err(|refusal| later(&head, refusal))?
+        }
     };
     asker.proved = kept_out.is_none();
     let content = match read(head.command, &bytes) {
@@ -92,15 +111,15 @@ async fn serve(gateway: &Arc<Gateway>, peer: &Peer, request: Request) -> std::re
         Some(refused) if !matches!(refused, Refusal::Upstream(_)) => content,
         _ => gateway.first(&asked, content).await,
     };
-    let decision = match gateway.decide(&asked, content.clone()).await {
+    let decision = match gateway.admit(&asked, content.clone()).await {
         Ok(decision) => decision,
-        Err(refusal) => return Err(kept_out.unwrap_or(refusal)),
+        Err(refusal) => return Err(kept_out.unwrap_or_else(|| later(&asked.head, refusal))),
     };
     span::whose(decision.place.enrolment, Some(decision.place.device));
     if let Some(answer) = decision.answer {
         gateway.then(&asked, &content, &decision.place, decision.said).await;
         gateway.tell_back(&asked, decision.place);
-        return Ok(response(answer));
+        return Ok(Step::Answered(response(answer)));
     }
     let told = matches!(&content, Content::Settings(Some(said)) if said.device_information.is_some());
     let decision = match gateway.tell_device(&asked, &decision.place, told).await? {
@@ -108,7 +127,7 @@ async fn serve(gateway: &Arc<Gateway>, peer: &Peer, request: Request) -> std::re
         false => decision,
     };
     if let Some(answer) = decision.answer {
-        return Ok(response(answer));
+        return Ok(Step::Answered(response(answer)));
     }
     if let Some(refused) = kept_out {
         return Err(refused);
@@ -117,17 +136,16 @@ async fn serve(gateway: &Arc<Gateway>, peer: &Peer, request: Request) -> std::re
     let (again, body) = Again::of(asked.head.command, &parts, peer.client, body).await?;
     let decision = match clock::since(begun) > AT_ONCE {
         // A body that took its time: what was decided before it may be over.
-        true => gateway.decide(&asked, Content::Unread).await?,
+        true => gateway.admit(&asked, Content::Unread).await?,
         false => decision,
     };
     if let Some(answer) = decision.answer {
-        return Ok(response(answer));
+        return Ok(Step::Answered(response(answer)));
     }
-    let onward =
+    let request =
         upstream::request(&upstream, &parts, peer.client, asked.login.as_ref(), decision.place.foreign.key, body)?;
-    // A Ping is held for an hour, and a header keeps the connection's whole read buffer.
-    drop(parts);
-    hold::hold(gateway, &asked, decision, onward, again).await
+    let (request, again) = (Box::new(request), again.map(Box::new));
+    Ok(Step::Onward(Box::new(Onward { asked, decision, request, again })))
 }
 
 /// Of a device of ours its problems say that it sent what cannot be read. A login alone says whose it is only with what was to be read.
@@ -189,6 +207,16 @@ async fn may_send_much(
 /// An answer in the protocol's own words where the way out is that of a refusal.
 fn told(answer: Answer) -> Refusal {
     Refusal::Upstream(Box::new(response(answer)))
+}
+
+/// A store that is busy or away: the client is told in its own words to come later.
+fn later(head: &Head, why: Refusal) -> Refusal {
+    match why {
+        Refusal::Fault(Error::Store(Fault::Away(_) | Fault::Busy)) if head.version.has_common_status() => {
+            told(refusal(head.version, head.command, Status::RETRY_LATER))
+        }
+        other => other,
+    }
 }
 
 /// What some mail servers would read fields of the query out of.

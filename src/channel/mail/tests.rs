@@ -1,5 +1,6 @@
 //! The gateway over real sockets and TLS, before a mail server of the test's own.
 
+mod load;
 mod other_protocols;
 mod own_policy;
 mod redirects;

@@ -210,25 +210,36 @@ pub(super) fn next_server(upstream: &Uri, said: &str) -> Option<Uri> {
 
 impl Gateway {
     /// One request and the head of its answer, which may take so long once the request is there whole.
-    pub(super) async fn send(
+    pub(super) fn send(
         &self,
         mut onward: Request<Body>,
         patience: Patience,
-    ) -> Result<hyper::Response<Incoming>, Refusal> {
+    ) -> impl Future<Output = Result<hyper::Response<Incoming>, Refusal>> + Send + use<> {
         via::mark(onward.headers_mut(), &self.server);
         let (onward, there) = told_when_sent(onward);
-        within(self.server.outgoing.send(onward), there, patience).await
+        within(self.server.outgoing.send(onward), there, patience)
+    }
+
+    /// The same for a request that is held, and answered by little.
+    pub(super) fn send_held(
+        &self,
+        mut onward: Request<Body>,
+        patience: Patience,
+    ) -> impl Future<Output = Result<hyper::Response<Incoming>, Refusal>> + Send + use<> {
+        via::mark(onward.headers_mut(), &self.server);
+        let (onward, there) = told_when_sent(onward);
+        within(self.server.outgoing.send_held(onward), there, patience)
     }
 
     /// The same over a connection of its own.
-    pub(super) async fn send_afresh(
+    pub(super) fn send_afresh(
         &self,
         mut onward: Request<Body>,
         patience: Patience,
-    ) -> Result<hyper::Response<Incoming>, Refusal> {
+    ) -> impl Future<Output = Result<hyper::Response<Incoming>, Refusal>> + Send + use<> {
         via::mark(onward.headers_mut(), &self.server);
         let (onward, there) = told_when_sent(onward);
-        within(self.server.outgoing.send_afresh(onward), there, patience).await
+        within(self.server.outgoing.send_afresh(onward), there, patience)
     }
 }
 
