@@ -107,6 +107,7 @@ pub async fn start(options: &Options) -> Result<Running, String> {
     let proxies = store.run(|tx| settings::text(tx, "net.trusted_proxies")).await.map_err(|e| e.cause())?;
     let per_address =
         store.run(|tx| settings::count(tx, "limit.connections_per_address")).await.map_err(|e| e.cause())?;
+    let per_user = store.run(|tx| settings::count(tx, "eas.requests_per_user")).await.map_err(|e| e.cause())?;
     let drain = Drain::new();
     let (wakes, _) = tokio::sync::broadcast::channel::<DeviceId>(4096);
     let server = Arc::new(Server {
@@ -120,6 +121,7 @@ pub async fn start(options: &Options) -> Result<Running, String> {
         roots,
         eas_upstream: options.eas_upstream.as_deref().map(upstream).transpose()?,
         mail_server: MailServer::default(),
+        eas_requests: Arc::new(AtomicUsize::new(per_user)),
         eas_users: options::users(options.eas_users.as_deref())?,
         eas_signon: options.eas_signon.as_deref().map(options::signon).transpose()?,
         proxies: TrustedProxies::parse(proxies.as_deref().unwrap_or_default())?,
@@ -164,10 +166,13 @@ pub async fn start(options: &Options) -> Result<Running, String> {
         let per_address = per_address.clone();
         async move {
             let read = |tx: &mut Tx<'_>| {
-                Ok((settings::count(tx, "limit.connections_per_address")?, settings::text(tx, "net.trusted_proxies")?))
+                let count = |tx: &mut Tx<'_>, key| settings::count(tx, key);
+                let limits = (count(tx, "limit.connections_per_address")?, count(tx, "eas.requests_per_user")?);
+                Ok((limits, settings::text(tx, "net.trusted_proxies")?))
             };
-            let (limit, proxies) = server.store.run(read).await?;
+            let ((limit, per_user), proxies) = server.store.run(read).await?;
             per_address.store(limit, Ordering::Relaxed);
+            server.eas_requests.store(per_user, Ordering::Relaxed);
             server.proxies.replace(proxies.as_deref().unwrap_or_default()).map_err(Error::Internal)
         }
     });

@@ -22,7 +22,7 @@ use crate::{
     store::{Fault, Store},
 };
 use lanyard_certs::{Authority, cms, keys::PrivateKey, seal::MasterKey};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, atomic::AtomicUsize};
 
 /// See the module. Handlers hold it in an `Arc`.
 pub struct Server {
@@ -46,6 +46,8 @@ pub struct Server {
     pub eas_upstream: Option<http::Uri>,
     /// What was last found wrong with it.
     pub mail_server: mail_server::MailServer,
+    /// Requests of one mail user that go to it at a time; 0 is no limit.
+    pub eas_requests: Arc<AtomicUsize>,
     /// Logins of mail that are not their address.
     pub eas_users: Addresses,
     /// How it learns whose request it is that comes with a certificate.

@@ -5,6 +5,7 @@
 //! requests may pass), `provision.rs` (policy and wipe), `decide.rs` (all of that, in one call on the store), `upstream.rs`, `ordered.rs`,
 //! `foreign.rs` and `exchange.rs` (the way to the mail server and back), `hold.rs` (requests held open), `post.rs` (one command, whole).
 
+mod admit;
 mod again;
 mod beside;
 mod check;
@@ -35,7 +36,9 @@ mod quarantine;
 mod redirects;
 mod refusal;
 mod refused;
+mod remembered;
 mod rounds;
+mod shares;
 mod signon;
 mod token;
 mod upstream;
@@ -71,7 +74,9 @@ use offer::Servers;
 use pings::Pings;
 use prove::Words;
 use refusal::Refusal;
+use remembered::Outage;
 use rounds::Rounds;
+use shares::Shares;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::broadcast::error::RecvError;
 
@@ -83,13 +88,16 @@ const LOOK: Duration = Duration::from_secs(60);
 
 /// The gateway, Autodiscover, and the download of a certificate.
 pub fn router(server: Arc<Server>) -> Router {
+    let shares = Arc::new(Shares::new(server.eas_requests.clone()));
     let gateway = Gateway {
         server,
+        shares,
         logins: Logins::default(),
         guesses: Default::default(),
         servers: Servers::default(),
         pings: Pings::default(),
         rounds: Rounds::default(),
+        outage: Outage::default(),
         telling: Default::default(),
     };
     let mut router = Router::new().route("/enroll/{key}/identity.p12", post(p12::download));

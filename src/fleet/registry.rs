@@ -3,6 +3,7 @@
 //! A device is one record with its enrolments inside, so that a check-in reads and writes one. What finds it (a certificate,
 //! a name in a protocol, a mail user) are small index records.
 
+pub mod admitted;
 pub mod credential;
 pub mod journal;
 pub mod lookup;

@@ -51,7 +51,10 @@ const PART: usize = 4;
 const MOST: u32 = 1_000_000;
 const CONNECTIONS: &str = "limit.connections_per_address";
 
-const SPECS: [Spec; 25] = [
+/// More requests of one user wait, and then fail.
+const REQUESTS: &str = "eas.requests_per_user";
+
+const SPECS: [Spec; 26] = [
     Spec { key: "wipe.full.per_admin", default: "10", kind: Kind::Count(0, MOST), guard: Guard::MoreIsLooser },
     Spec { key: "wipe.full.per_tenant", default: "20", kind: Kind::Count(0, MOST), guard: Guard::MoreIsLooser },
     Spec { key: "wipe.other.per_admin", default: "100", kind: Kind::Count(0, MOST), guard: Guard::MoreIsLooser },
@@ -82,6 +85,7 @@ const SPECS: [Spec; 25] = [
     },
     Spec { key: "eas.domain", default: NONE, kind: Kind::Text(domains), guard: Guard::None },
     Spec { key: "eas.pass_other", default: "on", kind: Kind::Choice(&["on", "off"]), guard: Guard::None },
+    Spec { key: REQUESTS, default: "100", kind: Kind::Count(0, MOST), guard: Guard::None },
     Spec { key: "eas.wrong_passwords_per_hour", default: "30", kind: Kind::Count(1, MOST), guard: Guard::None },
     Spec { key: "apple.sign_messages", default: "off", kind: Kind::Choice(&["off", "on"]), guard: Guard::None },
     // Without it nobody knows of a lost device that it is lost.
@@ -240,8 +244,8 @@ pub fn set(tx: &mut Tx<'_>, actor: &Actor, key: &str, value: &str) -> Result<Set
     if now.pending.is_some() {
         actor.must_count("change what waits to count")?;
     }
-    if spec.key == CONNECTIONS && is_fewer(&now.value, value) {
-        actor.must_count("have fewer connections served")?;
+    if [CONNECTIONS, REQUESTS].contains(&spec.key) && is_fewer(&now.value, value) {
+        actor.must_count("have fewer connections or requests served")?;
     }
     // What a newcomer tightened is set back at once by anybody who counts: they hold nobody back.
     let before = tx.get::<Stored>(key)?.and_then(|stored| stored.before_newcomer);

@@ -22,7 +22,7 @@ use std::{
     task::{Context, Poll},
     time::Duration,
 };
-use tokio::net::TcpStream;
+use tokio::{io::DuplexStream, net::TcpStream};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tower_service::Service;
 
@@ -68,11 +68,16 @@ impl Identity {
     }
 }
 
+/// Opens a stream to another server in the same process.
+pub type Dial = Arc<dyn Fn() -> DuplexStream + Send + Sync>;
+
 /// Opens connections for `http` and `https` addresses. Clones share names, roots and sessions.
 #[derive(Clone)]
 pub(super) struct Connector {
     http: HttpConnector,
     tls: Arc<ClientConfig>,
+    /// In place of the network.
+    dial: Option<Dial>,
 }
 
 impl Connector {
@@ -95,10 +100,18 @@ impl Connector {
         http.enforce_http(false);
         http.set_nodelay(true);
         http.set_happy_eyeballs_timeout(Some(NEXT_ADDRESS));
-        Ok(Self { http, tls: Arc::new(tls) })
+        Ok(Self { http, tls: Arc::new(tls), dial: None })
+    }
+
+    /// The same without the network.
+    pub(super) fn dialling(self, dial: Dial) -> Self {
+        Self { dial: Some(dial), ..self }
     }
 
     async fn connect(mut self, uri: Uri) -> Result<Io, BoxError> {
+        if let Some(dial) = &self.dial {
+            return Ok(Io::Within(TokioIo::new(dial())));
+        }
         let secure = uri.scheme_str() == Some("https");
         let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
         let tcp = self.http.call(uri).await?;
@@ -131,6 +144,7 @@ impl Service<Uri> for Connector {
 /// A connection, with TLS or without.
 pub(super) enum Io {
     Plain(TokioIo<TcpStream>),
+    Within(TokioIo<DuplexStream>),
     Tls(Box<TokioIo<TlsStream<TcpStream>>>),
 }
 
@@ -144,6 +158,7 @@ impl rt::Read for Io {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: rt::ReadBufCursor<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(io) => Pin::new(io).poll_read(cx, buf),
+            Self::Within(io) => Pin::new(io).poll_read(cx, buf),
             Self::Tls(io) => Pin::new(io.as_mut()).poll_read(cx, buf),
         }
     }
@@ -165,6 +180,7 @@ impl rt::Write for Io {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let written = match self.get_mut() {
             Self::Plain(io) => Pin::new(io).poll_write(cx, buf),
+            Self::Within(io) => Pin::new(io).poll_write(cx, buf),
             Self::Tls(io) => Pin::new(io.as_mut()).poll_write(cx, buf),
         };
         unless_closed(written, buf.len())
@@ -173,6 +189,7 @@ impl rt::Write for Io {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = match self.get_mut() {
             Self::Plain(io) => Pin::new(io).poll_flush(cx),
+            Self::Within(io) => Pin::new(io).poll_flush(cx),
             Self::Tls(io) => Pin::new(io.as_mut()).poll_flush(cx),
         };
         unless_closed(flushed, ())
@@ -181,6 +198,7 @@ impl rt::Write for Io {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(io) => Pin::new(io).poll_shutdown(cx),
+            Self::Within(io) => Pin::new(io).poll_shutdown(cx),
             Self::Tls(io) => Pin::new(io.as_mut()).poll_shutdown(cx),
         }
     }
@@ -188,6 +206,7 @@ impl rt::Write for Io {
     fn is_write_vectored(&self) -> bool {
         match self {
             Self::Plain(io) => io.is_write_vectored(),
+            Self::Within(io) => io.is_write_vectored(),
             Self::Tls(io) => io.is_write_vectored(),
         }
     }
@@ -199,6 +218,7 @@ impl rt::Write for Io {
     ) -> Poll<io::Result<usize>> {
         let written = match self.get_mut() {
             Self::Plain(io) => Pin::new(io).poll_write_vectored(cx, bufs),
+            Self::Within(io) => Pin::new(io).poll_write_vectored(cx, bufs),
             Self::Tls(io) => Pin::new(io.as_mut()).poll_write_vectored(cx, bufs),
         };
         unless_closed(written, bufs.iter().map(|buf| buf.len()).sum())

@@ -172,7 +172,8 @@ impl Shared {
         }
         let (shared, held) = (Arc::clone(self), self.serving.drain.hold());
         drop(tokio::spawn(async move {
-            if let Some(place) = shared.place(admission, address, &held).await {
+            // What a connection is only at its beginning and end lies apart: most of its life it waits.
+            if let Some(place) = Box::pin(shared.place(admission, address, &held)).await {
                 connection(&shared, stream, address, place, held).await;
             }
         }));
@@ -203,16 +204,7 @@ impl Shared {
 async fn connection(shared: &Shared, stream: TcpStream, address: SocketAddr, place: Place, held: Held) {
     let mut signal = held.signal();
     let serving = &shared.serving;
-    let handshake = tokio::select! {
-        biased;
-        shaken = tokio::time::timeout(serving.timeouts.handshake, handshake(&serving.tls, stream, address)) => shaken,
-        () = signal.draining() => return,
-    };
-    let (stream, peer) = match handshake {
-        Ok(Ok(done)) => done,
-        Ok(Err(error)) => return refused(&serving.on_stranger, address, &error),
-        Err(_elapsed) => return tracing::debug!(%address, "handshake took too long"),
-    };
+    let Some((stream, peer)) = Box::pin(shaken(serving, stream, address, &held)).await else { return };
     let state = Arc::new(State { peer: Arc::new(peer), place, lingers: AtomicBool::new(false) });
     let proxies = Some(serving.proxies.clone()).filter(|proxies| proxies.contains(address.ip()));
     let requests = Requests { app: serving.app.clone(), state: Arc::clone(&state), proxies };
@@ -234,12 +226,33 @@ async fn connection(shared: &Shared, stream: TcpStream, address: SocketAddr, pla
     // Hyper answers by itself what it cannot read, and reads no further.
     let unread = ended.as_ref().is_err_and(hyper::Error::is_parse);
     ended_with(address, ended);
-    let stream = conn.into_parts().io.into_inner();
+    let end = Box::pin(early::end(conn.into_parts().io.into_inner(), unread || state.lingers.load(Relaxed)));
     tokio::select! {
         biased;
-        () = early::end(stream, unread || state.lingers.load(Relaxed)) => {}
+        () = end => {}
         () = signal.cut() => {}
     }
+}
+
+/// The handshake, in its time. None: it came to nothing.
+async fn shaken(
+    serving: &Serving,
+    stream: TcpStream,
+    address: SocketAddr,
+    held: &Held,
+) -> Option<(TlsStream<TcpStream>, Peer)> {
+    let mut signal = held.signal();
+    let handshake = tokio::select! {
+        biased;
+        shaken = tokio::time::timeout(serving.timeouts.handshake, handshake(&serving.tls, stream, address)) => shaken,
+        () = signal.draining() => return None,
+    };
+    match handshake {
+        Ok(Ok(done)) => return Some(done),
+        Ok(Err(error)) => refused(&serving.on_stranger, address, &error),
+        Err(_elapsed) => tracing::debug!(%address, "handshake took too long"),
+    }
+    None
 }
 
 fn refused(on_stranger: &OnStranger, address: SocketAddr, error: &io::Error) {

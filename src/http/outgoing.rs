@@ -2,7 +2,7 @@
 //! Follows no redirect, keeps no cookies; how long an answer may take is the caller's to say.
 
 use super::{
-    connector::{Connector, Identity},
+    connector::{Connector, Dial, Identity},
     crypto::TlsError,
 };
 use axum::body::Body;
@@ -19,6 +19,9 @@ use tracing::{Instrument, Span, field::Empty};
 const IDLE: Duration = Duration::from_secs(45);
 /// Unused connections kept per server.
 const IDLE_CONNECTIONS: usize = 256;
+
+/// What is read at a time of the answer to a held request: its head must fit in.
+const HELD_ROOM: usize = 4096;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +78,8 @@ pub struct Outgoing {
     pooled: Client<Connector, Body>,
     /// Keeps no connection.
     fresh: Client<Connector, Body>,
+    /// For requests that are held for long and answered by little.
+    held: Client<Connector, Body>,
 }
 
 impl Outgoing {
@@ -85,15 +90,28 @@ impl Outgoing {
 
     /// The same, with a certificate for servers that ask for one.
     pub fn showing(roots: &Arc<RootCertStore>, identity: Option<Identity>) -> Result<Self, TlsError> {
-        let connector = Connector::new(roots, identity, b"http/1.1")?;
-        let client = |idle| {
-            Client::builder(TokioExecutor::new())
-                .pool_timer(TokioTimer::new())
-                .pool_idle_timeout(IDLE)
-                .pool_max_idle_per_host(idle)
-                .build(connector.clone())
+        Ok(Self::by(&Connector::new(roots, identity, b"http/1.1")?))
+    }
+
+    /// The same over streams in memory: whatever the address is, `dial` leads to its server. For benches, which hold more than there are files.
+    pub fn within(roots: &Arc<RootCertStore>, dial: Dial) -> Result<Self, TlsError> {
+        Ok(Self::by(&Connector::new(roots, None, b"http/1.1")?.dialling(dial)))
+    }
+
+    fn by(connector: &Connector) -> Self {
+        let client = |idle, room: Option<usize>| {
+            let mut builder = Client::builder(TokioExecutor::new());
+            builder.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE).pool_max_idle_per_host(idle);
+            if let Some(room) = room {
+                builder.http1_read_buf_exact_size(room);
+            }
+            builder.build(connector.clone())
         };
-        Ok(Self { pooled: client(IDLE_CONNECTIONS), fresh: client(0) })
+        Self {
+            pooled: client(IDLE_CONNECTIONS, None),
+            fresh: client(0, None),
+            held: client(IDLE_CONNECTIONS, Some(HELD_ROOM)),
+        }
     }
 
     /// Sends a request with an absolute address, `http` or `https`, and returns at the answer's head. `Host` is set
@@ -102,25 +120,34 @@ impl Outgoing {
     ///
     /// A connection serves many callers, one after another: whoever passes on logins that hold for a connection
     /// (NTLM, Negotiate) must take them out first.
-    pub async fn send(&self, request: Request<Body>) -> Result<Response<Incoming>, OutgoingError> {
-        self.over(&self.pooled, request).await
+    pub fn send(&self, request: Request<Body>) -> impl Future<Output = Answered> + Send + use<> {
+        over(&self.pooled, request)
+    }
+
+    /// The same for a request that waits long for a short answer, as a Ping does: it takes less of memory. An answer with a head of over 4 kB is
+    /// told as [`OutgoingError::Broken`].
+    pub fn send_held(&self, request: Request<Body>) -> impl Future<Output = Answered> + Send + use<> {
+        over(&self.held, request)
     }
 
     /// The same over a connection of its own: after one that was kept broke. Some servers close theirs and do not say so, and it may be in
     /// use by then.
-    pub async fn send_afresh(&self, request: Request<Body>) -> Result<Response<Incoming>, OutgoingError> {
-        self.over(&self.fresh, request).await
+    pub fn send_afresh(&self, request: Request<Body>) -> impl Future<Output = Answered> + Send + use<> {
+        over(&self.fresh, request)
     }
+}
 
-    async fn over(
-        &self,
-        client: &Client<Connector, Body>,
-        request: Request<Body>,
-    ) -> Result<Response<Incoming>, OutgoingError> {
-        let server = server(request.uri())?;
+type Answered = Result<Response<Incoming>, OutgoingError>;
+
+/// The request is handed over at once: a future that waits for its answer need not have room for it.
+fn over(client: &Client<Connector, Body>, request: Request<Body>) -> impl Future<Output = Answered> + Send + use<> {
+    let asking = server(request.uri()).map(|server| {
         let span = call(&server);
-        let answer = client.request(request).instrument(span.clone()).await;
-        let answer = answer.map_err(|source| match source.is_connect() {
+        (client.request(request).instrument(span.clone()), span, server)
+    });
+    async move {
+        let (asking, span, server) = asking?;
+        let answer = asking.await.map_err(|source| match source.is_connect() {
             true => OutgoingError::Connect { server, source: source.into() },
             false => OutgoingError::Broken { server, source: source.into() },
         });

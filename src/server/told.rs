@@ -5,6 +5,7 @@
 use crate::{
     clock,
     fleet::{actor::has_hidden, enrol::invitation::normal},
+    ids::EnrolmentId,
 };
 use std::{
     net::IpAddr,
@@ -25,6 +26,7 @@ const CODE: usize = 16;
 pub struct Told {
     refused: Mutex<Minute>,
     unknown: Mutex<Minute>,
+    many: Mutex<Minute>,
 }
 
 /// What was told of one kind since its minute began.
@@ -72,9 +74,21 @@ impl Told {
         }
     }
 
+    /// A mail client's user has so many requests under way that this one was told to come later.
+    pub fn many_requests(&self, enrolment: EnrolmentId) {
+        if let Some(untold) = one_more(&self.many) {
+            tracing::warn!(%enrolment, untold, "too many requests of one mail user are under way (eas.requests_per_user)");
+        }
+    }
+
     /// To be called each minute: what was left out is told of though no further line of its kind comes.
     pub fn say_what_was_left_out(&self) {
-        for (kind, minute) in [("refused enrolments", &self.refused), ("unknown invitations", &self.unknown)] {
+        let kinds = [
+            ("refused enrolments", &self.refused),
+            ("unknown invitations", &self.unknown),
+            ("many requests", &self.many),
+        ];
+        for (kind, minute) in kinds {
             let untold = minute.lock().map_or(0, |mut minute| minute.left_out(clock::monotonic()));
             if untold > 0 {
                 tracing::warn!(untold, "{kind}: as many more lines were left out");

@@ -161,6 +161,7 @@ impl Bench {
             roots: mine.roots.clone(),
             eas_upstream: None,
             mail_server: Default::default(),
+            eas_requests: Arc::default(),
             eas_users: Default::default(),
             eas_signon: None,
             proxies: TrustedProxies::default(),

@@ -139,6 +139,35 @@ class Held(Linked):
         self.assertFalse(release.is_set(), "by the gateway, not by the mail server")
         self.assertEqual(wbxml.text(wbxml.parse(phone.folder_sync().body), FOLDERS, 0x0C), "129", "the door is shut")
 
+    def test_who_was_let_in_has_mail_while_the_store_is_away_and_nobody_else(self):
+        mail = MailServer({DAVE: WORD})
+        self.addCleanup(mail.stop)
+        links = self.links(2)
+        nodes = Nodes(self, "--eas-upstream", mail.url, through=[link.port for link in links])
+        first, second = nodes.servers
+        folder = pathlib.Path(tempfile.mkdtemp(dir=nodes.folder))
+        phone = MailClient(first, folder, DAVE, WORD).certificate(
+            first.verb("invite", "--channel", "activesync", "--user", DAVE))
+        for _ in range(2):
+            self.assertEqual(phone.folder_sync().status, 200)
+        stranger = MailClient(first, folder, DAVE, WORD)
+        links[0].cut(refuse=True)
+        time.sleep(2)
+        self.assertEqual(ready(first), 503)
+        passed = len(mail.commands(phone.ident))
+        for _ in range(3):
+            reply, took = timed(phone.folder_sync)
+            self.assertEqual(reply.status, 200)
+            self.assertLess(took, ANSWERED)
+        self.assertEqual(len(mail.commands(phone.ident)), passed + 3, "from memory")
+        self.assertEqual(stranger.folder_sync().status, 503, "its login is not proved")
+        self.assertEqual(mail.commands(stranger.ident), [])
+        second.verb("devices", "block", second.device_of(phone.ident)["id"])
+        links[0].mend()
+        eventually(lambda: ready(first) == 200, "the node serves again", 15)
+        eventually(lambda: wbxml.text(wbxml.parse(phone.folder_sync().body), FOLDERS, 0x0C) == "129",
+                   "what was done meanwhile counts", 15)
+
 
 class Stopped(Linked):
     def test_a_stopped_node_holds_up_nobody_and_knows_what_was_done_meanwhile(self):

@@ -151,10 +151,10 @@ async fn claimed(
     let upstream = gateway.upstream()?;
     via::check(headers, &gateway.server)?;
     let login = Login::basic(name.trim(), password).ok_or(Refused::Login)?;
-    let mut said = HeaderMap::new();
+    let mut said = http::Request::new(());
     login.put(&mut said);
     // As a mail client would say it: a login may stand for another address.
-    let login = Login::of(&said, &gateway.server.eas_users).ok_or(Refused::Login)?;
+    let login = Login::of(said.headers(), &gateway.server.eas_users).ok_or(Refused::Login)?;
     let words = Words {
         client: peer.client,
         login: &login,

@@ -8,6 +8,7 @@ use super::{
     partnership::Partnership,
     provision,
     refusal::Refusal,
+    remembered,
     who::{self, Asker, Who},
 };
 use crate::{
@@ -150,6 +151,9 @@ fn decide(
     let stead = in_stead.then(|| Facts::of(&partnership.who.device, enrolment)).flatten().map(Box::new);
     let answer = answer(tx, &mut partnership, head, content, asker.proved)?;
     let (said, place) = (partnership.kept.said, Place::of(&partnership.who, tx.now()));
+    if answer.is_none() && stead.is_none() {
+        remembered::remember(tx, asker, head, &partnership, (left, waiting.clone()));
+    }
     partnership.save(tx)?;
     Ok(Decision { answer, stead, waiting, place, news, said, left })
 }

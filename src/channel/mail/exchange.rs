@@ -23,6 +23,7 @@ use axum::{
     response::Response,
 };
 use hyper::body::Incoming;
+use lanyard_activesync::Command;
 
 /// Where 451 says to go (it is "Redirect" to ActiveSync).
 const MS_LOCATION: HeaderName = HeaderName::from_static("x-ms-location");
@@ -34,16 +35,16 @@ impl Gateway {
         &self,
         asked: &Asked,
         at: &Place,
-        onward: Request<Body>,
-        again: Option<Again>,
+        onward: Box<Request<Body>>,
+        again: Option<Box<Again>>,
     ) -> Result<Response, Refusal> {
-        let patience = again.as_ref().map_or_else(|| Patience::of(asked.head.command, None), Again::patience);
-        let there = self.there_and_back(asked, at, onward, again.as_ref(), patience).await?;
-        match is_refusal(there, patience).await? {
-            (true, _) => self.after_refusal(asked, at, again.filter(Again::is_repeated)).await,
+        let patience = again.as_ref().map_or_else(|| Patience::of(asked.head.command, None), |again| again.patience());
+        let there = self.there_and_back(asked, at, onward, again.as_deref(), patience).await?;
+        match Box::pin(is_refusal(there, patience)).await? {
+            (true, _) => Box::pin(self.after_refusal(asked, at, again.filter(|again| again.is_repeated()))).await,
             (false, answer) => {
-                self.was_not_refused(at).await?;
-                self.gave_mail(asked, at, answer.status()).await?;
+                Box::pin(self.was_not_refused(at)).await?;
+                Box::pin(self.gave_mail(asked, at, answer.status())).await?;
                 Ok(answer)
             }
         }
@@ -55,7 +56,7 @@ impl Gateway {
         &self,
         asked: &Asked,
         at: &Place,
-        mut onward: Request<Body>,
+        mut onward: Box<Request<Body>>,
         again: Option<&Again>,
         patience: Patience,
     ) -> Result<Response, Refusal> {
@@ -65,35 +66,41 @@ impl Gateway {
         let mut server = onward.uri().clone();
         for _ in 0..=HOPS {
             let answer = match again.filter(|again| again.may_be_sent_twice()) {
-                Some(again) => match self.send(onward, patience).await {
-                    // A connection that was kept, and is not any more: once more, over another.
-                    Err(Refusal::Broken) => {
-                        let onward = again.request(&server, asked.login.as_ref(), at.foreign.key)?;
-                        self.send_afresh(onward, patience).await
+                Some(again) => {
+                    let sent = match asked.head.command {
+                        Command::Ping => self.send_held(*onward, patience).await,
+                        _ => Box::pin(self.send(*onward, patience)).await,
+                    };
+                    match sent {
+                        // A connection that was kept, and is not any more: once more, over another.
+                        Err(Refusal::Broken) => {
+                            let onward = again.request(&server, asked.login.as_ref(), at.foreign.key)?;
+                            Box::pin(self.send_afresh(onward, patience)).await
+                        }
+                        sent => sent,
                     }
-                    answer => answer,
-                },
+                }
                 // What cannot be sent once more is not left to a connection that may be gone: SOGo closes each, and says so to nobody.
-                None => self.send_afresh(onward, patience).await,
+                None => Box::pin(self.send_afresh(*onward, patience)).await,
             };
             let answer = match answer {
                 Ok(answer) => answer,
                 Err(refusal) => {
                     // It may have gone, or the user moved back: the next request begins at the mail server again.
-                    self.forget_moved(at).await?;
+                    Box::pin(self.forget_moved(at)).await?;
                     return Err(refusal);
                 }
             };
             let next = match redirects::of(&server, &answer, false) {
-                Redirect::None => return self.back(asked, at, answer).await,
+                Redirect::None => return Box::pin(self.back(asked, at, answer)).await,
                 Redirect::To(next) => next,
                 Redirect::Nowhere => break,
             };
-            let Some(again) = again else { return self.come_again(at, &server, next).await };
-            onward = again.request(&next, asked.login.as_ref(), at.foreign.key)?;
+            let Some(again) = again else { return Box::pin(self.come_again(at, &server, next)).await };
+            *onward = again.request(&next, asked.login.as_ref(), at.foreign.key)?;
             server = onward.uri().clone();
         }
-        self.forget_moved(at).await?;
+        Box::pin(self.forget_moved(at)).await?;
         Err(lost(&server))
     }
 

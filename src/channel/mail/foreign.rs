@@ -92,7 +92,7 @@ impl Gateway {
         &self,
         asked: &Asked,
         at: &Place,
-        again: Option<Again>,
+        again: Option<Box<Again>>,
     ) -> Result<Response, Refusal> {
         let turn = self.rounds.turn(at.enrolment).await;
         let now = self.server.now();
@@ -133,7 +133,7 @@ impl Gateway {
         let Some(again) = again else { return Ok(told(&asked.head, Status::NOT_PROVISIONED)) };
         // It may be held for an hour.
         drop(turn);
-        let onward = again.request(self.upstream()?, asked.login.as_ref(), key)?;
+        let onward = Box::new(again.request(self.upstream()?, asked.login.as_ref(), key)?);
         let there = self.there_and_back(asked, &decision.place, onward, Some(&again), again.patience()).await?;
         match is_refusal(there, again.patience()).await? {
             (true, _) => Ok(told(&asked.head, Status::RETRY_LATER)),

@@ -1,6 +1,9 @@
 //! What the gateway's handlers share.
 
-use super::{guesses::Guesses, login::Logins, offer::Servers, pings::Pings, refusal::Refusal, rounds::Rounds};
+use super::{
+    guesses::Guesses, login::Logins, offer::Servers, pings::Pings, refusal::Refusal, remembered::Outage,
+    rounds::Rounds, shares::Shares,
+};
 use crate::{
     fleet::{life::Enrolment, registry::sights},
     server::Server,
@@ -16,6 +19,8 @@ pub(in crate::channel) struct Gateway {
     pub(super) servers: Servers,
     pub(super) pings: Pings,
     pub(super) rounds: Rounds,
+    pub(super) outage: Outage,
+    pub(super) shares: Arc<Shares>,
     /// Enrolments of whose wipe the mail server is being told.
     pub(super) telling: Pings,
 }

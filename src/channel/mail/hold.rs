@@ -5,18 +5,20 @@ use super::{
     again::Again,
     decide::{Asked, Content, Decision, response},
     gateway::Gateway,
+    login::Login,
     pings::Pings,
     refusal::Refusal,
+    shares::Share,
 };
 use crate::{http::limits::SMALL_BODY, ids::EnrolmentId};
 use axum::{
     body::Body,
-    http::{Request, StatusCode},
+    http::{HeaderValue, Request, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
 use hyper::body::{Body as _, Frame, SizeHint};
-use lanyard_activesync::{Answer, Command, ping::End};
+use lanyard_activesync::{Answer, Command, Status, ping::End, status::refusal};
 use std::{
     pin::{Pin, pin},
     sync::Arc,
@@ -30,6 +32,9 @@ const SPREAD: Duration = Duration::from_secs(8);
 
 /// The store's time may be a little behind the timer's.
 const SOON: Duration = Duration::from_millis(100);
+
+/// When a client may come again whose user has too many requests under way.
+const LATER: HeaderValue = HeaderValue::from_static("30");
 
 /// Bytes of an answer that are not worth cutting off.
 const SHORT: u64 = 64 * 1024;
@@ -58,16 +63,21 @@ impl Drop for Held<'_> {
     }
 }
 
-/// Sends a request on and waits for its answer, as long as it may.
-pub(super) async fn hold(
-    gateway: &Arc<Gateway>,
-    asked: &Arc<Asked>,
-    decision: Decision,
-    onward: Request<Body>,
-    again: Option<Again>,
-) -> Result<Response, Refusal> {
-    let is_ping = asked.head.command == Command::Ping;
-    let enrolment = decision.place.enrolment;
+/// A request that may go to the mail server.
+pub(super) struct Onward {
+    pub(super) asked: Arc<Asked>,
+    pub(super) decision: Decision,
+    /// As it goes.
+    pub(super) request: Box<Request<Body>>,
+    pub(super) again: Option<Box<Again>>,
+}
+
+/// Sends a request on and waits for its answer, as long as it may. What is held is held by the thousands: whatever happens seldom, or soon and
+/// once, lies apart.
+pub(super) async fn hold(gateway: &Arc<Gateway>, onward: Box<Onward>) -> Result<Response, Refusal> {
+    let Some(share) = gateway.shares.take(&onward.user()).await else { return Ok(too_many(gateway, &onward)) };
+    let is_ping = onward.asked.head.command == Command::Ping;
+    let enrolment = onward.decision.place.enrolment;
     let held = is_ping.then(|| Held::new(&gateway.pings, enrolment));
     let mut replaced = pin!(async {
         match &held {
@@ -75,15 +85,19 @@ pub(super) async fn hold(
             None => std::future::pending().await,
         }
     });
+    // Field by field: what stays in the box takes no room here.
+    let news = (onward.decision.news, onward.decision.left);
+    let mut shut = Box::pin(shut(gateway.clone(), onward.asked.clone(), news));
+    let (asked, place) = (&onward.asked, &onward.decision.place);
+    let exchange = Box::pin(gateway.exchange(asked, place, onward.request, onward.again));
     let mut answer = pin!(async {
-        let answer = gateway.exchange(asked, &decision.place, onward, again).await?;
-        if is_ping { whole(answer).await } else { Ok(answer) }
+        let answer = exchange.await?;
+        if is_ping { Box::pin(whole(answer)).await } else { Ok(answer) }
     });
-    let mut shut = Box::pin(shut(gateway.clone(), asked.clone(), (decision.news, decision.left)));
     let mut stopping = pin!(stopping(gateway, is_ping));
     tokio::select! {
         biased;
-        answer = &mut answer => answer.map(|answer| if is_ping { answer } else { guarded(answer, shut) }),
+        answer = &mut answer => answer.map(|answer| if is_ping { answer } else { guarded(answer, shut, share) }),
         refused = &mut shut => match refused? {
             // Some clients take a common status on a Ping for a plain failure; FolderSync tells them the reason.
             _ if is_ping => Ok(response(End::FolderSyncFirst.answer())),
@@ -97,6 +111,23 @@ pub(super) async fn hold(
     }
 }
 
+impl Onward {
+    /// Whose requests are counted together.
+    fn user(&self) -> String {
+        let user = self.asked.login.as_ref().and_then(Login::user).map(str::to_lowercase);
+        user.unwrap_or_else(|| self.decision.place.enrolment.to_string())
+    }
+}
+
+/// The user has too many requests at the mail server: this one comes again later.
+fn too_many(gateway: &Gateway, onward: &Onward) -> Response {
+    gateway.server.told.many_requests(onward.decision.place.enrolment);
+    let head = &onward.asked.head;
+    let mut later = response(refusal(head.version, head.command, Status::RETRY_LATER));
+    later.headers_mut().insert(header::RETRY_AFTER, LATER);
+    later
+}
+
 /// Ends when the request would be refused by now.
 async fn shut(
     gateway: Arc<Gateway>,
@@ -108,7 +139,7 @@ async fn shut(
             () = news => {}
             () = over(left) => {}
         }
-        let again = gateway.decide(&asked, Content::Unread).await?;
+        let again = Box::pin(gateway.admit(&asked, Content::Unread)).await?;
         match again.shuts(&asked.head) {
             Some(refused) => return Ok(refused),
             None => (news, left) = (again.news, again.left),
@@ -132,18 +163,22 @@ async fn whole(answer: Response) -> Result<Response, Refusal> {
 }
 
 /// An answer whose body ends with the connection when the door is shut. A short one is on its way already.
-fn guarded(answer: Response, shut: Pin<Box<dyn Future<Output = Result<Answer, Refusal>> + Send>>) -> Response {
+fn guarded(answer: Response, shut: Shut, share: Share) -> Response {
     let short = answer.body().size_hint().exact().is_some_and(|length| length <= SHORT);
     if answer.body().is_end_stream() || short {
         return answer;
     }
     let (head, body) = answer.into_parts();
-    Response::from_parts(head, Body::new(Guarded { body, shut }))
+    Response::from_parts(head, Body::new(Guarded { body, shut, _share: share }))
 }
+
+type Shut = Pin<Box<dyn Future<Output = Result<Answer, Refusal>> + Send>>;
 
 struct Guarded {
     body: Body,
-    shut: Pin<Box<dyn Future<Output = Result<Answer, Refusal>> + Send>>,
+    shut: Shut,
+    /// It keeps a worker of the mail server busy until it is over.
+    _share: Share,
 }
 
 impl hyper::body::Body for Guarded {
@@ -176,4 +211,19 @@ pub(super) async fn stopping(gateway: &Gateway, is_ping: bool) {
         _ => 1.0,
     };
     tokio::time::sleep(SPREAD.mul_f64(part)).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size<'a, F>(_: fn(&'a Arc<Gateway>, Box<Onward>) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn what_is_held_is_small() {
+        let bytes = size(hold);
+        assert!(bytes <= 2500, "{bytes} bytes for each Ping that is held");
+    }
 }

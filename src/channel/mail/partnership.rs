@@ -147,6 +147,13 @@ impl Partnership {
         }
     }
 
+    /// Whether its mail passes, as it asks now: all that is no Provision.
+    pub(super) fn passes_mail(&self, request: &Request) -> bool {
+        self.directive.is_none()
+            && self.kept == self.before
+            && self.verdict(&Request { command: Verb::Sync, ..request.clone() }) == Verdict::Pass
+    }
+
     /// Writes what has changed.
     pub(super) fn save(mut self, tx: &mut Tx<'_>) -> Result<()> {
         if self.kept == self.before {

@@ -4,7 +4,7 @@ use super::{
     again::Again,
     decide::{Asked, Content, response},
     gateway::Gateway,
-    hold,
+    hold::{self, Onward},
     login::Login,
     own::Client,
     prove::Words,
@@ -19,6 +19,7 @@ use crate::{
         span,
     },
     clock,
+    error::{Error, Fault},
     fleet::life::Channel,
     http::{
         Peer,
@@ -33,7 +34,7 @@ use axum::{
     response::Response,
 };
 use bytes::Bytes;
-use lanyard_activesync::{Answer, Command, Request as Head, provision as wire, settings, status::refusal};
+use lanyard_activesync::{Answer, Command, Request as Head, Status, provision as wire, settings, status::refusal};
 use std::{sync::Arc, time::Duration};
 use tracing::Instrument;
 
@@ -43,14 +44,37 @@ pub(super) async fn message(
     request: Request,
 ) -> Response {
     let span = span::check_in(Channel::Activesync);
-    let answer = serve(&gateway, &peer, request).instrument(span.clone()).await;
+    let answer = async {
+        // Apart, and gone once it is done: a Ping is held for an hour, and all it needs then is little.
+        match Box::pin(serve(&gateway, &peer, request)).await? {
+            Step::Answered(answer) => Ok(answer),
+            Step::Onward(onward) => {
+                let place = &onward.decision.place;
+                let waits = onward.decision.waits().then_some((place.device, place.enrolment));
+                let answer = hold::hold(&gateway, onward).await?;
+                match waits {
+                    Some(whose) => Box::pin(quarantine::learn(&gateway, whose, answer)).await,
+                    None => Ok(answer),
+                }
+            }
+        }
+    };
+    let answer = answer.instrument(span.clone()).await;
     span::answered(&span, answer.unwrap_or_else(|refusal| refusal.told(&gateway.server, &peer)))
 }
 
 /// A body that takes longer is decided on anew when it is there.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
-async fn serve(gateway: &Arc<Gateway>, peer: &Peer, request: Request) -> std::result::Result<Response, Refusal> {
+/// What becomes of a request.
+enum Step {
+    /// We answer it ourselves.
+    Answered(Response),
+    /// It goes to the mail server.
+    Onward(Box<Onward>),
+}
+
+async fn serve(gateway: &Arc<Gateway>, peer: &Peer, request: Request) -> std::result::Result<Step, Refusal> {
     let upstream = gateway.upstream()?.clone();
     let (mut parts, body) = request.into_parts();
     via::check(&parts.headers, &gateway.server)?;
@@ -91,7 +115,7 @@ async fn serve(gateway: &Arc<Gateway>, peer: &Peer, request: Request) -> std::re
             None
         }
         None => {
-            let Proof { user, kept_out } = proof(gateway, &claim).await?;
+            let Proof { user, kept_out } = proof(gateway, &claim).await.map_err(|refusal| later(&head, refusal))?;
             asker.login = user;
             kept_out
         }
@@ -110,15 +134,15 @@ async fn serve(gateway: &Arc<Gateway>, peer: &Peer, request: Request) -> std::re
         Some(refused) if !matches!(refused, Refusal::Upstream(_)) => content,
         _ => gateway.first(&asked, content).await,
     };
-    let decision = match gateway.decide(&asked, content.clone()).await {
+    let decision = match gateway.admit(&asked, content.clone()).await {
         Ok(decision) => decision,
-        Err(refusal) => return Err(kept_out.unwrap_or(refusal)),
+        Err(refusal) => return Err(kept_out.unwrap_or_else(|| later(&asked.head, refusal))),
     };
     span::whose(decision.place.enrolment, Some(decision.place.device));
     if let Some(answer) = decision.answer {
         gateway.then(&asked, &content, &decision.place, decision.said).await;
         gateway.tell_back(&asked, decision.place);
-        return Ok(response(answer));
+        return Ok(Step::Answered(response(answer)));
     }
     // One that was let in again, or waits: the mail server may not have heard yet.
     if decision.place.ordered.as_ref().is_some_and(|ordered| ordered.said.is_some()) {
@@ -126,7 +150,8 @@ async fn serve(gateway: &Arc<Gateway>, peer: &Peer, request: Request) -> std::re
     }
     if decision.stead.is_some() {
         // In a box: what is held of a request that passes is not to grow by it.
-        return Box::pin(quarantine::answer(gateway, &asked, decision, &parts.headers, body)).await;
+        let answer = quarantine::answer(gateway, &asked, decision, &parts.headers, body);
+        return Ok(Step::Answered(Box::pin(answer).await?));
     }
     let waits = decision.waits();
     let told = matches!(&content, Content::Settings(Some(said)) if said.device_information.is_some());
@@ -136,7 +161,7 @@ async fn serve(gateway: &Arc<Gateway>, peer: &Peer, request: Request) -> std::re
         false => decision,
     };
     if let Some(answer) = decision.shuts(&asked.head) {
-        return Ok(response(answer));
+        return Ok(Step::Answered(response(answer)));
     }
     if let Some(refused) = kept_out {
         return Err(refused);
@@ -149,20 +174,17 @@ async fn serve(gateway: &Arc<Gateway>, peer: &Peer, request: Request) -> std::re
     let (again, body) = Again::of(asked.head.command, &parts, peer.client, body).await?;
     let decision = match clock::since(begun) > AT_ONCE {
         // A body that took its time: what was decided before it may be over.
-        true => gateway.decide(&asked, Content::Unread).await?,
+        true => gateway.admit(&asked, Content::Unread).await?,
         false => decision,
     };
     let before = || quarantine::before(&asked, &decision, again.as_ref().map_or(&[], Again::body));
     if let Some(answer) = decision.shuts(&asked.head).or_else(before) {
-        return Ok(response(answer));
+        return Ok(Step::Answered(response(answer)));
     }
-    let whose = (decision.place.device, decision.place.enrolment);
-    let onward =
+    let request =
         upstream::request(&upstream, &parts, peer.client, asked.login.as_ref(), decision.place.foreign.key, body)?;
-    // A Ping is held for an hour, and a header keeps the connection's whole read buffer.
-    drop(parts);
-    let answer = hold::hold(gateway, &asked, decision, onward, again).await?;
-    if waits { Box::pin(quarantine::learn(gateway, whose, answer)).await } else { Ok(answer) }
+    let (request, again) = (Box::new(request), again.map(Box::new));
+    Ok(Step::Onward(Box::new(Onward { asked, decision, request, again })))
 }
 
 /// Of a device of ours its problems say that it sent what cannot be read. A login alone says whose it is only with what was to be read.
@@ -267,6 +289,16 @@ async fn may_send_much(gateway: &Gateway, claim: &Claim<'_>) -> std::result::Res
 /// An answer in the protocol's own words where the way out is that of a refusal.
 fn told(answer: Answer) -> Refusal {
     Refusal::Upstream(Box::new(response(answer)))
+}
+
+/// A store that is busy or away: the client is told in its own words to come later.
+fn later(head: &Head, why: Refusal) -> Refusal {
+    match why {
+        Refusal::Fault(Error::Store(Fault::Away(_) | Fault::Busy)) if head.version.has_common_status() => {
+            told(refusal(head.version, head.command, Status::RETRY_LATER))
+        }
+        other => other,
+    }
 }
 
 /// What some mail servers would read fields of the query out of.

@@ -13,6 +13,9 @@ use axum::{
 };
 use std::time::Duration;
 
+/// When a client may come again that the store said nothing of.
+const STORE_AGAIN: Duration = Duration::from_secs(60);
+
 /// See the module.
 #[derive(Debug)]
 pub(super) enum Refusal {
@@ -180,7 +183,10 @@ impl IntoResponse for Refusal {
                 response
             }
             Self::WrongName => plain(StatusCode::MISDIRECTED_REQUEST, "ask under the server's public name\n"),
-            Self::Fault(Error::Store(_)) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+            Self::Fault(Error::Store(_)) => {
+                let soon = [(header::RETRY_AFTER, HeaderValue::from(STORE_AGAIN.as_secs()))];
+                (StatusCode::SERVICE_UNAVAILABLE, soon).into_response()
+            }
             // A text that cannot be taken.
             Self::Fault(error @ Error::Invalid { .. }) => {
                 (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response()

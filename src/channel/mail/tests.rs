@@ -1,6 +1,7 @@
 //! The gateway over real sockets and TLS, before a mail server of the test's own.
 
 mod bearer;
+mod load;
 mod other_protocols;
 mod own_policy;
 mod quarantine;

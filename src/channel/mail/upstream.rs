@@ -227,25 +227,38 @@ impl Gateway {
     /// One request and the head of its answer, which may take so long once the request is there whole.
     pub(super) async fn send(
         &self,
-        mut onward: Request<Body>,
+        onward: Request<Body>,
         patience: Patience,
     ) -> Result<hyper::Response<Incoming>, Refusal> {
-        via::mark(onward.headers_mut(), &self.server);
-        sign(&self.server, &mut onward).await.map_err(|why| no_ticket(&why))?;
-        let (onward, there) = told_when_sent(onward);
+        let (onward, there) = self.ready(onward).await?;
         within(self.server.outgoing.send(onward), there, patience).await
+    }
+
+    /// The same for a request that is held, and answered by little.
+    pub(super) async fn send_held(
+        &self,
+        onward: Request<Body>,
+        patience: Patience,
+    ) -> Result<hyper::Response<Incoming>, Refusal> {
+        let (onward, there) = self.ready(onward).await?;
+        within(self.server.outgoing.send_held(onward), there, patience).await
     }
 
     /// The same over a connection of its own.
     pub(super) async fn send_afresh(
         &self,
-        mut onward: Request<Body>,
+        onward: Request<Body>,
         patience: Patience,
     ) -> Result<hyper::Response<Incoming>, Refusal> {
+        let (onward, there) = self.ready(onward).await?;
+        within(self.server.outgoing.send_afresh(onward), there, patience).await
+    }
+
+    /// Marked, and with its ticket where it is to have one.
+    async fn ready(&self, mut onward: Request<Body>) -> Result<(Request<Body>, Arc<Notify>), Refusal> {
         via::mark(onward.headers_mut(), &self.server);
         sign(&self.server, &mut onward).await.map_err(|why| no_ticket(&why))?;
-        let (onward, there) = told_when_sent(onward);
-        within(self.server.outgoing.send_afresh(onward), there, patience).await
+        Ok(told_when_sent(onward))
     }
 }
 

@@ -6,7 +6,10 @@
 
 use crate::{
     clock::{self, Timestamp},
-    fleet::life::Channel,
+    fleet::{
+        life::Channel,
+        registry::admitted::{self, Admitted, WITHOUT_STORE},
+    },
     ids::{DeviceId, EnrolmentId, Fingerprint},
     store::{Changed, DISTRUSTED, EVERYTHING, Observer},
 };
@@ -111,6 +114,8 @@ pub struct Presence {
     known: RwLock<Known>,
     /// Who waits for news of a device: requests that are held open for it.
     waiting: RwLock<BTreeMap<String, Weak<Notify>>>,
+    /// Mail clients that were let in.
+    admitted: admitted::Known,
     shared: bool,
     started: Instant,
     caught_up: AtomicU64,
@@ -133,6 +138,7 @@ impl Presence {
         Self {
             known: RwLock::default(),
             waiting: RwLock::default(),
+            admitted: admitted::Known::default(),
             shared,
             started: clock::monotonic(),
             caught_up: AtomicU64::new(0),
@@ -212,9 +218,29 @@ impl Presence {
         Some(found)
     }
 
+    /// A mail client that was let in, about which nothing has changed since.
+    pub fn admitted(&self, who: &admitted::Who) -> Option<Arc<Admitted>> {
+        self.admitted.get(who)
+    }
+
+    /// Whether what is remembered is what the store would say.
+    pub fn is_current(&self) -> bool {
+        !self.shared || self.is_fresh()
+    }
+
+    /// Whether what is remembered was so not long ago, whatever other nodes have done since.
+    pub fn was_current(&self) -> bool {
+        !self.shared || self.behind() < WITHOUT_STORE
+    }
+
     fn is_fresh(&self) -> bool {
+        self.behind() < FRESH
+    }
+
+    /// How long ago all changes had been told.
+    fn behind(&self) -> Duration {
         let last = Duration::from_millis(self.caught_up.load(Ordering::Acquire));
-        clock::since(self.started).saturating_sub(last) < FRESH
+        clock::since(self.started).saturating_sub(last)
     }
 
     /// Who was seen since this was last asked, to be written in one batch.
@@ -242,6 +268,8 @@ impl Known {
 
 impl Observer for Presence {
     fn changed(&self, subjects: &BTreeSet<String>) {
+        // Before those who are told look again.
+        self.admitted.forget(subjects, MAIL);
         self.tell(subjects);
         let Ok(mut known) = self.known.write() else { return };
         if subjects.contains(EVERYTHING) || subjects.contains(DISTRUSTED) {
@@ -253,6 +281,10 @@ impl Observer for Presence {
     }
 
     fn remember(&self, what: Changed) {
+        let what = match what.downcast::<Admitted>() {
+            Ok(admitted) => return self.admitted.add(*admitted),
+            Err(what) => what,
+        };
         let (Ok(entry), Ok(mut known)) = (what.downcast::<Idle>(), self.known.write()) else { return };
         known.of_device.entry(entry.device.to_string()).or_default().insert(entry.who());
         known.idle.insert(entry.who(), Arc::new(*entry));

@@ -1,0 +1,116 @@
+//! How many requests of one user are at the mail server at a time: one mailbox with a mad client cannot have all of the mail server's workers.
+//! One more waits a while for an answer to one of them.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+use tokio::sync::Notify;
+
+/// How long a request waits for its turn. Clients wait half a minute at least.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// See the module.
+pub(super) struct Shares {
+    /// Nought: no limit.
+    limit: Arc<AtomicUsize>,
+    users: Mutex<BTreeMap<Arc<str>, User>>,
+}
+
+#[derive(Default)]
+struct User {
+    there: usize,
+    /// Whoever waits has it too.
+    left: Arc<Notify>,
+}
+
+/// One request's place; it comes free when this is dropped.
+pub(super) struct Share {
+    shares: Arc<Shares>,
+    user: Arc<str>,
+}
+
+impl Shares {
+    pub(super) fn new(limit: Arc<AtomicUsize>) -> Self {
+        Self { limit, users: Mutex::default() }
+    }
+
+    /// A place among the user's requests; none came free in time.
+    pub(super) async fn take(self: &Arc<Self>, user: &str) -> Option<Share> {
+        match self.try_take(user) {
+            Ok(share) => Some(share),
+            // Apart: it is seldom, and requests are held by the thousands.
+            Err(left) => Box::pin(tokio::time::timeout(PATIENCE, self.wait(user, left))).await.ok(),
+        }
+    }
+
+    async fn wait(self: &Arc<Self>, user: &str, mut left: Arc<Notify>) -> Share {
+        loop {
+            let notified = left.clone().notified_owned();
+            match self.try_take(user) {
+                Ok(share) => return share,
+                Err(now) if Arc::ptr_eq(&now, &left) => notified.await,
+                Err(now) => left = now,
+            }
+        }
+    }
+
+    fn try_take(self: &Arc<Self>, user: &str) -> Result<Share, Arc<Notify>> {
+        let limit = self.limit.load(Relaxed);
+        let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
+        let name = users.get_key_value(user).map_or_else(|| Arc::from(user), |(name, _)| name.clone());
+        let theirs = users.entry(name.clone()).or_default();
+        if limit > 0 && theirs.there >= limit {
+            return Err(theirs.left.clone());
+        }
+        theirs.there += 1;
+        Ok(Share { shares: self.clone(), user: name })
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let mut users = self.shares.users.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(theirs) = users.get_mut(&self.user) else { return };
+        theirs.there = theirs.there.saturating_sub(1);
+        theirs.left.notify_one();
+        // Whoever waits looks again, and finds it gone.
+        if theirs.there == 0 {
+            users.remove(&self.user);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn one_more_waits_for_its_turn() {
+        let limit = Arc::new(AtomicUsize::new(2));
+        let shares = Arc::new(Shares::new(limit.clone()));
+        let (first, second) = (shares.take("ann").await.unwrap(), shares.take("ann").await.unwrap());
+        let other = shares.take("bob").await.unwrap();
+        assert!(shares.try_take("ann").is_err(), "it would have to wait");
+        let (third, ()) = tokio::join!(shares.take("ann"), async {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            drop(first);
+        });
+        let both = async {
+            tokio::join!(shares.take("ann"), shares.take("ann"), async {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                drop((second, third));
+            })
+        };
+        let (one, another, ()) = both.await;
+        assert!(one.is_some() && another.is_some(), "also of those who waited when nobody was left");
+        limit.store(0, Relaxed);
+        assert!(shares.take("ann").await.is_some(), "no limit");
+        drop((one, another, other));
+        assert!(shares.users.lock().unwrap().is_empty());
+    }
+}
