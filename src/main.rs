@@ -20,7 +20,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Verb {
     /// Serve devices and administrators.
-    Serve(Serve),
+    Serve(Box<Serve>),
     /// See it work: a server on loopback and thirty simulated devices.
     Demo(demo::Options),
     /// Try simulated devices against your own server, until Ctrl-C.
@@ -68,11 +68,12 @@ fn main() -> ExitCode {
         Err(error) => return failed(&error),
     };
     match arguments.verb {
-        Verb::Serve(Serve { options, check: true }) => match options.with_file() {
+        Verb::Serve(serve) if serve.check => match serve.options.with_file() {
             Ok(options) => checked(&runtime.block_on(serve::check::check(&options)), arguments.how.json),
             Err(error) => misused(&error),
         },
-        Verb::Serve(Serve { options, check: false }) => {
+        Verb::Serve(serve) => {
+            let options = serve.options;
             let mut log = options.log;
             let served = options.with_file().map_err(serve::Failure::of_words).and_then(|options| {
                 log = options.log;

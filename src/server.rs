@@ -5,6 +5,7 @@ pub mod follow_ups;
 pub mod mail_server;
 pub mod outlook;
 pub mod rounds;
+pub mod smtp;
 pub mod strangers;
 mod tidying;
 pub mod told;
@@ -46,6 +47,8 @@ pub struct Server {
     pub mail_server: mail_server::MailServer,
     /// Logins of mail that are not their address.
     pub eas_users: Addresses,
+    /// The server that takes mail for users.
+    pub smtp: Option<smtp::Smtp>,
     /// Addresses whose `Client-Cert` counts.
     pub proxies: TrustedProxies,
     /// Fires when the server is about to stop.

@@ -17,6 +17,7 @@ mod foreign;
 mod gateway;
 mod hold;
 mod kept;
+mod letter;
 mod login;
 pub(super) mod mail_profile;
 mod offer;

@@ -103,6 +103,7 @@ pub enum Code {
     DeviceCertExpired,
     DeviceCertEnds,
     WebhookUnreached,
+    NoticesUnsent,
     SettingPending,
     FirstHour,
 }
@@ -136,6 +137,7 @@ impl Code {
             Self::DeviceCertExpired => "device_cert_expired",
             Self::DeviceCertEnds => "device_cert_ends",
             Self::WebhookUnreached => "webhook_unreached",
+            Self::NoticesUnsent => "notices_unsent",
             Self::SettingPending => "setting_pending",
             Self::FirstHour => "first_hour",
         }
@@ -181,6 +183,8 @@ pub struct Known {
     pub server_cert_for: Option<Duration>,
     /// What is wrong with the mail server behind the gateway, and since when.
     pub mail_server: Option<(String, Timestamp)>,
+    /// Why the last notice to somebody whose mail client waits was not taken by the server of `--smtp`, and since when.
+    pub smtp: Option<(String, Timestamp)>,
     /// Why clients will not take the certificate that the devices' port shows.
     pub unfit: Vec<String>,
     /// Why what lies in that certificate's files now was not taken.
@@ -412,6 +416,10 @@ fn list(facts: &Facts, known: &Known, survey: &Survey) -> Vec<Line> {
     lines.extend(of_files(facts, known));
     lines.extend(known.mail_server.as_ref().map(|(text, since)| {
         Line::of(Severity::Error, Code::MailServer, "mail server", format!("the mail server: {text}")).since(*since)
+    }));
+    lines.extend(known.smtp.as_ref().map(|(text, since)| {
+        let text = format!("who is in quarantine is not told by mail: {text}; it is tried again");
+        Line::of(Severity::Warning, Code::NoticesUnsent, "--smtp", text).since(*since)
     }));
     // A survey may be of a while ago.
     let stuck = survey.stuck.iter().filter(|stuck| stuck.until > facts.now);

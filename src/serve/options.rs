@@ -3,7 +3,7 @@
 use crate::{
     fleet::mailboxes::Addresses,
     policy::{nearest::nearest, yaml},
-    server::host,
+    server::{host, smtp::Smtp},
     store::Postgres,
 };
 use serde::Deserialize;
@@ -53,6 +53,12 @@ pub struct Options {
     /// File with lines `login address`, for logins of mail that are not their user's address.
     #[arg(long)]
     pub eas_users: Option<PathBuf>,
+    /// The server that takes mail for users, `smtp://HOST[:PORT]` or `smtps://…`, where clients in quarantine are told by mail.
+    #[arg(long, env = "LANYARD_SMTP", hide_env_values = true)]
+    pub smtp: Option<String>,
+    /// From which address.
+    #[arg(long)]
+    pub smtp_from: Option<String>,
     /// Roots (PEM) that outgoing calls trust besides the system's.
     #[arg(long)]
     pub trust: Option<PathBuf>,
@@ -98,6 +104,7 @@ impl Options {
         }
         self.eas_upstream.as_deref().map(upstream).transpose()?;
         users(self.eas_users.as_deref())?;
+        Smtp::of(self.smtp.as_deref(), self.smtp_from.as_deref(), &[], "")?;
         match self.store.as_deref().map(StoreUrl::parse).transpose()? {
             Some(StoreUrl::Postgres(url)) => Postgres::can_read(url).map_err(|e| format!("{STORE}: {e}")),
             Some(StoreUrl::Sled(_)) | None => Ok(()),
@@ -117,6 +124,8 @@ impl Options {
             master_key: self.master_key.or(other.master_key),
             eas_upstream: self.eas_upstream.or(other.eas_upstream),
             eas_users: self.eas_users.or(other.eas_users),
+            smtp: self.smtp.or(other.smtp),
+            smtp_from: self.smtp_from.or(other.smtp_from),
             trust: self.trust.or(other.trust),
             config: None,
             log: self.log.or(other.log),
@@ -262,6 +271,9 @@ mod tests {
             ("enrol-url: https://a/b\n", "--enrol-url: "),
             ("eas-upstream: mail\n", "--eas-upstream is "),
             ("eas-users: /nowhere/users\n", "--eas-users /nowhere/users: "),
+            ("smtp: smtp://u:secret@mail\n", "--smtp and --smtp-from go together"),
+            ("smtp: imap://u:secret@mail\nsmtp-from: a@b.c\n", "--smtp (or LANYARD_SMTP) is smtp://"),
+            ("smtp: smtp://mail\nsmtp-from: nobody\n", "--smtp-from: "),
             ("store: mysql://u:secret@x\n", "--store (or LANYARD_STORE) is sled:DIR"),
             ("store: 'sled:'\n", "--store (or LANYARD_STORE) is sled:DIR"),
             ("store: postgres://u:secret@x:port/lanyard\n", "--store (or LANYARD_STORE): invalid"),

@@ -44,7 +44,7 @@ impl Facts {
         let named = if named.is_empty() { "a mail program".into() } else { printable(&named.join(", ")) };
         let lines = [
             format!("Mail was set up for {} on {named}.", printable(&self.user)),
-            "Your organisation decides which devices may read mail; until it has decided about this one, no other mail comes here.".into(),
+            "Your organisation decides which devices may read mail; until it has decided about this one, no mail comes to it.".into(),
             String::new(),
             "To say that the device is yours, open this page, sign in as for your mail, and type the code:".into(),
             String::new(),

@@ -161,6 +161,7 @@ impl Bench {
             roots: mine.roots.clone(),
             eas_upstream: None,
             mail_server: Default::default(),
+            smtp: None,
             eas_users: Default::default(),
             proxies: TrustedProxies::default(),
             stopping: mine.stopping.clone(),

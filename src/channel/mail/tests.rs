@@ -185,6 +185,11 @@ impl Site {
     }
 
     async fn before(eas_upstream: Option<String>, seen: Seen) -> Self {
+        Self::telling(eas_upstream, seen, None).await
+    }
+
+    /// With a server that takes mail.
+    async fn telling(eas_upstream: Option<String>, seen: Seen, smtp: Option<String>) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("lanyard-eas-{}-{}", std::process::id(), COUNT.fetch_add(1, SeqCst));
         let folder = std::env::temp_dir().join(name);
@@ -193,6 +198,8 @@ impl Site {
             device_addr: Some("127.0.0.1:0".parse().unwrap()),
             admin_addr: Some("127.0.0.1:0".parse().unwrap()),
             eas_upstream,
+            smtp_from: smtp.as_ref().map(|_| "Mail <no-reply@example.org>".into()),
+            smtp,
             ..serve::Options::default()
         };
         let running = serve::start(&options).await.unwrap();
