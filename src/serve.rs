@@ -31,7 +31,7 @@ use crate::{
     },
     ids::DeviceId,
     server::{
-        Server, background, follow_ups::FollowUps, host, mail_server::MailServer, outlook::Outlook, rounds,
+        Server, background, follow_ups::FollowUps, host, mail_server::MailServer, outlook::Outlook, rounds, smtp::Smtp,
         strangers::Strangers, told::Told,
     },
     store::Tx,
@@ -110,6 +110,8 @@ pub async fn start(options: &Options) -> Result<Running, String> {
     let per_user = store.run(|tx| settings::count(tx, "eas.requests_per_user")).await.map_err(|e| e.cause())?;
     let drain = Drain::new();
     let (wakes, _) = tokio::sync::broadcast::channel::<DeviceId>(4096);
+    let extra = extra_roots(options.trust.as_deref())?;
+    let smtp = Smtp::of(options.smtp.as_deref(), options.smtp_from.as_deref(), &extra, host(&public_url))?;
     let server = Arc::new(Server {
         store,
         presence,
@@ -122,6 +124,7 @@ pub async fn start(options: &Options) -> Result<Running, String> {
         eas_upstream: options.eas_upstream.as_deref().map(upstream).transpose()?,
         mail_server: MailServer::default(),
         eas_requests: Arc::new(AtomicUsize::new(per_user)),
+        smtp,
         eas_users: options::users(options.eas_users.as_deref())?,
         eas_signon: options.eas_signon.as_deref().map(options::signon).transpose()?,
         proxies: TrustedProxies::parse(proxies.as_deref().unwrap_or_default())?,
@@ -295,11 +298,16 @@ async fn store_is_dead(server: &Server) {
     }
 }
 
+/// What the file of `--trust` says.
+fn extra_roots(trust: Option<&Path>) -> Result<Vec<u8>, String> {
+    let read = |path: &Path| std::fs::read(path).map_err(|e| format!("--trust {}: {e}", path.display()));
+    trust.map(read).transpose().map(Option::unwrap_or_default)
+}
+
 /// The roots that outgoing calls trust, besides the system's those of `--trust`.
 fn roots(trust: Option<&Path>) -> Result<Arc<rustls::RootCertStore>, String> {
-    let Some(path) = trust else { return trusted_roots(&[]).map_err(|e| e.to_string()) };
-    let extra = std::fs::read(path).map_err(|e| format!("--trust {}: {e}", path.display()))?;
-    trusted_roots(&extra).map_err(|e| format!("--trust {}: {e}", path.display()))
+    let named = |error: String| trust.map_or(error.clone(), |path| format!("--trust {}: {error}", path.display()));
+    trusted_roots(&extra_roots(trust)?).map_err(|e| named(e.to_string()))
 }
 
 /// What is to be done in the first hour.

@@ -6,6 +6,7 @@ pub mod mail_server;
 pub mod outlook;
 pub mod rounds;
 pub mod signon;
+pub mod smtp;
 pub mod strangers;
 pub mod tickets;
 mod tidying;
@@ -52,6 +53,8 @@ pub struct Server {
     pub eas_users: Addresses,
     /// How it learns whose request it is that comes with a certificate.
     pub eas_signon: Option<signon::SignOn>,
+    /// The server that takes mail for users.
+    pub smtp: Option<smtp::Smtp>,
     /// Addresses whose `Client-Cert` counts.
     pub proxies: TrustedProxies,
     /// Fires when the server is about to stop.

@@ -55,6 +55,7 @@ fn known(tx: &mut Tx<'_>, server: &Server) -> Result<Known> {
         ends: ours.into_iter().filter_map(|(what, until)| Some((what, until?))).collect(),
         server_cert_for: leaf.as_deref().and_then(lasts),
         mail_server: server.mail_server.wrong(),
+        smtp: server.smtp.as_ref().and_then(|smtp| smtp.trouble.wrong()),
         unfit: standing.unfit,
         refused: standing.refused,
     })

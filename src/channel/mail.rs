@@ -19,6 +19,7 @@ mod gateway;
 mod guesses;
 mod hold;
 mod kept;
+mod letter;
 mod login;
 pub(super) mod mail_profile;
 mod offer;

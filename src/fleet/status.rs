@@ -106,6 +106,7 @@ pub enum Code {
     DeviceCertExpired,
     DeviceCertEnds,
     WebhookUnreached,
+    NoticesUnsent,
     SettingPending,
     FirstHour,
 }
@@ -140,6 +141,7 @@ impl Code {
             Self::DeviceCertExpired => "device_cert_expired",
             Self::DeviceCertEnds => "device_cert_ends",
             Self::WebhookUnreached => "webhook_unreached",
+            Self::NoticesUnsent => "notices_unsent",
             Self::SettingPending => "setting_pending",
             Self::FirstHour => "first_hour",
         }
@@ -185,6 +187,8 @@ pub struct Known {
     pub server_cert_for: Option<Duration>,
     /// What is wrong with the mail server behind the gateway, and since when.
     pub mail_server: Option<(String, Timestamp)>,
+    /// Why the last notice to somebody whose mail client waits was not taken by the server of `--smtp`, and since when.
+    pub smtp: Option<(String, Timestamp)>,
     /// Why clients will not take the certificate that the devices' port shows.
     pub unfit: Vec<String>,
     /// Why what lies in that certificate's files now was not taken.

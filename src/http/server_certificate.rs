@@ -108,7 +108,7 @@ fn load<N: AsRef<str>>(chain: &[u8], key: &[u8], names: &[N]) -> Result<Arc<Load
 }
 
 /// The certificates in a PEM text; at least one.
-pub(super) fn certificates(pem: &[u8], what: &'static str) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+pub fn certificates(pem: &[u8], what: &'static str) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let found = CertificateDer::pem_slice_iter(pem)
         .collect::<Result<Vec<_>, _>>()
         .map_err(|e| TlsError::Pem { what, text: e.to_string() })?;

@@ -165,6 +165,15 @@ impl Points {
             Ok(None) => self.warn("names", "no --public-url: real devices need a name that they can reach".into()),
             Err(text) => self.note("names", Err(text)),
         }
+        if let Some(smtp) = &options.smtp {
+            self.note(
+                "notices by mail",
+                Ok(format!(
+                    "by {}; it was not asked",
+                    crate::server::host(smtp.rsplit('@').next().unwrap_or_default())
+                )),
+            );
+        }
         if let Some(upstream) = &options.eas_upstream {
             self.note("mail server", Ok(format!("{upstream}; it was not asked")));
         }

@@ -7,7 +7,7 @@ use crate::{
     channel::{self, apple::push_cert},
     fleet::{
         actor, admins, audit,
-        enrol::{invitation, succession, under_way},
+        enrol::{invitation, succession, under_way, waiting},
         groups,
         keeper::{failed, timers},
         life::{command, device},
@@ -28,7 +28,7 @@ const STORE: [Kind; 3] = [Kind::of::<Belief>(), Kind::of::<Count>(), Kind::of::<
 
 /// All of them.
 fn all() -> impl Iterator<Item = Kind> {
-    let lists: [&[Kind]; 33] = [
+    let lists: [&[Kind]; 34] = [
         &actor::KINDS,
         &admins::KINDS,
         &api::KINDS,
@@ -62,6 +62,7 @@ fn all() -> impl Iterator<Item = Kind> {
         &under_way::KINDS,
         &upstream::KINDS,
         &users::KINDS,
+        &waiting::KINDS,
     ];
     lists.into_iter().flatten().chain(&timers::KINDS).chain(&failed::KINDS).copied()
 }

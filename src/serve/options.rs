@@ -4,7 +4,7 @@ use crate::{
     channel::mail,
     fleet::mailboxes::Addresses,
     policy::{nearest::nearest, yaml},
-    server::{host, signon::SignOn},
+    server::{host, signon::SignOn, smtp::Smtp},
     store::Postgres,
 };
 use serde::Deserialize;
@@ -58,6 +58,12 @@ pub struct Options {
     /// `kerberos:SPN`, tickets for that service in its users' names. Else the user's own login goes along.
     #[arg(long)]
     pub eas_signon: Option<String>,
+    /// The server that takes mail for users, `smtp://HOST[:PORT]` or `smtps://…`, where clients in quarantine are told by mail.
+    #[arg(long, env = "LANYARD_SMTP", hide_env_values = true)]
+    pub smtp: Option<String>,
+    /// From which address.
+    #[arg(long)]
+    pub smtp_from: Option<String>,
     /// Roots (PEM) that outgoing calls trust besides the system's.
     #[arg(long)]
     pub trust: Option<PathBuf>,
@@ -104,6 +110,7 @@ impl Options {
         self.eas_upstream.as_deref().map(upstream).transpose()?;
         users(self.eas_users.as_deref())?;
         self.eas_signon.as_deref().map(signon).transpose()?;
+        Smtp::of(self.smtp.as_deref(), self.smtp_from.as_deref(), &[], "")?;
         match self.store.as_deref().map(StoreUrl::parse).transpose()? {
             Some(StoreUrl::Postgres(url)) => Postgres::can_read(url).map_err(|e| format!("{STORE}: {e}")),
             Some(StoreUrl::Sled(_)) | None => Ok(()),
@@ -124,6 +131,8 @@ impl Options {
             eas_upstream: self.eas_upstream.or(other.eas_upstream),
             eas_users: self.eas_users.or(other.eas_users),
             eas_signon: self.eas_signon.or(other.eas_signon),
+            smtp: self.smtp.or(other.smtp),
+            smtp_from: self.smtp_from.or(other.smtp_from),
             trust: self.trust.or(other.trust),
             config: None,
             log: self.log.or(other.log),
@@ -284,6 +293,9 @@ mod tests {
             ("eas-signon: header:Cookie\n", "--eas-signon: clients send the header cookie too"),
             ("eas-signon: header:X-OWA-User\n", "--eas-signon: clients send the header x-owa-user too"),
             ("eas-signon: header:X-MS-PolicyKey\n", "--eas-signon: clients send the header x-ms-policykey too"),
+            ("smtp: smtp://u:secret@mail\n", "--smtp and --smtp-from go together"),
+            ("smtp: imap://u:secret@mail\nsmtp-from: a@b.c\n", "--smtp (or LANYARD_SMTP) is smtp://"),
+            ("smtp: smtp://mail\nsmtp-from: nobody\n", "--smtp-from: "),
             ("store: mysql://u:secret@x\n", "--store (or LANYARD_STORE) is sled:DIR"),
             ("store: 'sled:'\n", "--store (or LANYARD_STORE) is sled:DIR"),
             ("store: postgres://u:secret@x:port/lanyard\n", "--store (or LANYARD_STORE): invalid"),

@@ -1,6 +1,6 @@
 //! What goes on by itself: timers, wakes, sights written in batches, looks at the clock, checkpoints of the audit log.
 
-use super::{Server, rounds::every, tidying, webhook};
+use super::{Server, rounds::every, smtp, tidying, webhook};
 use crate::{
     error::Result,
     fleet::{
@@ -29,6 +29,9 @@ pub fn start(server: &Arc<Server>) {
         Ok(())
     });
     every(server, "webhook", Duration::from_secs(1), |server| async move { webhook::send(&server).await });
+    if server.smtp.is_some() {
+        every(server, "notices by mail", Duration::from_secs(2), |server| async move { smtp::send(&server).await });
+    }
     every(server, "last seen", Duration::from_secs(20), |server| async move { write_seen(&server).await });
     tidying::start(server);
     every(server, "strangers and clock", Duration::from_secs(60), |server| async move {

@@ -53,7 +53,7 @@ impl Facts {
         let claim = if server.eas_signon.is_none() { &claim[..] } else { &[] };
         let lines = [
             format!("Mail was set up for {} on {named}.", printable(&self.user)),
-            "Your organisation decides which devices may read mail; until it has decided about this one, no other mail comes here.".into(),
+            "Your organisation decides which devices may read mail; until it has decided about this one, no mail comes to it.".into(),
             String::new(),
         ];
         let ends = [

@@ -162,6 +162,7 @@ impl Bench {
             eas_upstream: None,
             mail_server: Default::default(),
             eas_requests: Arc::default(),
+            smtp: None,
             eas_users: Default::default(),
             eas_signon: None,
             proxies: TrustedProxies::default(),

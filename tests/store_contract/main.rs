@@ -234,6 +234,7 @@ macro_rules! store_contract {
         a_proved_wipe_ends_both_certificates_of_an_enrolment_that_is_renewed,
         rules_for_the_passcode_hold_when_the_device_says_so,
         rules_of_mail_are_shown_before_they_count_and_a_persons_word_stands_above,
+        a_letter_is_tried_until_it_was_taken_and_only_while_its_client_waits,
         a_rule_gives_its_time_once_and_who_comes_and_goes_gets_no_more,
         a_default_that_lets_everybody_in_waits_and_a_newcomer_sets_no_rules,
         a_phone_that_keeps_to_no_policy_over_its_management_loses_its_mail,

@@ -7,6 +7,7 @@ mod commands;
 mod growth;
 mod history;
 mod installs;
+mod letters;
 mod loss;
 mod mail_rules;
 mod newcomers;
@@ -24,8 +25,8 @@ mod unanswered;
 mod worst_day;
 
 pub use self::{
-    again::*, breaker::*, commands::*, growth::*, history::*, installs::*, loss::*, mail_rules::*, newcomers::*,
-    owners::*, proof::*, registry::*, renewals::*, shared::*, status::*, store::*,
+    again::*, breaker::*, commands::*, growth::*, history::*, installs::*, letters::*, loss::*, mail_rules::*,
+    newcomers::*, owners::*, proof::*, registry::*, renewals::*, shared::*, status::*, store::*,
     summer::a_summer_leaves_one_living_record_each, texts::*, truth::*, unanswered::*, worst_day::*,
 };
 

@@ -3,6 +3,7 @@
 use super::{
     gateway::Gateway,
     kept::{Foreign, Moved, TOLD},
+    letter,
     login::Login,
     order::Ordered,
     partnership::Partnership,
@@ -15,7 +16,7 @@ use crate::{
     clock::Timestamp,
     error::{Denial, Judged, Result},
     fleet::{
-        enrol::waiting::{self, Waiting},
+        enrol::waiting::Waiting,
         keeper,
         life::Event,
         mail_rules::{self, Gate},
@@ -108,7 +109,8 @@ impl Gateway {
     /// Decides on a request, in one call on the store.
     pub(super) async fn decide(&self, asked: &Asked, content: Content) -> std::result::Result<Decision, Refusal> {
         let (head, asker, presence) = (asked.head.clone(), asked.asker.clone(), self.server.presence.clone());
-        Ok(self.server.store.judge(move |tx| decide(tx, &presence, &asker, &head, &content)).await?)
+        let by_mail = self.server.smtp.is_some();
+        Ok(self.server.store.judge(move |tx| decide(tx, &presence, by_mail, &asker, &head, &content)).await?)
     }
 
     /// Where a client is that may reach the mail server; none: it may not.
@@ -121,6 +123,7 @@ impl Gateway {
 fn decide(
     tx: &mut Tx<'_>,
     presence: &Presence,
+    by_mail: bool,
     asker: &Asker,
     head: &Head,
     content: &Content,
@@ -144,7 +147,7 @@ fn decide(
         Gateway::seen(tx, known)?;
     }
     let waiting = match asker.proved {
-        true => waiting::look(tx, &mut partnership.who.device, enrolment)?,
+        true => letter::look(tx, &mut partnership.who, by_mail)?,
         false => None,
     };
     let in_stead = partnership.verdict(head) == Verdict::Stead;

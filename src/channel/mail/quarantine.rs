@@ -63,7 +63,7 @@ pub(super) async fn answer(
 pub(super) fn before(asked: &Asked, decision: &Decision, body: &[u8]) -> Option<Answer> {
     let waiting = decision.waiting.as_ref()?;
     match asked.head.command {
-        Command::FolderSync if !waiting.over && waiting.inbox.is_none() => {
+        Command::FolderSync if !waiting.over && !waiting.by_mail && waiting.inbox.is_none() => {
             (!asks_for_all(body) && !body.is_empty()).then(all_folders)
         }
         command if waiting.over => of_ours(command, body),
@@ -86,7 +86,8 @@ fn notice(gateway: &Gateway, facts: &Facts) -> Notice {
         text: facts.text(&gateway.server),
     };
     let inbox = facts.waiting.inbox.clone().filter(|inbox| !inbox.is_empty());
-    Notice { id: facts.waiting.id.clone(), inbox, message: Some(message) }
+    let by_mail = facts.waiting.by_mail && gateway.server.smtp.is_some();
+    Notice { id: facts.waiting.id.clone(), inbox, message: Some(message).filter(|_| !by_mail) }
 }
 
 fn at_once(gateway: &Gateway, asked: &Asked, decision: &Decision, body: &[u8]) -> Answer {
@@ -158,7 +159,8 @@ async fn ping(
     let waits = |decision: &Decision| decision.stead.as_ref().map(|facts| facts.waiting.id.clone());
     let first = waits(&decision);
     loop {
-        let ask_for_folders = decision.stead.as_ref().is_none_or(|facts| facts.waiting.inbox.is_none());
+        let waiting = decision.stead.as_ref().map(|facts| &facts.waiting);
+        let ask_for_folders = waiting.is_none_or(|waiting| waiting.inbox.is_none() && !waiting.by_mail);
         if ask_for_folders || waits(&decision) != first {
             return Ok(End::FolderSyncFirst.answer());
         }

@@ -191,6 +191,12 @@ impl Site {
         Self::started(serve::Options { eas_upstream, ..serve::Options::default() }, seen).await
     }
 
+    /// With a server that takes mail.
+    async fn telling(eas_upstream: Option<String>, seen: Seen, smtp: Option<String>) -> Self {
+        let smtp_from = smtp.as_ref().map(|_| "Mail <no-reply@example.org>".into());
+        Self::started(serve::Options { eas_upstream, smtp_from, smtp, ..serve::Options::default() }, seen).await
+    }
+
     /// With these flags.
     async fn started(flags: serve::Options, seen: Seen) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);

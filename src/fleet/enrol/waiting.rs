@@ -3,16 +3,17 @@
 
 use super::invitation::{self, WrongCode};
 use crate::{
-    clock::Timestamp,
+    clock::{Steady, Timestamp},
     error::{Denial, Error, Judged, Result},
     fleet::{
         audit, keeper,
         life::{Device, EnrolmentState, Event, Managed},
     },
     ids::{DeviceId, EnrolmentId, hex},
-    store::Tx,
+    store::{Kind, Record, Tx},
 };
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// Where an enrolment's channel state keeps it.
 pub const WAITING: &str = "waiting";
@@ -35,7 +36,42 @@ pub struct Waiting {
     /// It was let in since.
     #[serde(default)]
     pub over: bool,
+    /// Its person is told by mail: a letter waits for that, or has gone.
+    #[serde(default)]
+    pub by_mail: bool,
+    /// When the mail server took the letter.
+    #[serde(default)]
+    pub posted: Option<Timestamp>,
 }
+
+/// A letter that is to go out, until the mail server has taken it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Letter {
+    /// Whose.
+    pub device: DeviceId,
+    enrolment: EnrolmentId,
+    /// Of which time of waiting.
+    waiting: String,
+    /// Not to be tried before.
+    next: Steady,
+    tries: u32,
+}
+
+/// What this file keeps in the store.
+pub(crate) const KINDS: [Kind; 1] = [Kind::of::<Letter>()];
+
+/// By the time they are next due: those that are refused stand in the way of no others.
+impl Record for Letter {
+    const KIND: &'static str = "letter";
+    fn key(&self) -> String {
+        format!("{:016x}/{}", self.next.0.max(0), self.enrolment)
+    }
+}
+
+/// The node that took a letter has so long to send it, and waits so long at first until it is tried again.
+const LEASE: Duration = Duration::from_secs(120);
+/// The longest pause between two tries.
+const MAX_PAUSE: Duration = Duration::from_secs(3600);
 
 impl Waiting {
     /// What is kept of an enrolment, of its last time.
@@ -46,7 +82,7 @@ impl Waiting {
 
     fn begin(tx: &mut Tx<'_>) -> Self {
         let (id, code) = (hex(&tx.random::<8>()), invitation::letters(&tx.random::<12>()));
-        Self { id, code, since: tx.now(), inbox: None, claimed: None, over: false }
+        Self { id, code, since: tx.now(), inbox: None, claimed: None, over: false, by_mail: false, posted: None }
     }
 
     /// Keeps it.
@@ -70,6 +106,51 @@ pub fn look(tx: &mut Tx<'_>, device: &mut Managed, enrolment: EnrolmentId) -> Re
     };
     now.keep(tx, device, enrolment)?;
     Ok(Some(now))
+}
+
+/// Has a letter go out for a client that waits, once for each time of waiting.
+pub fn write_letter(
+    tx: &mut Tx<'_>,
+    device: &mut Managed,
+    enrolment: EnrolmentId,
+    waiting: &Waiting,
+) -> Result<Waiting> {
+    let (id, next) = (waiting.id.clone(), tx.steady());
+    tx.put(&Letter { device: device.id, enrolment, waiting: id, next, tries: 0 })?;
+    let waiting = Waiting { by_mail: true, ..waiting.clone() };
+    waiting.keep(tx, device, enrolment)?;
+    Ok(waiting)
+}
+
+/// Takes the letters that are due, each with its device and enrolment. What is not [`posted`] in time is due again, later each time, for as
+/// long as its client waits.
+pub fn take_letters(tx: &mut Tx<'_>, count: usize) -> Result<Vec<(Letter, Device, EnrolmentId)>> {
+    let now = tx.steady();
+    let mut taken = Vec::new();
+    for letter in tx.scan::<Letter>("", None, count)?.into_iter().take_while(|letter| letter.next <= now) {
+        tx.delete(&letter)?;
+        let Some(device) = tx.get::<Device>(letter.device)?.filter(|device| is_due(device, &letter)) else { continue };
+        let pause = LEASE.saturating_mul(1 << letter.tries.min(8)).min(MAX_PAUSE);
+        let later = Letter { next: now.plus(pause), tries: letter.tries.saturating_add(1), ..letter };
+        tx.put(&later)?;
+        let enrolment = later.enrolment;
+        taken.push((later, device, enrolment));
+    }
+    Ok(taken)
+}
+
+fn is_due(device: &Device, letter: &Letter) -> bool {
+    let waits = device.enrolment(letter.enrolment).is_some_and(|mine| mine.state == EnrolmentState::Quarantined);
+    waits && Waiting::of(device, letter.enrolment).is_some_and(|now| now.id == letter.waiting && now.posted.is_none())
+}
+
+/// The mail server has it: this letter, as [`take_letters`] gave it.
+pub fn posted(tx: &mut Tx<'_>, letter: &Letter) -> Result<()> {
+    tx.delete(letter)?;
+    let Some(device) = tx.get::<Device>(letter.device)?.filter(|device| is_due(device, letter)) else { return Ok(()) };
+    let mut device = keeper::load(tx, device)?;
+    let Some(waiting) = Waiting::of(&device, letter.enrolment) else { return Ok(()) };
+    Waiting { posted: Some(tx.now()), ..waiting }.keep(tx, &mut device, letter.enrolment)
 }
 
 /// Its person, who has signed in, says the code of a client that waits. A wrong one is counted as any is, by user and by address; that the

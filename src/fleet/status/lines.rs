@@ -38,6 +38,10 @@ pub(super) fn list(facts: &Facts, known: &Known, survey: &Survey) -> Vec<Line> {
     lines.extend(known.mail_server.as_ref().map(|(text, since)| {
         Line::of(Severity::Error, Code::MailServer, "mail server", format!("the mail server: {text}")).since(*since)
     }));
+    lines.extend(known.smtp.as_ref().map(|(text, since)| {
+        let text = format!("who is in quarantine is not told by mail: {text}; it is tried again");
+        Line::of(Severity::Warning, Code::NoticesUnsent, "--smtp", text).since(*since)
+    }));
     // A survey may be of a while ago.
     let stuck = survey.stuck.iter().filter(|stuck| stuck.until > facts.now);
     lines.extend(stuck.map(|stuck| of_stuck(stuck, facts.now)));

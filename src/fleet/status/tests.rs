@@ -158,6 +158,7 @@ fn the_documentation_lists_every_code_and_no_other() {
         DeviceCertExpired,
         DeviceCertEnds,
         WebhookUnreached,
+        NoticesUnsent,
         SettingPending,
         FirstHour,
     ];
@@ -207,6 +208,15 @@ fn a_fresh_certificate_for_ninety_days_is_no_news() {
             .any(|(what, until)| of_end(*what, *until, now).is_some());
         assert_eq!(said, told, "{lasts} {left}");
     }
+}
+
+#[test]
+fn notices_that_are_not_taken_are_told_of() {
+    let known = Known { smtp: Some(("451 full".into(), NOW)), ..Known::default() };
+    let lines = list(&Facts { now: NOW, ..Facts::default() }, &known, &Survey::default());
+    let line = lines.iter().find(|line| line.code == Code::NoticesUnsent).unwrap();
+    assert_eq!((line.severity, line.code.as_str(), line.since), (Severity::Warning, "notices_unsent", Some(NOW)));
+    assert!(line.text.contains("451 full"), "{}", line.text);
 }
 
 #[test]

@@ -177,11 +177,7 @@ async fn who_has_no_token_yet_hears_from_the_mail_server_where_to_get_one() {
     for number in 0..40 {
         assert_eq!(ask(&site, "A1", "FolderSync", &format!("Bearer made-up-{number}")).await, Got::Http(401));
     }
-    assert_eq!(
-        ask(&site, "A1", "FolderSync", "Bearer ann-1").await,
-        passed(),
-        "tokens end, and are no guesses"
-    );
+    assert_eq!(ask(&site, "A1", "FolderSync", "Bearer ann-1").await, passed(), "tokens end, and are no guesses");
     assert_eq!(site.device("A1").await.unwrap().state(), "quarantined");
     assert_eq!(mail.count("FolderSync"), 1, "its folders alone");
     site.end().await;

@@ -272,3 +272,107 @@ async fn its_person_claims_a_client_which_lets_nobody_in() {
     assert_eq!(claim(&site, &path, &form(WORD, &code)).await.0, 429, "nothing waits there any more");
     site.end().await;
 }
+
+/// A server that takes mail, or refuses all of it; what came.
+async fn post_office(refuses: bool) -> (String, Arc<Mutex<Vec<String>>>) {
+    use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+    let letters = Arc::new(Mutex::new(Vec::new()));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (url, kept) = (format!("smtp://u:s%40cret@{}", listener.local_addr().unwrap()), letters.clone());
+    drop(tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let kept = kept.clone();
+            drop(tokio::spawn(async move {
+                let (read, mut write) = stream.into_split();
+                let mut lines = BufReader::new(read).lines();
+                let (mut letter, mut reading) = (String::new(), false);
+                write.write_all(b"220 here\r\n").await.unwrap();
+                while let Ok(Some(line)) = lines.next_line().await {
+                    let answer = match (reading, line.as_str()) {
+                        (true, ".") => {
+                            reading = false;
+                            kept.lock().unwrap().push(std::mem::take(&mut letter));
+                            "250 taken"
+                        }
+                        (true, text) => {
+                            letter.push_str(text);
+                            letter.push('\n');
+                            continue;
+                        }
+                        (false, "DATA") => {
+                            reading = true;
+                            "354 go on"
+                        }
+                        (false, text) if text.starts_with("EHLO") => "250-here\r\n250 AUTH PLAIN",
+                        (false, text) if text.starts_with("AUTH") => {
+                            letter = format!("{text}\n");
+                            "235 known"
+                        }
+                        (false, text) if text.starts_with("RCPT") && refuses => "451 the disk is full",
+                        (false, "QUIT") => "221 bye",
+                        _ => "250 ok",
+                    };
+                    write.write_all(format!("{answer}\r\n").as_bytes()).await.unwrap();
+                }
+            }));
+        }
+    }));
+    (url, letters)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_mail_can_be_sent_its_person_is_told_once_and_the_inbox_stays_empty() {
+    let (smtp, letters) = post_office(false).await;
+    let (url, seen) = mail_server(Door::Asks).await;
+    let site = Site::telling(Some(url), seen, Some(smtp)).await;
+    let (phone, nameless) = (Phone::new("S1"), Phone { user: "ann", ..Phone::new("S2") });
+    phone.said(&site, "FolderSync", folder_sync("0")).await;
+    for _ in 0..100 {
+        if site.waiting("S1").await.posted.is_some() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let waiting = site.waiting("S1").await;
+    assert!(waiting.by_mail && waiting.posted.is_some());
+    let [letter] = <[String; 1]>::try_from(letters.lock().unwrap().clone()).unwrap();
+    let plain = letter.replace("=\n", "").replace("=3D", "=");
+    for part in [
+        format!("AUTH PLAIN {}\n", STANDARD.encode("\0u\0s@cret")),
+        "To: ann@example.org\n".into(),
+        "no-reply@example.org".into(),
+        "Auto-Submitted: auto-generated\n".into(),
+        format!("/claim/{}", site.device("S1").await.unwrap().id),
+        waiting.code.clone(),
+    ] {
+        assert!(plain.contains(&part), "{part}: {plain}");
+    }
+    let (key, _) = phone.synced(&site, "0").await;
+    assert_eq!(phone.synced(&site, &key).await, (key, "1".into()), "nothing in it");
+    // A name that is no address hears in the client.
+    nameless.set_up(&site).await;
+    assert!(!site.waiting("S2").await.by_mail);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(letters.lock().unwrap().len(), 1);
+    assert_eq!(site.server.smtp.as_ref().unwrap().trouble.wrong(), None);
+    site.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_mail_server_does_not_take_is_told_of_without_its_password() {
+    let (smtp, letters) = post_office(true).await;
+    let (url, seen) = mail_server(Door::Asks).await;
+    let site = Site::telling(Some(url), seen, Some(smtp)).await;
+    Phone::new("S3").said(&site, "FolderSync", folder_sync("0")).await;
+    let trouble = || site.server.smtp.as_ref().unwrap().trouble.wrong();
+    for _ in 0..100 {
+        if trouble().is_some() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let (text, _) = trouble().unwrap();
+    assert!(text.contains("the disk is full") && !text.contains("s@cret"), "{text}");
+    assert!(letters.lock().unwrap().is_empty() && site.waiting("S3").await.posted.is_none());
+    site.end().await;
+}
