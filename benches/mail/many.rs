@@ -115,6 +115,7 @@ async fn start(folder: &Path, counts: &Arc<Counts>) -> (Running, Arc<Server>, St
         mail_server: Default::default(),
         eas_requests: mine.eas_requests.clone(),
         eas_signon: None,
+        smtp: None,
         eas_users: Default::default(),
         proxies: TrustedProxies::default(),
         stopping: mine.stopping.clone(),
