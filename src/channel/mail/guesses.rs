@@ -88,7 +88,7 @@ impl Guesses {
     pub(super) async fn give_back(store: &Store, reserved: Reserved) -> std::result::Result<(), Refusal> {
         let Some(looked_at) = reserved.0 else { return Ok(()) };
         let names = looked_at.names.clone();
-        store.run(move |tx| Ok(names.iter().try_for_each(|who| tries::take_back(tx, who))?)).await?;
+        store.run(move |tx| names.iter().try_for_each(|who| tries::take_back(tx, who))).await?;
         // Not before: who waits for it counts anew.
         drop(looked_at);
         Ok(())

@@ -368,7 +368,7 @@ async fn a_wipe_ordered_at_the_mail_server_reaches_the_phone_and_its_own_word_go
     assert_eq!((line.code, line.subject), (Code::WipeUntold, wipe.id.to_string()));
     own.lock().unwrap().takes = true;
     until("it is taken", || own.lock().unwrap().wiped().iter().filter(|said| **said == last).count() > 1).await;
-    while untold(&site).await != [] {
+    while !untold(&site).await.is_empty() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let said = own.lock().unwrap().wiped().len();
@@ -410,7 +410,7 @@ async fn each_request_hastens_what_the_mail_server_is_to_hear() {
         phone.ask(&site, "FolderSync").await;
         until("it is offered with this request", || own.lock().unwrap().wiped().len() == 3).await;
         assert!(clock::since(asked) < Duration::from_secs(8));
-        while untold(&site).await != [] {
+        while !untold(&site).await.is_empty() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         own.lock().unwrap().wipe = None;
