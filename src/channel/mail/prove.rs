@@ -1,5 +1,5 @@
-//! Whether the mail server takes a login: our own OPTIONS in its user's name. The one proof of a login, whatever was asked for, and only
-//! of a mail server that is one and refuses who has none.
+//! Whether the mail server takes a login: our own OPTIONS in its user's name. The one proof of a login to ActiveSync, whatever was
+//! asked for, and only of a mail server that is one and refuses who has none. What an answer beside ActiveSync tells of a login `beside.rs` has proved here as well.
 
 use super::{
     gateway::Gateway,

@@ -1,4 +1,5 @@
-//! Why a request is not served, and what that means over HTTP: the one place that says so. What a client of the protocol is told
+//! Why a request is not served, and what that means over HTTP: the one place that says so for
+//! requests (the claim page has words of its own). What a client of the protocol is told
 //! of its device (block, wipe, policy) is no refusal of this kind: see `partnership.rs`.
 
 use crate::{
