@@ -283,7 +283,7 @@ tags! {
         SETTINGS 0x05 "Settings", STATUS 0x06 "Status", GET 0x07 "Get", SET 0x08 "Set", OOF 0x09 "Oof",
         DEVICE_PASSWORD 0x14 "DevicePassword", DEVICE_INFORMATION 0x16 "DeviceInformation", MODEL 0x17 "Model",
         IMEI 0x18 "IMEI", FRIENDLY_NAME 0x19 "FriendlyName", OS 0x1A "OS", OS_LANGUAGE 0x1B "OSLanguage",
-        PHONE_NUMBER 0x1C "PhoneNumber", USER_INFORMATION 0x1D "UserInformation", EMAIL_ADDRESSES 0x1E "EmailAddresses", SMTP_ADDRESS 0x1F "SmtpAddress",
+        PHONE_NUMBER 0x1C "PhoneNumber", USER_INFORMATION 0x1D "UserInformation", EMAIL_ADDRESSES 0x1E "EmailAddresses", SMTP_ADDRESS 0x1F "SMTPAddress",
         USER_AGENT 0x20 "UserAgent",
         ENABLE_OUTBOUND_SMS 0x21 "EnableOutboundSMS", MOBILE_OPERATOR 0x22 "MobileOperator",
         PRIMARY_SMTP_ADDRESS 0x23 "PrimarySmtpAddress", ACCOUNTS 0x24 "Accounts", ACCOUNT 0x25 "Account",

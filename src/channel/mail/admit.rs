@@ -77,7 +77,7 @@ impl Gateway {
             ordered: None,
         };
         let now = self.server.now();
-        let left = known.until.map(|until| until.since(now));
+        let left = known.left(now);
         let waiting = terms.waiting.clone();
         Some(Decision { answer: None, stead: None, waiting, place, news, said: None, left })
     }

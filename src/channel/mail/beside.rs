@@ -4,6 +4,7 @@
 use super::{
     PATH,
     gateway::Gateway,
+    hold::{Shut, guarded},
     login::Login,
     offer::Offer,
     prove::{Words, not_taken},
@@ -14,8 +15,10 @@ use super::{
 };
 use crate::{
     channel::identity::counted,
+    error::Judged,
     fleet::settings,
     http::{Peer, forwarded::X_FORWARDED_FOR},
+    ids::{DeviceId, Fingerprint},
     store::Tx,
 };
 use axum::{
@@ -25,7 +28,7 @@ use axum::{
 };
 use hyper::body::{Body as _, Incoming};
 use lanyard_activesync::packed::percent_decode;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 /// Longer bodies, and those that do not say how long they are, are streamed: they cannot be sent twice.
 const KEPT: u64 = 64 * 1024;
@@ -50,14 +53,14 @@ impl Gateway {
     }
 
     /// The mail server's answer.
-    pub(super) async fn pass_on(&self, peer: &Peer, parts: Parts, body: Body) -> Response {
+    pub(super) async fn pass_on(self: &Arc<Self>, peer: &Peer, parts: Parts, body: Body) -> Response {
         match self.passed(peer, parts, body).await {
             Ok(answer) => answer,
             Err(refusal) => refusal.told(&self.server, peer),
         }
     }
 
-    async fn passed(&self, peer: &Peer, parts: Parts, body: Body) -> Result<Response, Refusal> {
+    async fn passed(self: &Arc<Self>, peer: &Peer, parts: Parts, body: Body) -> Result<Response, Refusal> {
         via::check(&parts.headers, &self.server)?;
         let target = target(self.upstream()?, &parts.uri).ok_or(Refusal::NotPlain)?;
         let said = Login::of(&parts.headers, &self.server.eas_users);
@@ -65,12 +68,16 @@ impl Gateway {
         let users = self.server.eas_users.clone();
         let shown = who::shown(&self.server, peer, &parts.headers)?;
         let our_word = self.needs_certificate();
-        let is_mail = match shown {
+        let check =
+            move |tx: &mut Tx<'_>, shown: Fingerprint| who::check_beside(tx, &shown, &users, name.as_deref(), our_word);
+        let (is_mail, shut) = match shown {
             Some(shown) => {
-                let check = move |tx: &mut Tx<'_>| who::check_beside(tx, &shown, &users, name.as_deref(), our_word);
-                self.server.store.judge(check).await?
+                let check = move |tx: &mut Tx<'_>| check(tx, shown);
+                let first = check.clone();
+                let (is_mail, device) = self.server.store.judge(first).await?;
+                (is_mail, device.map(|device| self.clone().shut_beside(device, check)))
             }
-            None => false,
+            None => (false, None),
         };
         let login = match is_mail {
             true => self.login_for(shown, said.as_ref()).await?,
@@ -99,7 +106,16 @@ impl Gateway {
         // An answer may be held for an hour, and a header keeps the connection's whole read buffer.
         drop(parts);
         let is_our_word = login.as_ref().is_some_and(Login::is_our_word);
-        let sent = self.send_beside(onward, body).await;
+        let mut shut: Shut<Refusal> = match shut {
+            Some(shut) => Box::pin(shut),
+            None => Box::pin(std::future::pending()),
+        };
+        // However slowly its body comes: what was decided at its beginning may be over at its end.
+        let sent = tokio::select! {
+            biased;
+            refused = &mut shut => return Err(refused),
+            sent = self.send_beside(onward, body) => sent,
+        };
         if let (Some(words), Some(reserved)) = (&words, reserved) {
             let wrong = match &sent {
                 Ok((_, answer)) => self.is_guess(peer, words, answer).await,
@@ -121,7 +137,23 @@ impl Gateway {
         }
         stay(response.headers_mut(), &target, &here);
         *response.body_mut() = Body::new(answer.into_body());
-        Ok(response)
+        Ok(guarded(response, shut, None))
+    }
+
+    /// Ends when who shows this certificate would be refused by now.
+    async fn shut_beside<C>(self: Arc<Self>, device: DeviceId, check: C) -> Refusal
+    where
+        C: Fn(&mut Tx<'_>) -> Judged<(bool, Option<DeviceId>), Refusal> + Clone + Send + Sync + 'static,
+    {
+        // Before it is looked at: what happens meanwhile is not missed.
+        let mut news = self.server.presence.watch(device).notified_owned();
+        loop {
+            if let Err(denial) = self.server.store.judge(check.clone()).await {
+                return denial.into();
+            }
+            news.await;
+            news = self.server.presence.watch(device).notified_owned();
+        }
     }
 
     /// The answer, and the address that gave it. Who is sent to the same path of another server has moved there: nobody but us can go after, since

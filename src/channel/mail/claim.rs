@@ -164,7 +164,7 @@ async fn claimed(
         device: None,
         certificate: false,
     };
-    gateway.prove(upstream, &words).await?;
+    gateway.prove_now(upstream, &words).await?;
     let (user, address) = (login.user().map(str::to_string).ok_or(Refused::Login)?, counted(&gateway.server, peer));
     let call = move |tx: &mut Tx<'_>| file(tx, device, &user, &code, address.as_deref());
     gateway.server.store.judge(call).await.map_err(|denial| match denial {

@@ -74,9 +74,20 @@ pub(super) struct Onward {
 
 /// Sends a request on and waits for its answer, as long as it may. What is held is held by the thousands: whatever happens seldom, or soon and
 /// once, lies apart.
-pub(super) async fn hold(gateway: &Arc<Gateway>, onward: Box<Onward>) -> Result<Response, Refusal> {
-    let Some(share) = gateway.shares.take(&onward.user()).await else { return Ok(too_many(gateway, &onward)) };
+pub(super) async fn hold(gateway: &Arc<Gateway>, mut onward: Box<Onward>) -> Result<Response, Refusal> {
+    let Some((share, waited)) = gateway.shares.take(&onward.user()).await else {
+        return Ok(too_many(gateway, &onward));
+    };
     let is_ping = onward.asked.head.command == Command::Ping;
+    if waited {
+        // What was decided before it waited may be over: nothing leaves before that is known.
+        let now = Box::pin(gateway.admit(&onward.asked, Content::Unread)).await?;
+        match now.shuts(&onward.asked.head) {
+            Some(_) if is_ping => return Ok(response(End::FolderSyncFirst.answer())),
+            Some(refused) => return Ok(response(refused)),
+            None => onward.decision = now,
+        }
+    }
     let enrolment = onward.decision.place.enrolment;
     let held = is_ping.then(|| Held::new(&gateway.pings, enrolment));
     let mut replaced = pin!(async {
@@ -97,7 +108,7 @@ pub(super) async fn hold(gateway: &Arc<Gateway>, onward: Box<Onward>) -> Result<
     let mut stopping = pin!(stopping(gateway, is_ping));
     tokio::select! {
         biased;
-        answer = &mut answer => answer.map(|answer| if is_ping { answer } else { guarded(answer, shut, share) }),
+        answer = &mut answer => answer.map(|answer| if is_ping { answer } else { guarded(answer, shut, Some(share)) }),
         refused = &mut shut => match refused? {
             // Some clients take a common status on a Ping for a plain failure; FolderSync tells them the reason.
             _ if is_ping => Ok(response(End::FolderSyncFirst.answer())),
@@ -163,7 +174,7 @@ async fn whole(answer: Response) -> Result<Response, Refusal> {
 }
 
 /// An answer whose body ends with the connection when the door is shut. A short one is on its way already.
-fn guarded(answer: Response, shut: Shut, share: Share) -> Response {
+pub(super) fn guarded<T: Send + 'static>(answer: Response, shut: Shut<T>, share: Option<Share>) -> Response {
     let short = answer.body().size_hint().exact().is_some_and(|length| length <= SHORT);
     if answer.body().is_end_stream() || short {
         return answer;
@@ -172,16 +183,17 @@ fn guarded(answer: Response, shut: Shut, share: Share) -> Response {
     Response::from_parts(head, Body::new(Guarded { body, shut, _share: share }))
 }
 
-type Shut = Pin<Box<dyn Future<Output = Result<Answer, Refusal>> + Send>>;
+/// Ends when the door is shut.
+pub(super) type Shut<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-struct Guarded {
+struct Guarded<T> {
     body: Body,
-    shut: Shut,
+    shut: Shut<T>,
     /// It keeps a worker of the mail server busy until it is over.
-    _share: Share,
+    _share: Option<Share>,
 }
 
-impl hyper::body::Body for Guarded {
+impl<T> hyper::body::Body for Guarded<T> {
     type Data = Bytes;
     type Error = axum::BoxError;
 

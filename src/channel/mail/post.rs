@@ -100,14 +100,26 @@ async fn serve(gateway: &Arc<Gateway>, peer: &Peer, request: Request) -> std::re
             None => {
                 may_send_much(
                     gateway,
-                    &Claim { upstream: &upstream, login: login.as_ref(), peer, headers: &parts.headers, head: &head },
+                    &Claim {
+                        upstream: &upstream,
+                        login: login.as_ref(),
+                        peer,
+                        headers: &parts.headers,
+                        head: &head,
+                        ends_a_wipe: false,
+                    },
                 )
                 .await
             }
         }
     };
     let (body, bytes) = interpreted(&parts.headers, head.command, body, judge).await?;
-    let claim = Claim { upstream: &upstream, login: login.as_ref(), peer, headers: &parts.headers, head: &head };
+    let ends_a_wipe = matches!(
+        read(head.command, &bytes),
+        Ok(Content::Provision(body)) if matches!(body.body, wire::Body::WipeAck { .. })
+    );
+    let claim =
+        Claim { upstream: &upstream, login: login.as_ref(), peer, headers: &parts.headers, head: &head, ends_a_wipe };
     let kept_out = match shown {
         Some(shown) => {
             let named = said.as_ref().and_then(Login::user).map(str::to_string);
@@ -207,6 +219,8 @@ struct Claim<'a> {
     peer: &'a Peer,
     headers: &'a HeaderMap,
     head: &'a Head,
+    /// What it says ends a wipe: a login that was good lately is not enough for that.
+    ends_a_wipe: bool,
 }
 
 impl Claim<'_> {
@@ -237,7 +251,11 @@ async fn proof(gateway: &Gateway, claim: &Claim<'_>) -> std::result::Result<Proo
         certificate: false,
     };
     let mut user = login.user().map(str::to_string);
-    let kept_out = match gateway.prove(claim.upstream, &words).await {
+    let proved = match claim.ends_a_wipe {
+        true => Box::pin(gateway.prove_now(claim.upstream, &words)).await,
+        false => gateway.prove(claim.upstream, &words).await,
+    };
+    let kept_out = match proved {
         Ok(()) if login.is_token() => match gateway.owner(claim.upstream, login, &claim.client(), None).await {
             Ok(Some(owner)) => {
                 user = Some(owner);

@@ -58,6 +58,20 @@ impl Gateway {
         self.ask_for_offer(server, words).await.map(drop)
     }
 
+    /// The same, and asked for now where the mail server is there: what ends a wipe or claims a client is not to rest on a password that was
+    /// changed since.
+    pub(super) async fn prove_now(&self, server: &Uri, words: &Words<'_>) -> std::result::Result<(), Refusal> {
+        let known = self.logins.knows(words.login);
+        self.prove(server, words).await?;
+        if !known || words.login.is_our_word() {
+            return Ok(());
+        }
+        match self.ask_for_offer(server, words).await {
+            Err(Refusal::Away | Refusal::Broken | Refusal::TooManyWrong(_)) | Ok(_) => Ok(()),
+            Err(refused) => Err(refused),
+        }
+    }
+
     /// What the mail server offers to who proves a login.
     pub(super) async fn offer(&self, server: &Uri, words: &Words<'_>) -> std::result::Result<Offer, Refusal> {
         self.prove(server, words).await?;
@@ -79,6 +93,7 @@ impl Gateway {
         if is_unknown && words.login.is_our_word() {
             return Err(not_taken());
         }
+        // A password that was changed since is none that the mail server takes.
         if is_unknown {
             self.logins.refuse(words.login);
         } else {

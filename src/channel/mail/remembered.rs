@@ -9,7 +9,6 @@ use super::{
     who::Asker,
 };
 use crate::{
-    clock::Timestamp,
     fleet::{
         enrol::waiting::Waiting,
         registry::admitted::{Admitted, WITHOUT_STORE, Who},
@@ -72,11 +71,10 @@ pub(super) fn remember(
     if asker.shown.is_some() && certificate.is_none() {
         return;
     }
-    let ends = [certificate.map(|c| c.not_after), left.map(|left| now.plus(left))];
-    let until: Option<Timestamp> = ends.into_iter().flatten().min();
+    let until = certificate.map(|c| c.not_after);
     let moved = Moved::of(device, id, now);
     let terms = Terms { presented: head.key, version: head.version, moved, key: foreign.key, waiting };
-    let admitted = Admitted::new(who(asker, head), (device.id, id), until, Box::new(terms));
+    let admitted = Admitted::new(who(asker, head), (device.id, id), until, left, Box::new(terms));
     tx.remember(Box::new(admitted));
 }
 

@@ -39,12 +39,15 @@ impl Shares {
         Self { limit, users: Mutex::default() }
     }
 
-    /// A place among the user's requests; none came free in time.
-    pub(super) async fn take(self: &Arc<Self>, user: &str) -> Option<Share> {
+    /// A place among the user's requests, and whether it had to be waited for; none came free in time.
+    pub(super) async fn take(self: &Arc<Self>, user: &str) -> Option<(Share, bool)> {
         match self.try_take(user) {
-            Ok(share) => Some(share),
+            Ok(share) => Some((share, false)),
             // Apart: it is seldom, and requests are held by the thousands.
-            Err(left) => Box::pin(tokio::time::timeout(PATIENCE, self.wait(user, left))).await.ok(),
+            Err(left) => {
+                let waited = Box::pin(tokio::time::timeout(PATIENCE, self.wait(user, left))).await;
+                waited.ok().map(|share| (share, true))
+            }
         }
     }
 
@@ -93,7 +96,7 @@ mod tests {
     async fn one_more_waits_for_its_turn() {
         let limit = Arc::new(AtomicUsize::new(2));
         let shares = Arc::new(Shares::new(limit.clone()));
-        let (first, second) = (shares.take("ann").await.unwrap(), shares.take("ann").await.unwrap());
+        let (first, second) = (shares.take("ann").await.unwrap().0, shares.take("ann").await.unwrap().0);
         let other = shares.take("bob").await.unwrap();
         assert!(shares.try_take("ann").is_err(), "it would have to wait");
         let (third, ()) = tokio::join!(shares.take("ann"), async {
@@ -107,7 +110,10 @@ mod tests {
             })
         };
         let (one, another, ()) = both.await;
-        assert!(one.is_some() && another.is_some(), "also of those who waited when nobody was left");
+        assert!(
+            one.as_ref().is_some_and(|(_, waited)| *waited) && another.is_some(),
+            "also of those who waited when nobody was left"
+        );
         limit.store(0, Relaxed);
         assert!(shares.take("ann").await.is_some(), "no limit");
         drop((one, another, other));

@@ -21,7 +21,7 @@ use crate::{
         wipe::stop,
     },
     http::Peer,
-    ids::{EnrolmentId, Fingerprint},
+    ids::{DeviceId, EnrolmentId, Fingerprint},
     server::Server,
     store::Tx,
 };
@@ -154,16 +154,17 @@ fn must_be_of(tx: &mut Tx<'_>, credential: &Credential, users: &Addresses, login
 }
 
 /// Whether who shows a certificate of ours may go to the mail server with what is no ActiveSync; and whether it is one for mail, which must
-/// be of the user that the login names. `our_word`: the mail server would take ours for it.
+/// be of the user that the login names; of which device. `our_word`: the mail server would take ours for it.
 pub(super) fn check_beside(
     tx: &mut Tx<'_>,
     shown: &Fingerprint,
     users: &Addresses,
     login: Option<&str>,
     our_word: bool,
-) -> Judged<bool, Refusal> {
+) -> Judged<(bool, Option<DeviceId>), Refusal> {
     let (standing, credential, device) = identity::judge(tx, shown)?;
     let Some(credential) = credential else { return Err(Denial::Refused(Refusal::Stranger)) };
+    let id = device.as_ref().map(|device| device.id);
     let shut = match device {
         Some(device) => {
             let gate = Gate::load(tx)?;
@@ -183,7 +184,7 @@ pub(super) fn check_beside(
         let login = User::of(tx, login)?;
         must_be_of(tx, &credential, users, &login)?;
     }
-    Ok(is_mail)
+    Ok((is_mail, id))
 }
 
 /// The same of a login that was proved: whether its enrolment of this name may come without a certificate. An unknown one may.

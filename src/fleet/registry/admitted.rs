@@ -33,8 +33,10 @@ pub struct Admitted {
     pub device: DeviceId,
     /// Its enrolment.
     pub enrolment: EnrolmentId,
-    /// From then on it may be another matter: a certificate ends, or the time that a rule gives.
+    /// From then on it may be another matter: its certificate ends.
     pub until: Option<Timestamp>,
+    /// Likewise: the time is up that a rule gives. A clock that is set back makes it no longer.
+    over: Option<Instant>,
     /// What the channel needs besides.
     pub terms: Box<dyn Any + Send + Sync>,
     at: Instant,
@@ -46,9 +48,19 @@ impl Admitted {
         who: Who,
         (device, enrolment): (DeviceId, EnrolmentId),
         until: Option<Timestamp>,
+        left: Option<Duration>,
         terms: Box<dyn Any + Send + Sync>,
     ) -> Self {
-        Self { who, device, enrolment, until, terms, at: clock::monotonic() }
+        let at = clock::monotonic();
+        let over = left.map(|left| at.checked_add(left).unwrap_or(at));
+        Self { who, device, enrolment, until, over, terms, at }
+    }
+
+    /// How long it holds yet by itself, where it ends.
+    pub fn left(&self, now: Timestamp) -> Option<Duration> {
+        let over = self.over.map(|over| over.saturating_duration_since(clock::monotonic()));
+        let until = self.until.map(|until| until.since(now));
+        over.into_iter().chain(until).min()
     }
 
     /// Whether the store need not be asked again yet.
@@ -58,7 +70,8 @@ impl Admitted {
 
     /// Whether its own time is not up.
     pub fn holds(&self, now: Timestamp) -> bool {
-        self.until.is_none_or(|until| now < until)
+        let over = self.over.is_some_and(|over| clock::monotonic() >= over);
+        !over && self.until.is_none_or(|until| now < until)
     }
 }
 
@@ -113,7 +126,7 @@ mod tests {
 
     fn entry(device: u8, who: u8, until: Option<i64>) -> Admitted {
         let id = Uuid::from_u128(u128::from(device));
-        Admitted::new([who; 32], (DeviceId(id), EnrolmentId(id)), until.map(Timestamp), Box::new(()))
+        Admitted::new([who; 32], (DeviceId(id), EnrolmentId(id)), until.map(Timestamp), None, Box::new(()))
     }
 
     #[test]

@@ -25,6 +25,8 @@ struct Own {
     stubborn: bool,
     /// Somebody ordered it there.
     wipe: Option<WipeScope>,
+    /// The password by now.
+    word: &'static str,
     /// It takes acknowledgements of a wipe.
     takes: bool,
     told: Vec<DeviceInformation>,
@@ -47,6 +49,7 @@ impl Own {
             framing,
             stubborn: false,
             wipe: None,
+            word: WORD,
             takes: true,
             told: vec![],
             heard: vec![],
@@ -135,7 +138,8 @@ async fn answer(State(own): State<Arc<Mutex<Own>>>, request: Request) -> Respons
     let headers = request.headers().clone();
     let orders = request.uri().query().is_some_and(|query| query.contains("Cmd=Provision"))
         && own.lock().unwrap().wipe.is_some();
-    if !orders && headers.get(header::AUTHORIZATION).is_none_or(|v| v != &basic(ANN, WORD)) {
+    let word = own.lock().unwrap().word;
+    if !orders && headers.get(header::AUTHORIZATION).is_none_or(|v| v != &basic(ANN, word)) {
         return (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Basic realm=\"m\"")]).into_response();
     }
     if request.method() == Method::OPTIONS {
@@ -498,6 +502,25 @@ async fn what_a_device_says_of_itself_reaches_the_mail_server() {
     // The old one's key comes with its first command, and what it is after that.
     own.lock().unwrap().told.dedup();
     assert_eq!(own.lock().unwrap().told, [said("C"), said("D")]);
+    site.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_password_that_was_changed_since_proves_no_wipe() {
+    let (site, own) = site().await;
+    let mut phone = Phone::new("Stolen");
+    phone.provisioned(&site).await;
+    assert_eq!(phone.ask(&site, "FolderSync").await, passed(), "its login is known");
+    own.lock().unwrap().word = "changed";
+    let wipe = site.wipe("Stolen", life::Scope::Full, 0).await;
+    let ack = Said::WipeAck { scope: WipeScope::Device, ok: true };
+    assert!(text_of(&phone.provision(&site, Said::Empty).await.unwrap(), "RemoteWipe").is_some(), "it hears of it");
+    phone.provision(&site, ack.clone()).await.unwrap();
+    assert_eq!(site.command(wipe.id).await.state, life::State::Sent, "anybody may have the former password");
+    let owner = Phone { word: "changed", ..phone };
+    owner.provision(&site, Said::Empty).await.unwrap();
+    owner.provision(&site, ack).await.unwrap();
+    assert_eq!(site.command(wipe.id).await.state, life::State::Confirmed);
     site.end().await;
 }
 

@@ -225,6 +225,64 @@ async fn rules_hold_for_what_is_no_activesync_too() {
     site.end().await;
 }
 
+/// A body that takes its time.
+struct Slow {
+    first: Option<&'static [u8]>,
+    rest: std::pin::Pin<Box<tokio::time::Sleep>>,
+    over: bool,
+}
+
+impl hyper::body::Body for Slow {
+    type Data = Bytes;
+    type Error = std::io::Error;
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<hyper::body::Frame<Bytes>, std::io::Error>>> {
+        let frame = |bytes: &'static [u8]| std::task::Poll::Ready(Some(Ok(hyper::body::Frame::data(bytes.into()))));
+        match self.first.take() {
+            Some(first) => frame(first),
+            None if self.over => std::task::Poll::Ready(None),
+            None => match self.rest.as_mut().poll(cx) {
+                std::task::Poll::Ready(()) => {
+                    self.over = true;
+                    frame(b"last")
+                }
+                std::task::Poll::Pending => std::task::Poll::Pending,
+            },
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_begun_beside_activesync_ends_when_the_door_is_shut() {
+    let (site, came) = signed_on(None).await;
+    let ann = site.holder("ANN1", ANN).await;
+    assert_eq!(ann.ask(&site, "FolderSync", &[]).await, passed());
+    let url = format!("{}/ews/Exchange.asmx", site.server.public_url);
+    for length in [8, 100_004] {
+        site.allow("ANN1").await;
+        came.lock().unwrap().clear();
+        let rest = Box::pin(tokio::time::sleep(Duration::from_secs(3)));
+        let body = Body::new(Slow { first: Some(b"0123"), rest, over: false });
+        let request = axum::http::Request::post(&url).header("content-length", length).body(body).unwrap();
+        let shut = async {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            site.run(|tx, local| access::set(tx, &local, "ANN1", None, life::Access::Block, "lost")).await;
+            clock::monotonic()
+        };
+        let (answer, shut) = tokio::join!(ann.client.send(request), shut);
+        assert!(clock::since(shut) < Duration::from_secs(2), "at once");
+        // One that streams may be answered before it is whole.
+        if let Ok(answer) = answer {
+            assert!(answer.status() == 403 || length > 65_536);
+        }
+        let had = came.lock().unwrap().iter().filter(|(_, what, _)| what.starts_with("/ews")).count();
+        assert!(had == 0 || length > 65_536, "a small one is not there before it is whole");
+    }
+    site.end().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_gets_in_without_a_certificate_where_the_mail_server_believes_a_header() {
     let (site, came) = signed_on(None).await;
