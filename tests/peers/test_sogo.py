@@ -196,7 +196,7 @@ class BehindTheGateway(ServedTest):
         password = self.server.folder / "password"
         password.write_text(WORD + "\n")
         running = Simulate(self, "--channel", "activesync", "--user", ERIN, "--password-file", password)
-        running.shows("in quarantine, or blocked")
+        running.shows("in quarantine, as its inbox says")
         [name] = running.names()
         self.server.verb("devices", "allow", name)
         running.shows("reads its mail")
