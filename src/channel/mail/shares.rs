@@ -80,10 +80,11 @@ impl Drop for Share {
         let mut users = self.shares.users.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(theirs) = users.get_mut(&self.user) else { return };
         theirs.there = theirs.there.saturating_sub(1);
-        theirs.left.notify_one();
-        // Whoever waits looks again, and finds it gone.
-        if theirs.there == 0 {
-            users.remove(&self.user);
+        if theirs.there > 0 {
+            theirs.left.notify_one();
+        } else if let Some(gone) = users.remove(&self.user) {
+            // All who wait look again: whoever comes next has another bell, which rings for nobody else.
+            gone.left.notify_waiters();
         }
     }
 }
@@ -117,6 +118,18 @@ mod tests {
         limit.store(0, Relaxed);
         assert!(shares.take("ann").await.is_some(), "no limit");
         drop((one, another, other));
+        assert!(shares.users.lock().unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_place_goes_to_each_of_those_who_wait() {
+        let shares = Arc::new(Shares::new(Arc::new(AtomicUsize::new(1))));
+        let first = shares.take("ann").await.unwrap().0;
+        let one = || async { drop(tokio::time::timeout(Duration::from_secs(5), shares.take("ann")).await.unwrap()) };
+        let ((), (), (), ()) = tokio::join!(one(), one(), one(), async {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            drop(first);
+        });
         assert!(shares.users.lock().unwrap().is_empty());
     }
 }
