@@ -1,6 +1,6 @@
 //! hyper over rustls with the same settings as the gateway's own listener, and hyper's client behind it: it passes everything on.
 
-use crate::process::announce;
+use crate::process::listen;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, combinators::UnsyncBoxBody};
 use hyper::{Request, Response, StatusCode, Uri, body::Incoming, server::conn::http1, service::service_fn};
@@ -15,7 +15,6 @@ use rustls::{
     server::NoServerSessionStorage,
 };
 use std::{convert::Infallible, path::Path, sync::Arc};
-use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 type Passing = UnsyncBoxBody<Bytes, hyper::Error>;
@@ -41,12 +40,7 @@ pub(crate) async fn serve(folder: &Path, upstream: &str) {
     let client: Client<HttpConnector, Passing> =
         Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(connector);
     let upstream: Uri = upstream.parse().unwrap();
-    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-    socket.bind(&"127.0.0.1:0".parse::<std::net::SocketAddr>().unwrap().into()).unwrap();
-    socket.set_nonblocking(true).unwrap();
-    socket.listen(4096).unwrap();
-    let listener = TcpListener::from_std(socket.into()).unwrap();
-    announce(folder, listener.local_addr().unwrap());
+    let listener = listen(folder);
     loop {
         let (tcp, _) = listener.accept().await.unwrap();
         let (acceptor, client, upstream) = (acceptor.clone(), client.clone(), upstream.clone());

@@ -1,6 +1,6 @@
 //! A mail server that holds Pings for ever, answers a Sync with 4 kB and a Search with 4 MB, and takes what is sent.
 
-use crate::process::announce;
+use crate::process::listen;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::{Method, Request, Response, body::Incoming, header, server::conn::http1, service::service_fn};
@@ -10,7 +10,6 @@ use std::{
     path::Path,
     sync::atomic::{AtomicUsize, Ordering::SeqCst},
 };
-use tokio::net::TcpListener;
 
 /// What each user's password is.
 pub(crate) const PASSWORD: &str = "correct horse";
@@ -30,12 +29,7 @@ impl Drop for Held {
 }
 
 pub(crate) async fn serve(folder: &Path) {
-    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-    socket.bind(&"127.0.0.1:0".parse::<std::net::SocketAddr>().unwrap().into()).unwrap();
-    socket.set_nonblocking(true).unwrap();
-    socket.listen(4096).unwrap();
-    let listener = TcpListener::from_std(socket.into()).unwrap();
-    announce(folder, listener.local_addr().unwrap());
+    let listener = listen(folder);
     loop {
         let (stream, _) = listener.accept().await.unwrap();
         stream.set_nodelay(true).unwrap();

@@ -7,6 +7,7 @@ use std::{
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     time::{Duration, Instant},
 };
+use tokio::net::TcpListener;
 
 /// Ticks of the kernel's accounting in a second (sysconf _SC_CLK_TCK): 100 on all Linux that there is.
 const TICKS: u64 = 100;
@@ -39,10 +40,17 @@ pub(crate) fn wait_for(path: &Path) -> String {
     }
 }
 
-/// Says where it listens.
-pub(crate) fn announce(folder: &Path, address: SocketAddr) {
+/// Listens on a port of its own, for thousands that come at once, and says where.
+pub(crate) fn listen(folder: &Path) -> TcpListener {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&"127.0.0.1:0".parse::<SocketAddr>().unwrap().into()).unwrap();
+    socket.set_nonblocking(true).unwrap();
+    socket.listen(4096).unwrap();
+    let listener = TcpListener::from_std(socket.into()).unwrap();
+    let address = listener.local_addr().unwrap();
     std::fs::write(folder.join("address.new"), address.to_string()).unwrap();
     std::fs::rename(folder.join("address.new"), folder.join("address")).unwrap();
+    listener
 }
 
 impl Process {

@@ -103,6 +103,16 @@ class Held(Linked):
         """What the document says of a FolderSync."""
         return wbxml.text(wbxml.parse(reply.body), FOLDERS, 0x0C)
 
+    def before(self, mail):
+        """Two nodes before a mail server, each with a link to the database that can be cut, a folder, and a phone with a certificate at the first."""
+        links = self.links(2)
+        nodes = Nodes(self, "--eas-upstream", mail.url, through=[link.port for link in links])
+        first = nodes.servers[0]
+        folder = pathlib.Path(tempfile.mkdtemp(dir=nodes.folder))
+        phone = MailClient(first, folder, DAVE, WORD).certificate(
+            first.verb("invite", "--channel", "activesync", "--user", DAVE))
+        return links, nodes.servers, folder, phone
+
     def test_a_held_ping_hears_of_a_block_made_while_the_link_was_cut(self):
         held, release = threading.Event(), threading.Event()
 
@@ -124,12 +134,7 @@ class Held(Linked):
         mail = Slow({DAVE: WORD})
         self.addCleanup(mail.stop)
         self.addCleanup(release.set)
-        links = self.links(2)
-        nodes = Nodes(self, "--eas-upstream", mail.url, through=[link.port for link in links])
-        first, second = nodes.servers
-        folder = pathlib.Path(tempfile.mkdtemp(dir=nodes.folder))
-        phone = MailClient(first, folder, DAVE, WORD).certificate(
-            first.verb("invite", "--channel", "activesync", "--user", DAVE))
+        links, (first, second), _, phone = self.before(mail)
         self.assertEqual(phone.folder_sync().status, 200)
         answer = []
         in_background(lambda: answer.append(phone.post("Ping", b"")))
@@ -147,12 +152,7 @@ class Held(Linked):
     def test_who_was_let_in_has_mail_while_the_store_is_away_and_nobody_else(self):
         mail = MailServer({DAVE: WORD})
         self.addCleanup(mail.stop)
-        links = self.links(2)
-        nodes = Nodes(self, "--eas-upstream", mail.url, through=[link.port for link in links])
-        first, second = nodes.servers
-        folder = pathlib.Path(tempfile.mkdtemp(dir=nodes.folder))
-        phone = MailClient(first, folder, DAVE, WORD).certificate(
-            first.verb("invite", "--channel", "activesync", "--user", DAVE))
+        links, (first, second), folder, phone = self.before(mail)
         for _ in range(2):
             self.assertEqual(phone.folder_sync().status, 200)
         stranger = MailClient(first, folder, DAVE, WORD)
