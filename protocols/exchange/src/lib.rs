@@ -3,4 +3,5 @@
 
 pub mod calls;
 pub mod cmdlet;
+pub mod cmdlets;
 pub mod partnership;
