@@ -45,7 +45,7 @@ const POLICY: &[&str] = &[
 
 const DEVICE: &[&str] = &[
     "Guid",
-    "Identity",
+    "DistinguishedName",
     "DeviceId",
     "DeviceType",
     "DeviceModel",
@@ -57,7 +57,6 @@ const DEVICE: &[&str] = &[
     "DeviceAccessState",
     "DeviceAccessStateReason",
     "FirstSyncTime",
-    "UserDisplayName",
 ];
 const STATISTICS: &[&str] = &[
     "Guid",
@@ -73,8 +72,6 @@ const STATISTICS: &[&str] = &[
 ];
 const LISTS: &[&str] = &[
     "Guid",
-    "ExchangeGuid",
-    "Identity",
     "DistinguishedName",
     "PrimarySmtpAddress",
     "ActiveSyncEnabled",

@@ -5,3 +5,4 @@ pub mod calls;
 pub mod cmdlet;
 pub mod cmdlets;
 pub mod partnership;
+pub mod rows;

@@ -13,7 +13,7 @@ pub struct Key {
     pub guid: Uuid,
     /// The client's own name for itself, as it was sent (ActiveSync's DeviceId).
     pub device_id: String,
-    /// The mailbox's `Guid` (`ExchangeGuid`), which survives renaming.
+    /// The mailbox object's `Guid`, which survives renaming.
     pub mailbox: Uuid,
 }
 
