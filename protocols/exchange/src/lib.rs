@@ -6,3 +6,4 @@ pub mod cmdlet;
 pub mod cmdlets;
 pub mod partnership;
 pub mod rows;
+pub mod steps;

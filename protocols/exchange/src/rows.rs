@@ -229,7 +229,8 @@ fn moment(row: &Row, name: &str) -> Option<OffsetDateTime> {
         return OffsetDateTime::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000).ok();
     }
     OffsetDateTime::parse(text, &Rfc3339).ok().or_else(|| {
-        let form = time::macros::format_description!("[year]-[month]-[day]T[hour]:[minute]:[second][optional [.[subsecond]]]");
+        let form =
+            time::macros::format_description!("[year]-[month]-[day]T[hour]:[minute]:[second][optional [.[subsecond]]]");
         PrimitiveDateTime::parse(text, form).ok().map(PrimitiveDateTime::assume_utc)
     })
 }

@@ -116,6 +116,10 @@ fn outlook_never_takes_a_wipe_of_the_account_by_that_name() {
         told.insert("ClientType".into(), json!(client));
         told.insert("ClientVersion".into(), json!(version));
         let told = device(&told).unwrap().of(&a_mailbox(json!([]), json!([])), None).unwrap();
-        assert_eq!((told.is_outlook(), told.takes_account_wipe()), (outlook, takes), "{device_type} {client} {version:?}");
+        assert_eq!(
+            (told.is_outlook(), told.takes_account_wipe()),
+            (outlook, takes),
+            "{device_type} {client} {version:?}"
+        );
     }
 }
