@@ -6,6 +6,7 @@ import http.client
 import json
 import pathlib
 import shutil
+import subprocess
 import tempfile
 import time
 import unittest
@@ -14,9 +15,10 @@ import uuid
 
 from connect_proxy import ConnectProxy
 from entra import KIND, SCOPE
+from exchange_child import WorldServer
 from exchange_online import ANCHOR, ExchangeOnline
 from exchange_world import Organisation, Phone, Refusal
-from harness import context, openssl, self_made
+from harness import context, eventually, openssl, self_made
 
 
 def packed(raw):
@@ -212,6 +214,43 @@ class World(unittest.TestCase):
         for text in ("LastSuccessSync -gt '2020-01-01'", "DeviceType iPhone", "(DeviceType -eq 'a'"):
             with self.assertRaises(Refusal, msg=text):
                 self.org.invoke("Get-MobileDevice", {"Filter": text})
+
+
+class Child(unittest.TestCase):
+    def setUp(self):
+        folder = pathlib.Path(tempfile.mkdtemp(prefix="lanyard-child-"))
+        self.addCleanup(shutil.rmtree, folder, True)
+        self.org = Organisation()
+        self.phone = Phone(self.org, self.org.mailbox("ann"))
+        self.world = WorldServer(folder, self.org, "EX\\connector", "word of a child")
+        self.addCleanup(self.world.stop)
+
+    def child(self, *words, password="word of a child"):
+        """What it answers to two cmdlets."""
+        lines = [json.dumps({"user": "EX\\connector", "password": password})]
+        lines += [json.dumps({"id": number, "cmdlet": name, "params": params}) for number, (name, params) in enumerate(
+            [("Get-MobileDevice", {"ResultSize": "Unlimited"}), ("Get-MobileDevice", {"Identity": str(uuid.uuid4())})])]
+        said = subprocess.run([self.world.program(), *words], input="\n".join(lines) + "\n", capture_output=True, text=True, timeout=20, check=False)
+        return [json.loads(line) if line.startswith("{") else line for line in said.stdout.splitlines()]
+
+    def test_it_answers_line_by_line_and_ends_with_its_input(self):
+        rows, absent = self.child("-NoProfile")
+        self.assertEqual((rows["id"], rows["ok"], rows["rows"][0]["Guid"]), (0, True, self.phone.device.guid))
+        self.assertEqual((absent["id"], absent["ok"], absent["error"]["category"]), (1, False, "ObjectNotFound"))
+        [child] = self.world.children
+        self.assertEqual((child["ended"], child["leaks"], child["knows"], child["arguments"]), ("clean", [], True, ["-NoProfile"]))
+
+    def test_a_password_in_its_arguments_is_seen(self):
+        self.child("-Password", "word of a child")
+        self.assertEqual(self.world.children[0]["leaks"], ["cmdline of the child"])
+
+    def test_a_wrong_password_and_its_moods(self):
+        self.assertEqual([answer["ok"] for answer in self.child(password="guessed")], [False, False])
+        self.world.fails("noise")
+        self.assertEqual(len(self.child()), 3)
+        self.world.fails("die after", "Get-MobileDevice")
+        self.assertEqual(self.child(), [])
+        eventually(lambda: self.world.children[-1]["ended"] == "cut", "a session that was left open")
 
 
 if __name__ == "__main__":
