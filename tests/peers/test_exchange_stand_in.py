@@ -238,6 +238,7 @@ class Child(unittest.TestCase):
         self.assertEqual((rows["id"], rows["ok"], rows["rows"][0]["Guid"]), (0, True, self.phone.device.guid))
         self.assertEqual((absent["id"], absent["ok"], absent["error"]["category"]), (1, False, "ObjectNotFound"))
         [child] = self.world.children
+        eventually(lambda: child["ended"], "its end")
         self.assertEqual((child["ended"], child["leaks"], child["knows"], child["arguments"]), ("clean", [], True, ["-NoProfile"]))
 
     def test_a_password_in_its_arguments_is_seen(self):
