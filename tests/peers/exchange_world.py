@@ -10,7 +10,7 @@ import threading
 import uuid
 from dataclasses import dataclass, field
 
-from opath import Filter, Wrong
+from opath import Wrong
 
 UTC = datetime.timezone.utc
 PLAIN_RESULTS = 1000

@@ -26,12 +26,16 @@ def packed(raw):
 
 
 class Online(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = pathlib.Path(tempfile.mkdtemp(prefix="lanyard-exchange-"))
+        cls.addClassCleanup(shutil.rmtree, cls.folder, True)
+        cls.online = ExchangeOnline(cls.folder)
+        cls.addClassCleanup(cls.online.stop)
+
     def setUp(self):
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="lanyard-exchange-"))
-        self.addCleanup(shutil.rmtree, self.folder, True)
-        self.online = ExchangeOnline(self.folder)
-        self.addCleanup(self.online.stop)
-        self.org = self.online.organisation
+        self.org = self.online.organisation = Organisation()
+        self.online.dead_pages, self.online.forbidden = False, set()
 
     def assertion(self, algorithm="RS256", app=None, header=None, **claims):
         app, entra = app or self.online.app, self.online.entra
