@@ -20,6 +20,8 @@ class ConnectProxy:
         in_background(self._serve)
 
     def stop(self):
+        # Without a shutdown the waiting accept would take one more.
+        self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
         self.cut()
 

@@ -163,7 +163,16 @@ class Connected(ServedTest):
 
     def soon(self, phone, wanted, seconds=SOON):
         """The next contact that is answered so."""
-        eventually(lambda: phone.sync() == wanted, f"{phone.device_id}: {wanted}; it is {phone.sync()}", seconds)
+        answers = []
+
+        def asked():
+            answers.append(phone.sync())
+            return answers[-1] == wanted
+
+        try:
+            eventually(asked, f"{phone.device_id}: {wanted}", seconds)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; it is {answers[-1]}") from None
 
     def wipe(self, phone, scope):
         return self.server.verb("wipe", self.device(phone)["id"], "--scope", scope, "--reason", "lost", "--yes")

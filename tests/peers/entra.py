@@ -34,9 +34,11 @@ class Entra:
     """One tenant, one application with one certificate. `life`: seconds that a token lasts; `issued` holds all tokens with their ends."""
 
     def __init__(self, certificate, tenant=None, client=None, life=3600):
-        self.certificate, self.life = certificate, life
+        self.life = life
         self.tenant, self.client = tenant or str(uuid.uuid4()), client or str(uuid.uuid4())
         self.issued, self.used, self.rejected, self.assertions, self.lock = {}, set(), [], [], threading.Lock()
+        # Uploaded once: what becomes of the file afterwards is no business of ours.
+        self.public_key = openssl("x509", "-in", certificate, "-pubkey", "-noout")
         der = openssl("x509", "-in", certificate, "-outform", "DER")
         self.thumbprints = {
             "x5t": base64.urlsafe_b64encode(hashlib.sha1(der).digest()).decode().rstrip("="),
@@ -113,7 +115,7 @@ class Entra:
         with tempfile.TemporaryDirectory() as folder:
             key, file = f"{folder}/key.pem", f"{folder}/signature"
             with open(key, "wb") as out:
-                out.write(openssl("x509", "-in", self.certificate, "-pubkey", "-noout"))
+                out.write(self.public_key)
             with open(file, "wb") as out:
                 out.write(signature)
             try:

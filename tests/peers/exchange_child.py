@@ -34,6 +34,7 @@ class WorldServer:
         in_background(self._serve)
 
     def stop(self):
+        self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
 
     def program(self):

@@ -22,10 +22,10 @@ class Enrolment(Connected):
         return refused.exception.stderr
 
     def test_a_code_is_for_one_installation(self):
-        code = self.invite()
+        code = self.invite(org="another")
         first = self.installed().enrol(code)
         self.refused(self.installed(), code)
-        self.assertEqual([each["id"] for each in self.listed()["instances"]], [first.instance()])
+        self.assertEqual([each["id"] for each in self.listed("another")["instances"]], [first.instance()])
         self.refused(self.installed(), "AAAA-AAAA-AAAA-AAAA")
         self.refused(self.installed(), self.invite("onprem"))
 

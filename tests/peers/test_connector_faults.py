@@ -265,6 +265,7 @@ class Relay:
         in_background(self._accept)
 
     def stop(self):
+        self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
 
     def _accept(self):
