@@ -13,6 +13,8 @@ ORG = "main"
 STEPS = ["name", "proxy", "tls", "credential", "role", "cmdlet", "server"]
 # Seconds within which an urgent act is with Exchange, as the tests wait; and what only a look at pending wipes brings, once a minute.
 SOON, MINUTE = 15, 90
+# Seconds in which nothing may happen: some deltas long.
+QUIET = 3
 
 
 class Connector:
@@ -91,7 +93,7 @@ class Connected(ServedTest):
     """A server, an Exchange organisation, and one connector between them, which has synchronised once."""
 
     mailboxes, partnerships = 3, 0
-    settings = {"exchange.delta_every": "2s", "exchange.lease": "6s"}
+    settings = {"exchange.delta_every": "1s", "exchange.lease": "6s"}
     starts = True
 
     @classmethod

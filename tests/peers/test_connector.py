@@ -7,7 +7,7 @@ import time
 import unittest
 
 from connect_proxy import ConnectProxy
-from connector_side import ORG, SOON, STEPS, Connected, Connector
+from connector_side import ORG, QUIET, SOON, STEPS, Connected, Connector
 from exchange_world import Phone
 from harness import VerbFailed, eventually, free_port, self_made
 
@@ -208,7 +208,7 @@ class Day(Connected):
         phone = self.phone(self.org.mailboxes[5])
         self.decide("block", phone)
         self.soon(phone, "blocked")
-        time.sleep(3)
+        time.sleep(QUIET)
         self.assertEqual(self.drifts(self.device(phone)), [], "what we did ourselves is none")
         self.org.edit(phone.mailbox, blocked=(), allowed=(phone.device_id,))
         eventually(lambda: self.drifts(self.device(phone)), "an entry of the audit log", 30)
@@ -235,12 +235,12 @@ class Day(Connected):
 
     def test_replication_that_lags_makes_no_drift(self):
         phone = self.phone(self.org.mailboxes[7])
-        self.org.lag = 5
+        self.org.lag = QUIET
         self.addCleanup(setattr, self.org, "lag", 0)
         before = len(self.org.writes())
         self.decide("block", phone)
         eventually(lambda: self.blocked(phone), "blocked", SOON)
-        time.sleep(8)
+        time.sleep(2 * QUIET)
         self.assertEqual(self.drifts(self.device(phone)), [])
         self.assertLessEqual(len([call for call in self.org.writes()[before:] if phone.device_id in json.dumps(call.parameters)]), 1, "said once")
 
@@ -248,7 +248,7 @@ class Day(Connected):
         phone = self.phone(self.org.mailboxes[8])
         self.org.forget(phone.device)
         before = len(self.org.writes())
-        time.sleep(5)
+        time.sleep(QUIET)
         self.assertEqual([call for call in self.org.writes()[before:] if phone.device_id in json.dumps(call.parameters)], [])
 
 
@@ -283,7 +283,7 @@ class Removed(Connected):
         self.assertFalse(server["ok"], said)
         before = len(self.org.writes())
         Phone(self.org, self.org.mailboxes[1], "AFTERTHEEND")
-        time.sleep(5)
+        time.sleep(QUIET)
         self.assertIsNone(self.server.device_of("AFTERTHEEND"), "it reports nothing any more")
         self.assertEqual(len(self.org.writes()), before)
         self.assertEqual(phone.sync(), "mail", "what Exchange has stays as it is")

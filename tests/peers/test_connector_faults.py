@@ -18,7 +18,7 @@ import urllib.parse
 
 from authority import Authority
 from connect_proxy import ConnectProxy
-from connector_side import SOON, STEPS, Connected, Connector
+from connector_side import QUIET, SOON, STEPS, Connected, Connector
 from exchange_child import WorldServer
 from exchange_world import Organisation
 from harness import context, eventually, free_port, in_background, openssl
@@ -63,7 +63,7 @@ class Moods(Connected):
                 command = self.wipe(phone, "full")
                 eventually(lambda: self.clears(phone), "the request for a wipe", 60)
                 self.assertEqual(fault.met, 1)
-                time.sleep(5)
+                time.sleep(QUIET)
                 self.assertEqual(len(self.clears(phone)), 1)
                 self.soon(phone, "wiped")
                 self.ends(command, "confirmed")
@@ -81,7 +81,7 @@ class Moods(Connected):
         self.exchange.forbidden = {"Clear-MobileDevice"}
         try:
             command = self.wipe(phone, "full")
-            time.sleep(5)
+            time.sleep(QUIET)
         finally:
             self.exchange.forbidden = set()
         self.assertNotIn(self.server.command(command["id"])["state"], ("confirmed", "presumed"))
@@ -93,7 +93,7 @@ class Moods(Connected):
         with self.org.lock:
             phone.device.device_id = "ANOTHER" + phone.device_id[7:]
         command = self.server.verb("wipe", self.server.device_of(phone.device_id)["id"], "--scope", "full", "--reason", "lost", "--yes")
-        time.sleep(5)
+        time.sleep(QUIET)
         self.assertEqual(self.clears(phone), [], "nothing is written where the names do not fit")
         self.server.verb("commands", "cancel", command["id"])
 
@@ -102,7 +102,7 @@ class Vanished(Connected):
     """Full runs by the minute."""
 
     mailboxes, partnerships = 20, 40
-    settings = {**Connected.settings, "exchange.full_every": "5s"}
+    settings = {**Connected.settings, "exchange.full_every": "3s"}
 
     def identities(self):
         return {each["identity"] for device in self.server.verb("devices", "list") if device["state"] not in ("retired", "wiped")
@@ -124,9 +124,9 @@ class Vanished(Connected):
         self.exchange.largest_page = 15
         self.exchange.dead_pages = True
         try:
-            before, looks = self.listed()["last_full"], len(self.org.called("Get-MobileDevice"))
-            time.sleep(12)
-            self.assertGreater(len(self.org.called("Get-MobileDevice")), looks)
+            before, looks = self.listed()["last_full"], len(self.org.calls)
+            time.sleep(3 * QUIET)
+            self.assertGreater(len(self.org.calls), looks)
             self.assertEqual(self.listed()["last_full"], before, "it is not complete")
         finally:
             self.exchange.largest_page, self.exchange.dead_pages = 1000, False
@@ -197,7 +197,7 @@ class Cut(Connected):
         self.link.cut(refuse=True)
         self.decide("block", phone)
         command = self.wipe(other, "full")
-        time.sleep(10)
+        time.sleep(2 * QUIET)
         self.assertEqual((phone.sync(), self.clears(other)), ("mail", []))
         self.link.mend()
         self.soon(phone, "blocked", 60)

@@ -4,7 +4,7 @@ import time
 import unittest
 
 from apple_device import AppleDevice
-from connector_side import MINUTE, ORG, SOON, Connected
+from connector_side import MINUTE, ORG, QUIET, SOON, Connected
 from harness import Api, VerbFailed, eventually
 
 OUTLOOK = {"type": "Outlook", "client": "Outlook", "version": "161", "model": "Outlook for iOS and Android", "os": "iOS 18.6",
@@ -18,7 +18,7 @@ class Wipes(Connected):
         command = self.wipe(phone, "full")
         self.assertEqual((command["channel"], command["state"]), ("exchange", "queued"))
         eventually(lambda: self.clears(phone), "the request for a wipe", SOON)
-        time.sleep(5)
+        time.sleep(QUIET)
         self.assertIn(self.server.command(command["id"])["state"], ("queued", "sent"), "silence confirms nothing")
         self.assertFalse(self.blocked(phone), "a blocked client would never fetch it")
         self.assertEqual(phone.sync(), "wiped")
@@ -51,7 +51,7 @@ class Wipes(Connected):
         eventually(lambda: "acked" not in phone.device.wipe, "asked for anew", SOON)
         # Which the stand-in takes for a second one, as far as it can see.
         self.org.sins = [sin for sin in self.org.sins if sin[0] != "a second Clear"]
-        time.sleep(3)
+        time.sleep(QUIET)
         self.assertNotEqual(self.server.command(command["id"])["state"], "confirmed")
         self.soon(phone, "wiped")
         self.ends(command, "confirmed")
@@ -82,9 +82,9 @@ class Wipes(Connected):
             self.assertEqual(refused.code, 1)
             self.assertEqual(self.clears(phone), [])
             return
-        time.sleep(5)
+        time.sleep(QUIET)
         phone.sync()
-        time.sleep(5)
+        time.sleep(QUIET)
         self.assertFalse(phone.erased)
         ended = self.server.command(command["id"])
         self.assertFalse(ended["scope"] == "full" and ended["state"] == "confirmed", ended)
@@ -116,7 +116,7 @@ class Wipes(Connected):
             self.server.verb("commands", "cancel", command["id"])
         except VerbFailed:
             pass  # it may be refused as well
-        time.sleep(3)
+        time.sleep(QUIET)
         self.assertEqual(phone.sync(), "wiped")
         eventually(lambda: self.device(phone)["state"] == "wiped" or self.server.command(command["id"])["evidence"], "what the client did is shown", MINUTE)
 
@@ -136,7 +136,7 @@ class Wipes(Connected):
         self.gone_and_blocked(phone)
         phone.erased = False
         self.assertEqual(phone.sync(), "blocked")
-        time.sleep(5)
+        time.sleep(QUIET)
         self.assertEqual((phone.sync(), len(self.clears(phone))), ("blocked", 0), "nor is its new object wiped")
 
     def test_what_another_mailbox_reports_proves_nothing(self):
@@ -149,7 +149,7 @@ class Wipes(Connected):
         with self.org.lock:
             moment = phone.device.wipe["requested"]
             clone.wipe.update(requested=moment, sent=moment, acked=moment)
-        time.sleep(6)
+        time.sleep(QUIET)
         self.assertNotEqual(self.server.command(command["id"])["state"], "confirmed")
         self.assertEqual(len(self.clears()), len({call.parameters["Identity"] for call in self.clears()}))
         self.org.forget(clone)
@@ -188,8 +188,9 @@ class Managed(Connected):
             with self.subTest(scope=scope):
                 phone, client = self.joined()
                 api = Api(self.server, (self.server.data / "local.token").read_text().strip())
+                ident = self.device(client)["id"]
                 asked = time.monotonic()
-                command = api.done("POST", f"devices/{self.device(client)['id']}/wipe", {"scope": scope, "reason": "lost"})
+                command = api.done("POST", f"devices/{ident}/wipe", {"scope": scope, "reason": "lost"})
                 while not self.blocked(client) and time.monotonic() < asked + SOON:
                     time.sleep(0.01)
                 self.assertLess(time.monotonic() - asked, 1, "the block is with Exchange")
@@ -210,7 +211,7 @@ class Managed(Connected):
         with self.org.lock:
             moment = client.device.first_sync.replace(year=client.device.first_sync.year + 1)
             client.device.wipe.update(requested=moment, sent=moment, acked=moment)
-        time.sleep(6)
+        time.sleep(QUIET)
         self.assertNotIn(self.server.command(command["id"])["state"], ("confirmed", "presumed"), "Exchange speaks for the mail alone")
         phone.poll()
         self.ends(command, "confirmed")
@@ -219,7 +220,7 @@ class Managed(Connected):
         phone, _ = self.managed()
         stranger = self.org.mailbox(f"mallory{len(self.org.mailboxes)}")
         client = self.phone(stranger, device_id=phone.eas_identifier)
-        time.sleep(3)
+        time.sleep(QUIET)
         own = self.server.device_of(phone.udid)
         self.assertEqual([each["channel"] for each in own["enrolments"]], ["apple"], own)
         self.assertTrue(client.device.guid in self.org.devices)
@@ -233,7 +234,7 @@ class Breaker(Connected):
         answers = [self.server.verb("wipe", device["id"], "--scope", "full", "--reason", "hr told me to", "--yes") for device in devices]
         self.assertEqual([answer["state"] for answer in answers], ["queued"] * 10 + ["held"] * 2)
         eventually(lambda: len(self.clears()) == 10, "ten requests", 30)
-        time.sleep(5)
+        time.sleep(QUIET)
         self.assertEqual(len({call.parameters["Identity"].lower() for call in self.clears()}), 10)
         self.assertEqual(len(self.clears()), 10)
         self.server.verb("stop", "on", "--cancel-all")
@@ -261,7 +262,7 @@ class Two(Connected):
         self.assertEqual(len(self.clears(phone)), 1, "no second Clear")
         # Who comes back stands by, and is the next one.
         self.connector.start()
-        time.sleep(3)
+        time.sleep(QUIET)
         self.assertEqual(self.listed()["leader"], second.instance())
         second.stop()
         eventually(lambda: self.listed()["leader"] == self.connector.instance(), "and back again", 90)
