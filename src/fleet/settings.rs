@@ -101,7 +101,7 @@ const SPECS: [Spec; 29] = [
     Spec { key: "net.trusted_proxies", default: NONE, kind: Kind::Text(any), guard: Guard::AnyChangeIsLooser },
     Spec { key: CONNECTIONS, default: "1000", kind: Kind::Count(0, MOST), guard: Guard::None },
     Spec { key: "limit.wrong_codes_per_hour", default: "10", kind: Kind::Count(1, MOST), guard: Guard::MoreIsLooser },
-    Spec { key: "exchange.full_every", default: "24h", kind: Kind::Span("10s", "30d"), guard: Guard::None },
+    Spec { key: "exchange.full_every", default: "24h", kind: Kind::Span("1s", "30d"), guard: Guard::None },
     Spec { key: "exchange.delta_every", default: "5m", kind: Kind::Span("1s", "24h"), guard: Guard::None },
     Spec { key: "exchange.lease", default: "60s", kind: Kind::Span("3s", "10m"), guard: Guard::None },
     Spec { key: "queue.give_up", default: "7d", kind: Kind::Span("1s", "90d"), guard: Guard::None },

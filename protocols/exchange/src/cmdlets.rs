@@ -10,7 +10,7 @@ use uuid::Uuid;
 /// All that may be called, and with what. Drivers refuse anything else; so does the script on the far side of a PowerShell session.
 pub const ALLOWED: &[(&str, &[&str])] = &[
     ("Get-OrganizationConfig", &[]),
-    ("Get-MobileDevice", &["Identity", "Filter", "ResultSize"]),
+    ("Get-MobileDevice", &["Identity", "Mailbox", "Filter", "ResultSize"]),
     ("Get-MobileDeviceStatistics", &["Identity"]),
     ("Get-CASMailbox", &["Identity", "Filter", "ResultSize"]),
     ("Get-Mailbox", &["Identity", "ResultSize"]),
@@ -121,7 +121,7 @@ impl Cmdlet {
 
 /// Whose organisation it is.
 pub fn organisation() -> Cmdlet {
-    cmdlet("Get-OrganizationConfig", &["Guid", "Name"])
+    cmdlet("Get-OrganizationConfig", &["Guid", "Name", "AdminDisplayVersion"])
 }
 
 /// What decides of a client that no list and no rule names.
@@ -157,6 +157,11 @@ pub enum Waiting {
     Discovered,
 }
 
+/// The partnerships of one mailbox.
+pub fn devices_of(mailbox: Uuid) -> Cmdlet {
+    devices().with("Mailbox", Argument::Text(mailbox.to_string()))
+}
+
 /// One partnership.
 pub fn device(guid: Uuid) -> Cmdlet {
     cmdlet("Get-MobileDevice", DEVICE).of(guid)
@@ -180,6 +185,11 @@ pub fn mailboxes_since(moment: &str) -> Cmdlet {
 /// One mailbox's lists.
 pub fn mailbox(guid: Uuid) -> Cmdlet {
     cmdlet("Get-CASMailbox", LISTS).of(guid)
+}
+
+/// The mailbox under which a client was found; none where that is not said.
+pub fn mailbox_named(name: &str) -> Option<Cmdlet> {
+    Some(Cmdlet { select: LISTS, ..named("Get-CASMailbox", "Identity", name)? })
 }
 
 /// Which mailbox's list a client's name goes to, and from which it is taken.
@@ -286,6 +296,8 @@ mod tests {
             mailboxes(),
             mailboxes_since("2026-12-01 00:00:00"),
             mailbox(key().mailbox),
+            devices_of(key().mailbox),
+            mailbox_named("CN=Ann").unwrap(),
             set_lists(&key(), Lists::Allow),
             set_lists(&key(), Lists::Unblock),
             clear(key().guid, true),

@@ -2,8 +2,10 @@
 //! asks of Exchange ([`cmdlet`]) and what Exchange tells of a phone ([`partnership`]). No sockets, no clock, no store, no async.
 
 pub mod calls;
+pub mod child;
 pub mod cmdlet;
 pub mod cmdlets;
+pub mod online;
 pub mod partnership;
 pub mod rows;
 pub mod steps;

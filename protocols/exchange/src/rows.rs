@@ -89,6 +89,14 @@ pub fn mailbox(row: &Row) -> Option<Mailbox> {
     })
 }
 
+/// Whose organisation it is, of `Get-OrganizationConfig`: its `Guid`, and whether it knows a wipe of the account alone (2016 and later; one that
+/// does not tell its version is taken for one that does).
+pub fn organisation(row: &Row) -> Option<(Uuid, bool)> {
+    let old =
+        text(row, "AdminDisplayVersion").is_some_and(|version| version.contains("15.0") || version.contains("(14."));
+    Some((guid(row, "Guid")?, !old))
+}
+
 /// A row of `Get-MobileDeviceStatistics`.
 pub fn statistics(row: &Row) -> Option<Statistics> {
     let times = |before: &str| WipeTimes {

@@ -41,6 +41,8 @@ pub struct Steps {
     work: Work,
     /// Whether this Exchange knows `-AccountOnly`.
     account_only: bool,
+    /// It may have written before, and nobody knows what came of it.
+    resumed: bool,
     at: At,
     seen: Seen,
     done: Done,
@@ -95,9 +97,11 @@ struct Done {
 }
 
 impl Steps {
-    /// The first thing to do. `account_only`: whether this Exchange knows a wipe of the account alone.
-    pub fn begin(work: Work, account_only: bool) -> Next {
-        Self { work, account_only, at: At::Device, seen: Seen::default(), done: Done::default(), busy: 0 }.read()
+    /// The first thing to do. `account_only`: whether this Exchange knows a wipe of the account alone; `resumed`: this order may have written
+    /// before, and was broken off.
+    pub fn begin(work: Work, account_only: bool, resumed: bool) -> Next {
+        Self { work, account_only, resumed, at: At::Device, seen: Seen::default(), done: Done::default(), busy: 0 }
+            .read()
     }
 
     /// After a pause.

@@ -26,6 +26,8 @@ use uuid::Uuid;
 
 /// The subject of a change of one client is this and its key.
 pub const PARTNERSHIP: &str = "partnership ";
+/// Counted apart. No organisation's part of a key holds a slash.
+const DRIFTED: &str = "/drifted";
 /// Where more than one in so many are missing from a whole run, that is not believed.
 const MISSING: u64 = 10;
 /// So far the clocks of Exchange and of this server may be apart.
@@ -162,7 +164,8 @@ impl Record for Partnership {
     }
     const COUNTED: bool = true;
     fn counted(&self) -> Option<String> {
-        (!self.gone).then(|| part(&self.org))
+        let org = part(&self.org);
+        (!self.gone).then(|| if self.drifted { org + DRIFTED } else { org })
     }
 }
 
@@ -174,7 +177,15 @@ pub fn key(org: &str, mailbox: Uuid, device_id: &str) -> String {
 /// How many an organisation has.
 pub fn count(tx: &mut Tx<'_>, org: &str) -> Result<u64> {
     let counts = tx.counts::<Partnership>()?;
-    Ok(counts.into_iter().find(|(name, _)| *name == part(org)).map_or(0, |(_, count)| count))
+    let its = |name: &str| name.strip_suffix(DRIFTED).unwrap_or(name) == part(org);
+    Ok(counts.iter().filter(|(name, _)| its(name)).map(|(_, count)| count).sum())
+}
+
+/// How many its Exchange treats otherwise than was decided, as was last reported.
+pub fn drifted(tx: &mut Tx<'_>, org: &str) -> Result<u64> {
+    let counts = tx.counts::<Partnership>()?;
+    let its = |name: &str| name.strip_suffix(DRIFTED).is_some_and(|name| name == part(org));
+    Ok(counts.iter().filter(|(name, _)| its(name)).map(|(_, count)| count).sum())
 }
 
 /// Files a report. `run`: when the whole run began that it is of.

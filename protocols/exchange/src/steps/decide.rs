@@ -131,7 +131,9 @@ impl Steps {
     /// Whether Exchange has this order's request: one from after the decision, or, where its clock is another, one that was not there before ours.
     fn is_asked(&self, wipe: &Wipe, times: WipeTimes) -> bool {
         let Some(requested) = times.requested else { return false };
-        requested + APART >= wipe.since || (self.done.clears > 0 && Some(requested) != self.done.before)
+        // One that is open and may be ours is not asked for again, whatever the clocks say.
+        let may_be_ours = self.resumed && times.acked.is_none();
+        may_be_ours || requested + APART >= wipe.since || (self.done.clears > 0 && Some(requested) != self.done.before)
     }
 
     fn cancel(mut self, told: &Partnership, now: OffsetDateTime) -> Next {

@@ -50,6 +50,7 @@ struct World {
     calls: Vec<Cmdlet>,
     slept: Duration,
     account_only: bool,
+    resumed: bool,
     /// Objects come for an identity that is none.
     all_for_none: bool,
 }
@@ -77,6 +78,7 @@ impl World {
             calls: vec![],
             slept: Duration::ZERO,
             account_only: true,
+            resumed: false,
             all_for_none: false,
         }
     }
@@ -99,7 +101,7 @@ impl World {
 
     fn play_until(&mut self, order: Order, deadline: Option<OffsetDateTime>) -> Outcome {
         let work = Work { seq: 1, id: Uuid::from_u128(9), order, deadline };
-        let mut next = Steps::begin(work, self.account_only);
+        let mut next = Steps::begin(work, self.account_only, self.resumed);
         for _ in 0..200 {
             next = match next {
                 Next::End(outcome) => return *outcome,
@@ -328,6 +330,16 @@ fn a_clock_of_exchanges_that_is_behind_makes_no_second_wipe() {
 }
 
 #[test]
+fn an_order_that_was_broken_off_takes_an_open_wipe_for_its_own_and_an_old_one_not() {
+    let long_ago = Some(SINCE - time::Duration::hours(3));
+    for (acked, clears) in [(false, 0), (true, 1)] {
+        let mut world = World { wipe: long_ago, acked, resumed: true, ..World::new() };
+        world.play(wipe(false));
+        assert_eq!(world.clears(), clears, "acknowledged: {acked}");
+    }
+}
+
+#[test]
 fn a_wipe_whose_answer_was_lost_is_looked_for_before_it_is_asked_for_again() {
     for (fate, clears) in [(Fate::LostAfter, 1), (Fate::LostBefore, 2), (Fate::Busy, 2)] {
         let mut world = World::new();
@@ -420,7 +432,7 @@ fn failures_that_last_are_said_in_their_own_words() {
         (Failure::Login("expired".into()), Reason::Unavailable),
     ] {
         let work = Work { seq: 1, id: Uuid::from_u128(9), order: wipe(false), deadline: None };
-        let Next::Call(_, steps) = Steps::begin(work, true) else { panic!("a call") };
+        let Next::Call(_, steps) = Steps::begin(work, true, false) else { panic!("a call") };
         let Next::End(outcome) = steps.step(Err(failure.clone()), NOW) else { panic!("an end") };
         assert_eq!(outcome.error, Some(Failed { code: want, text: failure.to_string() }));
     }
@@ -479,7 +491,7 @@ proptest! {
         let row: Row = names.iter().cloned().zip(texts.iter().map(|text| json!(text))).collect();
         let _ = (rows::device(&row), rows::mailbox(&row), rows::statistics(&row));
         let work = Work { seq: 1, id: Uuid::from_u128(9), order: wipe(false), deadline: None };
-        let Next::Call(_, steps) = Steps::begin(work, true) else { panic!("a call") };
+        let Next::Call(_, steps) = Steps::begin(work, true, false) else { panic!("a call") };
         let _ = steps.step(Ok(vec![row]), NOW);
     }
 }
