@@ -190,7 +190,9 @@ pub async fn run(verb: Verb, at: At, how: How) -> ExitCode {
     };
     let how = Shown { json: how.json, screen: print::Screen::of_stdout(time) };
     let (done, worst) = match verb {
-        Verb::Connector(connectors::Connectors::Here(verb)) => return lanyard_connector::verbs::run(verb, how.json).await,
+        Verb::Connector(connectors::Connectors::Here(verb)) => {
+            return lanyard_connector::verbs::run(verb, how.json).await;
+        }
         Verb::Store(store) => (store.run().await, None),
         verb => match at.find().and_then(Client::of) {
             Ok(client) => (carry_out(verb, &client, &how).await, client.worst()),

@@ -61,7 +61,9 @@ pub(crate) fn main() -> ExitCode {
         Err(error) => error.format(&mut Arguments::command()).exit(),
     };
     let mut runtime = match arguments.verb {
-        Verb::Serve(_) | Verb::Demo(_) | Verb::Simulate(_) => tokio::runtime::Builder::new_multi_thread(),
+        Verb::Serve(_) | Verb::Demo(_) | Verb::Simulate(_) | Verb::Client(cli::Verb::Connector(_)) => {
+            tokio::runtime::Builder::new_multi_thread()
+        }
         _ => tokio::runtime::Builder::new_current_thread(),
     };
     let runtime = match runtime.thread_name("lanyard").enable_all().build() {

@@ -116,7 +116,7 @@ pub struct Enrol {
     server_proxy_password_file: Option<PathBuf>,
 }
 
-/// Does it. The program's log must be set up before.
+/// Does it.
 pub async fn run(verb: Verb, json: bool) -> ExitCode {
     let done = match verb {
         Verb::Enrol(asked) => enrolled(*asked, json).await,
@@ -255,7 +255,17 @@ async fn checked(at: At, json: bool) -> Result<bool, String> {
     Ok(good)
 }
 
+/// To stderr, as much of it as `LANYARD_LOG` asks for: levels, by themselves or by part.
+fn begin_log() -> Result<(), String> {
+    let said = std::env::var("LANYARD_LOG").unwrap_or_else(|_| "info".into());
+    let filter = tracing_subscriber::EnvFilter::try_new(&said).map_err(|error| format!("LANYARD_LOG: {error}"))?;
+    let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).init();
+    Ok(())
+}
+
 async fn served(run: Run) -> Result<(), String> {
+    begin_log()?;
     let installation = Installation::open(installation::folder(run.at.dir))?;
     let _held = installation.hold()?;
     let driver = driver(&installation)?;
