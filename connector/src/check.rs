@@ -77,7 +77,7 @@ pub async fn check(installation: &Installation) -> Vec<Step> {
     }
     steps.rest(&["name", "proxy", "tls"]);
     if steps.is_good() {
-        org = exchange(installation, &mut steps).await.or(org);
+        org = org.or(exchange(installation, &mut steps).await);
     }
     steps.rest(&["credential", "role", "cmdlet"]);
     server(installation, org, &mut steps).await;

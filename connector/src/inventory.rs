@@ -219,7 +219,7 @@ impl Inventory {
         let Some(epoch) = self.lead.epoch() else { return Err(CallError::Elsewhere(None).into()) };
         let rows: Vec<Partnership> = std::mem::take(&mut run.rows);
         let (sent, n) = (rows.len(), run.n + 1);
-        self.server.batch(run.id, n, &Batch { epoch, kind: run.kind, began: run.began, rows }).await?;
+        self.server.batch(run.id, n, &Batch { epoch, kind: run.kind, began: run.began, sent: clock::now(), rows }).await?;
         (run.n, run.sent) = (n, run.sent + sent);
         Ok(())
     }

@@ -11,7 +11,7 @@ use super::identity;
 use crate::{
     error::{Denial, Error, Result},
     fleet::{
-        connectors::{self, Organisation, Run, orders, partnerships},
+        connectors::{self, Organisation, Run, orders, partnerships::{self, Seen}},
         life::{Action, Enrolment, MAIL_TYPE, Scope},
         queue::Support,
         settings,
@@ -367,8 +367,11 @@ fn keep(
     }
     let full = batch.kind == RunKind::Full;
     let began = words::moment(batch.began);
+    // What was read before something was written tells nothing of it, by whatever clock.
+    let age = words::moment(batch.sent).since(began);
+    let seen = Seen { run: full.then_some(began), read: tx.now().minus(age) };
     for row in &batch.rows {
-        partnerships::note(tx, &org, &words::told(row), full.then_some(began))?;
+        partnerships::note(tx, &org, &words::told(row), seen)?;
     }
     org.run = Some(Run { id: run, full, n });
     tx.put(&org)?;

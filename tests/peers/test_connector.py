@@ -27,7 +27,7 @@ class Enrolment(Connected):
         self.refused(self.installed(), code)
         self.assertEqual([each["id"] for each in self.listed("another")["instances"]], [first.instance()])
         self.refused(self.installed(), "AAAA-AAAA-AAAA-AAAA")
-        self.refused(self.installed(), self.invite("onprem"))
+        self.refused(self.installed(), self.invite("onprem", "head office"))
 
     def test_letter_case_and_dashes_of_a_code_do_not_matter(self):
         self.installed().enrol(self.invite().replace("-", "").lower())

@@ -166,6 +166,8 @@ class Witness(Crowd):
             self.ledger.change(("group", name), False, lambda: caller.call("DELETE", f"groups/{name.replace(' ', '%20')}"))
 
     def begin(self, kinds):
+        # Before anything is cut: a setting has a value from the start, which nobody in this ledger gave it.
+        self.set_limit(self.caller(), None, 0)
         for number, kind in enumerate(kinds):
             self.start(self.live, number, kind)
         for number in range(2):

@@ -317,6 +317,9 @@ pub struct Batch {
     /// When the run began, before anything was read.
     #[serde(with = "time::serde::rfc3339")]
     pub began: OffsetDateTime,
+    /// When this was sent, by the same clock: the server's may be another.
+    #[serde(with = "time::serde::rfc3339")]
+    pub sent: OffsetDateTime,
     /// At most [`ROWS`].
     pub rows: Vec<Partnership>,
 }

@@ -74,9 +74,9 @@ pub(super) async fn renew(
 ) -> Response {
     let answer = async {
         let (shown, asked): (_, Renew) = connectors.read(&peer, request).await?;
-        let csr = request_of(&asked.request)?;
         let server = &connectors.server;
         let (_, instance) = server.store.judge(move |tx| asks(tx, &shown)).await?;
+        let csr = request_of(&asked.request)?;
         let issued = issue(server, &csr, instance)?;
         let certificate = chain(server, &issued.der)?;
         let renewed = server.store.judge(move |tx| {

@@ -3,7 +3,7 @@
 
 use super::{
     CHANGED, Organisation,
-    partnerships::{self, Listed, Partnership, Told, Wiping},
+    partnerships::{self, Listed, Partnership, Seen, Told, Wiping},
 };
 use crate::{
     clock::{Steady, Timestamp},
@@ -154,11 +154,13 @@ pub fn file(tx: &mut Tx<'_>, org: &Organisation, id: Uuid, ended: Ended, observe
             kept.error = Some(text.chars().take(WORDS).collect());
         }
     }
+    kept.written = Some(tx.now());
     tx.put(&kept)?;
     match observed {
         // It speaks of the client that the order was for, or of none.
         Some(told) if !kept.gone && (told.mailbox, &told.device_id) == (order.mailbox, &order.device_id) => {
-            partnerships::note(tx, org, told, None)
+            let seen = Seen { run: None, read: tx.now() };
+            partnerships::note(tx, org, told, seen)
         }
         _ => Ok(()),
     }

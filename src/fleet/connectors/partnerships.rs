@@ -92,6 +92,15 @@ pub struct Told {
     pub last_sync: Option<Timestamp>,
 }
 
+/// What a report is worth.
+#[derive(Debug, Clone, Copy)]
+pub struct Seen {
+    /// When the whole run began that it is of, by the connector's clock.
+    pub run: Option<Timestamp>,
+    /// When it was read at the earliest, by ours.
+    pub read: Timestamp,
+}
+
 /// What is kept of one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs)]
@@ -134,6 +143,8 @@ pub struct Partnership {
     pub not_before: Option<Steady>,
     /// Why the last one failed.
     pub error: Option<String>,
+    /// When the last order for it ended: what was read before tells nothing of the lists.
+    pub written: Option<Timestamp>,
 }
 
 /// The wipe that Exchange carries.
@@ -188,8 +199,8 @@ pub fn drifted(tx: &mut Tx<'_>, org: &str) -> Result<u64> {
     Ok(counts.iter().filter(|(name, _)| its(name)).map(|(_, count)| count).sum())
 }
 
-/// Files a report. `run`: when the whole run began that it is of.
-pub fn note(tx: &mut Tx<'_>, org: &Organisation, told: &Told, run: Option<Timestamp>) -> Result<()> {
+/// Files a report.
+pub fn note(tx: &mut Tx<'_>, org: &Organisation, told: &Told, seen: Seen) -> Result<()> {
     if told.device_id.is_empty() || told.device_id.len() > LONGEST || told.device_id.chars().any(char::is_control) {
         return Ok(());
     }
@@ -202,10 +213,11 @@ pub fn note(tx: &mut Tx<'_>, org: &Organisation, told: &Told, run: Option<Timest
     };
     kept.guid = told.guid;
     (kept.outlook, kept.takes_account_wipe, kept.treated) = (told.outlook, told.takes_account_wipe, told.treated);
-    kept.listed = told.listed.or(kept.listed);
+    let stale = kept.order.is_some() || kept.written.is_some_and(|written| seen.read < written);
+    kept.listed = told.listed.filter(|_| !stale || kept.listed.is_none()).or(kept.listed);
     kept.wipe = told.wipe.unwrap_or(kept.wipe);
     kept.account_wipe = told.account_wipe.unwrap_or(kept.account_wipe);
-    kept.seen = run.or(kept.seen);
+    kept.seen = seen.run.or(kept.seen);
     let Some(device) = owner(tx, &kept)? else { return Ok(tx.put(&kept)?) };
     let mut device = keeper::load(tx, device)?;
     found(tx, &mut device, &kept, told)?;
@@ -289,6 +301,7 @@ fn begin(tx: &mut Tx<'_>, org: &Organisation, told: &Told, former: Option<Partne
         failed: 0,
         not_before: None,
         error: None,
+        written: None,
     })
 }
 
