@@ -33,22 +33,23 @@ const LONGEST: Duration = Duration::from_secs(30);
 const REMOVED: Duration = Duration::from_secs(60);
 /// What the server says of times is asked for again.
 const GREETING: Duration = Duration::from_secs(60);
-/// Orders that are carried out at a time.
-const AT_ONCE: usize = 4;
+/// Orders that are carried out at a time; most of their time is waiting.
+const AT_ONCE: usize = 32;
 /// Clients whose statistics are read between two looks at the clock.
 const SOME: usize = 50;
 
 /// Whether this connector leads, by its own clock.
 #[derive(Default)]
 pub struct Lead {
-    held: Plain<Option<(u64, Instant)>>,
+    held: Plain<Option<(u64, Instant, OffsetDateTime)>>,
 }
 
 impl Lead {
     /// By which epoch, as long as the lease lasts.
     pub fn epoch(&self) -> Option<u64> {
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        held.filter(|(_, until)| clock::steady() < *until).map(|(epoch, _)| epoch)
+        // The steady clock stands still while the machine sleeps; the other may be set back. Both must say so.
+        held.filter(|(_, until, wall)| clock::steady() < *until && clock::now() < *wall).map(|(epoch, ..)| epoch)
     }
 
     /// Whether anything may be written now.
@@ -57,12 +58,12 @@ impl Lead {
     }
 
     fn known(&self) -> Option<u64> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).map(|(epoch, _)| epoch)
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).map(|(epoch, ..)| epoch)
     }
 
     /// From the moment before it was asked for.
     pub fn set(&self, epoch: u64, asked: Instant, ttl: Duration) {
-        *self.held.lock().unwrap_or_else(PoisonError::into_inner) = Some((epoch, asked + ttl));
+        *self.held.lock().unwrap_or_else(PoisonError::into_inner) = Some((epoch, asked + ttl, clock::now() + ttl));
     }
 
     /// Over.
@@ -133,6 +134,7 @@ impl Agent {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         let _ = tokio::time::timeout(Duration::from_secs(5), self.tell()).await;
+        self.driver.end().await;
         ended
     }
 
@@ -269,7 +271,8 @@ impl Agent {
         let password = self.installation.secrets.get(crate::secrets::Name::ServerProxy);
         let (proxy, identity) =
             (installation::proxy(settings, password)?, installation::identity(&self.installation.folder)?);
-        Client::new(http::roots(&self.installation.roots()), proxy, Some(identity)).map_err(|error| error.to_string())
+        Client::new(http::roots(&self.installation.server_roots()), proxy, Some(identity))
+            .map_err(|error| error.to_string())
     }
 
     /// The epoch, as soon as this connector leads.

@@ -147,13 +147,19 @@ async fn exchange(installation: &Installation, steps: &mut Steps) -> Option<Uuid
             return None;
         }
     };
-    let org = whose(&*driver, steps).await?;
+    let org = tried(&*driver, steps).await;
+    driver.end().await;
+    org
+}
+
+async fn tried(driver: &dyn Driver, steps: &mut Steps) -> Option<Uuid> {
+    let org = whose(driver, steps).await?;
     for cmdlet in [
         cmdlets::default_access(),
         cmdlets::mailboxes_since(&moment()),
         cmdlets::devices_that_wait(Waiting::Quarantined),
     ] {
-        if let Err(failure) = all(&*driver, &cmdlet).await {
+        if let Err(failure) = all(driver, &cmdlet).await {
             let denied = matches!(failure, Failure::Forbidden(_));
             if denied {
                 steps.0.retain(|step| step.step != "role");

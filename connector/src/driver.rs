@@ -28,6 +28,10 @@ pub trait Driver: Send + Sync {
     fn call<'a>(&'a self, cmdlet: &'a Cmdlet, page: Option<&'a Page>) -> Calling<'a>;
     /// What stands behind it.
     fn kind(&self) -> Kind;
+    /// Leaves nothing open there. What is called afterwards begins anew.
+    fn end(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(std::future::ready(()))
+    }
 }
 
 /// All rows of a call, page by page. For those that return few.

@@ -77,7 +77,18 @@ pub async fn enrol(request: Request) -> Result<(String, Uuid), String> {
     let instance = before.map_or_else(Uuid::new_v4, |before| before.instance);
     let (kind, online, onprem, secrets) = taken(exchange, &proxy, &server_proxy)?;
     let (proxy, server_proxy) = (proxy.map(|(proxy, _)| proxy), server_proxy.map(|(proxy, _)| proxy));
-    let mut settings = Settings { instance, org: None, kind, server, ca, online, onprem, proxy, server_proxy };
+    let mut settings = Settings {
+        instance,
+        org: None,
+        kind,
+        server,
+        ca,
+        server_ca: String::new(),
+        online,
+        onprem,
+        proxy,
+        server_proxy,
+    };
     // All that is asked for again if this is broken off lies there first.
     installation::save(&folder, &settings).map_err(|error| said("connector.json", error))?;
     let key = key(&folder)?;
@@ -92,7 +103,7 @@ pub async fn enrol(request: Request) -> Result<(String, Uuid), String> {
     secrets.save(&folder, instance).map_err(|error| said("secrets.sealed", error))?;
     let identity = format!("{}{certificate}", key.serialize_pem());
     platform::write_private(&folder.join(IDENTITY), identity.as_bytes()).map_err(|error| said(IDENTITY, error))?;
-    settings.ca = [settings.ca, ca].join("\n");
+    settings.server_ca = ca;
     settings.org = Some(org.clone());
     installation::save(&folder, &settings).map_err(|error| said("connector.json", error))?;
     let _ = fs::remove_file(folder.join(NEW_KEY));

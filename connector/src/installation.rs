@@ -29,6 +29,9 @@ pub struct Settings {
     pub server: String,
     /// Further roots, PEM, for both sides.
     pub ca: String,
+    /// The server's own, PEM: not trusted for Exchange.
+    #[serde(default)]
+    pub server_ca: String,
     pub online: Option<OnlineSettings>,
     pub onprem: Option<OnpremSettings>,
     /// Before Exchange.
@@ -101,22 +104,22 @@ impl Installation {
         identity(&self.folder)
     }
 
-    /// Whom both sides' certificates are checked against besides the system's roots.
-    pub fn roots(&self) -> Vec<CertificateDer<'static>> {
-        pem(&self.settings.ca)
+    /// Whom the server's certificate is checked against besides the system's roots.
+    pub fn server_roots(&self) -> Vec<CertificateDer<'static>> {
+        [pem(&self.settings.ca), pem(&self.settings.server_ca)].concat()
     }
 
     /// What calls the server.
     pub fn server_client(&self) -> Result<http::Client, String> {
         let proxy = proxy(self.settings.server_proxy.as_ref(), self.secrets.get(crate::secrets::Name::ServerProxy))?;
         let identity = Some(self.identity()?);
-        http::Client::new(http::roots(&self.roots()), proxy, identity).map_err(|error| error.to_string())
+        http::Client::new(http::roots(&self.server_roots()), proxy, identity).map_err(|error| error.to_string())
     }
 
     /// What calls Exchange.
     pub fn exchange_client(&self) -> Result<http::Client, String> {
         let proxy = proxy(self.settings.proxy.as_ref(), self.secrets.get(crate::secrets::Name::Proxy))?;
-        http::Client::new(http::roots(&self.roots()), proxy, None).map_err(|error| error.to_string())
+        http::Client::new(http::roots(&pem(&self.settings.ca)), proxy, None).map_err(|error| error.to_string())
     }
 
     /// Holds the folder for one running program. Dropped it is free again.

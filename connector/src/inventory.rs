@@ -190,6 +190,7 @@ impl Inventory {
 
     /// A client with its mailbox's lists.
     async fn add(&mut self, run: &mut Run, device: Device) -> Result<(), ReportError> {
+        let guid = device.guid();
         if !self.mailboxes.contains_key(device.mailbox())
             && let Some(cmdlet) = cmdlets::mailbox_named(device.mailbox())
         {
@@ -205,8 +206,8 @@ impl Inventory {
         }
         match self.mailboxes.get(device.mailbox()).and_then(|mailbox| device.of(mailbox, None)) {
             Some(row) => run.rows.push(row),
-            // Nobody can say whose it is.
-            None => run.complete = false,
+            // Its mailbox is gone, and it will be.
+            None => tracing::debug!(device = %guid, "a mobile device without a mailbox"),
         }
         self.send(run, ROWS).await
     }
@@ -219,7 +220,9 @@ impl Inventory {
         let Some(epoch) = self.lead.epoch() else { return Err(CallError::Elsewhere(None).into()) };
         let rows: Vec<Partnership> = std::mem::take(&mut run.rows);
         let (sent, n) = (rows.len(), run.n + 1);
-        self.server.batch(run.id, n, &Batch { epoch, kind: run.kind, began: run.began, sent: clock::now(), rows }).await?;
+        self.server
+            .batch(run.id, n, &Batch { epoch, kind: run.kind, began: run.began, sent: clock::now(), rows })
+            .await?;
         (run.n, run.sent) = (n, run.sent + sent);
         Ok(())
     }

@@ -11,7 +11,7 @@ use lanyard_exchange::{
     cmdlet::{Cmdlet, Failure, Row},
 };
 use secrecy::{ExposeSecret as _, SecretString};
-use std::{io, path::PathBuf, process::Stdio, time::Duration};
+use std::{io, path::PathBuf, pin::Pin, process::Stdio, time::Duration};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
     process::{Child, ChildStdin, ChildStdout, Command},
@@ -117,7 +117,7 @@ impl Onprem {
     }
 
     /// Ends the child, which removes its session: leaks fill the server's quota.
-    pub async fn end(&self) {
+    async fn close(&self) {
         let Some(mut running) = self.session.lock().await.child.take() else { return };
         drop(running.stdin);
         if timeout(END, running.process.wait()).await.is_err() {
@@ -156,5 +156,9 @@ impl Driver for Onprem {
 
     fn kind(&self) -> Kind {
         Kind::Onprem
+    }
+
+    fn end(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(self.close())
     }
 }

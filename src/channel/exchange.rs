@@ -11,7 +11,10 @@ use super::identity;
 use crate::{
     error::{Denial, Error, Result},
     fleet::{
-        connectors::{self, Organisation, Run, orders, partnerships::{self, Seen}},
+        connectors::{
+            self, Organisation, Run, orders,
+            partnerships::{self, Seen},
+        },
         life::{Action, Enrolment, MAIL_TYPE, Scope},
         queue::Support,
         settings,

@@ -319,8 +319,8 @@ struct Facts {
     /// Notices that the webhook did not take, and since when.
     untold: Option<(usize, Timestamp)>,
     taken_back: Option<TakenBack>,
-    /// Exchange organisations: whether one of their connectors leads, how many of their clients drifted.
-    connectors: Vec<(Organisation, bool, u64)>,
+    /// Exchange organisations: whether one of their connectors leads, how often clients drifted lately.
+    connectors: Vec<(Organisation, bool, Option<(u64, Timestamp)>)>,
     /// Until when a second administrator would count at once.
     second_until: Option<Timestamp>,
 }
@@ -348,10 +348,10 @@ pub fn read(tx: &mut Tx<'_>, known: &Known, survey: &Survey) -> Result<Vec<Line>
     Ok(lines::list(&facts, known, survey))
 }
 
-fn connectors(tx: &mut Tx<'_>) -> Result<Vec<(Organisation, bool, u64)>> {
+fn connectors(tx: &mut Tx<'_>) -> Result<Vec<(Organisation, bool, Option<(u64, Timestamp)>)>> {
     let mut found = Vec::new();
     for org in connectors::all(tx)? {
-        let (leads, drifted) = (org.leads(tx.steady()).is_some(), partnerships::drifted(tx, &org.name)?);
+        let (leads, drifted) = (org.leads(tx.steady()).is_some(), partnerships::drifts(tx, &org.name)?);
         found.push((org, leads, drifted));
     }
     Ok(found)

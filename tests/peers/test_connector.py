@@ -185,14 +185,12 @@ class Day(Connected):
     def test_a_block_comes_through_while_a_full_run_is_under_way(self):
         phone = self.let_in(mailbox=self.org.mailboxes[4])
         before = self.listed()["last_full"]
-        self.exchange.seconds["Get-MobileDeviceStatistics"] = 2
         self.addCleanup(self.server.verb, "settings", "set", "exchange.full_every", "24h")
-        self.addCleanup(self.exchange.seconds.clear)
         self.server.verb("settings", "set", "exchange.full_every", "1s")
         self.connector.stop()
-        looks = len(self.org.called("Get-MobileDeviceStatistics"))
+        fault = self.exchange.fails("slow", "Get-CASMailbox", after=SOON)
         self.connector.start()
-        eventually(lambda: len(self.org.called("Get-MobileDeviceStatistics")) > looks, "the run's statistics", 30)
+        eventually(lambda: fault.met, "the run's first question", 30)
         self.decide("block", phone)
         self.soon(phone, "blocked")
         self.assertEqual(self.listed()["last_full"], before, "the run is under way still")

@@ -18,7 +18,7 @@ import urllib.parse
 
 from authority import Authority
 from connect_proxy import ConnectProxy
-from connector_side import QUIET, SOON, STEPS, Connected, Connector
+from connector_side import MINUTE, QUIET, SOON, STEPS, Connected, Connector
 from exchange_child import WorldServer
 from exchange_world import Organisation
 from harness import context, eventually, free_port, in_background, openssl
@@ -86,7 +86,8 @@ class Moods(Connected):
             self.exchange.forbidden = set()
         self.assertNotIn(self.server.command(command["id"])["state"], ("confirmed", "presumed"))
         self.assertFalse(phone.erased)
-        self.server.verb("commands", "cancel", command["id"])
+        # Tried again, after a pause: whoever gives the role need not know of it.
+        eventually(lambda: self.clears(phone), "the wipe, once it may be called", MINUTE)
 
     def test_another_client_under_the_same_guid_is_left_alone(self):
         phone = self.let_in()
@@ -95,7 +96,7 @@ class Moods(Connected):
         command = self.server.verb("wipe", self.server.device_of(phone.device_id)["id"], "--scope", "full", "--reason", "lost", "--yes")
         time.sleep(QUIET)
         self.assertEqual(self.clears(phone), [], "nothing is written where the names do not fit")
-        self.server.verb("commands", "cancel", command["id"])
+        self.ends(command, "failed")
 
 
 class Vanished(Connected):
@@ -427,7 +428,6 @@ class OnPremises(Connected):
         self.connector.start()
         self.assertEqual(self.synced()["kind"], "onprem")
         self.assertEqual(self.org.writes(), [])
-        self.assertEqual(self.org.calls[0].name, "Set-ADServerSettings")
         phone = self.let_in()
         self.world.fails("noise", "Set-CASMailbox")
         self.decide("block", phone)

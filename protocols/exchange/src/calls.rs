@@ -205,6 +205,16 @@ impl Order {
         }
     }
 
+    /// The same, to follow a client whose object was made anew.
+    pub fn key_mut(&mut self) -> &mut Key {
+        match self {
+            Self::Allow(key) | Self::Block(key) | Self::Quarantine(key) => key,
+            Self::Cancel(key) | Self::Remove(key) | Self::Look(key) => key,
+            Self::Wipe(wipe) => &mut wipe.key,
+            Self::Policy(policy) => &mut policy.key,
+        }
+    }
+
     /// Whether it changes anything in Exchange.
     pub fn writes(&self) -> bool {
         !matches!(self, Self::Look(_))

@@ -119,6 +119,11 @@ impl Device {
         self.told.key.guid
     }
 
+    /// Whether the client calls itself so.
+    pub fn is_called(&self, device_id: &str) -> bool {
+        self.told.key.device_id.eq_ignore_ascii_case(device_id)
+    }
+
     /// By which name its mailbox is found: equal to [`Mailbox::name`] of its own, and of no other.
     pub fn mailbox(&self) -> &str {
         &self.mailbox

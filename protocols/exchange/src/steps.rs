@@ -19,6 +19,8 @@ mod tests;
 const TRIES: u32 = 6;
 /// So often it is read anew whether a write has come about: domain controllers agree within minutes, mostly at once.
 const LOOKS: u32 = 6;
+/// Likewise of a write whose answer was lost: then it is made again.
+const LOST: u32 = 3;
 /// Between two such looks.
 const LOOK: Duration = Duration::from_secs(10);
 /// What Exchange said is cut at so many characters.
@@ -48,12 +50,16 @@ pub struct Steps {
     done: Done,
     /// How often in a row Exchange was too busy.
     busy: u32,
+    /// It was looked for under another Guid.
+    searched: bool,
 }
 
 /// Which answer is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum At {
     Device,
+    /// No such Guid: whether its mailbox has the client under another.
+    Search,
     Mailbox,
     Statistics,
     DefaultAccess,
@@ -93,6 +99,8 @@ struct Done {
     before: Option<OffsetDateTime>,
     /// Looks since the last write.
     looks: u32,
+    /// Exchange answered the last write: what it does not show yet it will.
+    accepted: bool,
     policy: bool,
 }
 
@@ -100,8 +108,17 @@ impl Steps {
     /// The first thing to do. `account_only`: whether this Exchange knows a wipe of the account alone; `resumed`: this order may have written
     /// before, and was broken off.
     pub fn begin(work: Work, account_only: bool, resumed: bool) -> Next {
-        Self { work, account_only, resumed, at: At::Device, seen: Seen::default(), done: Done::default(), busy: 0 }
-            .read()
+        Self {
+            work,
+            account_only,
+            resumed,
+            at: At::Device,
+            seen: Seen::default(),
+            done: Done::default(),
+            busy: 0,
+            searched: false,
+        }
+        .read()
     }
 
     /// After a pause.
@@ -140,6 +157,7 @@ impl Steps {
         let key = self.key();
         let cmdlet = match at {
             At::Device => Some(cmdlets::device(key.guid)),
+            At::Search => Some(cmdlets::devices_of(key.mailbox)),
             At::Mailbox => Some(cmdlets::mailbox(key.mailbox)),
             At::Statistics => Some(cmdlets::statistics(key.guid)),
             At::DefaultAccess => Some(cmdlets::default_access()),
@@ -186,6 +204,18 @@ impl Steps {
                 self.seen.device = Some(device);
                 self.ask(At::Mailbox)
             }
+            At::Search => {
+                let id = &self.key().device_id;
+                let found = rows.iter().filter_map(rows::device).find(|device| device.is_called(id));
+                match found.map(|device| device.guid()) {
+                    // An object that was made anew is the same client: what was meant is its name in its mailbox.
+                    Some(guid) => {
+                        self.work.order.key_mut().guid = guid;
+                        self.read()
+                    }
+                    None => self.gone_for_good(),
+                }
+            }
             At::Mailbox => {
                 let guid = self.key().mailbox;
                 let Some(mailbox) = rows.iter().filter_map(rows::mailbox).find(|mailbox| mailbox.guid == guid) else {
@@ -212,15 +242,15 @@ impl Steps {
                 self.decide(now)
             }
             At::Write(deed) => {
-                self.note(deed);
+                self.note(deed, true);
                 self.read()
             }
         }
     }
 
     /// A write that was made, or may have been.
-    fn note(&mut self, deed: Deed) {
-        self.done.looks = 0;
+    fn note(&mut self, deed: Deed, accepted: bool) {
+        (self.done.looks, self.done.accepted) = (0, accepted);
         match deed {
             Deed::Lists(_) => self.done.lists += 1,
             Deed::Clear { .. } => self.done.clears += 1,
@@ -270,26 +300,27 @@ impl Steps {
                 self.decide(now)
             }
             (At::Write(deed), Failure::NotFound(_)) => {
-                self.note(deed);
+                self.note(deed, true);
                 self.read()
             }
             (_, Failure::NotFound(_)) => self.gone(),
             (_, Failure::Forbidden(_)) => self.end_failed(Reason::Forbidden, &text),
             (_, Failure::Refused(_)) => self.end_failed(Reason::Refused, &text),
             (_, Failure::Login(_)) => self.end_failed(Reason::Unavailable, &text),
-            (at, Failure::Busy { after, .. }) => self.again(at, after, &text),
-            (at, Failure::Unread(_)) => self.again(at, None, &text),
+            (at, Failure::Busy { after, .. }) => self.again(at, after, false, &text),
+            (at, Failure::Unread(_)) => self.again(at, None, true, &text),
         }
     }
 
     /// Later. A write may have been made: what is there is read first, and never before Exchange had time to show it.
-    fn again(mut self, at: At, after: Option<u64>, text: &str) -> Next {
+    fn again(mut self, at: At, after: Option<u64>, lost: bool, text: &str) -> Next {
         self.busy += 1;
         if self.busy > TRIES {
             return self.end_failed(Reason::Unavailable, text);
         }
-        if let At::Write(deed) = at {
-            self.note(deed);
+        // What Exchange was too busy for was not done.
+        if let (At::Write(deed), true) = (at, lost) {
+            self.note(deed, false);
         }
         let least = if matches!(at, At::Write(_)) { LOOK } else { Duration::ZERO };
         let told = after.map(Duration::from_secs);
@@ -300,7 +331,7 @@ impl Steps {
     /// Read again after a while, as long as a write may still come about; `None` where it was waited for long enough.
     fn look_again(&mut self) -> bool {
         self.done.looks += 1;
-        self.done.looks <= LOOKS
+        self.done.looks <= if self.done.accepted { LOOKS } else { LOST }
     }
 
     fn pause_and_read(mut self) -> Next {
@@ -310,7 +341,15 @@ impl Steps {
         Next::Pause(LOOK, Box::new(self))
     }
 
-    fn gone(self) -> Next {
+    fn gone(mut self) -> Next {
+        if self.at == At::Device && !self.searched && self.done.others == 0 {
+            self.searched = true;
+            return self.ask(At::Search);
+        }
+        self.gone_for_good()
+    }
+
+    fn gone_for_good(self) -> Next {
         if let Order::Remove(_) = self.work.order {
             let outcome = if self.done.others > 0 { Ending::Done } else { Ending::Already };
             return self.end(outcome, None, None);

@@ -168,15 +168,16 @@ pub fn file(tx: &mut Tx<'_>, org: &Organisation, id: Uuid, ended: Ended, observe
 
 fn done(tx: &mut Tx<'_>, kept: &mut Partnership, what: What) -> Result<()> {
     (kept.failed, kept.not_before, kept.error) = (0, None, None);
+    let put_on = |kept: &mut Partnership, listed| (kept.wrote, kept.listed) = (Some(listed), Some(listed));
     let next = |tx: &Tx<'_>, kept: &Partnership| {
         let minutely = kept.looks < LOOKS;
         minutely.then(|| tx.steady().plus(LOOK))
     };
     match what {
-        What::Allow => kept.wrote = Some(Listed::Allowed),
-        What::Quarantine => kept.wrote = Some(Listed::Neither),
+        What::Allow => put_on(kept, Listed::Allowed),
+        What::Quarantine => put_on(kept, Listed::Neither),
         What::Block => {
-            kept.wrote = Some(Listed::Blocked);
+            put_on(kept, Listed::Blocked);
             closed(tx, kept)?;
         }
         What::Wipe { .. } => {

@@ -26,8 +26,8 @@ use uuid::Uuid;
 
 /// The subject of a change of one client is this and its key.
 pub const PARTNERSHIP: &str = "partnership ";
-/// Counted apart. No organisation's part of a key holds a slash.
-const DRIFTED: &str = "/drifted";
+/// Drift is told of for so long.
+const DAY: Duration = Duration::from_secs(86_400);
 /// Where more than one in so many are missing from a whole run, that is not believed.
 const MISSING: u64 = 10;
 /// So far the clocks of Exchange and of this server may be apart.
@@ -163,7 +163,22 @@ pub struct Wiping {
 }
 
 /// What this file keeps in the store.
-pub(crate) const KINDS: [Kind; 1] = [Kind::of::<Partnership>()];
+pub(crate) const KINDS: [Kind; 2] = [Kind::of::<Partnership>(), Kind::of::<Drift>()];
+
+/// That clients were found otherwise than was decided: set right within seconds, and worth a look all the same.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Drift {
+    org: String,
+    count: u64,
+    last: Timestamp,
+}
+
+impl Record for Drift {
+    const KIND: &'static str = "exchange-drift";
+    fn key(&self) -> String {
+        part(&self.org)
+    }
+}
 
 impl Record for Partnership {
     const KIND: &'static str = "partnership";
@@ -175,8 +190,7 @@ impl Record for Partnership {
     }
     const COUNTED: bool = true;
     fn counted(&self) -> Option<String> {
-        let org = part(&self.org);
-        (!self.gone).then(|| if self.drifted { org + DRIFTED } else { org })
+        (!self.gone).then(|| part(&self.org))
     }
 }
 
@@ -188,15 +202,14 @@ pub fn key(org: &str, mailbox: Uuid, device_id: &str) -> String {
 /// How many an organisation has.
 pub fn count(tx: &mut Tx<'_>, org: &str) -> Result<u64> {
     let counts = tx.counts::<Partnership>()?;
-    let its = |name: &str| name.strip_suffix(DRIFTED).unwrap_or(name) == part(org);
-    Ok(counts.iter().filter(|(name, _)| its(name)).map(|(_, count)| count).sum())
+    Ok(counts.into_iter().find(|(name, _)| *name == part(org)).map_or(0, |(_, count)| count))
 }
 
-/// How many its Exchange treats otherwise than was decided, as was last reported.
-pub fn drifted(tx: &mut Tx<'_>, org: &str) -> Result<u64> {
-    let counts = tx.counts::<Partnership>()?;
-    let its = |name: &str| name.strip_suffix(DRIFTED).is_some_and(|name| name == part(org));
-    Ok(counts.iter().filter(|(name, _)| its(name)).map(|(_, count)| count).sum())
+/// How often clients of an organisation were found otherwise than was decided within the last day, and when the last time was.
+pub fn drifts(tx: &mut Tx<'_>, org: &str) -> Result<Option<(u64, Timestamp)>> {
+    let now = tx.now();
+    let found = tx.get::<Drift>(part(org))?.filter(|drift| now.since(drift.last) < DAY);
+    Ok(found.map(|drift| (drift.count, drift.last)))
 }
 
 /// Files a report.
@@ -338,6 +351,8 @@ fn drift(tx: &mut Tx<'_>, device: &Managed, kept: &mut Partnership) -> Result<()
     if away && !kept.drifted {
         let event = Entry::ExchangeDrift { enrolment: kept.enrolment, device: device.id };
         audit::note(tx, By::System, event)?;
+        let before = drifts(tx, &kept.org)?.map_or(0, |(count, _)| count);
+        tx.put(&Drift { org: kept.org.clone(), count: before + 1, last: tx.now() })?;
     }
     kept.drifted = away;
     Ok(())

@@ -56,7 +56,7 @@ pub(super) fn list(facts: &Facts, known: &Known, survey: &Survey) -> Vec<Line> {
 }
 
 /// Before its first hello an organisation has nobody to be missed.
-fn of_connectors(org: &Organisation, leads: bool, drifted: u64) -> Vec<Line> {
+fn of_connectors(org: &Organisation, leads: bool, drifted: Option<(u64, Timestamp)>) -> Vec<Line> {
     let mut lines = Vec::new();
     if !leads && org.exchange.is_some() {
         let text = format!("no connector of {} is heard: nothing is decided or wiped through its Exchange", org.name);
@@ -72,12 +72,14 @@ fn of_connectors(org: &Organisation, leads: bool, drifted: u64) -> Vec<Line> {
         );
         lines.push(Line::of(Severity::Warning, Code::PartnershipsMissing, &org.name, text));
     }
-    if drifted > 0 {
+    if let Some((count, last)) = drifted {
+        let times = if count == 1 { "once" } else { "more than once" };
         let text = format!(
-            "Exchange treats {drifted} mobile clients of {} otherwise than was decided; it is set right",
+            "a mobile client of {} was treated by Exchange otherwise than was decided, {times} within the day: it was set right; the audit \
+             log has which (exchange.drift)",
             org.name
         );
-        lines.push(Line::of(Severity::Warning, Code::ExchangeDrift, &org.name, text));
+        lines.push(Line::of(Severity::Note, Code::ExchangeDrift, &org.name, text).since(last));
     }
     lines
 }

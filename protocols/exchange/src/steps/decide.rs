@@ -59,7 +59,8 @@ impl Steps {
         if self.is_on(lists) {
             return if lists == Lists::Neither { self.held() } else { self.end_lists() };
         }
-        if self.done.lists > 0 && self.look_again() {
+        // To write a list twice does no harm: only what was answered is waited for.
+        if self.done.accepted && self.look_again() {
             return self.pause_and_read();
         }
         if self.done.lists >= LISTS {
@@ -106,7 +107,7 @@ impl Steps {
             return self.end_failed(Reason::Unavailable, "Exchange took the wipe and does not show it");
         }
         if !self.is_on(Lists::Unblock) {
-            if self.done.lists > 0 && self.look_again() {
+            if self.done.accepted && self.look_again() {
                 return self.pause_and_read();
             }
             if self.done.lists < LISTS {
@@ -167,7 +168,7 @@ impl Steps {
         }
         // A client that is not blocked makes its object anew.
         if !self.is_on(Lists::Block) && self.done.lists < LISTS {
-            if self.done.lists > 0 && self.look_again() {
+            if self.done.accepted && self.look_again() {
                 return self.pause_and_read();
             }
             return self.write_now(Deed::Lists(Lists::Block), now);

@@ -30,6 +30,7 @@ enum Fate {
 
 struct World {
     there: bool,
+    guid: Uuid,
     device_id: &'static str,
     under: &'static str,
     kind: &'static str,
@@ -49,6 +50,8 @@ struct World {
     fates: VecDeque<Fate>,
     calls: Vec<Cmdlet>,
     slept: Duration,
+    /// Requests for a wipe that came to Exchange.
+    taken: u32,
     account_only: bool,
     resumed: bool,
     /// Objects come for an identity that is none.
@@ -59,6 +62,7 @@ impl World {
     fn new() -> Self {
         Self {
             there: true,
+            guid: key().guid,
             device_id: "ApplF9",
             under: "CN=Ann,DC=example",
             kind: "iPhone",
@@ -77,6 +81,7 @@ impl World {
             fates: VecDeque::new(),
             calls: vec![],
             slept: Duration::ZERO,
+            taken: 0,
             account_only: true,
             resumed: false,
             all_for_none: false,
@@ -154,11 +159,18 @@ impl World {
     }
 
     fn read(&self, cmdlet: &Cmdlet) -> Result<Vec<Row>, Failure> {
+        let asks = |what: &str| {
+            let text = Argument::Text(what.into());
+            cmdlet.parameters.iter().any(|(name, value)| *name == what || *value == text)
+        };
+        let missing = !self.there || !asks(&self.guid.to_string());
         let row = match cmdlet.name {
-            "Get-MobileDevice" | "Get-MobileDeviceStatistics" if !self.there && self.all_for_none => {
+            "Get-MobileDevice" if asks("Mailbox") && self.there => return Ok(vec![another(), object(self.device())]),
+            "Get-MobileDevice" if asks("Mailbox") => return Ok(vec![another()]),
+            "Get-MobileDevice" | "Get-MobileDeviceStatistics" if missing && self.all_for_none => {
                 return Ok(vec![another()]);
             }
-            "Get-MobileDevice" | "Get-MobileDeviceStatistics" if !self.there => {
+            "Get-MobileDevice" | "Get-MobileDeviceStatistics" if missing => {
                 return Err(Failure::NotFound("no".into()));
             }
             "Get-MobileDevice" => self.device(),
@@ -179,7 +191,7 @@ impl World {
 
     fn device(&self) -> Json {
         json!({
-            "Guid": key().guid, "DeviceId": self.device_id, "DeviceType": self.kind, "ClientVersion": self.version,
+            "Guid": self.guid, "DeviceId": self.device_id, "DeviceType": self.kind, "ClientVersion": self.version,
             "DistinguishedName": format!("CN=x,CN=ExchangeActiveSyncDevices,{}", self.under), "DeviceAccessState": self.access,
             "ClientType": if self.kind == "Outlook" { "REST" } else { "EAS" },
         })
@@ -191,7 +203,7 @@ impl World {
         };
         let acked = |time: Option<OffsetDateTime>| if self.acked { text(time) } else { None };
         json!({
-            "Guid": key().guid, "DeviceWipeRequestTime": text(self.wipe), "DeviceWipeAckTime": acked(self.wipe),
+            "Guid": self.guid, "DeviceWipeRequestTime": text(self.wipe), "DeviceWipeAckTime": acked(self.wipe),
             "AccountOnlyDeviceWipeRequestTime": text(self.account_wipe), "AccountOnlyDeviceWipeAckTime": acked(self.account_wipe),
         })
     }
@@ -204,6 +216,7 @@ impl World {
     }
 
     fn write(&mut self, cmdlet: &Cmdlet) -> Result<(), Failure> {
+        self.taken += u32::from(cmdlet.name == "Clear-MobileDevice");
         let given = |wanted: &str| cmdlet.parameters.iter().find(|(name, _)| *name == wanted).map(|(_, value)| value);
         match cmdlet.name {
             "Set-CASMailbox" => {
@@ -235,7 +248,7 @@ impl World {
 
 fn edit(list: &mut Vec<String>, change: Option<&Argument>) {
     let Some(Argument::Edit { add, remove }) = change else { return };
-    list.retain(|id| !remove.contains(id));
+    list.retain(|id| !remove.contains(id) && !add.contains(id));
     list.extend(add.clone());
 }
 
@@ -307,6 +320,18 @@ fn a_wipe_takes_it_off_the_blocked_list_first_and_is_asked_for_once() {
     assert_eq!(outcome.observed.unwrap().wipe.unwrap().requested, Some(NOW));
     assert_eq!(world.play(wipe(false)).outcome, Ending::Already);
     assert_eq!(world.clears(), 1);
+}
+
+#[test]
+fn an_object_that_was_made_anew_is_the_same_client() {
+    for order in [wipe(false), Order::Block(key()), Order::Remove(key())] {
+        let mut world = World { guid: Uuid::from_u128(42), ..World::new() };
+        let outcome = world.play(order.clone());
+        assert_eq!((outcome.outcome, code(&outcome)), (Ending::Done, None), "{order:?}");
+        if let Some(observed) = outcome.observed {
+            assert_eq!(observed.key.guid, world.guid);
+        }
+    }
 }
 
 #[test]
@@ -472,7 +497,7 @@ proptest! {
             let read: Vec<&str> = world.calls[..at].iter().rev().take_while(|call| !call.writes()).map(|call| call.name).collect();
             prop_assert!(read.contains(&"Get-MobileDevice") && read.contains(&"Get-CASMailbox"), "{} after {:?}", call.name, read);
         }
-        prop_assert!(world.clears() <= 2);
+        prop_assert!(world.taken <= 2);
         if outcome.outcome != Ending::Failed {
             match order {
                 Order::Wipe(wipe) if wipe.account_only => prop_assert!(world.account_wipe.is_some()),
