@@ -29,7 +29,7 @@ pub struct Carrier {
 /// How carrying out an order ended.
 pub enum Carried {
     /// So: it is in the journal.
-    Ended(Outcome),
+    Ended(Box<Outcome>),
     /// Not begun, or broken off: whoever leads next is told again.
     Left,
     /// It would have written this.
@@ -47,7 +47,7 @@ impl Carrier {
                     if !self.dry {
                         self.journal.lock().await.ended((*outcome).clone())?;
                     }
-                    return Ok(Carried::Ended(*outcome));
+                    return Ok(Carried::Ended(outcome));
                 }
                 Next::Pause(wait, steps) => {
                     tokio::time::sleep(wait).await;

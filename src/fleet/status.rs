@@ -299,6 +299,9 @@ struct Waiting {
     deciders: Vec<String>,
 }
 
+/// An Exchange organisation: whether one of its connectors leads, how often clients drifted lately, and when last.
+type OfConnectors = (Organisation, bool, Option<(u64, Timestamp)>);
+
 /// All that the list is made of.
 #[derive(Debug, Default)]
 struct Facts {
@@ -320,7 +323,7 @@ struct Facts {
     untold: Option<(usize, Timestamp)>,
     taken_back: Option<TakenBack>,
     /// Exchange organisations: whether one of their connectors leads, how often clients drifted lately.
-    connectors: Vec<(Organisation, bool, Option<(u64, Timestamp)>)>,
+    connectors: Vec<OfConnectors>,
     /// Until when a second administrator would count at once.
     second_until: Option<Timestamp>,
 }
@@ -348,7 +351,7 @@ pub fn read(tx: &mut Tx<'_>, known: &Known, survey: &Survey) -> Result<Vec<Line>
     Ok(lines::list(&facts, known, survey))
 }
 
-fn connectors(tx: &mut Tx<'_>) -> Result<Vec<(Organisation, bool, Option<(u64, Timestamp)>)>> {
+fn connectors(tx: &mut Tx<'_>) -> Result<Vec<OfConnectors>> {
     let mut found = Vec::new();
     for org in connectors::all(tx)? {
         let (leads, drifted) = (org.leads(tx.steady()).is_some(), partnerships::drifts(tx, &org.name)?);

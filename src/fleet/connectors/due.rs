@@ -124,7 +124,7 @@ fn next(tx: &mut Tx<'_>, org: &Organisation, device: &mut Managed, kept: &mut Pa
             let text = "the Outlook app only ever loses its own account: the device cannot be erased through it";
             settle(tx, device, Outcome::Failed { code: FailureCode::Unsupported, text: text.into() })
         }
-        (Action::Wipe, Some(Scope::Selective)) if !kept.outlook && !(kept.takes_account_wipe && org.account_only()) => {
+        (Action::Wipe, Some(Scope::Selective)) if !loses_its_account(org, kept) => {
             let detail = "the client or its Exchange cannot remove the account alone (ActiveSync 16.1, Exchange 2016 and later can): it is \
                           blocked; data already on the device stays";
             settle(tx, device, Outcome::Presumed { kind: EvidenceKind::AccessBlocked, detail: detail.into() })
@@ -145,6 +145,11 @@ fn next(tx: &mut Tx<'_>, org: &Organisation, device: &mut Managed, kept: &mut Pa
             settle(tx, device, Outcome::Failed { code: FailureCode::Unsupported, text })
         }
     }
+}
+
+/// Whether a selective wipe can be asked for: of Outlook by a plain one, of others where client and Exchange know it.
+fn loses_its_account(org: &Organisation, kept: &Partnership) -> bool {
+    kept.outlook || (kept.takes_account_wipe && org.account_only())
 }
 
 fn is_over(mine: &Enrolment) -> bool {

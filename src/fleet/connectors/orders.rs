@@ -13,6 +13,7 @@ use crate::{
         life::{Event, Outcome},
         queue,
         registry::lookup::part,
+        settings,
         terms::{EvidenceKind, FailureCode},
     },
     ids::packed,
@@ -24,9 +25,11 @@ use uuid::Uuid;
 
 /// Orders in one answer.
 pub const MOST: usize = 100;
-/// A pending wipe is looked at so often for its first hour.
+/// A pending wipe is looked at so often at first, and so often; then each minute for its first hour, then with each delta.
+const SOON: Duration = Duration::from_secs(10);
+const FIRST: u32 = 6;
 const LOOK: Duration = Duration::from_secs(60);
-const LOOKS: u32 = 60;
+const LOOKS: u32 = 66;
 /// After a failure, doubled with each further one.
 const PAUSE: Duration = Duration::from_secs(30);
 const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
@@ -169,10 +172,6 @@ pub fn file(tx: &mut Tx<'_>, org: &Organisation, id: Uuid, ended: Ended, observe
 fn done(tx: &mut Tx<'_>, kept: &mut Partnership, what: What) -> Result<()> {
     (kept.failed, kept.not_before, kept.error) = (0, None, None);
     let put_on = |kept: &mut Partnership, listed| (kept.wrote, kept.listed) = (Some(listed), Some(listed));
-    let next = |tx: &Tx<'_>, kept: &Partnership| {
-        let minutely = kept.looks < LOOKS;
-        minutely.then(|| tx.steady().plus(LOOK))
-    };
     match what {
         What::Allow => put_on(kept, Listed::Allowed),
         What::Quarantine => put_on(kept, Listed::Neither),
@@ -186,17 +185,26 @@ fn done(tx: &mut Tx<'_>, kept: &mut Partnership, what: What) -> Result<()> {
             }
             // Taken off the blocked list for it.
             kept.wrote = kept.wrote.filter(|wrote| *wrote != Listed::Blocked);
-            (kept.looks, kept.look_at) = (0, next(tx, kept));
+            (kept.looks, kept.look_at) = (0, Some(next_look(tx, 0)?));
         }
         What::Cancel => kept.wiping = None,
         What::Remove => kept.gone = true,
         What::Look => {
             kept.looks = kept.looks.saturating_add(1);
-            kept.look_at = if kept.wiping.is_some() { next(tx, kept) } else { None };
+            kept.look_at = if kept.wiping.is_some() { Some(next_look(tx, kept.looks)?) } else { None };
             answered(tx, kept)?;
         }
     }
     Ok(())
+}
+
+fn next_look(tx: &mut Tx<'_>, looks: u32) -> Result<Steady> {
+    let pause = match looks {
+        ..FIRST => SOON,
+        FIRST..LOOKS => LOOK,
+        _ => settings::span(tx, "exchange.delta_every")?.max(LOOK),
+    };
+    Ok(tx.steady().plus(pause))
 }
 
 /// Mail was shut by a wipe that another channel carries: its evidence says so.
