@@ -114,7 +114,12 @@ impl Online {
                 return Err(Failure::Unread("the next page is said to be elsewhere".into()));
             };
             let answer = self.send(request).await?;
-            match online::rows(said(&answer)) {
+            if !cmdlet.writes() && answer.status() == 200 && answer.body().is_empty() {
+                return Err(Failure::Unread("an answer without a word is not the same as no rows".into()));
+            }
+            // Of a write a gateway's word that it gave up says nothing: it may have been done.
+            let lost = cmdlet.writes() && matches!(answer.status().as_u16(), 408 | 503 | 504);
+            match online::rows(said(&answer)).map_err(|failure| if lost { unsaid(failure) } else { failure }) {
                 // A token may end before its time. It was not done: nobody was let in.
                 Err(Failure::Login(_)) if !fresh => {}
                 Err(failure) => return Err(failure),
@@ -171,6 +176,13 @@ fn said(answer: &Response<Bytes>) -> online::Answer<'_> {
         retry_after,
         exception: text("x-exceptiontype"),
         body: answer.body(),
+    }
+}
+
+fn unsaid(failure: Failure) -> Failure {
+    match failure {
+        Failure::Busy { text, .. } => Failure::Unread(text),
+        failure => failure,
     }
 }
 

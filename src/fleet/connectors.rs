@@ -25,7 +25,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 /// Instances of one organisation.
-const INSTANCES: usize = 10;
+const INSTANCES: usize = 50;
 /// Characters of an organisation's name.
 const NAME: usize = 64;
 /// The subject of changes that concern connectors: a poll that is held looks again.

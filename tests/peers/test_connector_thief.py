@@ -186,7 +186,7 @@ class Thief:
                 "client": "EAS", "version": "16.1", "access": "Allowed", "reason": "Global", "status": "DeviceOk", **changes}
 
     def batch(self, rows, epoch, run=None, number=1):
-        return self.post(f"sync/{run or uuid.uuid4()}/{number}", {"epoch": epoch, "kind": "delta", "began": rfc3339(), "rows": rows})
+        return self.post(f"sync/{run or uuid.uuid4()}/{number}", {"epoch": epoch, "kind": "delta", "began": rfc3339(), "sent": rfc3339(), "rows": rows})
 
 
 if __name__ == "__main__":

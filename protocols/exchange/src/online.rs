@@ -248,6 +248,8 @@ fn failure(answer: Answer<'_>) -> Failure {
         _ if has("CmdletAccessDeniedException") || has("is not recognized as the name of a cmdlet") => {
             Failure::Forbidden(said)
         }
+        // A gateway's: Exchange says what it does not find.
+        404 if said.is_empty() => busy(answer, "it answers 404".into()),
         500.. => Failure::Unread(format!("it answers {}: {said}", answer.status)),
         status => Failure::Refused(if said.is_empty() { format!("it answers {status}") } else { said }),
     }
@@ -383,6 +385,7 @@ mod tests {
             ("refused", 400, &inner[..], "Refused"),
             ("too many", 400, &crowd[..], "Busy"),
             ("throttled", 429, &b""[..], "Busy"),
+            ("a wrong address", 404, &b"<html>"[..], "Busy"),
             ("away", 503, &b""[..], "Busy"),
             ("forbidden without a word", 403, &b""[..], "Forbidden"),
             ("forbidden in zeros", 403, &b"\0\0\0"[..], "Forbidden"),
