@@ -11,6 +11,7 @@ mod ca;
 mod call;
 mod clock;
 mod commands;
+mod connectors;
 mod devices;
 mod groups;
 mod health;
@@ -56,6 +57,7 @@ fn routes() -> Vec<Route> {
         policies::routes(),
         groups::routes(),
         mail::routes(),
+        connectors::routes(),
         admins::routes(),
         settings::routes(),
         audit::routes(),

@@ -3,6 +3,7 @@
 
 pub mod apple;
 pub mod certificates;
+pub mod exchange;
 #[cfg(test)]
 mod for_ever;
 pub mod identity;
@@ -26,6 +27,7 @@ pub fn router(server: &Arc<Server>) -> axum::Router {
     apple::router(server.clone())
         .merge(windows::router(server.clone()))
         .merge(mail::router(server.clone()))
+        .merge(exchange::router(server.clone()))
         .merge(scep::router(server.clone()))
         .merge(invitations::router(server.clone()))
 }
@@ -42,7 +44,7 @@ pub fn support(device: &Device, enrolment: &Enrolment, action: Action, scope: Op
         Channel::Apple => apple::support(device, enrolment, action, scope),
         Channel::Omadm => windows::support(device, action),
         Channel::Activesync => activesync_support(action, scope),
-        Channel::Exchange => Support::No("no connector is set up".into()),
+        Channel::Exchange => exchange::support(enrolment, action, scope),
     }
 }
 

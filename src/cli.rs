@@ -8,6 +8,7 @@ mod ca;
 mod client;
 mod clock;
 mod commands;
+mod connectors;
 mod contexts;
 mod devices;
 pub mod help;
@@ -61,6 +62,9 @@ pub enum Verb {
     /// The mail gateway: who may read mail.
     #[command(subcommand)]
     Mail(mail::Mail),
+    /// Relays beside an organisation's Exchange.
+    #[command(subcommand)]
+    Connector(connectors::Connectors),
     /// What waits for a second person.
     #[command(subcommand)]
     Approvals(breaker::Approvals),
@@ -186,6 +190,9 @@ pub async fn run(verb: Verb, at: At, how: How) -> ExitCode {
     };
     let how = Shown { json: how.json, screen: print::Screen::of_stdout(time) };
     let (done, worst) = match verb {
+        Verb::Connector(connectors::Connectors::Here(verb)) => {
+            return lanyard_connector::verbs::run(verb, how.json).await;
+        }
         Verb::Store(store) => (store.run().await, None),
         verb => match at.find().and_then(Client::of) {
             Ok(client) => (carry_out(verb, &client, &how).await, client.worst()),
@@ -242,6 +249,7 @@ async fn carry_out(verb: Verb, client: &Client, how: &Shown) -> Done {
         Verb::Device(act) => act.run(client, how).await,
         Verb::Policy(policy) => policy.run(client, how).await,
         Verb::Group(group) => group.run(client).await,
+        Verb::Connector(connectors) => connectors.run(client).await,
         Verb::Mail(mail) => mail.run(client).await,
         Verb::Approvals(approvals) => approvals.run(client, how).await,
         Verb::Stop(stop) => stop.run(client).await,

@@ -9,6 +9,7 @@ pub(crate) mod breaker;
 pub(crate) mod ca;
 pub(crate) mod clock;
 pub(crate) mod commands;
+pub(crate) mod connectors;
 pub(crate) mod devices;
 pub(crate) mod groups;
 pub(crate) mod invitations;

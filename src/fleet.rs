@@ -4,6 +4,7 @@
 pub mod actor;
 pub mod admins;
 pub mod audit;
+pub mod connectors;
 pub mod enrol;
 pub mod groups;
 pub mod keeper;

@@ -1,4 +1,6 @@
-//! The Lanyard server: what the protocols share. See ARCHITECTURE.md for the map.
+//! The Lanyard server: what the protocols share. See ARCHITECTURE.md for the map. Built small there is nothing of it.
+
+#![cfg(feature = "server")]
 
 pub mod api;
 pub mod channel;

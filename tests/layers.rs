@@ -62,7 +62,8 @@ fn files() -> BTreeMap<Place, String> {
     visit(&root, &mut |path| {
         let inside = path.strip_prefix(&root).unwrap().with_extension("");
         let place: Place = inside.iter().map(|part| part.to_str().unwrap().to_string()).collect();
-        let of_tests = ["lib", "main", "tests", "testbed", "for_ever"].contains(&place.last().unwrap().as_str());
+        let of_tests =
+            ["lib", "main", "small", "whole", "tests", "testbed", "for_ever"].contains(&place.last().unwrap().as_str());
         if !of_tests {
             let text = std::fs::read_to_string(path).unwrap();
             let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();

@@ -259,9 +259,15 @@ pub fn revoke(
 /// user's and nothing is under way on it.
 pub fn adopt_mail(tx: &mut Tx<'_>, device: &mut Managed) -> Result<()> {
     let Some(mail_id) = device.mail_id.clone() else { return Ok(()) };
-    for other in lookup::claimants(tx, Channel::Activesync.as_str(), &mail_id)? {
+    let mut others = lookup::claimants(tx, Channel::Activesync.as_str(), &mail_id)?;
+    for other in lookup::claimants(tx, Channel::Exchange.as_str(), &mail_id)? {
+        if others.iter().all(|known| known.id != other.id) {
+            others.push(other);
+        }
+    }
+    for other in others {
         let same_user = other.is_of(&device.user);
-        let mail_only = other.enrolments.iter().all(|e| e.channel == Channel::Activesync);
+        let mail_only = other.enrolments.iter().all(|e| e.channel.is_mail());
         let fits = other.id != device.id && same_user && mail_only && other.open.is_empty();
         if fits && !is_apart(tx, device)? && !is_apart(tx, &other)? {
             adopt(tx, device, other)?;
@@ -291,7 +297,7 @@ fn adopt(tx: &mut Tx<'_>, device: &mut Managed, other: Device) -> Result<()> {
                 tx.put(&credential)?;
             }
         }
-        lookup::claim(tx, Channel::Activesync.as_str(), &enrolment.identity, device.id)?;
+        lookup::claim(tx, enrolment.channel.as_str(), &enrolment.identity, device.id)?;
         let event = audit::Event::EnrolmentJoined { enrolment: enrolment.id, device: device.id, former: other.id };
         audit::note(tx, By::System, event)?;
     }

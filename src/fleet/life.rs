@@ -152,6 +152,8 @@ impl Managed {
                 self.admitted(&enrolments, access, &by, &reason, effects);
             }
             Event::Ruled { enrolment, access, graces } => self.ruled(enrolment, access, graces),
+            Event::Found { enrolment, access, seen } => self.found(enrolment, access, seen),
+            Event::MailClosed { enrolment } => self.mail_closed(enrolment, time),
             Event::Adopted(other) => self.adopted(*other, time, effects),
             Event::Asked(order) => self.asked(*order, time, effects),
             Event::AskedAgain { command, over } => self.asked_again(command, over.map(|terms| *terms), time, effects),

@@ -54,7 +54,7 @@ const CONNECTIONS: &str = "limit.connections_per_address";
 /// More requests of one user wait, and then fail.
 const REQUESTS: &str = "eas.requests_per_user";
 
-const SPECS: [Spec; 26] = [
+const SPECS: [Spec; 29] = [
     Spec { key: "wipe.full.per_admin", default: "10", kind: Kind::Count(0, MOST), guard: Guard::MoreIsLooser },
     Spec { key: "wipe.full.per_tenant", default: "20", kind: Kind::Count(0, MOST), guard: Guard::MoreIsLooser },
     Spec { key: "wipe.other.per_admin", default: "100", kind: Kind::Count(0, MOST), guard: Guard::MoreIsLooser },
@@ -101,6 +101,9 @@ const SPECS: [Spec; 26] = [
     Spec { key: "net.trusted_proxies", default: NONE, kind: Kind::Text(any), guard: Guard::AnyChangeIsLooser },
     Spec { key: CONNECTIONS, default: "1000", kind: Kind::Count(0, MOST), guard: Guard::None },
     Spec { key: "limit.wrong_codes_per_hour", default: "10", kind: Kind::Count(1, MOST), guard: Guard::MoreIsLooser },
+    Spec { key: "exchange.full_every", default: "24h", kind: Kind::Span("1s", "30d"), guard: Guard::None },
+    Spec { key: "exchange.delta_every", default: "5m", kind: Kind::Span("1s", "24h"), guard: Guard::None },
+    Spec { key: "exchange.lease", default: "60s", kind: Kind::Span("3s", "10m"), guard: Guard::None },
     Spec { key: "queue.give_up", default: "7d", kind: Kind::Span("1s", "90d"), guard: Guard::None },
     // Who shortens them wants something forgotten.
     Spec { key: "keep.commands", default: "400d", kind: Kind::Span("7d", "3650d"), guard: Guard::LessIsLooser },

@@ -11,6 +11,7 @@ use crate::{
     error::Result,
     fleet::{
         admins,
+        connectors::{self, Organisation, partnerships},
         enrol::{
             invitation::Invitation,
             under_way::{self, Jam},
@@ -90,12 +91,15 @@ pub enum Code {
     ServerCertUnfit,
     CaExpired,
     MailServer,
+    ConnectorSilent,
     ApprovalStuck,
     ApprovalWaits,
     WipeFailed,
     WipeUnanswered,
     WipeWaits,
     WipeUntold,
+    PartnershipsMissing,
+    ExchangeDrift,
     ServerCertRefused,
     PushCertEnds,
     ServerCertEnds,
@@ -125,12 +129,15 @@ impl Code {
             Self::ServerCertUnfit => "server_cert_unfit",
             Self::CaExpired => "ca_expired",
             Self::MailServer => "mail_server",
+            Self::ConnectorSilent => "connector_silent",
             Self::ApprovalStuck => "approval_stuck",
             Self::ApprovalWaits => "approval_waits",
             Self::WipeFailed => "wipe_failed",
             Self::WipeUnanswered => "wipe_unanswered",
             Self::WipeWaits => "wipe_waits",
             Self::WipeUntold => "wipe_untold",
+            Self::PartnershipsMissing => "partnerships_missing",
+            Self::ExchangeDrift => "exchange_drift",
             Self::ServerCertRefused => "server_cert_refused",
             Self::PushCertEnds => "push_cert_ends",
             Self::ServerCertEnds => "server_cert_ends",
@@ -292,6 +299,9 @@ struct Waiting {
     deciders: Vec<String>,
 }
 
+/// An Exchange organisation: whether one of its connectors leads, how often clients drifted lately, and when last.
+type OfConnectors = (Organisation, bool, Option<(u64, Timestamp)>);
+
 /// All that the list is made of.
 #[derive(Debug, Default)]
 struct Facts {
@@ -312,6 +322,8 @@ struct Facts {
     /// Notices that the webhook did not take, and since when.
     untold: Option<(usize, Timestamp)>,
     taken_back: Option<TakenBack>,
+    /// Exchange organisations: whether one of their connectors leads, how often clients drifted lately.
+    connectors: Vec<OfConnectors>,
     /// Until when a second administrator would count at once.
     second_until: Option<Timestamp>,
 }
@@ -333,9 +345,19 @@ pub fn read(tx: &mut Tx<'_>, known: &Known, survey: &Survey) -> Result<Vec<Line>
         settings: settings::list(tx)?.into_iter().filter(|setting| setting.pending.is_some()).collect(),
         untold: notices::untaken(tx)?,
         taken_back: loss::last(tx)?,
+        connectors: connectors(tx)?,
         second_until: admins::second_until(tx)?,
     };
     Ok(lines::list(&facts, known, survey))
+}
+
+fn connectors(tx: &mut Tx<'_>) -> Result<Vec<OfConnectors>> {
+    let mut found = Vec::new();
+    for org in connectors::all(tx)? {
+        let (leads, drifted) = (org.leads(tx.steady()).is_some(), partnerships::drifts(tx, &org.name)?);
+        found.push((org, leads, drifted));
+    }
+    Ok(found)
 }
 
 fn waiting(tx: &mut Tx<'_>) -> Result<Vec<Waiting>> {

@@ -138,6 +138,11 @@ impl Channel {
         }
     }
 
+    /// Whether it is a mail client's way: a gateway's, or a connector's.
+    pub fn is_mail(self) -> bool {
+        matches!(self, Self::Activesync | Self::Exchange)
+    }
+
     /// As policy knows it; none where a channel carries no policy.
     pub fn for_policy(self) -> Option<crate::policy::Channel> {
         match self {

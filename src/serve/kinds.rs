@@ -6,7 +6,7 @@ use crate::{
     api,
     channel::{self, apple::push_cert},
     fleet::{
-        actor, admins, audit,
+        actor, admins, audit, connectors,
         enrol::{invitation, succession, under_way, waiting},
         groups,
         keeper::{failed, timers},
@@ -28,7 +28,7 @@ const STORE: [Kind; 3] = [Kind::of::<Belief>(), Kind::of::<Count>(), Kind::of::<
 
 /// All of them.
 fn all() -> impl Iterator<Item = Kind> {
-    let lists: [&[Kind]; 34] = [
+    let lists: [&[Kind]; 37] = [
         &actor::KINDS,
         &admins::KINDS,
         &api::KINDS,
@@ -38,6 +38,9 @@ fn all() -> impl Iterator<Item = Kind> {
         &sights::KINDS,
         &channel::identity::KINDS,
         &channel::windows::KINDS,
+        &connectors::KINDS,
+        &connectors::orders::KINDS,
+        &connectors::partnerships::KINDS,
         &command::KINDS,
         &credential::KINDS,
         &device::KINDS,

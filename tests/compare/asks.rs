@@ -125,19 +125,18 @@ async fn verbs(house: &mut House) {
         house.read(&["approvals", "show", &id]).await;
         house.read(&["approvals", "wait", &id]).await;
     }
-    for (noun, field) in [("policy", "name"), ("group", "name")] {
+    for (noun, field) in [("policy", "name"), ("group", "name"), ("connector", "org")] {
         let list = house.read(&[noun, "list"]).await;
-        for item in list.as_array().unwrap() {
+        // A program of before knows no connectors.
+        for item in list.as_array().into_iter().flatten() {
             house.read(&[noun, "show", item[field].as_str().unwrap()]).await;
         }
     }
     for policy in ["baseline", "sales", "nothing"] {
         house.read(&["policy", "coverage", policy]).await;
     }
-    for words in
-        [["devices", "show"], ["commands", "show"], ["approvals", "show"], ["policy", "show"], ["group", "show"]]
-    {
-        house.read(&[words[0], words[1], NOBODY]).await;
+    for noun in ["devices", "commands", "approvals", "policy", "group", "connector"] {
+        house.read(&[noun, "show", NOBODY]).await;
     }
     let zeros = "0".repeat(64);
     let others: [&[&str]; 12] = [

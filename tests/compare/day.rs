@@ -118,6 +118,8 @@ async fn morning(house: &mut House) -> String {
     house.verb(&["invite", "--channel", "apple", "--user", "nobody@example.org", "--expires", "1h"]).await;
     let leaked = house.verb(&["invite", "--channel", "apple", "--user", "leaked@example.org"]).await;
     house.verb(&["invitations", "revoke", text(&leaked, "id")]).await;
+    house.verb(&["connector", "invite", "--org", "contoso", "--kind", "online"]).await;
+    house.verb(&["connector", "invite", "--org", "contoso", "--kind", "onprem"]).await;
     house.verb(&["group", "create", "school"]).await;
     for channel in ["apple", "windows", "activesync"] {
         house.verb(&["invite", "--channel", channel, "--uses", "500", "--group", "school"]).await;

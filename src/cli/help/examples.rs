@@ -103,6 +103,25 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("approvals wait", &["lanyard approvals wait 019d1a2b"]),
     ("approvals approve", &["lanyard approvals approve 019d1a2b"]),
     ("approvals reject", &["lanyard approvals reject 019d1a2b"]),
+    (
+        "connector invite",
+        &[
+            "lanyard connector invite --org contoso --kind online",
+            "lanyard connector invite --org head-office --kind onprem --expires 1d",
+        ],
+    ),
+    ("connector list", &["lanyard connector list"]),
+    ("connector show", &["lanyard connector show contoso"]),
+    ("connector remove", &["lanyard connector remove contoso"]),
+    (
+        "connector enrol",
+        &[
+            "lanyard connector enrol 7F3K-9D2M-44XQ-B1C8 --server https://mdm.example.org --tenant 5ba29aa5-7ad4-4b45-a3e9-e5f0a2a6c8d1 --app-id 0c5bf9bb-6fd5-4d5b-8bd4-4f6dc1b8c1a2 --cert app.pem --key app.key",
+            "lanyard connector enrol 7F3K-9D2M-44XQ-B1C8 --server https://mdm.example.org --exchange-host ex1.corp.example.org --user connector@corp.example.org",
+        ],
+    ),
+    ("connector check", &["lanyard connector check", "lanyard connector check --dir D:\\connector --json"]),
+    ("connector run", &["lanyard connector run", "lanyard connector run --dry-run"]),
     ("stop on", &["lanyard stop on", "lanyard stop on --cancel-all"]),
     ("stop off", &["lanyard stop off"]),
     ("stop status", &["lanyard stop status"]),

@@ -13,6 +13,7 @@ use crate::{
     ids::{ApprovalId, CommandId, DeviceId, EnrolmentId, Fingerprint, InvitationId, TokenId},
 };
 use std::net::IpAddr;
+use uuid::Uuid;
 
 /// Who did it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -185,6 +186,27 @@ pub enum Event {
     },
     /// Its person signed in and said the code of its notice.
     EnrolmentClaimed {
+        enrolment: EnrolmentId,
+        device: DeviceId,
+    },
+    ConnectorInvited {
+        org: String,
+        invitation: Uuid,
+    },
+    ConnectorEnrolled {
+        org: String,
+        instance: Uuid,
+    },
+    /// It leads its organisation's connectors from now on.
+    ConnectorLeads {
+        org: String,
+        instance: Uuid,
+    },
+    ConnectorRemoved {
+        org: String,
+    },
+    /// Exchange treats a client otherwise than was decided here.
+    ExchangeDrift {
         enrolment: EnrolmentId,
         device: DeviceId,
     },
@@ -366,6 +388,8 @@ pub enum Proof {
     Certificate,
     /// A login that the mail server took; the enrolment then stands so, as the API shows it.
     Password(&'static str),
+    /// A connector's report; likewise.
+    Reported(&'static str),
 }
 
 /// What became of an approval.

@@ -6,7 +6,7 @@ use crate::{
     fleet::{
         actor::Actor,
         keeper,
-        life::{Access, Action, Channel, Command, Enrolment, EnrolmentState, Event, Managed},
+        life::{Access, Action, Command, Enrolment, EnrolmentState, Event, Managed},
         registry::Credential,
     },
     ids::EnrolmentId,
@@ -25,13 +25,13 @@ pub fn set(
     let mut device = keeper::find(tx, device)?;
     let wanted: Vec<EnrolmentId> = match only {
         Some(id) => vec![device.enrolment(id).ok_or_else(|| Error::not_found("enrolment", id))?.id],
-        None => device.enrolments.iter().filter(|e| e.channel == Channel::Activesync).map(|e| e.id).collect(),
+        None => device.enrolments.iter().filter(|e| e.channel.is_mail()).map(|e| e.id).collect(),
     };
     if wanted.is_empty() {
         let text = "the device reads no mail through this server; name the enrolment that is meant";
         return Err(Error::refused("no_mail", text));
     }
-    let others = wanted.iter().any(|id| device.enrolment(*id).is_some_and(|e| e.channel != Channel::Activesync));
+    let others = wanted.iter().any(|id| device.enrolment(*id).is_some_and(|e| !e.channel.is_mail()));
     match (access, others) {
         (Access::Allow, false) => refuse_under_wipe(&device, |c| c.is_wipe_under_way())?,
         // To let it in is to let it hear of the wipe.
@@ -53,9 +53,7 @@ fn may_change(tx: &mut Tx<'_>, enrolment: &Enrolment, access: Access) -> Result<
     let revoked = || Err(Error::refused("revoked", "its certificate is revoked: it must enrol anew"));
     match (enrolment.state, access) {
         (EnrolmentState::Revoked | EnrolmentState::Former, _) => revoked(),
-        (EnrolmentState::Retired | EnrolmentState::Wiped, Access::Allow)
-            if enrolment.channel == Channel::Activesync =>
-        {
+        (EnrolmentState::Retired | EnrolmentState::Wiped, Access::Allow) if enrolment.channel.is_mail() => {
             for certificate in [&enrolment.certificate, &enrolment.renewed].into_iter().flatten() {
                 let issued = tx.get::<Credential>(certificate.sha256)?;
                 if issued.is_some_and(|credential| credential.revoked.is_some()) {

@@ -154,7 +154,7 @@ pub fn challenge(key: &str) -> String {
 }
 
 /// A code as it is printed, of five bits of each random byte.
-pub(super) fn letters(random: &[u8]) -> String {
+pub(in crate::fleet) fn letters(random: &[u8]) -> String {
     let letters: Vec<char> =
         random.iter().map(|b| char::from(*ALPHABET.get(usize::from(b % 32)).unwrap_or(&b'0'))).collect();
     let fours: Vec<String> = letters.chunks(4).map(|four| four.iter().collect()).collect();
@@ -369,7 +369,7 @@ fn same_user(typed: &str, invited: &str) -> bool {
 }
 
 /// Counts a wrong code. One over the limit is not written, so that nobody lengthens the wait or fills the store.
-pub(super) fn count_wrong(tx: &mut Tx<'_>, user: Option<&str>, address: Option<&str>) -> Result<WrongCode> {
+pub(in crate::fleet) fn count_wrong(tx: &mut Tx<'_>, user: Option<&str>, address: Option<&str>) -> Result<WrongCode> {
     let limit = settings::count(tx, "limit.wrong_codes_per_hour")?;
     // What cannot be a user's name has no invitation, and is not kept.
     let name = user.and_then(|user| user_name(user).ok());

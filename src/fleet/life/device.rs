@@ -380,7 +380,7 @@ impl DeviceFields {
 
     /// The same where its enrolments stand otherwise than is kept: rules of mail may have changed.
     pub fn state_with(&self, of: impl Fn(&Enrolment) -> EnrolmentState) -> &'static str {
-        let mail_only = self.enrolments.iter().all(|e| e.channel == Channel::Activesync);
+        let mail_only = self.enrolments.iter().all(|e| e.channel.is_mail());
         let ends = |state| !self.enrolments.is_empty() && self.enrolments.iter().all(|e| of(e) == state);
         match self.life {
             Life::Retiring => "retiring",
@@ -474,7 +474,7 @@ impl Enrolment {
     pub fn hears(&self) -> bool {
         match self.state {
             EnrolmentState::Enrolled => true,
-            EnrolmentState::Blocked | EnrolmentState::Quarantined => self.channel == Channel::Activesync,
+            EnrolmentState::Blocked | EnrolmentState::Quarantined => self.channel.is_mail(),
             EnrolmentState::Pending
             | EnrolmentState::Retired
             | EnrolmentState::Wiped

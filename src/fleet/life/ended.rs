@@ -53,6 +53,10 @@ const LEFT_AFTER: &str =
 /// Of mail that a wipe by another channel, or of another mail client, shut out.
 const CLOSED: &str = "the same device's mail: closed when this wipe began, and its access stays blocked; what it had on the device goes with the device";
 
+/// Of a client that another channel's wipe shut out in Exchange.
+const BLOCKED: &str =
+    "the same device's mail: its Exchange blocks this client; what it had on the device goes with the device";
+
 impl Managed {
     /// Ends a command that was [lifted](Managed::lift).
     pub(super) fn end(&mut self, mut command: Command, end: End, time: Time, effects: &mut Vec<Effect>) {
@@ -168,10 +172,10 @@ impl Managed {
     /// The enrolments that a wipe is about, as far as they are not over: those that it is owed to, and the mail that joined a managed device
     /// meanwhile, and what never came to be whole. What else enrolled since may be another device, and goes on, with its mail.
     fn concerned(&self, wipe: &Command) -> Vec<EnrolmentId> {
-        let mail = |e: &Enrolment| e.channel == Channel::Activesync;
+        let mail = |e: &Enrolment| e.channel.is_mail();
         let pending = |e: &Enrolment| e.state == EnrolmentState::Pending;
         let anew = self.live().any(|e| !mail(e) && !pending(e) && !wipe.is_owed_to(e));
-        let joined = |e: &Enrolment| mail(e) && wipe.channel != Channel::Activesync && !anew;
+        let joined = |e: &Enrolment| mail(e) && !wipe.channel.is_mail() && !anew;
         // A former one may be owed another wipe beside this one, which waits for a second person.
         let its = |e: &Enrolment| match e.is_live() {
             true => wipe.is_owed_to(e) || pending(e) || joined(e),
@@ -192,6 +196,18 @@ impl Managed {
                 let entry = Evidence { time: time.now, enrolment: mail, channel, kind, detail: CLOSED.into() };
                 wipe.write().evidence.push(entry);
             }
+        }
+    }
+
+    /// Exchange says that this client is shut out: the wipe that shuts its mail has that in its evidence.
+    pub(super) fn mail_closed(&mut self, enrolment: EnrolmentId, time: Time) {
+        let Some(wipe) = self.mail_shut.or(self.wipe) else { return };
+        let Some(mine) = self.enrolment(enrolment) else { return };
+        let (channel, kind) = (mine.channel, EvidenceKind::AccessBlocked);
+        let came_to_nothing = |c: &Command| matches!(c.state, State::Failed | State::Cancelled | State::Expired);
+        let shuts = |c: &Command| c.action() == Action::Wipe && c.enrolment != enrolment && !came_to_nothing(c);
+        if self.command(wipe).is_some_and(shuts) {
+            self.prove(wipe, Evidence { time: time.now, enrolment, channel, kind, detail: BLOCKED.into() });
         }
     }
 

@@ -8,6 +8,7 @@ use super::{
     ended::{End, certificates, revoke},
 };
 use crate::{
+    clock::Timestamp,
     fleet::{
         audit::{self, By, Proof},
         terms::{EvidenceKind, FailureCode},
@@ -240,7 +241,7 @@ impl Managed {
 
     /// The device is managed again; where a wipe is still under way, it is under that. `anew`: what was known of it is of the past.
     fn begin_anew(&mut self, new: &Enrolment, anew: bool) {
-        if new.channel == Channel::Activesync {
+        if new.channel.is_mail() {
             return self.invited_again();
         }
         if anew {
@@ -288,7 +289,7 @@ impl Managed {
                 enrolment.applied.clear();
                 freed = true;
             }
-            mail &= enrolment.channel == Channel::Activesync;
+            mail &= enrolment.channel.is_mail();
             (enrolment.state, enrolment.decided) = (access.state(), Some(true));
             enrolment.graces.clear();
             let (enrolment, device, reason) = (*id, self.id, reason.to_string());
@@ -313,6 +314,22 @@ impl Managed {
         let Some(mine) = self.enrolment(enrolment) else { return };
         if self.is_ruled(mine) && (mine.state != access.state() || mine.graces != graces) {
             self.with(enrolment, |mine| (mine.state, mine.graces) = (access.state(), graces));
+        }
+    }
+
+    /// What an Exchange does with a client, where no person decided, and when it was heard there. A report frees nothing that has ended, and
+    /// undoes neither a person's word nor a wipe.
+    pub(super) fn found(&mut self, enrolment: EnrolmentId, access: Access, seen: Option<Timestamp>) {
+        let free = self.life == Life::Enrolled && self.mail_shut.is_none();
+        let Some(mine) = self.enrolment(enrolment) else { return };
+        let open =
+            matches!(mine.state, EnrolmentState::Enrolled | EnrolmentState::Quarantined | EnrolmentState::Blocked);
+        let ours = mine.channel == Channel::Exchange && open;
+        if ours && free && !mine.is_decided() && mine.state != access.state() {
+            self.with(enrolment, |mine| mine.state = access.state());
+        }
+        if ours && self.enrolment(enrolment).is_some_and(|mine| mine.last_seen < seen) {
+            self.with(enrolment, |mine| mine.last_seen = seen);
         }
     }
 

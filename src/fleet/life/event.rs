@@ -126,6 +126,20 @@ pub enum Event {
         /// The rules that give it time.
         graces: BTreeMap<String, Grace>,
     },
+    /// A connector told what its Exchange does with a client.
+    Found {
+        /// Which.
+        enrolment: EnrolmentId,
+        /// Whether it is given mail there.
+        access: Access,
+        /// When it was last heard there.
+        seen: Option<Timestamp>,
+    },
+    /// Exchange has shut a client out, as was decided here.
+    MailClosed {
+        /// Which.
+        enrolment: EnrolmentId,
+    },
     /// A mail client's record turned out to be this device's.
     Adopted(Box<Managed>),
     /// Something is to be done, and nothing hinders it; or the breaker holds it.

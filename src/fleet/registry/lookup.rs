@@ -64,7 +64,7 @@ pub(crate) fn part(name: &str) -> String {
 
 /// Mail clients write one and the same id as `{GUID}`, with hyphens and without, and mail servers take it for one.
 fn of_kind(kind: &str, name: &str) -> String {
-    match [Channel::Activesync.as_str(), MAIL_ID].contains(&kind) {
+    match [Channel::Activesync.as_str(), Channel::Exchange.as_str(), MAIL_ID].contains(&kind) {
         true => part(&mail_id(name)),
         false => part(name),
     }
@@ -79,7 +79,7 @@ fn mail_id(name: &str) -> String {
 /// Whether two names are one in this channel.
 pub fn is_same(channel: Channel, one: &str, other: &str) -> bool {
     match channel {
-        Channel::Activesync => mail_id(one) == mail_id(other),
+        Channel::Activesync | Channel::Exchange => mail_id(one) == mail_id(other),
         _ => one.to_lowercase() == other.to_lowercase(),
     }
 }
@@ -222,7 +222,7 @@ pub fn device(tx: &mut Tx<'_>, wanted: &str) -> Result<Device> {
         return Ok(device);
     }
     let mut found = Bearers::default();
-    for kind in [SERIAL, "apple", "omadm", "activesync", NAMED] {
+    for kind in [SERIAL, "apple", "omadm", "exchange", "activesync", NAMED] {
         found.gather(tx, kind, wanted)?;
     }
     // A device says itself what it is called: it shall not stand before another whose id was meant.

@@ -21,7 +21,7 @@ use std::{
     },
     time::{Duration, Instant},
 };
-use tokio::sync::Notify;
+use tokio::sync::{Notify, broadcast};
 
 /// Older news than this count for nothing where other nodes write too.
 const FRESH: Duration = Duration::from_secs(1);
@@ -29,6 +29,9 @@ const FRESH: Duration = Duration::from_secs(1);
 /// Over so long all who wait are woken where nobody knows what changed, in as many steps: they all ask the store.
 const SPREAD: Duration = Duration::from_secs(3);
 const STEPS: u32 = 30;
+
+/// So many changes wait for who looks at them.
+const CHANGES: usize = 4096;
 
 /// What changes for whoever waits with mail, whatever their device: the rules of who is let in. All are told.
 pub const MAIL: &str = "mail";
@@ -116,6 +119,8 @@ pub struct Presence {
     waiting: RwLock<BTreeMap<String, Weak<Notify>>>,
     /// Mail clients that were let in.
     admitted: admitted::Known,
+    /// Whoever looks at many devices hears of every change.
+    changes: broadcast::Sender<Arc<BTreeSet<String>>>,
     shared: bool,
     started: Instant,
     caught_up: AtomicU64,
@@ -139,6 +144,7 @@ impl Presence {
             known: RwLock::default(),
             waiting: RwLock::default(),
             admitted: admitted::Known::default(),
+            changes: broadcast::Sender::new(CHANGES),
             shared,
             started: clock::monotonic(),
             caught_up: AtomicU64::new(0),
@@ -172,6 +178,11 @@ impl Presence {
     pub fn is_watched(&self, device: DeviceId) -> bool {
         let waiting = self.waiting.read();
         waiting.is_ok_and(|waiting| waiting.get(&device.to_string()).is_some_and(|who| who.strong_count() > 0))
+    }
+
+    /// The subjects of all changes from now on, on this node and others. Who falls behind is told that, and looks at everything.
+    pub fn changes(&self) -> broadcast::Receiver<Arc<BTreeSet<String>>> {
+        self.changes.subscribe()
     }
 
     fn tell(&self, subjects: &BTreeSet<String>) {
@@ -268,6 +279,9 @@ impl Known {
 
 impl Observer for Presence {
     fn changed(&self, subjects: &BTreeSet<String>) {
+        if self.changes.receiver_count() > 0 {
+            drop(self.changes.send(Arc::new(subjects.clone())));
+        }
         // Before those who are told look again.
         self.admitted.forget(subjects, MAIL);
         self.tell(subjects);

@@ -8,6 +8,7 @@ use crate::{
     clock::Timestamp,
     fleet::{
         admins,
+        connectors::Organisation,
         enrol::under_way::Jam,
         life::{Scope, State, command::Hold},
         queue::stop::Stop,
@@ -42,6 +43,7 @@ pub(super) fn list(facts: &Facts, known: &Known, survey: &Survey) -> Vec<Line> {
         let text = format!("who is in quarantine is not told by mail: {text}; it is tried again");
         Line::of(Severity::Warning, Code::NoticesUnsent, "--smtp", text).since(*since)
     }));
+    lines.extend(facts.connectors.iter().flat_map(|(org, leads, drifted)| of_connectors(org, *leads, *drifted)));
     // A survey may be of a while ago.
     let stuck = survey.stuck.iter().filter(|stuck| stuck.until > facts.now);
     lines.extend(stuck.map(|stuck| of_stuck(stuck, facts.now)));
@@ -50,6 +52,35 @@ pub(super) fn list(facts: &Facts, known: &Known, survey: &Survey) -> Vec<Line> {
     lines.extend(facts.settings.iter().map(of_setting));
     lines.extend(facts.second_until.map(of_first_hour));
     lines.sort_by_key(|line| (line.severity, line.code, line.since.or(line.until)));
+    lines
+}
+
+/// Before its first hello an organisation has nobody to be missed.
+fn of_connectors(org: &Organisation, leads: bool, drifted: Option<(u64, Timestamp)>) -> Vec<Line> {
+    let mut lines = Vec::new();
+    if !leads && org.exchange.is_some() {
+        let text = format!("no connector of {} is heard: nothing is decided or wiped through its Exchange", org.name);
+        let line = Line::of(Severity::Error, Code::ConnectorSilent, &org.name, text);
+        let since = org.instances.iter().filter_map(|one| one.last_seen).max();
+        lines.push(Line { since, ..line });
+    }
+    if org.missing > 0 {
+        let text = format!(
+            "{} mobile clients of {} were not in its last whole report, too many to be believed: nothing is taken for gone until a report \
+             misses fewer than a tenth",
+            org.missing, org.name
+        );
+        lines.push(Line::of(Severity::Warning, Code::PartnershipsMissing, &org.name, text));
+    }
+    if let Some((count, last)) = drifted {
+        let times = if count == 1 { "once" } else { "more than once" };
+        let text = format!(
+            "a mobile client of {} was treated by Exchange otherwise than was decided, {times} within the day: it was set right; the audit \
+             log has which (exchange.drift)",
+            org.name
+        );
+        lines.push(Line::of(Severity::Note, Code::ExchangeDrift, &org.name, text).since(last));
+    }
     lines
 }
 

@@ -12,6 +12,7 @@ const HEIR: EnrolmentId = EnrolmentId(Uuid::from_u128(0xee));
 const COMMAND: CommandId = CommandId(Uuid::from_u128(0xc));
 const APPROVAL: ApprovalId = ApprovalId(Uuid::from_u128(0xa));
 const INVITATION: InvitationId = InvitationId(Uuid::from_u128(0x1));
+const INSTANCE: Uuid = Uuid::from_u128(0xc0);
 const TOKEN: TokenId = TokenId(Uuid::from_u128(0x7));
 
 const D: &str = "00000000-0000-0000-0000-00000000000d";
@@ -101,6 +102,9 @@ fn of_enrolments() -> Vec<Row> {
     let sha256 = "abababababababababababababababababababababababababababababababab";
     let older = "a certificate of our CA that the store does not know: is the store an older copy? (docs/backup.md)";
     let complete = |proof| Event::EnrolmentComplete { enrolment, device, proof };
+    let reported = "device 00000000-0000-0000-0000-00000000000d, reported by a connector";
+    let instance = "instance 00000000-0000-0000-0000-0000000000c0";
+    let drift = "Exchange treats it otherwise than was decided here; it is set right";
     let by_password = "device 00000000-0000-0000-0000-00000000000d, by password";
     let refused = |device, ground| Event::EnrolmentRefused { enrolment, device, ground };
     let another = "it speaks for another device, or on another channel";
@@ -116,6 +120,33 @@ fn of_enrolments() -> Vec<Row> {
         (Event::EnrolmentBegun { enrolment, device }, "enrolment.begun", E, "ok", "", "d"),
         (complete(Proof::Certificate), "enrolment.complete", E, "ok", "", "d"),
         (complete(Proof::Password("quarantined")), "enrolment.complete", E, "quarantined", by_password, "d"),
+        (complete(Proof::Reported("enrolled")), "enrolment.complete", E, "enrolled", reported, "d"),
+        (
+            Event::ConnectorInvited { org: "contoso".into(), invitation: INSTANCE },
+            "connector.invited",
+            "contoso",
+            "ok",
+            "invitation 00000000-0000-0000-0000-0000000000c0",
+            "",
+        ),
+        (
+            Event::ConnectorEnrolled { org: "contoso".into(), instance: INSTANCE },
+            "connector.enrolled",
+            "contoso",
+            "ok",
+            instance,
+            "",
+        ),
+        (
+            Event::ConnectorLeads { org: "contoso".into(), instance: INSTANCE },
+            "connector.led",
+            "contoso",
+            "ok",
+            instance,
+            "",
+        ),
+        (Event::ConnectorRemoved { org: "contoso".into() }, "connector.removed", "contoso", "ok", "", ""),
+        (Event::ExchangeDrift { enrolment, device }, "exchange.drift", E, "noted", drift, "de"),
         (refused(Some(device), Ground::SpeaksForAnother), "enrolment.refused", E, "refused", another, "de"),
         (
             refused(None, Standing::Expired.into()),

@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// Every action that there is.
-pub(crate) const ACTIONS: [&str; 66] = [
+pub(crate) const ACTIONS: [&str; 71] = [
     "admin.made",
     "admin.removed",
     "answer.unasked",
@@ -28,6 +28,10 @@ pub(crate) const ACTIONS: [&str; 66] = [
     "command.released",
     "command.repeated",
     "command.sent",
+    "connector.enrolled",
+    "connector.invited",
+    "connector.led",
+    "connector.removed",
     "device.back",
     "device.name_taken",
     "device.ownership",
@@ -45,6 +49,7 @@ pub(crate) const ACTIONS: [&str; 66] = [
     "enrolment.refused",
     "enrolment.revoked",
     "enrolment.succeeded",
+    "exchange.drift",
     "group.added",
     "group.deleted",
     "group.made",
@@ -175,6 +180,9 @@ impl Event {
                 let complete = of("enrolment.complete", &enrolment).on(device);
                 match proof {
                     Proof::Certificate => complete,
+                    Proof::Reported(state) => {
+                        complete.outcome(state).detail(format!("device {device}, reported by a connector"))
+                    }
                     Proof::Password(state) => complete.outcome(state).detail(format!("device {device}, by password")),
                 }
             }
@@ -210,6 +218,18 @@ impl Event {
             Self::EnrolmentClaimed { enrolment, device } => {
                 let detail = "its user signed in with the code of its notice; it still waits";
                 of("enrolment.claimed", &enrolment).on(device).by(enrolment).outcome("noted").detail(detail)
+            }
+            Self::ConnectorInvited { org, invitation } => {
+                of("connector.invited", &org).detail(format!("invitation {invitation}"))
+            }
+            Self::ConnectorEnrolled { org, instance } => {
+                of("connector.enrolled", &org).detail(format!("instance {instance}"))
+            }
+            Self::ConnectorLeads { org, instance } => of("connector.led", &org).detail(format!("instance {instance}")),
+            Self::ConnectorRemoved { org } => of("connector.removed", &org),
+            Self::ExchangeDrift { enrolment, device } => {
+                let detail = "Exchange treats it otherwise than was decided here; it is set right";
+                of("exchange.drift", &enrolment).on(device).by(enrolment).outcome("noted").detail(detail)
             }
             Self::DeviceNameTaken { enrolment } => {
                 let detail = "another user's device goes by the same name; nothing was joined";

@@ -1,0 +1,236 @@
+//! What Exchange has, reported: all of it daily, what may have changed every few minutes. Statistics open each mailbox and are slow: they come
+//! after, at a pace of their own.
+
+use crate::{
+    agent::Lead,
+    clock,
+    driver::{Driver, all},
+    server::{CallError, Server},
+};
+use lanyard_exchange::{
+    calls::{Batch, End, ROWS, RunKind},
+    cmdlet::{Cmdlet, Failure, Row},
+    cmdlets::{self, Waiting},
+    partnership::Partnership,
+    rows::{self, Device, Mailbox},
+};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use time::{OffsetDateTime, macros::format_description};
+use uuid::Uuid;
+
+/// Domain controllers agree within this.
+const OVERLAP: time::Duration = time::Duration::minutes(15);
+/// Between two mailboxes that are opened for statistics.
+const PACE: Duration = Duration::from_millis(50);
+
+/// Why a report came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// Exchange.
+    #[error("Exchange: {0}")]
+    Exchange(#[from] Failure),
+    /// The server.
+    #[error("{0}")]
+    Server(#[from] CallError),
+}
+
+/// Reports over one Exchange.
+pub struct Inventory {
+    driver: Arc<dyn Driver>,
+    server: Arc<Server>,
+    lead: Arc<Lead>,
+    mailboxes: BTreeMap<String, Mailbox>,
+    calls: u64,
+}
+
+/// A run under way.
+struct Run {
+    id: Uuid,
+    kind: RunKind,
+    began: OffsetDateTime,
+    n: u32,
+    rows: Vec<Partnership>,
+    sent: usize,
+    complete: bool,
+}
+
+impl Run {
+    fn new(kind: RunKind) -> Self {
+        let (id, began) = (Uuid::new_v4(), clock::now());
+        Self { id, kind, began, n: 0, rows: Vec::new(), sent: 0, complete: true }
+    }
+}
+
+impl Inventory {
+    /// Over this Exchange, to this server.
+    pub fn new(driver: Arc<dyn Driver>, server: Arc<Server>, lead: Arc<Lead>) -> Self {
+        Self { driver, server, lead, mailboxes: BTreeMap::new(), calls: 0 }
+    }
+
+    /// All that Exchange has. When it began, and whether it was read whole; then which clients have statistics.
+    pub async fn full(&mut self) -> Result<(OffsetDateTime, bool, Vec<Device>), ReportError> {
+        let (mut run, begun) = (Run::new(RunKind::Full), self.calls);
+        let mut known = BTreeMap::new();
+        self.pages(&cmdlets::mailboxes(), &mut run, |row| {
+            if let Some(mailbox) = rows::mailbox(&row) {
+                known.insert(mailbox.name().to_string(), mailbox);
+            }
+        })
+        .await?;
+        self.mailboxes = known;
+        let mut devices = Vec::new();
+        let cmdlet = cmdlets::devices();
+        let mut page = None;
+        loop {
+            self.calls += 1;
+            match self.driver.call(&cmdlet, page.as_ref()).await {
+                Ok(answer) => {
+                    let found: Vec<Device> = answer.rows.iter().filter_map(rows::device).collect();
+                    run.complete &= found.len() == answer.rows.len();
+                    for device in &found {
+                        self.add(&mut run, device.clone()).await?;
+                    }
+                    devices.extend(found.into_iter().filter(Device::is_eas));
+                    match answer.next {
+                        Some(next) => page = Some(next),
+                        None => break,
+                    }
+                }
+                // What was read is good; that something is missing says nothing.
+                Err(failure) if page.is_some() => {
+                    tracing::warn!(%failure, "a page of Exchange's list cannot be read");
+                    run.complete = false;
+                    break;
+                }
+                Err(failure) => return Err(failure.into()),
+            }
+        }
+        let (began, complete, sent) = (run.began, run.complete, run.sent);
+        self.finish(run).await?;
+        tracing::info!(run = "full", partnerships = sent, complete, calls = self.calls - begun, "reported");
+        Ok((began, complete, devices))
+    }
+
+    /// What may have changed since then.
+    pub async fn delta(&mut self, since: OffsetDateTime) -> Result<OffsetDateTime, ReportError> {
+        let (mut run, begun) = (Run::new(RunKind::Delta), self.calls);
+        let form = format_description!("[year]-[month]-[day] [hour]:[minute]:[second]");
+        let since = (since - OVERLAP).to_offset(time::UtcOffset::UTC).format(&form).unwrap_or_default();
+        let mut devices: BTreeMap<Uuid, Device> = BTreeMap::new();
+        let changed = self.read(&cmdlets::mailboxes_since(&since)).await?;
+        for mailbox in changed.iter().filter_map(rows::mailbox) {
+            // One whose clients are not known here has none that matter.
+            let of = self.read(&cmdlets::devices_of(mailbox.guid)).await?;
+            devices.extend(of.iter().filter_map(rows::device).map(|device| (device.guid(), device)));
+            self.mailboxes.insert(mailbox.name().to_string(), mailbox);
+        }
+        for cmdlet in [
+            cmdlets::devices_since(&since),
+            cmdlets::devices_that_wait(Waiting::Quarantined),
+            cmdlets::devices_that_wait(Waiting::Discovered),
+        ] {
+            let found = self.read(&cmdlet).await?;
+            devices.extend(found.iter().filter_map(rows::device).map(|device| (device.guid(), device)));
+        }
+        for device in devices.into_values() {
+            self.add(&mut run, device).await?;
+        }
+        let (began, sent) = (run.began, run.sent + run.rows.len());
+        self.finish(run).await?;
+        tracing::debug!(run = "delta", partnerships = sent, calls = self.calls - begun, "reported");
+        Ok(began)
+    }
+
+    /// When these clients synchronised, at a pace at which nobody waits for it. It is no account of what changed, and says so.
+    pub async fn statistics(&mut self, devices: Vec<Device>) -> Result<(), ReportError> {
+        let mut run = Run { complete: false, ..Run::new(RunKind::Delta) };
+        for device in devices {
+            tokio::time::sleep(PACE).await;
+            let told = match self.read(&cmdlets::statistics(device.guid())).await {
+                Ok(rows) => rows.iter().filter_map(rows::statistics).find(|told| told.guid == device.guid()),
+                // Gone since, or its mailbox cannot be opened: another time.
+                Err(_) => None,
+            };
+            let mailbox = self.mailboxes.get(device.mailbox());
+            if let (Some(told), Some(mailbox)) = (told, mailbox)
+                && let Some(row) = device.of(mailbox, Some(&told))
+            {
+                run.rows.push(row);
+            }
+        }
+        self.finish(run).await
+    }
+
+    async fn read(&mut self, cmdlet: &Cmdlet) -> Result<Vec<Row>, Failure> {
+        self.calls += 1;
+        all(&*self.driver, cmdlet).await
+    }
+
+    async fn pages(&mut self, cmdlet: &Cmdlet, run: &mut Run, mut take: impl FnMut(Row)) -> Result<(), ReportError> {
+        let mut page = None;
+        loop {
+            self.calls += 1;
+            match self.driver.call(cmdlet, page.as_ref()).await {
+                Ok(answer) => {
+                    answer.rows.into_iter().for_each(&mut take);
+                    match answer.next {
+                        Some(next) => page = Some(next),
+                        None => return Ok(()),
+                    }
+                }
+                Err(failure) if page.is_some() => {
+                    tracing::warn!(%failure, "a page of Exchange's list cannot be read");
+                    run.complete = false;
+                    return Ok(());
+                }
+                Err(failure) => return Err(failure.into()),
+            }
+        }
+    }
+
+    /// A client with its mailbox's lists.
+    async fn add(&mut self, run: &mut Run, device: Device) -> Result<(), ReportError> {
+        let guid = device.guid();
+        if !self.mailboxes.contains_key(device.mailbox())
+            && let Some(cmdlet) = cmdlets::mailbox_named(device.mailbox())
+        {
+            let found = match self.read(&cmdlet).await {
+                Ok(found) => found,
+                Err(Failure::NotFound(_)) => Vec::new(),
+                Err(failure) => return Err(failure.into()),
+            };
+            let its = found.iter().filter_map(rows::mailbox).find(|mailbox| mailbox.name() == device.mailbox());
+            if let Some(mailbox) = its {
+                self.mailboxes.insert(mailbox.name().to_string(), mailbox);
+            }
+        }
+        match self.mailboxes.get(device.mailbox()).and_then(|mailbox| device.of(mailbox, None)) {
+            Some(row) => run.rows.push(row),
+            // Its mailbox is gone, and it will be.
+            None => tracing::debug!(device = %guid, "a mobile device without a mailbox"),
+        }
+        self.send(run, ROWS).await
+    }
+
+    /// Sends what was gathered, where that is so much.
+    async fn send(&self, run: &mut Run, least: usize) -> Result<(), ReportError> {
+        if run.rows.len() < least {
+            return Ok(());
+        }
+        let Some(epoch) = self.lead.epoch() else { return Err(CallError::Elsewhere(None).into()) };
+        let rows: Vec<Partnership> = std::mem::take(&mut run.rows);
+        let (sent, n) = (rows.len(), run.n + 1);
+        self.server
+            .batch(run.id, n, &Batch { epoch, kind: run.kind, began: run.began, sent: clock::now(), rows })
+            .await?;
+        (run.n, run.sent) = (n, run.sent + sent);
+        Ok(())
+    }
+
+    async fn finish(&self, mut run: Run) -> Result<(), ReportError> {
+        self.send(&mut run, 1).await?;
+        let Some(epoch) = self.lead.epoch() else { return Err(CallError::Elsewhere(None).into()) };
+        let end = End { epoch, kind: run.kind, began: run.began, batches: run.n, complete: run.complete };
+        Ok(self.server.end(run.id, &end).await?)
+    }
+}

@@ -1,0 +1,175 @@
+//! The calls to the server, and what their refusals mean.
+
+use crate::{http::Client, installation::Installation};
+use bytes::Bytes;
+use http::{Request, Response, StatusCode, header};
+use lanyard_exchange::calls::{
+    Batch, Elsewhere, End, Enrol, Enrolled, Hello, Leads, Lease, Renew, Renewed, Results, WAIT, Welcome, Work,
+};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::{
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+use uuid::Uuid;
+
+const LIMIT: Duration = Duration::from_secs(30);
+/// A report of 500 clients may take a while.
+const LONG: Duration = Duration::from_secs(60);
+
+/// Why a call was not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// The certificate counts no more: an administrator removed this connector, or it has ended.
+    #[error("the server knows this connector no more: {0}")]
+    Removed(String),
+    /// Another instance leads, or nobody by this epoch.
+    #[error("another connector leads{}", .0.map(|leader| format!(": {leader}")).unwrap_or_default())]
+    Elsewhere(Option<Uuid>),
+    /// It cannot be done so.
+    #[error("the server refused ({code}): {text}")]
+    Refused {
+        /// The problem's code.
+        code: String,
+        /// Its words.
+        text: String,
+    },
+    /// Another time.
+    #[error("the server cannot be had now: {text}")]
+    Later {
+        /// In words.
+        text: String,
+        /// The server said after how many seconds.
+        after: Option<u64>,
+    },
+}
+
+/// See the module.
+pub struct Server {
+    url: String,
+    client: RwLock<Arc<Client>>,
+}
+
+#[derive(Deserialize, Default)]
+struct Problem {
+    #[serde(default)]
+    code: String,
+    #[serde(default)]
+    detail: String,
+}
+
+impl Server {
+    /// As an installation has it.
+    pub fn of(installation: &Installation) -> Result<Self, String> {
+        Ok(Self::new(&installation.settings.server, installation.server_client()?))
+    }
+
+    /// The server of this address.
+    pub fn new(url: &str, client: Client) -> Self {
+        Self { url: url.trim_end_matches('/').to_string(), client: RwLock::new(Arc::new(client)) }
+    }
+
+    /// Shows another certificate from now on.
+    pub fn show(&self, client: Client) {
+        *self.client.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(client);
+    }
+
+    fn client(&self) -> Arc<Client> {
+        self.client.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Trades a code for a certificate.
+    pub async fn enrol(&self, asked: &Enrol) -> Result<Enrolled, CallError> {
+        self.post("enrol", asked).await
+    }
+
+    /// A certificate for another key.
+    pub async fn renew(&self, asked: &Renew) -> Result<Renewed, CallError> {
+        self.post("renew", asked).await
+    }
+
+    /// Says who begins.
+    pub async fn hello(&self, hello: &Hello) -> Result<Welcome, CallError> {
+        self.post("hello", hello).await
+    }
+
+    /// Asks to lead, or to go on.
+    pub async fn lease(&self, epoch: Option<u64>) -> Result<Leads, CallError> {
+        self.post("lease", &Lease { epoch }).await
+    }
+
+    /// Waits for orders.
+    pub async fn work(&self, epoch: u64, after: u64) -> Result<Vec<Work>, CallError> {
+        let path = format!("work?after={after}&wait={WAIT}&epoch={epoch}");
+        let request = Request::get(self.at(&path)).body(Bytes::new());
+        let answer = self.send(request, Duration::from_secs(WAIT) + LIMIT).await?;
+        if answer.status() == StatusCode::NO_CONTENT {
+            return Ok(Vec::new());
+        }
+        let orders: Vec<serde_json::Value> = read(&answer)?;
+        // One of a later version keeps the others from nothing.
+        let known = |order| {
+            serde_json::from_value(order).inspect_err(|error| tracing::error!(%error, "an order that is not known"))
+        };
+        Ok(orders.into_iter().filter_map(|order| known(order).ok()).collect())
+    }
+
+    /// Says what came of orders.
+    pub async fn results(&self, results: &Results) -> Result<(), CallError> {
+        self.post::<_, serde_json::Value>("results", results).await.map(drop)
+    }
+
+    /// Reports a part of a run.
+    pub async fn batch(&self, run: Uuid, n: u32, batch: &Batch) -> Result<(), CallError> {
+        self.post::<_, serde_json::Value>(&format!("sync/{run}/{n}"), batch).await.map(drop)
+    }
+
+    /// Ends a run.
+    pub async fn end(&self, run: Uuid, end: &End) -> Result<(), CallError> {
+        self.post::<_, serde_json::Value>(&format!("sync/{run}/end"), end).await.map(drop)
+    }
+
+    fn at(&self, path: &str) -> String {
+        format!("{}/connector/v1/{path}", self.url)
+    }
+
+    async fn post<B: Serialize, A: DeserializeOwned>(&self, path: &str, body: &B) -> Result<A, CallError> {
+        let body = serde_json::to_vec(body).map_err(|error| refused("unwritten", error.to_string()))?;
+        let request = Request::post(self.at(path)).header(header::CONTENT_TYPE, "application/json").body(body.into());
+        let answer = self.send(request, LONG).await?;
+        read(&answer)
+    }
+
+    async fn send(&self, request: http::Result<Request<Bytes>>, limit: Duration) -> Result<Response<Bytes>, CallError> {
+        let request = request.map_err(|error| refused("address", error.to_string()))?;
+        let sent = self.client().send(request, limit).await;
+        let answer = sent.map_err(|error| CallError::Later { text: error.to_string(), after: None })?;
+        if answer.status().is_success() { Ok(answer) } else { Err(failed(&answer)) }
+    }
+}
+
+fn refused(code: &str, text: String) -> CallError {
+    CallError::Refused { code: code.into(), text }
+}
+
+fn read<A: DeserializeOwned>(answer: &Response<Bytes>) -> Result<A, CallError> {
+    serde_json::from_slice(answer.body()).map_err(|error| refused("unreadable", error.to_string()))
+}
+
+fn failed(answer: &Response<Bytes>) -> CallError {
+    let problem: Problem = serde_json::from_slice(answer.body()).unwrap_or_default();
+    let status = answer.status();
+    let text = if problem.detail.is_empty() { format!("it answers {status}") } else { problem.detail };
+    match status {
+        StatusCode::FORBIDDEN if problem.code == "not_known" => CallError::Removed(text),
+        StatusCode::UNAUTHORIZED => CallError::Removed(text),
+        StatusCode::CONFLICT if problem.code == "elsewhere" => {
+            CallError::Elsewhere(serde_json::from_slice::<Elsewhere>(answer.body()).ok().and_then(|said| said.leader))
+        }
+        status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
+            let after = answer.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+            CallError::Later { text, after }
+        }
+        _ => refused(if problem.code.is_empty() { status.as_str() } else { &problem.code }, text),
+    }
+}
