@@ -12,7 +12,10 @@ use crate::{
         keeper,
         life::{Event, Outcome},
         queue,
-        registry::lookup::part,
+        registry::{
+            journal::{self, Said},
+            lookup::part,
+        },
         settings,
         terms::{EvidenceKind, FailureCode},
     },
@@ -58,6 +61,20 @@ pub enum What {
     Remove,
     /// See how it stands.
     Look,
+}
+
+impl What {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Block => "block",
+            Self::Quarantine => "quarantine",
+            Self::Wipe { .. } => "wipe",
+            Self::Cancel => "cancel",
+            Self::Remove => "remove",
+            Self::Look => "look",
+        }
+    }
 }
 
 /// An order that is not answered yet.
@@ -150,8 +167,12 @@ pub fn file(tx: &mut Tx<'_>, org: &Organisation, id: Uuid, ended: Ended, observe
     match ended {
         Ended::Done => done(tx, &mut kept, order.what)?,
         Ended::Gone => gone(tx, &mut kept, order.what)?,
-        Ended::Cannot { code, text } => cannot(tx, &mut kept, order.what, code, text)?,
+        Ended::Cannot { code, text } => {
+            said(tx, &kept, order.what, &text)?;
+            cannot(tx, &mut kept, order.what, code, text)?;
+        }
         Ended::Later { text } => {
+            said(tx, &kept, order.what, &text)?;
             let pause = PAUSE.saturating_mul(1 << kept.failed.min(8)).min(LONGEST_PAUSE);
             (kept.failed, kept.not_before) = (kept.failed.saturating_add(1), Some(tx.steady().plus(pause)));
             kept.error = Some(text.chars().take(WORDS).collect());
@@ -167,6 +188,13 @@ pub fn file(tx: &mut Tx<'_>, org: &Organisation, id: Uuid, ended: Ended, observe
         }
         _ => Ok(()),
     }
+}
+
+/// Among the device's events: what Exchange did not do, and why.
+fn said(tx: &mut Tx<'_>, kept: &Partnership, what: What, text: &str) -> Result<()> {
+    let Some(device) = partnerships::owner(tx, kept)? else { return Ok(()) };
+    let text: String = text.chars().take(WORDS).collect();
+    journal::note(tx, device.id, [Said::Alert { kind: "exchange".into(), text: format!("{}: {text}", what.as_str()) }])
 }
 
 fn done(tx: &mut Tx<'_>, kept: &mut Partnership, what: What) -> Result<()> {
