@@ -19,7 +19,10 @@ use lanyard_exchange::{
 };
 use std::{
     collections::BTreeSet,
-    sync::{Arc, Mutex as Plain, PoisonError},
+    sync::{
+        Arc, Mutex as Plain, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 use time::OffsetDateTime;
@@ -82,6 +85,8 @@ pub struct Agent {
     /// Orders under way, by id.
     under_way: Arc<Plain<BTreeSet<Uuid>>>,
     ended: Arc<Notify>,
+    /// An order was left undone: all that are open are to be asked for again.
+    left: AtomicBool,
     changed: watch::Sender<Option<Welcome>>,
     account_only: Plain<bool>,
     org: Plain<Option<Uuid>>,
@@ -112,6 +117,7 @@ impl Agent {
             journal: Arc::new(Mutex::new(journal)),
             under_way: Arc::default(),
             ended: Arc::default(),
+            left: AtomicBool::default(),
             changed: watch::Sender::new(None),
             account_only: Plain::new(true),
             org: Plain::default(),
@@ -291,7 +297,7 @@ impl Agent {
         let (broken, mut failed) = tokio::sync::mpsc::channel::<String>(1);
         loop {
             let epoch = self.leads().await;
-            if epoch != by {
+            if epoch != by || self.left.swap(false, Ordering::AcqRel) {
                 (by, after) = (epoch, 0);
             }
             let polled = tokio::select! {
@@ -323,11 +329,16 @@ impl Agent {
     /// Begins an order, as soon as one of the others has ended where there are many.
     async fn take(self: &Arc<Self>, work: Work, broken: &tokio::sync::mpsc::Sender<String>) {
         let id = work.id;
-        if self.journal.lock().await.result(id).is_some() {
-            // The server has not heard of it.
+        let mut journal = self.journal.lock().await;
+        if journal.result(id).is_some() {
+            // The server has not heard of it, or knows of it no more.
+            if let Err(error) = journal.again(id) {
+                drop(broken.try_send(format!("journal: {error}")));
+            }
             self.ended.notify_one();
             return;
         }
+        drop(journal);
         while self.under_way.lock().unwrap_or_else(PoisonError::into_inner).len() >= AT_ONCE {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -351,7 +362,9 @@ impl Agent {
                     tracing::info!(order = %id, outcome = ?outcome.outcome, "an order ended");
                     agent.ended.notify_one();
                 }
-                Ok(Carried::Left | Carried::Dry) => {}
+                // Whoever leads next is told again, and that may be this one.
+                Ok(Carried::Left) => agent.left.store(true, Ordering::Release),
+                Ok(Carried::Dry) => {}
                 // Nothing may be done that is not on record.
                 Err(error) => drop(broken.try_send(format!("journal: {error}"))),
             }
@@ -403,10 +416,9 @@ impl Agent {
                 waiting.clear();
             }
             let reported = match due(&welcome, full, delta) {
-                Due::Full => inventory.full().await.map(|(began, complete, devices)| {
-                    // Of what was not read whole the next try comes as soon as of what failed.
-                    full = if complete { Some(began) } else { full.or(Some(began)) };
-                    (delta, waiting) = (Some(began), devices);
+                // One that was not read whole is told as such, and costs as much: the next comes when it is due.
+                Due::Full => inventory.full().await.map(|(began, devices)| {
+                    (full, delta, waiting) = (Some(began), Some(began), devices);
                 }),
                 Due::Delta(since) => inventory.delta(since).await.map(|began| delta = Some(began)),
                 Due::Nothing if !waiting.is_empty() => {

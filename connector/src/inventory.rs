@@ -67,8 +67,8 @@ impl Inventory {
         Self { driver, server, lead, mailboxes: BTreeMap::new(), calls: 0 }
     }
 
-    /// All that Exchange has. When it began, and whether it was read whole; then which clients have statistics.
-    pub async fn full(&mut self) -> Result<(OffsetDateTime, bool, Vec<Device>), ReportError> {
+    /// All that Exchange has. When it began, and which clients have statistics.
+    pub async fn full(&mut self) -> Result<(OffsetDateTime, Vec<Device>), ReportError> {
         let (mut run, begun) = (Run::new(RunKind::Full), self.calls);
         let mut known = BTreeMap::new();
         self.pages(&cmdlets::mailboxes(), &mut run, |row| {
@@ -108,7 +108,7 @@ impl Inventory {
         let (began, complete, sent) = (run.began, run.complete, run.sent);
         self.finish(run).await?;
         tracing::info!(run = "full", partnerships = sent, complete, calls = self.calls - begun, "reported");
-        Ok((began, complete, devices))
+        Ok((began, devices))
     }
 
     /// What may have changed since then.

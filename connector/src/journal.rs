@@ -101,6 +101,13 @@ impl Journal {
         self.shorten()
     }
 
+    /// The server asks again for what it took before: it is told again.
+    pub fn again(&mut self, id: Uuid) -> io::Result<()> {
+        let Some(at) = self.taken.iter().position(|(known, _)| *known == id) else { return Ok(()) };
+        let (_, outcome) = self.taken.remove(at);
+        self.ended(outcome)
+    }
+
     fn append(&mut self, line: Line) -> io::Result<()> {
         self.file.write_all(&written(&line)?)?;
         self.file.sync_data()?;
@@ -216,6 +223,20 @@ mod tests {
             again.ended(outcome(9)).unwrap();
             assert!(Journal::open(&folder).unwrap().result(Uuid::from_u128(9)).is_some(), "cut at {cut}");
         }
+        let _ = fs::remove_dir_all(folder);
+    }
+
+    #[test]
+    fn what_the_server_asks_for_again_is_told_again() {
+        let folder = folder("again");
+        let mut journal = Journal::open(&folder).unwrap();
+        journal.ended(outcome(1)).unwrap();
+        journal.taken([Uuid::from_u128(1)]).unwrap();
+        assert_eq!(journal.waiting(10), []);
+        journal.again(Uuid::from_u128(1)).unwrap();
+        journal.again(Uuid::from_u128(2)).unwrap();
+        assert_eq!(journal.waiting(10), [outcome(1)]);
+        assert_eq!(Journal::open(&folder).unwrap().waiting(10), [outcome(1)]);
         let _ = fs::remove_dir_all(folder);
     }
 

@@ -120,6 +120,8 @@ async fn morning(house: &mut House) -> String {
     house.verb(&["invitations", "revoke", text(&leaked, "id")]).await;
     house.verb(&["connector", "invite", "--org", "contoso", "--kind", "online"]).await;
     house.verb(&["connector", "invite", "--org", "contoso", "--kind", "onprem"]).await;
+    house.verb(&["connector", "invite", "--org", "sold", "--kind", "onprem"]).await;
+    house.verb(&["connector", "remove", "sold"]).await;
     house.verb(&["group", "create", "school"]).await;
     for channel in ["apple", "windows", "activesync"] {
         house.verb(&["invite", "--channel", channel, "--uses", "500", "--group", "school"]).await;

@@ -23,7 +23,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Every verb, as its words without arguments.
+/// What is said on a connector's machine, and asks nothing that the day has.
+const ELSEWHERE: [&str; 3] = ["connector check", "connector enrol", "connector run"];
+
+/// Every verb that asks a server, as its words without arguments.
 fn verbs() -> BTreeSet<String> {
     fn walk(command: &clap::Command, before: &str, found: &mut BTreeSet<String>) {
         for inner in command.get_subcommands() {
@@ -36,6 +39,7 @@ fn verbs() -> BTreeSet<String> {
     }
     let mut found = BTreeSet::new();
     walk(&<lanyard::cli::Verb as clap::Subcommand>::augment_subcommands(clap::Command::new("")), "", &mut found);
+    found.retain(|verb| !ELSEWHERE.contains(&verb.as_str()));
     found
 }
 
