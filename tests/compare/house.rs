@@ -156,6 +156,9 @@ impl House {
             self.alike.tell(code, "a code");
             self.alike.tell(url.rsplit('/').next().unwrap(), "a key");
         }
+        if let (Some(code), Some(_)) = (text("code"), text("org")) {
+            self.alike.tell(code, "a code");
+        }
     }
 
     /// GET, as `local`: the text of the answer, which is noted with its status and headers.
