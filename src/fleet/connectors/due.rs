@@ -42,6 +42,11 @@ pub fn look(tx: &mut Tx<'_>, org: &mut Organisation, keys: &[String]) -> Result<
     let mut watched = Vec::new();
     for key in keys {
         let Some(mut kept) = tx.get::<Partnership>(key)? else { continue };
+        if let Some(order) = kept.order
+            && !orders::is_open(tx, &kept.org, order)?
+        {
+            kept.order = None;
+        }
         let device = partnerships::owner(tx, &kept)?;
         let id = device.as_ref().map(|device| device.id);
         if let Some(device) = device.filter(|_| kept.order.is_none() && !kept.gone) {
@@ -100,6 +105,8 @@ fn under_way(
         Some(State::Sent | State::Queued) if wiping.taken => {
             Ok(kept.look_at.is_some_and(|at| at <= now).then_some(What::Look))
         }
+        // Under the stop nothing that is guarded leaves, a second time either.
+        Some(State::Sent | State::Queued) if queue::stop::is_on(tx)? => Ok(None),
         Some(State::Sent | State::Queued) => {
             let (account_only, since) = (wiping.account_only, wiping.since);
             Ok(Some(What::Wipe { account_only: account_only || kept.outlook, since }))

@@ -125,13 +125,35 @@ pub enum Ended {
     },
 }
 
-/// Those that a connector has not heard of yet, oldest first.
+/// Those that a connector has not heard of yet, oldest first. Under the stop no wipe is among them: its order is taken back, and made anew when
+/// the stop is lifted.
 pub fn after(tx: &mut Tx<'_>, org: &str, seq: u64) -> Result<Vec<Order>> {
     let mut open = tx.all::<Order>(&format!("{}/", part(org)))?;
     open.retain(|order| order.seq > seq);
+    if queue::stop::is_on(tx)? {
+        let (wipes, others) = open.into_iter().partition(|order| matches!(order.what, What::Wipe { .. }));
+        take_back(tx, wipes)?;
+        open = others;
+    }
     open.sort_by_key(|order| order.seq);
     open.truncate(MOST);
     Ok(open)
+}
+
+fn take_back(tx: &mut Tx<'_>, orders: Vec<Order>) -> Result<()> {
+    for order in orders {
+        tx.delete(&order)?;
+        let kept = tx.get::<Partnership>(partnerships::key(&order.org, order.mailbox, &order.device_id))?;
+        if let Some(kept) = kept.filter(|kept| kept.order == Some(order.id)) {
+            tx.put(&Partnership { order: None, ..kept })?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether an order is still to be answered. Those of connectors that were removed went with them.
+pub(super) fn is_open(tx: &mut Tx<'_>, org: &str, id: Uuid) -> Result<bool> {
+    Ok(tx.get::<Order>(format!("{}/{id}", part(org)))?.is_some())
 }
 
 /// All of an organisation's go.
