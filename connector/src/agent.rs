@@ -7,13 +7,13 @@ use crate::{
     driver::{Driver, all},
     enrol,
     http::{self, Client},
-    installation::{self, Installation},
+    installation::{self, Installation, Settings},
     inventory::{Inventory, ReportError},
     journal::Journal,
     server::{CallError, Server},
 };
 use lanyard_exchange::{
-    calls::{Capability, Hello, Kind, Outcome, PROTOCOLS, ROWS, Results, Welcome, Work},
+    calls::{Capability, Hello, Outcome, PROTOCOLS, ROWS, Results, Welcome, Work},
     cmdlets,
     rows::{self, Device},
 };
@@ -125,7 +125,7 @@ impl Agent {
         })
     }
 
-    /// Goes on until somebody ends it. An error: the journal cannot be written, or the server wants another version.
+    /// Goes on until somebody ends it. An error: the journal cannot be written.
     pub async fn run(self: Arc<Self>, end: impl Future<Output = ()>) -> Result<(), String> {
         let ended = tokio::select! {
             () = end => Ok(()),
@@ -157,14 +157,7 @@ impl Agent {
             (None, None) => self.whose().await?,
         };
         let account_only = *self.account_only.lock().unwrap_or_else(PoisonError::into_inner);
-        let hello = Hello {
-            instance: settings.instance,
-            org,
-            kind: settings.kind,
-            version: env!("CARGO_PKG_VERSION").into(),
-            protocols: PROTOCOLS.to_vec(),
-            capabilities: if account_only { vec![Capability::AccountOnly] } else { Vec::new() },
-        };
+        let hello = hello(settings, org, account_only);
         self.server.hello(&hello).await
     }
 
@@ -443,10 +436,17 @@ impl Agent {
             }
         }
     }
+}
 
-    /// Whether it is reached over the network that Exchange Online is.
-    pub fn kind(&self) -> Kind {
-        self.driver.kind()
+/// What an installation says of itself as it begins.
+pub fn hello(settings: &Settings, org: Uuid, account_only: bool) -> Hello {
+    Hello {
+        instance: settings.instance,
+        org,
+        kind: settings.kind,
+        version: env!("CARGO_PKG_VERSION").into(),
+        protocols: PROTOCOLS.to_vec(),
+        capabilities: if account_only { vec![Capability::AccountOnly] } else { Vec::new() },
     }
 }
 

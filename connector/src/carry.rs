@@ -4,10 +4,10 @@
 use crate::{agent::Lead, clock, driver, driver::Driver, journal::Journal};
 use lanyard_exchange::{
     calls::{Outcome, Work},
-    cmdlet::{Argument, Cmdlet},
+    cmdlet::Cmdlet,
     steps::{Next, Steps},
 };
-use serde_json::{Map, Value as Json, json};
+use serde_json::json;
 use std::{io, sync::Arc};
 use tokio::sync::Mutex;
 
@@ -80,17 +80,7 @@ impl Carrier {
 /// A line of what `--dry-run` would write.
 fn print(cmdlet: &Cmdlet) {
     use io::Write as _;
-    let value = |argument: &Argument| match argument {
-        Argument::Text(text) => json!(text),
-        Argument::Texts(texts) => json!(texts),
-        Argument::Number(number) => json!(number),
-        Argument::Bool(on) => json!(on),
-        Argument::Switch => json!(true),
-        Argument::Null => Json::Null,
-        Argument::Edit { add, remove } => json!({ "add": add, "remove": remove }),
-    };
-    let parameters: Map<String, Json> =
-        cmdlet.parameters.iter().map(|(name, argument)| ((*name).to_string(), value(argument))).collect();
+    let parameters = cmdlet.json(|add, remove| json!({ "add": add, "remove": remove }));
     let line = json!({ "cmdlet": cmdlet.name, "parameters": parameters });
     // Whoever reads it may have gone.
     let _ = writeln!(io::stdout(), "{line}");

@@ -1,7 +1,7 @@
 //! `lanyard connector check`: each step of the way by itself, so that the one that fails is named. It writes nothing.
 
 use crate::{
-    clock,
+    agent, clock,
     driver::{Driver, all},
     http::{self, Client, HttpError},
     installation::{Installation, OnlineSettings},
@@ -11,7 +11,6 @@ use crate::{
 };
 use ::http::Uri;
 use lanyard_exchange::{
-    calls::{Hello, PROTOCOLS},
     cmdlet::{Cmdlet, Failure},
     cmdlets::{self, Waiting},
     rows,
@@ -228,17 +227,7 @@ async fn server(installation: &Installation, org: Option<Uuid>, steps: &mut Step
     let settings = &installation.settings;
     // Without Exchange's word nothing is said of it: whether the certificate is taken shows all the same.
     let said = match org {
-        Some(org) => {
-            let hello = Hello {
-                instance: settings.instance,
-                org,
-                kind: settings.kind,
-                version: env!("CARGO_PKG_VERSION").into(),
-                protocols: PROTOCOLS.to_vec(),
-                capabilities: vec![lanyard_exchange::calls::Capability::AccountOnly],
-            };
-            server.hello(&hello).await.map(drop)
-        }
+        Some(org) => server.hello(&agent::hello(settings, org, true)).await.map(drop),
         None => server.lease(Some(0)).await.map(drop),
     };
     match said {

@@ -12,7 +12,6 @@ $allowed = @{
     'Get-MobileDevice' = 'Identity', 'Mailbox', 'Filter', 'ResultSize'
     'Get-MobileDeviceStatistics' = @('Identity')
     'Get-CASMailbox' = 'Identity', 'Filter', 'ResultSize'
-    'Get-Mailbox' = 'Identity', 'ResultSize'
     'Set-CASMailbox' = 'Identity', 'ActiveSyncAllowedDeviceIDs', 'ActiveSyncBlockedDeviceIDs', 'ActiveSyncMailboxPolicy'
     'Clear-MobileDevice' = 'Identity', 'AccountOnly', 'Cancel', 'Confirm'
     'Remove-MobileDevice' = 'Identity', 'Confirm'

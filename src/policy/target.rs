@@ -45,6 +45,23 @@ pub enum Platform {
 }
 
 impl Platform {
+    /// As a mail client calls its kind (ActiveSync's DeviceType): a claim.
+    pub fn of_mail(device_type: &str) -> Self {
+        let said = device_type.to_ascii_lowercase();
+        let names = [
+            ("ipad", Platform::Ipados),
+            ("iphone", Platform::Ios),
+            ("ipod", Platform::Ios),
+            ("android", Platform::Android),
+            ("samsung", Platform::Android),
+            ("windowsmail", Platform::Windows),
+            ("windowsoutlook", Platform::Windows),
+            ("wp8", Platform::WindowsPhone),
+            ("windowsphone", Platform::WindowsPhone),
+        ];
+        names.iter().find(|(name, _)| said.contains(name)).map_or(Platform::Other, |(_, platform)| *platform)
+    }
+
     /// As Apple's tables name it; none for what is not Apple's, or not known.
     pub fn of_apple(self) -> Option<support::Platform> {
         Some(match self {
@@ -123,5 +140,24 @@ impl Target {
     /// A device that has told no more than what it runs.
     pub fn of(platform: Platform) -> Target {
         Target { platform, version: None, supervised: None, edition: None, personal: false }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn device_types_name_platforms() {
+        for (text, want) in [
+            ("iPhone", Platform::Ios),
+            ("iPad", Platform::Ipados),
+            ("SAMSUNGSMG991B", Platform::Android),
+            ("Android", Platform::Android),
+            ("WindowsMail", Platform::Windows),
+            ("TbSync", Platform::Other),
+        ] {
+            assert_eq!(Platform::of_mail(text), want, "{text}");
+        }
     }
 }

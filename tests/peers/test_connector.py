@@ -287,5 +287,17 @@ class Removed(Connected):
         self.assertEqual(phone.sync(), "mail", "what Exchange has stays as it is")
 
 
+class AnotherAfterIt(Connected):
+    def test_what_was_under_way_with_one_that_was_removed_is_done_by_the_next(self):
+        phone = self.let_in()
+        fault = self.exchange.fails("slow", "Get-MobileDevice", after=60)
+        self.decide("block", phone)
+        eventually(lambda: fault.met, "the order is under way", SOON)
+        self.server.verb("connector", "remove", ORG)
+        self.connector.kill()
+        type(self).connector = self.another().start()
+        self.soon(phone, "blocked", 60)
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -1,8 +1,8 @@
 //! The lines between a connector and the PowerShell child that speaks to an Exchange on premises: one JSON object a line, the login first.
 
-use crate::cmdlet::{Argument, Cmdlet, Failure, Row};
+use crate::cmdlet::{Cmdlet, Failure, Row};
 use serde::Deserialize;
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Value as Json, json};
 
 /// Longer lines are none.
 pub const LONGEST: usize = 64 * 1024 * 1024;
@@ -15,18 +15,7 @@ pub fn login(host: &str, user: &str, password: &str) -> String {
 
 /// A call. Lists are `{"add":[…],"remove":[…]}`, a switch that is given is `true`.
 pub fn line(id: u64, cmdlet: &Cmdlet) -> String {
-    let value = |argument: &Argument| match argument {
-        Argument::Text(text) => json!(text),
-        Argument::Texts(texts) => json!(texts),
-        Argument::Number(number) => json!(number),
-        Argument::Bool(on) => json!(on),
-        Argument::Switch => json!(true),
-        Argument::Null => Json::Null,
-        Argument::Edit { add, remove } => edit(add, remove),
-    };
-    let parameters: Map<String, Json> =
-        cmdlet.parameters.iter().map(|(name, argument)| ((*name).to_string(), value(argument))).collect();
-    json!({ "id": id, "cmdlet": cmdlet.name, "params": parameters, "select": cmdlet.select }).to_string()
+    json!({ "id": id, "cmdlet": cmdlet.name, "params": cmdlet.json(edit), "select": cmdlet.select }).to_string()
 }
 
 fn edit(add: &[String], remove: &[String]) -> Json {

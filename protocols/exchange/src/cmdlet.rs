@@ -38,6 +38,22 @@ pub enum Argument {
     },
 }
 
+impl Cmdlet {
+    /// The parameters as JSON: a switch that is given is `true`, and an edit what `edit` makes of what comes to the list and goes from it.
+    pub fn json(&self, edit: impl Fn(&[String], &[String]) -> Json) -> Map<String, Json> {
+        let value = |argument: &Argument| match argument {
+            Argument::Text(text) => Json::from(text.as_str()),
+            Argument::Texts(texts) => Json::from(texts.as_slice()),
+            Argument::Number(number) => Json::from(*number),
+            Argument::Bool(on) => Json::from(*on),
+            Argument::Switch => Json::from(true),
+            Argument::Null => Json::Null,
+            Argument::Edit { add, remove } => edit(add, remove),
+        };
+        self.parameters.iter().map(|(name, argument)| ((*name).to_string(), value(argument))).collect()
+    }
+}
+
 /// An object that a cmdlet returned: its properties by their names.
 pub type Row = Map<String, Json>;
 

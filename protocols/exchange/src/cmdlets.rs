@@ -13,7 +13,6 @@ pub const ALLOWED: &[(&str, &[&str])] = &[
     ("Get-MobileDevice", &["Identity", "Mailbox", "Filter", "ResultSize"]),
     ("Get-MobileDeviceStatistics", &["Identity"]),
     ("Get-CASMailbox", &["Identity", "Filter", "ResultSize"]),
-    ("Get-Mailbox", &["Identity", "ResultSize"]),
     (
         "Set-CASMailbox",
         &["Identity", "ActiveSyncAllowedDeviceIDs", "ActiveSyncBlockedDeviceIDs", "ActiveSyncMailboxPolicy"],

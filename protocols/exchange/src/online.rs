@@ -1,7 +1,7 @@
 //! Exchange Online's cmdlets over HTTPS: a token for the application's certificate, then `InvokeCommand`. The form is that of the
 //! ExchangeOnlineManagement module, which no specification promises; the token is RFC 7523 with the certificate credential of Microsoft Entra.
 
-use crate::cmdlet::{Argument, Cmdlet, Failure, Row};
+use crate::cmdlet::{Cmdlet, Failure, Row};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
@@ -93,7 +93,7 @@ impl Application {
             None if cmdlet.select.is_empty() => base,
             None => format!("{base}?$select={}", cmdlet.select.join(",")),
         };
-        let body = json!({ "CmdletInput": { "CmdletName": cmdlet.name, "Parameters": parameters(cmdlet) } });
+        let body = json!({ "CmdletInput": { "CmdletName": cmdlet.name, "Parameters": cmdlet.json(edit) } });
         let headers = vec![
             ("authorization", format!("Bearer {token}")),
             ("content-type", JSON.into()),
@@ -109,19 +109,6 @@ impl Application {
 }
 
 const JSON: &str = "application/json";
-
-fn parameters(cmdlet: &Cmdlet) -> Map<String, Json> {
-    let value = |argument: &Argument| match argument {
-        Argument::Text(text) => json!(text),
-        Argument::Texts(texts) => json!(texts),
-        Argument::Number(number) => json!(number),
-        Argument::Bool(on) => json!(on),
-        Argument::Switch => json!(true),
-        Argument::Null => Json::Null,
-        Argument::Edit { add, remove } => edit(add, remove),
-    };
-    cmdlet.parameters.iter().map(|(name, argument)| ((*name).to_string(), value(argument))).collect()
-}
 
 fn edit(add: &[String], remove: &[String]) -> Json {
     let mut table = Map::from_iter([("@odata.type".to_string(), json!("#Exchange.GenericHashTable"))]);

@@ -309,25 +309,9 @@ fn begin(tx: &mut Tx<'_>, shown: &Fingerprint, user: Option<&User>, request: &Re
 fn claim(request: &Request) -> Claim {
     Claim {
         identity: request.device_id.to_string(),
-        platform: Some(platform(&request.device_type)),
+        platform: Some(Platform::of_mail(&request.device_type)),
         ..Claim::default()
     }
-}
-
-fn platform(device_type: &str) -> Platform {
-    let said = device_type.to_ascii_lowercase();
-    let names = [
-        ("ipad", Platform::Ipados),
-        ("iphone", Platform::Ios),
-        ("ipod", Platform::Ios),
-        ("android", Platform::Android),
-        ("samsung", Platform::Android),
-        ("windowsmail", Platform::Windows),
-        ("windowsoutlook", Platform::Windows),
-        ("wp8", Platform::WindowsPhone),
-        ("windowsphone", Platform::WindowsPhone),
-    ];
-    names.iter().find(|(name, _)| said.contains(name)).map_or(Platform::Other, |(_, platform)| *platform)
 }
 
 fn by_login(tx: &mut Tx<'_>, asker: &Asker, user: &User, request: &Request) -> Judged<Who, Refusal> {
@@ -417,23 +401,4 @@ fn join(tx: &mut Tx<'_>, user: &User, identity: &str, id: EnrolmentId) -> Result
     }
     let mut joins = found.into_iter().filter(|d| user.whole && same_user(d) && d.live().next().is_some());
     Ok(joins.find(|d| !matches!(d.life, Life::Retired | Life::Wiped)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn device_types_name_platforms() {
-        for (text, want) in [
-            ("iPhone", Platform::Ios),
-            ("iPad", Platform::Ipados),
-            ("SAMSUNGSMG991B", Platform::Android),
-            ("Android", Platform::Android),
-            ("WindowsMail", Platform::Windows),
-            ("TbSync", Platform::Other),
-        ] {
-            assert_eq!(platform(text), want, "{text}");
-        }
-    }
 }

@@ -257,7 +257,7 @@ fn begin(tx: &mut Tx<'_>, org: &Organisation, told: &Told, former: Option<Partne
                 Some("personal") => Ownership::Personal,
                 _ => Ownership::Corporate,
             };
-            Managed::new(tx.new_id(), &told.address, ownership, platform(&told.device_type), tx.time())
+            Managed::new(tx.new_id(), &told.address, ownership, Platform::of_mail(&told.device_type), tx.time())
         }
     };
     let alone = device.enrolments.is_empty();
@@ -277,7 +277,7 @@ fn begin(tx: &mut Tx<'_>, org: &Organisation, told: &Told, former: Option<Partne
         // A managed device says itself what it is.
         let claim = Claim {
             identity: told.device_id.clone(),
-            platform: Some(platform(&told.device_type)),
+            platform: Some(Platform::of_mail(&told.device_type)),
             name: told.name.clone(),
             model: told.model.clone(),
             os_version: told.os.clone(),
@@ -408,18 +408,4 @@ pub fn vanished(tx: &mut Tx<'_>, kept: &mut Partnership) -> Result<()> {
         keeper::happen(tx, &mut device, event)?;
     }
     Ok(())
-}
-
-fn platform(device_type: &str) -> Platform {
-    let said = device_type.to_ascii_lowercase();
-    let names = [
-        ("ipad", Platform::Ipados),
-        ("iphone", Platform::Ios),
-        ("ipod", Platform::Ios),
-        ("android", Platform::Android),
-        ("samsung", Platform::Android),
-        ("windowsmail", Platform::Windows),
-        ("windowsoutlook", Platform::Windows),
-    ];
-    names.iter().find(|(name, _)| said.contains(name)).map_or(Platform::Other, |(_, platform)| *platform)
 }
