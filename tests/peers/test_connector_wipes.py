@@ -116,18 +116,6 @@ class Wipes(Connected):
         self.soon(phone, "wiped")
         self.ends(command, "confirmed")
 
-    def test_under_the_stop_no_wipe_leaves_for_exchange(self):
-        phone = self.let_in()
-        self.connector.stop()
-        command = self.wipe(phone, "full")
-        self.server.verb("stop", "on")
-        self.connector.start()
-        self.soon(phone, "blocked")
-        time.sleep(QUIET)
-        self.assertEqual((self.clears(phone), self.server.command(command["id"])["sent"]), ([], None))
-        # Nobody else is there to lift it.
-        self.server.verb("commands", "cancel", command["id"])
-
     def test_a_personal_client_loses_its_account_at_most(self):
         phone = self.let_in()
         self.server.verb("devices", "set", self.device(phone)["id"], "--ownership", "personal")
@@ -163,6 +151,22 @@ class Wipes(Connected):
         self.org.forget(clone)
         self.soon(phone, "wiped")
         self.ends(command, "confirmed")
+
+
+class Stopped(Connected):
+    """The emergency stop is on, and stays on."""
+
+    def test_under_the_stop_no_wipe_leaves_for_exchange(self):
+        phone = self.let_in()
+        self.connector.stop()
+        command = self.wipe(phone, "full")
+        self.server.verb("stop", "on")
+        self.connector.start()
+        self.soon(phone, "blocked")
+        time.sleep(QUIET)
+        self.assertEqual((self.clears(phone), self.server.command(command["id"])["sent"]), ([], None))
+        # Nobody else is there to lift it.
+        self.server.verb("commands", "cancel", command["id"])
 
 
 class Managed(Connected):
