@@ -37,6 +37,7 @@ pub(crate) const KERBEROS: &[Package] = &[
     Package { name: "python3-gssapi", present: || Path::new("/usr/lib/python3/dist-packages/gssapi").is_dir() },
 ];
 
+const STRONGSWAN_OPENSSL: &str = "/usr/lib/ipsec/plugins/libstrongswan-openssl.so";
 const STRONGSWAN_CURL: &str = "/usr/lib/ipsec/plugins/libstrongswan-curl.so";
 const SOGO_ACTIVESYNC: &str = "/usr/lib/GNUstep/SOGo/ActiveSync.SOGo";
 const NGINX_JS: &str = "/usr/lib/nginx/modules/ngx_http_js_module.so";
@@ -51,6 +52,8 @@ pub(crate) const TEST: &[Package] = &[
     Package { name: "faketime", present: || program("faketime").is_some() },
     Package { name: "scep", present: || program("scepclient").is_some() },
     Package { name: "strongswan-pki", present: || program("pki").is_some() },
+    // It reads our root, of an elliptic curve, by OpenSSL alone.
+    Package { name: "libstrongswan-standard-plugins", present: || Path::new(STRONGSWAN_OPENSSL).is_file() },
     // It fetches by curl.
     Package { name: "libstrongswan-extra-plugins", present: || Path::new(STRONGSWAN_CURL).is_file() },
     Package { name: "libwbxml2-utils", present: || program("wbxml2xml").is_some() },
