@@ -90,6 +90,26 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
+/// What is there counts from now on, and is written to once more, so that each leaf is a new one.
+async fn go_on(data: &Path) -> bool {
+    let (folder, mark) = (data.join("store"), data.join("store.mark"));
+    let rise = Arc::new(lanyard::serve::kinds::rise);
+    let Ok(checked) = Sled::check(&folder, &mark) else { return false };
+    let Ok(engine) = Sled::accept(&folder, &mark, checked.commit.unwrap_or(0), Hands::new().clock(), rise) else {
+        return false;
+    };
+    let store = Store::start(Box::new(engine), options("node-a"));
+    let write = |tx: &mut Tx<'_>| -> Result<()> {
+        for thing in tx.all::<Thing>("")? {
+            tx.put(&Thing { text: format!("{} again", thing.text), ..thing })?;
+        }
+        Ok(())
+    };
+    let written = store.run(write).await;
+    store.close();
+    written.is_ok()
+}
+
 /// Does one harm, and says which.
 fn harm(data: &Path, dice: &mut Dice) -> String {
     let files = files(data);
@@ -132,7 +152,7 @@ async fn a_harmed_store_is_whole_or_refused_by_name() {
     fill(&whole, 3).await;
     let wanted = things(open_sled(&whole, Hands::new().clock()).unwrap()).await.unwrap();
     assert_eq!(wanted.len(), 400);
-    let (mut dice, mut opened) = (Dice(seed), 0);
+    let (mut dice, mut opened, mut accepted) = (Dice(seed), 0, 0);
     for round in 0..rounds {
         let data = scratch.data(&format!("copy-{round}"));
         copy(&whole, &data);
@@ -143,11 +163,20 @@ async fn a_harmed_store_is_whole_or_refused_by_name() {
                 assert!(found == wanted, "round {round}, {done}: {} of {} records", found.len(), wanted.len());
                 opened += 1;
             }
-            Err(fault) => assert!(is_named(&fault, &data), "round {round}, {done}: {fault}"),
+            Err(fault) => {
+                assert!(is_named(&fault, &data), "round {round}, {done}: {fault}");
+                if go_on(&data).await {
+                    let again = open_sled(&data, Hands::new().clock());
+                    let again = again.unwrap_or_else(|e| panic!("round {round}, {done}: accepted, and yet {e}"));
+                    let found = things(again).await.unwrap();
+                    assert!(found.iter().all(|thing| thing.text.ends_with(" again")), "round {round}, {done}");
+                    accepted += 1;
+                }
+            }
         }
         fs::remove_dir_all(data).unwrap();
     }
-    println!("{opened} of {rounds} opened whole, the rest was refused");
+    println!("{opened} of {rounds} opened whole, the rest was refused; {accepted} losses accepted");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -252,6 +281,23 @@ async fn a_loss_is_accepted_by_its_commit_alone() {
     assert_eq!(found.len(), 400);
     assert!(Sled::check(&store, &mark).unwrap().ok);
     assert_eq!(things(open_sled(&data, Hands::new().clock()).unwrap()).await.unwrap(), found);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_accepted_loss_leaves_nothing_behind_that_cannot_be_read() {
+    let scratch = Scratch::new();
+    let data = scratch.data("data");
+    fill(&data, 1).await;
+    let key: &[u8] = b"test-thing/\xff";
+    let db = sled::open(data.join("store")).unwrap();
+    db.insert(key, b"half a record").unwrap();
+    db.insert([b"!more/".as_slice(), key, b"\x0000000"].concat(), b"a piece of it").unwrap();
+    drop(db);
+    let refused = open_sled(&data, Hands::new().clock()).err().unwrap();
+    assert!(is_named(&refused, &data), "{refused}");
+    assert!(go_on(&data).await);
+    let again = open_sled(&data, Hands::new().clock()).unwrap_or_else(|e| panic!("accepted, and yet {e}"));
+    assert_eq!(things(again).await.unwrap().len(), 400);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

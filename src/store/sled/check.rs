@@ -61,7 +61,9 @@ pub(super) fn read(db: &sled::Db) -> Result<Found, sled::Error> {
         if key.starts_with(pieces::MORE.as_bytes()) {
             pieces += 1;
         } else if key.first() != Some(&OURS) {
-            match pieces::joined(db, &key, &bytes)? {
+            // Where a part of sled's tree is an older one, what is come across need not be what is found by its key.
+            let same = db.get(&key)?.is_some_and(|found| found == bytes);
+            match pieces::joined(db, &key, &bytes)?.filter(|_| same) {
                 Some((head, _)) => {
                     found.count += 1;
                     found.sum = found.sum.wrapping_add(head.checksum);

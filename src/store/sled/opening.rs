@@ -5,7 +5,7 @@ use super::{
     check::{self, Checked, Commit, Found},
     folder,
     mark::{self, Mark, Marked, Tally},
-    pieces::{MORE, OURS},
+    pieces::OURS,
 };
 use crate::{
     clock::{Clock, Steady},
@@ -193,7 +193,7 @@ fn shrunk(place: &Place, disk: Disk, found: &Found) -> Result<Disk, Fault> {
 /// Copies every record, as `change` gives it, into a fresh folder beside this one: every other one first, and then those between.
 /// sled splits a leaf that is full in the middle, so that records which come in order leave half of each leaf empty, written several
 /// times over: a file 2.8 times its records, and 1.9 times in this way.
-fn copy(place: &Place, from: &sled::Db, commit: Commit, change: &Rise) -> Result<(), Fault> {
+fn copy(place: &Place, from: &sled::Db, commit: Commit, change: &Rise) -> Result<Tally, Fault> {
     let new = folder::fresh(&place.folder).map_err(|e| place.away(e))?;
     let db = folder::open(&new).map_err(|e| place.away(e))?;
     let mut disk = begin(place, db, &new, commit.store, commit.steady)?;
@@ -213,7 +213,8 @@ fn copy(place: &Place, from: &sled::Db, commit: Commit, change: &Rise) -> Result
     }
     // It ends as the commit that it is a copy of, so that the mark fits before and after the exchange.
     disk.commit.tally.commit = commit.tally.commit.saturating_sub(1);
-    disk.apply(&writes, commit.steady).and_then(|()| disk.sync()).map_err(|e| place.away(e))
+    disk.apply(&writes, commit.steady).and_then(|()| disk.sync()).map_err(|e| place.away(e))?;
+    Ok(disk.commit.tally)
 }
 
 /// A store of layout 1 is copied, record by record, into one of this layout; the former is kept.
@@ -289,7 +290,8 @@ pub(super) fn check(place: &Place) -> Result<Checked, Fault> {
     })
 }
 
-/// What is there counts from the next commit on: one cut off before that is refused as before.
+/// What is there counts from the next commit on: one cut off before that is refused as before. It is copied into a fresh folder: in a
+/// damaged one sled may not find by its key what it still comes across, so nothing could be removed there, nor written for good.
 pub(super) fn accept(place: &Place, commit: u64, clock: &Clock) -> Result<Disk, Fault> {
     folder::tidy(&place.folder, KEPT).map_err(|e| place.away(e))?;
     let marked = mark::read(&place.mark).ok().flatten();
@@ -299,40 +301,39 @@ pub(super) fn accept(place: &Place, commit: u64, clock: &Clock) -> Result<Disk, 
         Some(1) => return Err(place.refused(former(place))),
         _ => {}
     }
-    let (own, found) = look(place, &db)?;
+    let (own, _) = look(place, &db)?;
     let last = own.map_or(0, |own| own.tally.commit);
     if last != commit {
         return Err(place.refused(format!("its last commit is {last}, not {commit}: `lanyard store check` says which")));
     }
-    let store = own.map(|own| own.store).or(marked.map(|m| m.store)).unwrap_or_else(Uuid::new_v4);
-    leave_out(&db, &found).map_err(|e| place.away(e))?;
-    db.insert(LAYOUT_KEY, LAYOUT.to_string().as_bytes()).map_err(|e| place.away(e))?;
+    let commit = Commit {
+        store: own.map(|own| own.store).or(marked.map(|m| m.store)).unwrap_or_else(Uuid::new_v4),
+        tally: Tally { commit: last, ..Tally::default() },
+        steady: own.map_or_else(|| Steady(clock.wall().0), |own| own.steady),
+    };
+    let mut tally = folder::quietly(|| copy(place, &db, commit, &readable(&db)))
+        .unwrap_or_else(|text| Err(place.refused(format!("damaged: {text}"))))?;
+    drop(db);
+    folder::exchange(&place.folder, None).map_err(|e| place.away(e))?;
     // Whatever comes now is later than what was acknowledged and is lost.
-    let expected = marked.map_or(0, |m| m.tally.commit).max(last);
-    let tally = Tally { commit: expected, count: found.count, sum: found.sum };
-    let steady = own.map_or_else(|| Steady(clock.wall().0), |own| own.steady);
-    let mut disk = Disk::over(db, &place.folder, Commit { store, tally, steady }).map_err(|e| place.away(e))?;
+    tally.commit = marked.map_or(0, |m| m.tally.commit).max(last);
+    let mut disk = Disk::over(opened(place)?, &place.folder, Commit { tally, ..commit }).map_err(|e| place.away(e))?;
     disk.mark = Marking::Next(place.mark.clone());
     Ok(disk)
 }
 
-/// Removes what cannot be read, and all pieces that belong to no record.
-fn leave_out(db: &sled::Db, found: &Found) -> Result<(), sled::Error> {
-    for key in &found.damaged {
-        db.remove(key)?;
+/// Leaves out what cannot be read. Of a record that is there twice the one counts that is found by its key.
+fn readable(db: &sled::Db) -> impl Fn(&str, &[u8]) -> Result<Vec<(String, Vec<u8>)>, String> + Send + Sync + use<> {
+    let db = db.clone();
+    move |key, bytes| {
+        let joined = |bytes: &[u8]| super::pieces::joined(&db, key.as_bytes(), bytes).map_err(|e| e.to_string());
+        let found = match db.get(key).map_err(|e| e.to_string())? {
+            Some(found) => joined(&found)?,
+            None => None,
+        };
+        let found = found.map_or_else(|| joined(bytes), |found| Ok(Some(found)))?;
+        Ok(found.map(|(_, value)| (key.to_string(), value)).into_iter().collect())
     }
-    for entry in db.scan_prefix(MORE) {
-        let (place, _) = entry?;
-        let text = String::from_utf8_lossy(&place);
-        let key =
-            text.strip_prefix(MORE).and_then(|rest| rest.split_once('\0')).map(|(key, _)| key).unwrap_or_default();
-        let number = text.rsplit('\0').next().and_then(|number| number.parse::<u16>().ok());
-        let head = db.get(key)?.and_then(|bytes| super::pieces::head(&bytes).map(|(head, _)| head));
-        if head.is_none_or(|head| number.is_none_or(|number| number >= head.more)) {
-            db.remove(&place)?;
-        }
-    }
-    Ok(())
 }
 
 /// A record's value, or up to ten keys that begin so.
