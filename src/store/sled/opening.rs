@@ -311,7 +311,7 @@ pub(super) fn accept(place: &Place, commit: u64, clock: &Clock) -> Result<Disk, 
         tally: Tally { commit: last, ..Tally::default() },
         steady: own.map_or_else(|| Steady(clock.wall().0), |own| own.steady),
     };
-    let mut tally = folder::quietly(|| copy(place, &db, commit, &readable(&db)))
+    let mut tally = folder::quietly(|| copy(place, &db, commit, readable(&db).as_ref()))
         .unwrap_or_else(|text| Err(place.refused(format!("damaged: {text}"))))?;
     drop(db);
     folder::exchange(&place.folder, None).map_err(|e| place.away(e))?;
@@ -323,9 +323,9 @@ pub(super) fn accept(place: &Place, commit: u64, clock: &Clock) -> Result<Disk, 
 }
 
 /// Leaves out what cannot be read. Of a record that is there twice the one counts that is found by its key.
-fn readable(db: &sled::Db) -> impl Fn(&str, &[u8]) -> Result<Vec<(String, Vec<u8>)>, String> + Send + Sync + use<> {
+fn readable(db: &sled::Db) -> Box<Rise> {
     let db = db.clone();
-    move |key, bytes| {
+    Box::new(move |key, bytes| {
         let joined = |bytes: &[u8]| super::pieces::joined(&db, key.as_bytes(), bytes).map_err(|e| e.to_string());
         let found = match db.get(key).map_err(|e| e.to_string())? {
             Some(found) => joined(&found)?,
@@ -333,7 +333,7 @@ fn readable(db: &sled::Db) -> impl Fn(&str, &[u8]) -> Result<Vec<(String, Vec<u8
         };
         let found = found.map_or_else(|| joined(bytes), |found| Ok(Some(found)))?;
         Ok(found.map(|(_, value)| (key.to_string(), value)).into_iter().collect())
-    }
+    })
 }
 
 /// A record's value, or up to ten keys that begin so.
