@@ -369,14 +369,15 @@ fn keep(
         return Err(Refusal::Problem(StatusCode::CONFLICT, "out_of_order", text).into());
     }
     let full = batch.kind == RunKind::Full;
-    let began = words::moment(batch.began);
     // What was read before something was written tells nothing of it, by whatever clock.
-    let age = words::moment(batch.sent).since(began);
-    let seen = Seen { run: full.then_some(began), read: tx.now().minus(age) };
+    let age = words::moment(batch.sent).since(words::moment(batch.began));
+    let read = tx.now().minus(age);
+    let began = org.run.as_ref().filter(|before| before.id == run).map_or(read, |before| before.began.min(read));
+    let seen = Seen { run: full.then_some(run), read };
     for row in &batch.rows {
         partnerships::note(tx, &org, &words::told(row), seen)?;
     }
-    org.run = Some(Run { id: run, full, n });
+    org.run = Some(Run { id: run, full, began, n });
     tx.put(&org)?;
     Ok(true)
 }
@@ -397,26 +398,19 @@ async fn end(
 
 fn finish(tx: &mut Tx<'_>, shown: &Fingerprint, run: Uuid, end: End) -> std::result::Result<(), Denial<Refusal>> {
     let mut org = leads(tx, shown, end.epoch)?;
-    let (full, began) = (end.kind == RunKind::Full, words::moment(end.began));
-    let kept = org.run.as_ref().filter(|kept| kept.id == run).map_or(0, |kept| kept.n);
-    let last = if full { org.last_full } else { org.last_delta };
-    if last.is_some_and(|last| last >= began) {
+    if org.ended == Some(run) {
         return Ok(()); // said twice
     }
-    if kept != end.batches {
-        let text = format!("{} batches are said to be there, {kept} are", end.batches);
+    let kept = org.run.take().filter(|kept| kept.id == run);
+    let batches = kept.as_ref().map_or(0, |kept| kept.n);
+    if batches != end.batches {
+        let text = format!("{} batches are said to be there, {batches} are", end.batches);
         return Err(Refusal::Problem(StatusCode::CONFLICT, "out_of_order", text).into());
     }
-    org.run = None;
-    match (full, end.complete) {
-        (true, true) => {
-            org.missing = partnerships::missing(tx, &org.name, began)?;
-            org.last_full = Some(began);
-            org.last_delta = org.last_delta.max(Some(began));
-        }
-        (false, true) => org.last_delta = Some(began),
-        // What was not read to its end proves nothing of what it did not tell.
-        (_, false) => {}
+    org.ended = Some(run);
+    if end.complete {
+        let nothing = Run { id: run, full: end.kind == RunKind::Full, began: tx.now(), n: 0 };
+        partnerships::ended(tx, &mut org, &kept.unwrap_or(nothing))?;
     }
     Ok(tx.put(&org)?)
 }

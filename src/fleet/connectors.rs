@@ -28,6 +28,8 @@ use uuid::Uuid;
 const INSTANCES: usize = 50;
 /// Characters of an organisation's name.
 const NAME: usize = 64;
+/// A code is kept for so long after its end.
+const KEPT: Duration = Duration::from_secs(30 * 86_400);
 /// The subject of changes that concern connectors: a poll that is held looks again.
 pub const CHANGED: &str = "connectors";
 
@@ -53,8 +55,9 @@ pub struct Organisation {
     /// When the last whole run began, and the last of what may have changed.
     pub last_full: Option<Timestamp>,
     pub last_delta: Option<Timestamp>,
-    /// The run under way.
+    /// The run under way, and the last one that ended.
     pub run: Option<Run>,
+    pub ended: Option<Uuid>,
     /// So many partnerships were missing from a whole run, too many to be believed.
     pub missing: u64,
 }
@@ -80,6 +83,8 @@ pub struct Instance {
 pub struct Run {
     pub id: Uuid,
     pub full: bool,
+    /// When it began to read, by our clock: whatever its own says, and however that is set while it runs.
+    pub began: Timestamp,
     /// The last batch that was kept.
     pub n: u32,
 }
@@ -185,11 +190,20 @@ pub fn invite(tx: &mut Tx<'_>, actor: &Actor, name: &str, kind: &str, lifetime: 
         return Err(Error::refused("too_many", format!("{name} has {INSTANCES} connectors already")));
     }
     tx.put(&org)?;
+    tidy(tx)?;
     let (code, expires) = (invitation::letters(&tx.random::<16>()), tx.now().plus(lifetime));
     tx.put(&Code { digest: hidden(&code), org: org.name.clone(), kind: org.kind.clone(), expires, used: None })?;
     let id = tx.new_id();
     audit::note(tx, actor, Event::ConnectorInvited { org: org.name.clone(), invitation: id })?;
     Ok(Made { id, code, org: org.name, kind: org.kind, expires })
+}
+
+/// Codes that nobody will come by any more go. One that was used is an answer that may have been lost.
+fn tidy(tx: &mut Tx<'_>) -> Result<()> {
+    let now = tx.now();
+    let over = |code: &Code| now.since(code.expires) > KEPT;
+    let codes = tx.all::<Code>("")?;
+    codes.iter().filter(|code| over(code)).try_for_each(|code| tx.delete(code)).map_err(Into::into)
 }
 
 /// A code as it is kept.
@@ -436,6 +450,7 @@ impl Organisation {
             last_full: None,
             last_delta: None,
             run: None,
+            ended: None,
             missing: 0,
         }
     }

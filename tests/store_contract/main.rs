@@ -32,6 +32,23 @@ macro_rules! store_contract {
         }
     )+ };
     ($open:path) => { store_contract! { $open:
+        a_connectors_code_is_good_for_one_installation,
+        a_connectors_code_ends_and_is_forgotten,
+        a_connectors_certificate_speaks_for_its_own_organisation_until_it_is_removed,
+        one_connector_leads_at_a_time,
+        a_report_is_kept_once_and_joins_the_same_users_device_alone,
+        a_whole_run_ends_what_it_did_not_tell_of_and_never_many,
+        what_came_while_a_run_went_on_is_not_missing_from_it,
+        what_was_changed_behind_our_back_is_told_once_and_set_right,
+        an_orders_end_counts_once_and_is_tried_again_after_pauses_that_grow,
+        a_decision_that_is_taken_back_is_not_carried_out,
+        an_order_of_a_connector_that_was_removed_is_given_to_the_next,
+        an_exchange_wipe_ends_by_an_acknowledgement_later_than_its_request_alone,
+        what_was_acknowledged_before_exchange_took_the_wipe_is_no_evidence,
+        an_account_wipe_ends_by_its_own_times,
+        a_client_that_went_under_its_wipe_was_not_wiped,
+        no_exchange_wipe_leaves_under_the_stop_and_all_do_after_it,
+        a_pending_exchange_wipe_is_looked_at_often_then_seldom,
         a_refused_call_leaves_nothing_behind,
         calls_in_one_batch_see_each_other,
         a_scan_sees_what_is_not_committed_yet,

@@ -4,6 +4,7 @@
 mod again;
 mod breaker;
 mod commands;
+mod connectors;
 mod growth;
 mod history;
 mod installs;
@@ -25,8 +26,8 @@ mod unanswered;
 mod worst_day;
 
 pub use self::{
-    again::*, breaker::*, commands::*, growth::*, history::*, installs::*, letters::*, loss::*, mail_rules::*,
-    newcomers::*, owners::*, proof::*, registry::*, renewals::*, shared::*, status::*, store::*,
+    again::*, breaker::*, commands::*, connectors::*, growth::*, history::*, installs::*, letters::*, loss::*,
+    mail_rules::*, newcomers::*, owners::*, proof::*, registry::*, renewals::*, shared::*, status::*, store::*,
     summer::a_summer_leaves_one_living_record_each, texts::*, truth::*, unanswered::*, worst_day::*,
 };
 

@@ -45,6 +45,8 @@ struct Watch {
     of_device: BTreeMap<DeviceId, BTreeSet<String>>,
     at: BTreeMap<String, Steady>,
     dirty: BTreeSet<String>,
+    /// Taken to be looked at: a poll whose connector hung up meanwhile has looked at nothing.
+    taken: Vec<String>,
     /// Up to where all were gathered; none: they are.
     gathering: Option<String>,
 }
@@ -56,12 +58,14 @@ impl Watches {
 
     async fn of(&self, org: &str, epoch: u64) -> Arc<Mutex<Watch>> {
         let mut of = self.of.lock().await;
-        let watch = of.entry(org.to_string()).or_insert_with(|| Arc::new(Mutex::new(Watch::new(&self.server, epoch))));
+        let watch = of
+            .entry(org.to_string())
+            .or_insert_with(|| Arc::new(Mutex::new(Watch::new(self.server.presence.changes(), epoch))));
         let watch = watch.clone();
         drop(of);
         let mut known = watch.lock().await;
         if known.epoch != epoch {
-            *known = Watch::new(&self.server, epoch);
+            *known = Watch::new(self.server.presence.changes(), epoch);
         }
         drop(known);
         watch
@@ -69,9 +73,9 @@ impl Watches {
 }
 
 impl Watch {
-    fn new(server: &Server, epoch: u64) -> Self {
+    fn new(news: News, epoch: u64) -> Self {
         let (of_device, at, dirty) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
-        Self { epoch, news: server.presence.changes(), of_device, at, dirty, gathering: Some(String::new()) }
+        Self { epoch, news, of_device, at, dirty, taken: Vec::new(), gathering: Some(String::new()) }
     }
 
     /// What changed since this was asked last.
@@ -102,6 +106,7 @@ impl Watch {
 
     /// Those that are to be looked at now.
     fn take(&mut self, now: Steady) -> Vec<String> {
+        self.dirty.extend(std::mem::take(&mut self.taken));
         let due: Vec<String> = self.at.iter().filter(|(_, at)| **at <= now).map(|(key, _)| key.clone()).collect();
         for key in due {
             self.at.remove(&key);
@@ -111,10 +116,12 @@ impl Watch {
         some.iter().for_each(|key| {
             self.dirty.remove(key);
         });
+        self.taken.clone_from(&some);
         some
     }
 
     fn looked(&mut self, watched: Vec<Watched>) {
+        self.taken.clear();
         for Watched { key, device, at } in watched {
             if let Some(device) = device {
                 self.of_device.entry(device).or_default().insert(key.clone());
@@ -181,9 +188,8 @@ async fn look(
         watch.gathering = some.last().filter(|_| some.len() == AT_ONCE).cloned();
         watch.dirty.extend(some);
     }
-    let some = watch.take(server.store.time().steady);
-    let keys = some.clone();
-    let looked = server
+    let keys = watch.take(server.store.time().steady);
+    let (watched, orders) = server
         .store
         .judge(move |tx| {
             let mut org = leads(tx, &shown, epoch)?;
@@ -195,14 +201,44 @@ async fn look(
             let orders = orders::after(tx, &org.name, after)?;
             Ok::<_, Denial<Refusal>>((watched, orders))
         })
-        .await;
-    let (watched, orders) = match looked {
-        Ok(looked) => looked,
-        Err(error) => {
-            watch.dirty.extend(some);
-            return Err(error.into());
-        }
-    };
+        .await?;
     watch.looked(watched);
     Ok((orders, !watch.dirty.is_empty() || watch.gathering.is_some()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_taken_and_not_looked_at_is_taken_again() {
+        let (news, heard) = tokio::sync::broadcast::channel(8);
+        let mut watch = Watch::new(heard, 1);
+        watch.gathering = None;
+        news.send(Arc::new([format!("{PARTNERSHIP}org/1")].into())).unwrap();
+        watch.hear();
+        watch.at.insert("org/2".into(), Steady(5));
+        assert_eq!(watch.take(Steady(4)), ["org/1"]);
+        assert_eq!(watch.take(Steady(5)), ["org/1", "org/2"], "nobody looked at it");
+        watch.looked(vec![Watched { key: "org/2".into(), device: None, at: Some(Steady(9)) }]);
+        assert_eq!(watch.take(Steady(8)), Vec::<String>::new());
+        assert_eq!(watch.take(Steady(9)), ["org/2"]);
+    }
+
+    #[test]
+    fn a_change_of_a_device_concerns_its_clients_and_lost_news_all() {
+        let (news, heard) = tokio::sync::broadcast::channel(2);
+        let mut watch = Watch::new(heard, 1);
+        watch.gathering = None;
+        let device = DeviceId(uuid::Uuid::from_u128(7));
+        watch.looked(vec![Watched { key: "org/1".into(), device: Some(device), at: None }]);
+        news.send(Arc::new([device.to_string(), "another".into()].into())).unwrap();
+        watch.hear();
+        assert_eq!(watch.take(Steady(0)), ["org/1"]);
+        for _ in 0..3 {
+            news.send(Arc::new(["another".to_string()].into())).unwrap();
+        }
+        watch.hear();
+        assert_eq!(watch.gathering.as_deref(), Some(""), "some were missed");
+    }
 }

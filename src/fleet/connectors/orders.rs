@@ -197,7 +197,6 @@ pub fn file(tx: &mut Tx<'_>, org: &Organisation, id: Uuid, ended: Ended, observe
             said(tx, &kept, order.what, &text)?;
             let pause = PAUSE.saturating_mul(1 << kept.failed.min(8)).min(LONGEST_PAUSE);
             (kept.failed, kept.not_before) = (kept.failed.saturating_add(1), Some(tx.steady().plus(pause)));
-            kept.error = Some(text.chars().take(WORDS).collect());
         }
     }
     kept.written = Some(tx.now());
@@ -220,7 +219,7 @@ fn said(tx: &mut Tx<'_>, kept: &Partnership, what: What, text: &str) -> Result<(
 }
 
 fn done(tx: &mut Tx<'_>, kept: &mut Partnership, what: What) -> Result<()> {
-    (kept.failed, kept.not_before, kept.error) = (0, None, None);
+    (kept.failed, kept.not_before) = (0, None);
     let put_on = |kept: &mut Partnership, listed| (kept.wrote, kept.listed) = (Some(listed), Some(listed));
     match what {
         What::Allow => put_on(kept, Listed::Allowed),
@@ -284,7 +283,7 @@ fn gone(tx: &mut Tx<'_>, kept: &mut Partnership, what: What) -> Result<()> {
 fn cannot(tx: &mut Tx<'_>, kept: &mut Partnership, what: What, code: String, text: String) -> Result<()> {
     let text: String = text.chars().take(WORDS).collect();
     match what {
-        What::Wipe { .. } => failed(tx, kept, FailureCode::Protocol(code), text.clone())?,
+        What::Wipe { .. } => failed(tx, kept, FailureCode::Protocol(code), text)?,
         // It is over, and the wipe with it or not: what Exchange says of that is looked at.
         What::Cancel => kept.wiping = None,
         // As far as it can be said it is so.
@@ -293,7 +292,6 @@ fn cannot(tx: &mut Tx<'_>, kept: &mut Partnership, what: What, code: String, tex
             (kept.failed, kept.not_before) = (kept.failed.saturating_add(1), Some(tx.steady().plus(LONGEST_PAUSE)));
         }
     }
-    kept.error = Some(text);
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! What connectors report of mobile clients, kept: each is an enrolment of the channel `exchange`. What they say is a claim: it joins a device of
 //! the same user alone, and proves no other enrolment's wipe.
 
-use super::Organisation;
+use super::{Organisation, Run};
 use crate::{
     clock::{Steady, Timestamp},
     error::Result,
@@ -30,6 +30,8 @@ pub const PARTNERSHIP: &str = "partnership ";
 const DAY: Duration = Duration::from_secs(86_400);
 /// Where more than one in so many are missing from a whole run, that is not believed.
 const MISSING: u64 = 10;
+/// So few are asked for one by one all the same: a tenth of a small organisation is soon reached.
+const FEW: usize = 3;
 /// So far the clocks of Exchange and of this server may be apart.
 const APART: Duration = Duration::from_secs(120);
 /// Characters of what a client calls itself.
@@ -95,8 +97,8 @@ pub struct Told {
 /// What a report is worth.
 #[derive(Debug, Clone, Copy)]
 pub struct Seen {
-    /// When the whole run began that it is of, by the connector's clock.
-    pub run: Option<Timestamp>,
+    /// The whole run that it is of.
+    pub run: Option<Uuid>,
     /// When it was read at the earliest, by ours.
     pub read: Timestamp,
 }
@@ -120,8 +122,8 @@ pub struct Partnership {
     pub account_wipe: Times,
     /// When it was first reported.
     pub since: Timestamp,
-    /// When the last whole run began that told of it.
-    pub seen: Option<Timestamp>,
+    /// The last whole run that told of it.
+    pub seen: Option<Uuid>,
     /// Exchange has it no more.
     pub gone: bool,
     /// The list on which we put it, and Exchange said so.
@@ -141,8 +143,6 @@ pub struct Partnership {
     /// Orders that failed in a row, and until when none is tried.
     pub failed: u32,
     pub not_before: Option<Steady>,
-    /// Why the last one failed.
-    pub error: Option<String>,
     /// When the last order for it ended: what was read before tells nothing of the lists.
     pub written: Option<Timestamp>,
 }
@@ -313,7 +313,6 @@ fn begin(tx: &mut Tx<'_>, org: &Organisation, told: &Told, former: Option<Partne
         looks: 0,
         failed: 0,
         not_before: None,
-        error: None,
         written: None,
     })
 }
@@ -378,16 +377,31 @@ fn prove(tx: &mut Tx<'_>, device: &mut Managed, kept: &mut Partnership) -> Resul
     Ok(())
 }
 
-/// What a whole run did not tell of that was known before it began is gone; unless that is a tenth of all, which is not believed. So many
-/// are missing then.
-pub fn missing(tx: &mut Tx<'_>, org: &str, began: Timestamp) -> Result<u64> {
+/// A run was read to its end. One that was not proves nothing of what it did not tell.
+pub fn ended(tx: &mut Tx<'_>, org: &mut Organisation, run: &Run) -> Result<()> {
+    if run.full {
+        org.missing = missing(tx, &org.name, run)?;
+        org.last_full = Some(run.began);
+    }
+    org.last_delta = org.last_delta.max(Some(run.began));
+    Ok(())
+}
+
+/// What a whole run did not tell of that was known before it began is gone; unless that is more than a tenth of all. Then a few are asked for,
+/// and more are not believed: so many are missing.
+fn missing(tx: &mut Tx<'_>, org: &str, run: &Run) -> Result<u64> {
     let all = tx.all::<Partnership>(&format!("{}/", part(org)))?;
     let known = all.iter().filter(|kept| !kept.gone).count() as u64;
-    let absent = |kept: &Partnership| !kept.gone && kept.seen.is_none_or(|seen| seen < began);
-    // What a delta brought while the run went on was not there when it began.
-    let absent: Vec<Partnership> = all.into_iter().filter(absent).filter(|kept| kept.since < began).collect();
+    // What was reported otherwise since the run began need not have been there when it looked.
+    let absent = |kept: &Partnership| !kept.gone && kept.seen != Some(run.id) && kept.since < run.began;
+    let absent: Vec<Partnership> = all.into_iter().filter(absent).collect();
     if absent.len() as u64 * MISSING > known {
-        return Ok(absent.len() as u64);
+        if absent.len() > FEW {
+            return Ok(absent.len() as u64);
+        }
+        let now = tx.steady();
+        absent.into_iter().try_for_each(|kept| tx.put(&Partnership { look_at: Some(now), ..kept }))?;
+        return Ok(0);
     }
     for mut kept in absent {
         vanished(tx, &mut kept)?;
