@@ -11,6 +11,7 @@ pub mod fitness;
 pub mod forwarded;
 pub mod gate;
 pub mod h2;
+mod held;
 mod host;
 pub mod limits;
 pub mod listener;

@@ -4,6 +4,7 @@
 use super::{
     connector::{Connector, Dial, Identity},
     crypto::TlsError,
+    held,
 };
 use axum::body::Body;
 use hyper::{Request, Response, Uri, body::Incoming};
@@ -19,9 +20,6 @@ use tracing::{Instrument, Span, field::Empty};
 const IDLE: Duration = Duration::from_secs(45);
 /// Unused connections kept per server.
 const IDLE_CONNECTIONS: usize = 256;
-
-/// What is read at a time of the answer to a held request: its head must fit in.
-const HELD_ROOM: usize = 4096;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -78,8 +76,8 @@ pub struct Outgoing {
     pooled: Client<Connector, Body>,
     /// Keeps no connection.
     fresh: Client<Connector, Body>,
-    /// For requests that are held for long and answered by little.
-    held: Client<Connector, Body>,
+    /// For requests that are held for long.
+    connector: Connector,
 }
 
 impl Outgoing {
@@ -99,19 +97,12 @@ impl Outgoing {
     }
 
     fn by(connector: &Connector) -> Self {
-        let client = |idle, room: Option<usize>| {
+        let client = |idle| {
             let mut builder = Client::builder(TokioExecutor::new());
             builder.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE).pool_max_idle_per_host(idle);
-            if let Some(room) = room {
-                builder.http1_read_buf_exact_size(room);
-            }
             builder.build(connector.clone())
         };
-        Self {
-            pooled: client(IDLE_CONNECTIONS, None),
-            fresh: client(0, None),
-            held: client(IDLE_CONNECTIONS, Some(HELD_ROOM)),
-        }
+        Self { pooled: client(IDLE_CONNECTIONS), fresh: client(0), connector: connector.clone() }
     }
 
     /// Sends a request with an absolute address, `http` or `https`, and returns at the answer's head. `Host` is set
@@ -124,10 +115,19 @@ impl Outgoing {
         over(&self.pooled, request)
     }
 
-    /// The same for a request that waits long for a short answer, as a Ping does: it takes less of memory. An answer with a head of over 4 kB is
-    /// told as [`OutgoingError::Broken`].
+    /// The same for a request whose answer is long in coming, as a Ping's is: it has a connection of its own, and takes little memory until there
+    /// is something to read.
     pub fn send_held(&self, request: Request<Body>) -> impl Future<Output = Answered> + Send + use<> {
-        over(&self.held, request)
+        let connector = self.connector.clone();
+        let asking = server(request.uri()).map(|server| {
+            let span = call(&server);
+            (held::send(connector, server, request).instrument(span.clone()), span)
+        });
+        async move {
+            let (asking, span) = asking?;
+            let answer = asking.await;
+            told(&span, answer)
+        }
     }
 
     /// The same over a connection of its own: after one that was kept broke. Some servers close theirs and do not say so, and it may be in
@@ -137,7 +137,7 @@ impl Outgoing {
     }
 }
 
-type Answered = Result<Response<Incoming>, OutgoingError>;
+pub(super) type Answered = Result<Response<Incoming>, OutgoingError>;
 
 /// The request is handed over at once: a future that waits for its answer need not have room for it.
 fn over(client: &Client<Connector, Body>, request: Request<Body>) -> impl Future<Output = Answered> + Send + use<> {
@@ -262,6 +262,69 @@ mod tests {
         assert!(matches!(error, OutgoingError::Broken { .. }), "{error}");
         let error = client.send(get(&url)).await.unwrap_err();
         assert!(matches!(error, OutgoingError::Connect { .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn what_is_held_is_answered_whole_or_told_as_broken() {
+        let long = "x".repeat(20_000);
+        let answers = [
+            format!("HTTP/1.1 200 OK\r\nX-Long: {long}\r\nContent-Length: 2\r\n\r\nhi"),
+            "HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nh\r\n1\r\ni\r\n0\r\n\r\n".into(),
+            "HTTP/1.0 200 OK\r\n\r\nhi".into(),
+            String::new(),
+            "HTTP/1.1 2".into(),
+            "no HTTP at all\r\n\r\n".into(),
+        ];
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, said) = (listener.local_addr().unwrap(), answers.clone());
+        let asked = tokio::spawn(async move {
+            let mut asked = Vec::new();
+            for answer in said {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut read = vec![0; 4096];
+                let length = stream.read(&mut read).await.unwrap();
+                asked.push(String::from_utf8(read[..length].to_vec()).unwrap());
+                for piece in answer.as_bytes().chunks(7) {
+                    // It hangs up on what is no answer.
+                    drop(stream.write_all(piece).await);
+                    tokio::task::yield_now().await;
+                }
+            }
+            asked
+        });
+        let client = Outgoing::new(&trusted_roots(b"").unwrap()).unwrap();
+        for (number, answer) in answers.iter().enumerate() {
+            let request = Request::post(format!("http://{address}/eas?Cmd=Ping")).header("x-one", "1");
+            let request = request.header("connection", "keep-alive").body(Body::from("body")).unwrap();
+            match client.send_held(request).await {
+                Ok(answer) if number < 3 => assert_eq!(text(answer).await, "hi"),
+                Err(error @ OutgoingError::Broken { .. }) if number >= 3 => drop(error),
+                other => panic!("{answer:.40}: {other:?}"),
+            }
+        }
+        let want = format!(
+            "POST /eas?Cmd=Ping HTTP/1.1\r\nhost: {address}\r\nx-one: 1\r\ncontent-length: 4\r\nconnection: close\r\n\r\nbody"
+        );
+        assert_eq!(asked.await.unwrap(), vec![want; answers.len()]);
+        let refused = client.send_held(get(&format!("http://{address}/"))).await.unwrap_err();
+        assert!(matches!(refused, OutgoingError::Connect { .. }), "{refused}");
+    }
+
+    #[tokio::test]
+    async fn what_is_held_goes_over_tls_and_ends_when_nobody_waits() {
+        let ca = Authority::new("Upstream");
+        let server = Server::start(&ca, Timeouts::default());
+        let client = Outgoing::new(&ca.roots()).unwrap();
+        let answer = client.send_held(get(&format!("https://{}/who", server.address))).await.unwrap();
+        let said = text(answer).await;
+        assert!(said.contains("certificate=-"), "{said}");
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let held = tokio::spawn(client.send_held(get(&format!("http://{}/", listener.local_addr().unwrap()))));
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut read = vec![0; 4096];
+        assert!(stream.read(&mut read).await.unwrap() > 0);
+        held.abort();
+        assert_eq!(stream.read(&mut read).await.unwrap(), 0);
     }
 
     #[tokio::test]

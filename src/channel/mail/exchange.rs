@@ -23,7 +23,6 @@ use axum::{
     response::Response,
 };
 use hyper::body::Incoming;
-use lanyard_activesync::Command;
 
 /// Where 451 says to go (it is "Redirect" to ActiveSync).
 const MS_LOCATION: HeaderName = HeaderName::from_static("x-ms-location");
@@ -67,9 +66,9 @@ impl Gateway {
         for _ in 0..=HOPS {
             let answer = match again.filter(|again| again.may_be_sent_twice()) {
                 Some(again) => {
-                    let sent = match asked.head.command {
-                        Command::Ping => self.send_held(*onward, patience).await,
-                        _ => Box::pin(self.send(*onward, patience)).await,
+                    let sent = match patience.is_long() {
+                        true => self.send_held(*onward, patience).await,
+                        false => Box::pin(self.send(*onward, patience)).await,
                     };
                     match sent {
                         // A connection that was kept, and is not any more: once more, over another.

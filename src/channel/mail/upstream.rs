@@ -234,7 +234,7 @@ impl Gateway {
         within(self.server.outgoing.send(onward), there, patience).await
     }
 
-    /// The same for a request that is held, and answered by little.
+    /// The same for a request that is held.
     pub(super) async fn send_held(
         &self,
         onward: Request<Body>,
@@ -287,6 +287,11 @@ impl Patience {
     const LONGEST: Duration = Duration::from_secs(3600);
     /// For what nobody here reads.
     pub(super) const UNREAD: Self = Self(Self::LONGEST);
+
+    /// Whether the answer is held for something to happen.
+    pub(super) fn is_long(self) -> bool {
+        self.0 > Self::SOON
+    }
 
     /// By the command; Ping and Sync are held as long as they say, and where they say nothing as long as they may.
     pub(super) fn of(command: Command, body: Option<&[u8]>) -> Self {
