@@ -69,9 +69,7 @@ pub struct ProxySettings {
 
 /// The folder: as it is given, else by the environment, else the system's.
 pub fn folder(given: Option<PathBuf>) -> PathBuf {
-    given
-        .or_else(|| std::env::var_os("LANYARD_CONNECTOR").map(PathBuf::from))
-        .unwrap_or_else(|| PathBuf::from("/var/lib/lanyard-connector"))
+    given.or_else(|| std::env::var_os("LANYARD_CONNECTOR").map(PathBuf::from)).unwrap_or_else(platform::default_folder)
 }
 
 /// See the module.

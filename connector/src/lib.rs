@@ -17,6 +17,7 @@ pub mod journal;
 pub mod online;
 pub mod onprem;
 mod platform;
+pub mod sealing;
 pub mod secrets;
 pub mod server;
 pub mod verbs;

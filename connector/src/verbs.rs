@@ -38,7 +38,7 @@ pub enum Verb {
 /// Which installation.
 #[derive(Args)]
 pub struct At {
-    /// The connector's folder; else `LANYARD_CONNECTOR`, else /var/lib/lanyard-connector.
+    /// The connector's folder; else `LANYARD_CONNECTOR`, else /var/lib/lanyard-connector, on Windows %ProgramData%\Lanyard\connector.
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
 }
