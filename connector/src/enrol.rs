@@ -94,7 +94,8 @@ pub async fn enrol(request: Request) -> Result<(String, Uuid), String> {
     let key = key(&folder)?;
     let client = Client::new(
         http::roots(&installation::pem(&settings.ca)),
-        installation::proxy(settings.server_proxy.as_ref(), secrets.get(Name::ServerProxy))?,
+        installation::proxy(settings.server_proxy.as_ref(), secrets.get(Name::ServerProxy))
+            .map_err(|error| error.to_string())?,
         None,
     );
     let asked = Enrol { code, instance, kind, request: signed(&key)? };

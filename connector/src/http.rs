@@ -55,6 +55,9 @@ pub enum HttpError {
     /// Nothing came in time; likewise.
     #[error("no answer in time")]
     Timeout,
+    /// There is nobody to check a server's certificate against.
+    #[error("no root certificates: {0}")]
+    Roots(String),
     /// The answer is too long.
     #[error("the answer is too long, or broke off")]
     Body,
@@ -72,37 +75,72 @@ pub struct Proxy {
 pub struct Client {
     tls: TlsConnector,
     proxy: Option<Proxy>,
+    unread: Vec<String>,
     idle: Mutex<BTreeMap<String, Vec<Sender>>>,
 }
 
 type Sender = SendRequest<Full<Bytes>>;
 
-/// Whom servers are checked against: the system's roots and these.
-pub fn roots(more: &[CertificateDer<'static>]) -> RootCertStore {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    roots.add_parsable_certificates(more.iter().cloned());
-    roots
+/// Whom servers are checked against.
+pub struct Roots {
+    store: RootCertStore,
+    /// What of the system's could not be read.
+    unread: Vec<String>,
+}
+
+/// The system's roots and these.
+pub fn roots(more: &[CertificateDer<'static>]) -> Roots {
+    let found = rustls_native_certs::load_native_certs();
+    gathered(found.certs, found.errors.iter().map(ToString::to_string).collect(), more)
+}
+
+fn gathered(systems: Vec<CertificateDer<'static>>, mut unread: Vec<String>, more: &[CertificateDer<'static>]) -> Roots {
+    let mut store = RootCertStore::empty();
+    for (whose, certificates) in [("the system", systems), ("--ca", more.to_vec())] {
+        let (_, ignored) = store.add_parsable_certificates(certificates);
+        if ignored > 0 {
+            unread.push(format!("{ignored} certificates of {whose} are none that can check a server"));
+        }
+    }
+    Roots { store, unread }
 }
 
 impl Client {
     /// `identity`: what is shown to a server that asks for a certificate.
     pub fn new(
-        roots: RootCertStore,
+        roots: Roots,
         proxy: Option<Proxy>,
         identity: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
     ) -> Result<Self, HttpError> {
+        let Roots { store, unread } = roots;
+        if store.is_empty() {
+            let why =
+                if unread.is_empty() { "the system has none, and --ca names none".into() } else { unread.join("; ") };
+            return Err(HttpError::Roots(why));
+        }
+        for each in &unread {
+            tracing::warn!(why = each, "some root certificates are not used");
+        }
         let tls = |error: rustls::Error| HttpError::Tls(error.to_string());
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config =
             ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(tls)?;
-        let config = config.with_root_certificates(roots);
+        let config = config.with_root_certificates(store);
         let mut config = match identity {
             Some((chain, key)) => config.with_client_auth_cert(chain, key).map_err(tls)?,
             None => config.with_no_client_auth(),
         };
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self { tls: TlsConnector::from(Arc::new(config)), proxy, idle: Mutex::default() })
+        Ok(Self { tls: TlsConnector::from(Arc::new(config)), proxy, unread, idle: Mutex::default() })
+    }
+
+    /// What of the roots could not be read, as the end of a sentence; empty where all could.
+    pub fn unread(&self) -> String {
+        if self.unread.is_empty() {
+            String::new()
+        } else {
+            format!("; not all roots could be read: {}", self.unread.join("; "))
+        }
     }
 
     /// Sends a request and waits for the whole answer. On a kept connection that closed before it took the request it goes once more.
@@ -237,5 +275,40 @@ async fn through(proxy: &Proxy, host: &str, port: u16) -> Result<TcpStream, Http
         Some(status) if status.starts_with('2') => Ok(stream),
         Some("407") => Err(wrong("it asks for a login, or does not take this one (407)".into())),
         _ => Err(wrong(format!("it answers {line:?}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn root() -> CertificateDer<'static> {
+        rcgen::generate_simple_self_signed(["localhost".into()]).unwrap().cert.into()
+    }
+
+    fn client(
+        systems: &[CertificateDer<'static>],
+        unread: &[&str],
+        more: &[CertificateDer<'static>],
+    ) -> Result<String, HttpError> {
+        let unread = unread.iter().map(ToString::to_string).collect();
+        Client::new(gathered(systems.to_vec(), unread, more), None, None).map(|client| client.unread())
+    }
+
+    #[test]
+    fn roots_that_cannot_be_read_are_told() {
+        let bad = CertificateDer::from(vec![1, 2, 3]);
+        assert_eq!(client(&[root()], &[], &[]), Ok(String::new()));
+        let said = client(&[root(), bad.clone()], &["/etc/ssl: denied"], &[]).unwrap();
+        assert!(said.contains("/etc/ssl: denied") && said.contains("1 certificates of the system"), "{said}");
+        assert!(client(&[], &["/etc/ssl: denied"], &[root()]).is_ok(), "one that was given is enough");
+        for (systems, unread, more, wanted) in [
+            (&[][..], &[][..], &[][..], "the system has none"),
+            (&[], &["/etc/ssl: denied"], &[], "/etc/ssl: denied"),
+            (&[], &[], &[bad], "1 certificates of --ca"),
+        ] {
+            let error = client(systems, unread, more).unwrap_err();
+            assert!(matches!(&error, HttpError::Roots(why) if why.contains(wanted)), "{error}");
+        }
     }
 }
