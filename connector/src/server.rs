@@ -52,6 +52,15 @@ impl CallError {
     pub fn lasts(&self) -> bool {
         matches!(self, Self::Removed(_) | Self::Outdated(_))
     }
+
+    /// What it means of a call that was made under a certificate which was renewed meanwhile: a poll that was held is told that the former one
+    /// is nobody's any more, and that is as it should be.
+    fn of_the_former(self) -> Self {
+        match self {
+            Self::Removed(_) => Self::Later { text: "it was asked under the former certificate".into(), after: None },
+            other => other,
+        }
+    }
 }
 
 /// See the module.
@@ -152,9 +161,14 @@ impl Server {
 
     async fn send(&self, request: http::Result<Request<Bytes>>, limit: Duration) -> Result<Response<Bytes>, CallError> {
         let request = request.map_err(|error| refused("address", error.to_string()))?;
-        let sent = self.client().send(request, limit).await;
+        let client = self.client();
+        let sent = client.send(request, limit).await;
         let answer = sent.map_err(|error| CallError::Later { text: error.to_string(), after: None })?;
-        if answer.status().is_success() { Ok(answer) } else { Err(failed(&answer)) }
+        if answer.status().is_success() {
+            return Ok(answer);
+        }
+        let replaced = !Arc::ptr_eq(&client, &self.client());
+        Err(if replaced { failed(&answer).of_the_former() } else { failed(&answer) })
     }
 }
 
@@ -222,6 +236,14 @@ mod tests {
         ] {
             assert_eq!(failed(&answer(status, after, &body)), wanted, "{row}");
         }
+    }
+
+    #[test]
+    fn that_the_former_certificate_is_nobodys_is_no_removal() {
+        let text = || "so".to_string();
+        assert!(!CallError::Removed(text()).of_the_former().lasts());
+        assert_eq!(CallError::Elsewhere(None).of_the_former(), CallError::Elsewhere(None));
+        assert_eq!(CallError::Outdated(text()).of_the_former(), CallError::Outdated(text()));
     }
 
     #[test]
