@@ -91,6 +91,14 @@ class OnWindows(Connected):
             self.connector.enrol(self.invite())
         self.assertIn("enrolled here already", refused.exception.stderr)
 
+    def test_a_folder_of_somebody_elses_is_left_as_it_is(self):
+        self.connector.dir.mkdir(parents=True)
+        (self.connector.dir / "theirs.txt").write_text("read by many")
+        with self.assertRaises(VerbFailed) as refused:
+            self.connector.enrol(self.invite())
+        self.assertIn("not empty", refused.exception.stderr)
+        self.assertEqual([path.name for path in self.connector.dir.iterdir()], ["theirs.txt"])
+
     def test_what_another_account_or_machine_protected_does_not_open(self):
         self.connector.enrol(self.invite())
         blob = bytearray(self.key().encode())

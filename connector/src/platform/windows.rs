@@ -18,7 +18,8 @@ use windows_dpapi::{Scope, decrypt_data, encrypt_data};
 
 /// Who besides the account itself: the system, and administrators, who can take any file for themselves anyway.
 const ALSO: [&str; 2] = ["*S-1-5-18", "*S-1-5-32-544"];
-/// A file that a virus scanner looks into cannot be replaced for a moment.
+/// A file that a virus scanner looks into cannot be replaced for a moment: access denied, a sharing or a lock violation.
+const HELD: [i32; 3] = [5, 32, 33];
 const TRIES: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -35,7 +36,7 @@ pub(super) fn owner_alone(_: &mut fs::OpenOptions) {}
 pub(super) fn replace(new: &Path, path: &Path) -> io::Result<()> {
     for _ in 1..TRIES {
         match fs::rename(new, path) {
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => std::thread::sleep(PAUSE),
+            Err(error) if error.raw_os_error().is_some_and(|code| HELD.contains(&code)) => std::thread::sleep(PAUSE),
             done => return done,
         }
     }
