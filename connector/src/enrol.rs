@@ -7,6 +7,7 @@ use crate::{
     installation::{self, IDENTITY, OnlineSettings, OnpremSettings, ProxySettings, Settings},
     online::Credential,
     platform,
+    roots::Roots,
     secrets::{Name, Secrets},
     server::{CallError, Server},
 };
@@ -97,7 +98,7 @@ pub async fn enrol(request: Request) -> Result<(String, Uuid), String> {
     installation::save(&folder, &settings).map_err(|error| said("connector.json", error))?;
     let key = key(&folder)?;
     let client = Client::new(
-        http::roots(&installation::pem(&settings.ca)),
+        Roots::with(&installation::pem(&settings.ca)),
         installation::proxy(settings.server_proxy.as_ref(), secrets.get(Name::ServerProxy))
             .map_err(|error| error.to_string())?,
         None,

@@ -1,5 +1,6 @@
 //! Calls out over HTTPS: TLS by rustls, a proxy by CONNECT, connections kept. What fails says at which step.
 
+use crate::roots::Roots;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use http::{Request, Response, Uri};
@@ -7,7 +8,7 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use rustls::{
-    ClientConfig, RootCertStore,
+    ClientConfig,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName},
 };
 use secrecy::{ExposeSecret as _, SecretString};
@@ -81,30 +82,6 @@ pub struct Client {
 
 type Sender = SendRequest<Full<Bytes>>;
 
-/// Whom servers are checked against.
-pub struct Roots {
-    store: RootCertStore,
-    /// What of the system's could not be read.
-    unread: Vec<String>,
-}
-
-/// The system's roots and these.
-pub fn roots(more: &[CertificateDer<'static>]) -> Roots {
-    let found = rustls_native_certs::load_native_certs();
-    gathered(found.certs, found.errors.iter().map(ToString::to_string).collect(), more)
-}
-
-fn gathered(systems: Vec<CertificateDer<'static>>, mut unread: Vec<String>, more: &[CertificateDer<'static>]) -> Roots {
-    let mut store = RootCertStore::empty();
-    for (whose, certificates) in [("the system", systems), ("--ca", more.to_vec())] {
-        let (_, ignored) = store.add_parsable_certificates(certificates);
-        if ignored > 0 {
-            unread.push(format!("{ignored} certificates of {whose} are none that can check a server"));
-        }
-    }
-    Roots { store, unread }
-}
-
 impl Client {
     /// `identity`: what is shown to a server that asks for a certificate.
     pub fn new(
@@ -112,15 +89,7 @@ impl Client {
         proxy: Option<Proxy>,
         identity: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
     ) -> Result<Self, HttpError> {
-        let Roots { store, unread } = roots;
-        if store.is_empty() {
-            let why =
-                if unread.is_empty() { "the system has none, and --ca names none".into() } else { unread.join("; ") };
-            return Err(HttpError::Roots(why));
-        }
-        for each in &unread {
-            tracing::warn!(why = each, "some root certificates are not used");
-        }
+        let (store, unread) = roots.usable().map_err(HttpError::Roots)?;
         let tls = |error: rustls::Error| HttpError::Tls(error.to_string());
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config =
@@ -275,40 +244,5 @@ async fn through(proxy: &Proxy, host: &str, port: u16) -> Result<TcpStream, Http
         Some(status) if status.starts_with('2') => Ok(stream),
         Some("407") => Err(wrong("it asks for a login, or does not take this one (407)".into())),
         _ => Err(wrong(format!("it answers {line:?}"))),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn root() -> CertificateDer<'static> {
-        rcgen::generate_simple_self_signed(["localhost".into()]).unwrap().cert.into()
-    }
-
-    fn client(
-        systems: &[CertificateDer<'static>],
-        unread: &[&str],
-        more: &[CertificateDer<'static>],
-    ) -> Result<String, HttpError> {
-        let unread = unread.iter().map(ToString::to_string).collect();
-        Client::new(gathered(systems.to_vec(), unread, more), None, None).map(|client| client.unread())
-    }
-
-    #[test]
-    fn roots_that_cannot_be_read_are_told() {
-        let bad = CertificateDer::from(vec![1, 2, 3]);
-        assert_eq!(client(&[root()], &[], &[]), Ok(String::new()));
-        let said = client(&[root(), bad.clone()], &["/etc/ssl: denied"], &[]).unwrap();
-        assert!(said.contains("/etc/ssl: denied") && said.contains("1 certificates of the system"), "{said}");
-        assert!(client(&[], &["/etc/ssl: denied"], &[root()]).is_ok(), "one that was given is enough");
-        for (systems, unread, more, wanted) in [
-            (&[][..], &[][..], &[][..], "the system has none"),
-            (&[], &["/etc/ssl: denied"], &[], "/etc/ssl: denied"),
-            (&[], &[], &[bad], "1 certificates of --ca"),
-        ] {
-            let error = client(systems, unread, more).unwrap_err();
-            assert!(matches!(&error, HttpError::Roots(why) if why.contains(wanted)), "{error}");
-        }
     }
 }

@@ -3,6 +3,7 @@
 use crate::{
     http::{self, HttpError},
     platform,
+    roots::Roots,
     secrets::{Name, Secrets},
 };
 use ::http::Uri;
@@ -115,13 +116,13 @@ impl Installation {
     pub fn server_client(&self) -> Result<http::Client, String> {
         let proxy = proxy(self.settings.server_proxy.as_ref(), self.secrets.get(Name::ServerProxy));
         let (proxy, identity) = (proxy.map_err(|error| error.to_string())?, self.identity()?);
-        http::Client::new(http::roots(&self.server_roots()), proxy, Some(identity)).map_err(|error| error.to_string())
+        http::Client::new(Roots::with(&self.server_roots()), proxy, Some(identity)).map_err(|error| error.to_string())
     }
 
     /// What calls Exchange.
     pub fn exchange_client(&self) -> Result<http::Client, HttpError> {
         let proxy = proxy(self.settings.proxy.as_ref(), self.secrets.get(Name::Proxy))?;
-        http::Client::new(http::roots(&pem(&self.settings.ca)), proxy, None)
+        http::Client::new(Roots::with(&pem(&self.settings.ca)), proxy, None)
     }
 
     /// Holds the folder for one running program. Dropped it is free again.

@@ -21,6 +21,7 @@ pub mod onprem;
 mod pacing;
 mod platform;
 mod reports;
+pub mod roots;
 pub mod sealing;
 pub mod secrets;
 pub mod server;

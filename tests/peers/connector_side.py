@@ -20,8 +20,8 @@ QUIET = 3
 class Connector:
     """One installation. `flags` are those of its driver; `url` and `ca` are those by which it reaches the server."""
 
-    # What starts its program.
-    program = [str(BINARY)]
+    # What starts its program, and what its environment has besides.
+    program, more = [str(BINARY)], {}
 
     def __init__(self, server, folder, flags, roots, url=None):
         self.server, self.folder, self.flags = server, folder, [str(flag) for flag in flags]
@@ -33,7 +33,7 @@ class Connector:
 
     def environment(self):
         """None of the server's variables: this is another machine."""
-        return {key: value for key, value in os.environ.items() if not key.startswith("LANYARD_")} | {"LANYARD_CONNECTOR": str(self.dir)}
+        return {key: value for key, value in os.environ.items() if not key.startswith("LANYARD_")} | {"LANYARD_CONNECTOR": str(self.dir)} | self.more
 
     def said(self, *words):
         """Exit code, document (or text) on stdout, and stderr of one of its verbs."""
