@@ -1,108 +1,47 @@
-//! The program at work: who leads, what comes and what came of it, and reports beside that. Each goes on by itself; what any of them does
-//! rests on the lease.
+//! The program at work: what comes and what came of it, and reports beside that. Each goes on by itself; what any of them does rests on the
+//! lease, which the keeper keeps.
 
 use crate::{
     carry::{Carried, Carrier},
     clock,
-    driver::{Driver, all},
-    enrol,
-    http::{self, Client},
-    installation::{self, Installation, Settings},
-    inventory::{Inventory, ReportError},
+    driver::Driver,
+    installation::Installation,
     journal::Journal,
+    keeper::{Keeper, Known},
+    lead::Lead,
+    pacing::{LONGEST, Pacing},
+    reports,
     server::{CallError, Server},
 };
-use lanyard_exchange::{
-    calls::{Capability, Hello, Outcome, PROTOCOLS, ROWS, Results, Welcome, Work},
-    cmdlets,
-    rows::{self, Device},
-};
+use lanyard_exchange::calls::{Outcome, ROWS, Results, Work};
 use std::{
     collections::BTreeSet,
     sync::{
         Arc, Mutex as Plain, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
-use time::OffsetDateTime;
-use tokio::sync::{Mutex, Notify, watch};
+use tokio::sync::{Mutex, Notify};
 use uuid::Uuid;
 
-/// After something failed, doubled with each further time.
-const PAUSE: Duration = Duration::from_secs(1);
-const LONGEST: Duration = Duration::from_secs(30);
-/// Whoever was removed asks again so seldom.
-const REMOVED: Duration = Duration::from_secs(60);
-/// What the server says of times is asked for again.
-const GREETING: Duration = Duration::from_secs(60);
 /// Orders that are carried out at a time; most of their time is waiting.
 const AT_ONCE: usize = 32;
-/// Clients whose statistics are read between two looks at the clock.
-const SOME: usize = 50;
-
-/// Whether this connector leads, by its own clock.
-#[derive(Default)]
-pub struct Lead {
-    held: Plain<Option<(u64, Instant, OffsetDateTime)>>,
-}
-
-impl Lead {
-    /// By which epoch, as long as the lease lasts.
-    pub fn epoch(&self) -> Option<u64> {
-        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        // The steady clock stands still while the machine sleeps; the other may be set back. Both must say so.
-        held.filter(|(_, until, wall)| clock::steady() < *until && clock::now() < *wall).map(|(epoch, ..)| epoch)
-    }
-
-    /// Whether anything may be written now.
-    pub fn holds(&self) -> bool {
-        self.epoch().is_some()
-    }
-
-    fn known(&self) -> Option<u64> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).map(|(epoch, ..)| epoch)
-    }
-
-    /// From the moment before it was asked for.
-    pub fn set(&self, epoch: u64, asked: Instant, ttl: Duration) {
-        *self.held.lock().unwrap_or_else(PoisonError::into_inner) = Some((epoch, asked + ttl, clock::now() + ttl));
-    }
-
-    /// Over.
-    pub fn lose(&self) {
-        *self.held.lock().unwrap_or_else(PoisonError::into_inner) = None;
-    }
-}
 
 /// See the module.
 pub struct Agent {
-    installation: Installation,
+    installation: Arc<Installation>,
     server: Arc<Server>,
     driver: Arc<dyn Driver>,
     lead: Arc<Lead>,
+    exchange: Arc<Known>,
     journal: Arc<Mutex<Journal>>,
     /// Orders under way, by id.
     under_way: Arc<Plain<BTreeSet<Uuid>>>,
     ended: Arc<Notify>,
     /// An order was left undone: all that are open are to be asked for again.
     left: AtomicBool,
-    changed: watch::Sender<Option<Welcome>>,
-    account_only: Plain<bool>,
-    org: Plain<Option<Uuid>>,
     dry: bool,
-}
-
-/// Grows with each failure, and is never the same for two connectors.
-struct Backoff(u32);
-
-impl Backoff {
-    async fn wait(&mut self) {
-        let base = PAUSE.saturating_mul(1 << self.0.min(5)).min(LONGEST);
-        self.0 = self.0.saturating_add(1);
-        let share = u32::from(Uuid::new_v4().as_bytes()[0]);
-        tokio::time::sleep(base / 2 + base * share / 512).await;
-    }
 }
 
 impl Agent {
@@ -110,29 +49,30 @@ impl Agent {
     pub fn new(installation: Installation, server: Server, driver: Arc<dyn Driver>, dry: bool) -> Result<Self, String> {
         let journal = Journal::open(&installation.folder).map_err(|error| format!("journal: {error}"))?;
         Ok(Self {
-            installation,
+            installation: Arc::new(installation),
             server: Arc::new(server),
             driver,
             lead: Arc::default(),
+            exchange: Arc::default(),
             journal: Arc::new(Mutex::new(journal)),
             under_way: Arc::default(),
             ended: Arc::default(),
             left: AtomicBool::default(),
-            changed: watch::Sender::new(None),
-            account_only: Plain::new(true),
-            org: Plain::default(),
             dry,
         })
     }
 
     /// Goes on until somebody ends it. An error: the journal cannot be written.
     pub async fn run(self: Arc<Self>, end: impl Future<Output = ()>) -> Result<(), String> {
+        let (driver, server, lead) = (self.driver.clone(), self.server.clone(), self.lead.clone());
+        let (installation, exchange) = (self.installation.clone(), self.exchange.clone());
+        let keeper = Keeper::new(installation, server.clone(), driver.clone(), lead.clone(), exchange);
         let ended = tokio::select! {
             () = end => Ok(()),
-            error = self.clone().keep_lead() => Err(error),
+            () = keeper.run() => Ok(()),
             error = self.clone().work() => Err(error),
             error = self.clone().post() => Err(error),
-            () = self.clone().report() => Ok(()),
+            () = reports::run(driver, server, lead) => Ok(()),
         };
         // What is being written is written to its end, and told as far as that is possible now.
         let begun = clock::steady();
@@ -148,148 +88,11 @@ impl Agent {
         !self.under_way.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
-    async fn greet(&self) -> Result<Welcome, CallError> {
-        let settings = &self.installation.settings;
-        let known = *self.org.lock().unwrap_or_else(PoisonError::into_inner);
-        let org = match (&settings.online, known) {
-            (Some(online), _) => online.tenant,
-            (None, Some(org)) => org,
-            (None, None) => self.whose().await?,
-        };
-        let account_only = *self.account_only.lock().unwrap_or_else(PoisonError::into_inner);
-        let hello = hello(settings, org, account_only);
-        self.server.hello(&hello).await
-    }
-
-    /// On premises Exchange says which organisation it is.
-    async fn whose(&self) -> Result<Uuid, CallError> {
-        let later = |text: String| CallError::Later { text, after: None };
-        let rows = all(&*self.driver, &cmdlets::organisation()).await;
-        let rows = rows.map_err(|failure| later(format!("Exchange: {failure}")))?;
-        let told = rows.first().and_then(rows::organisation);
-        let (org, account_only) = told.ok_or_else(|| later("Exchange does not say which organisation it is".into()))?;
-        *self.org.lock().unwrap_or_else(PoisonError::into_inner) = Some(org);
-        *self.account_only.lock().unwrap_or_else(PoisonError::into_inner) = account_only;
-        Ok(org)
-    }
-
-    async fn keep_lead(self: Arc<Self>) -> String {
-        let (mut backoff, mut greeted, mut ready, mut removed) = (Backoff(0), None::<Instant>, false, false);
-        loop {
-            if greeted.is_none_or(|at| clock::steady() - at > GREETING) {
-                match self.greet().await {
-                    Ok(welcome) => {
-                        (greeted, removed) = (Some(clock::steady()), false);
-                        if !ready {
-                            let settings = &self.installation.settings;
-                            let org = settings.org.as_deref().unwrap_or_default();
-                            eprintln!("ready instance={} org={org}", settings.instance);
-                            ready = true;
-                        }
-                        self.changed.send_replace(Some(welcome));
-                    }
-                    Err(error) => {
-                        (greeted, removed) = (None, self.failed(&error, removed));
-                        if removed {
-                            tokio::time::sleep(REMOVED).await
-                        } else {
-                            backoff.wait().await
-                        }
-                        continue;
-                    }
-                }
-            }
-            let lease = self.changed.borrow().as_ref().map_or(60, |welcome| welcome.lease);
-            let asked = clock::steady();
-            match self.server.lease(self.lead.known()).await {
-                Ok(leads) => {
-                    let new = self.lead.known() != Some(leads.epoch);
-                    self.lead.set(leads.epoch, asked, Duration::from_secs(leads.ttl));
-                    if new {
-                        tracing::info!(epoch = leads.epoch, "this connector leads");
-                        // Whoever waits for that looks again, and asks when the last reports were.
-                        greeted = None;
-                    }
-                    self.changed.send_modify(|_| {});
-                    backoff = Backoff(0);
-                }
-                Err(CallError::Elsewhere(leader)) => {
-                    if self.lead.known().is_some() {
-                        tracing::warn!(?leader, "another connector leads");
-                    }
-                    self.lead.lose();
-                    backoff = Backoff(0);
-                }
-                Err(error) => {
-                    (greeted, removed) = (None, self.failed(&error, removed));
-                    if removed {
-                        tokio::time::sleep(REMOVED).await
-                    } else {
-                        backoff.wait().await
-                    }
-                    continue;
-                }
-            }
-            self.renew().await;
-            if greeted.is_some() {
-                tokio::time::sleep(Duration::from_secs(lease) / 3).await;
-            }
-        }
-    }
-
-    /// True where an administrator removed this connector: nothing is written any more.
-    fn failed(&self, error: &CallError, known: bool) -> bool {
-        let removed = matches!(error, CallError::Removed(_));
-        if removed {
-            self.lead.lose();
-        }
-        match removed && known {
-            true => {}
-            false => tracing::error!(%error, "the server"),
-        }
-        removed
-    }
-
-    async fn renew(&self) {
-        let folder = &self.installation.folder;
-        if !enrol::is_due(folder) {
-            return;
-        }
-        match enrol::renew(folder, &self.server).await.and_then(|()| self.client()) {
-            Ok(client) => {
-                self.server.show(client);
-                tracing::info!("this connector has another certificate");
-            }
-            Err(error) => tracing::warn!(error, "this connector's certificate could not be renewed; it is tried again"),
-        }
-    }
-
-    /// With the certificate that lies in the folder now.
-    fn client(&self) -> Result<Client, String> {
-        let settings = self.installation.settings.server_proxy.as_ref();
-        let password = self.installation.secrets.get(crate::secrets::Name::ServerProxy);
-        let (proxy, identity) =
-            (installation::proxy(settings, password)?, installation::identity(&self.installation.folder)?);
-        Client::new(http::roots(&self.installation.server_roots()), proxy, Some(identity))
-            .map_err(|error| error.to_string())
-    }
-
-    /// The epoch, as soon as this connector leads.
-    async fn leads(&self) -> u64 {
-        let mut changed = self.changed.subscribe();
-        loop {
-            if let Some(epoch) = self.lead.epoch() {
-                return epoch;
-            }
-            let _ = tokio::time::timeout(PAUSE, changed.changed()).await;
-        }
-    }
-
     async fn work(self: Arc<Self>) -> String {
-        let (mut after, mut by, mut backoff) = (0, 0, Backoff(0));
+        let (mut after, mut by, mut pacing) = (0, 0, Pacing::default());
         let (broken, mut failed) = tokio::sync::mpsc::channel::<String>(1);
         loop {
-            let epoch = self.leads().await;
+            let epoch = self.lead.leads().await;
             if epoch != by || self.left.swap(false, Ordering::AcqRel) {
                 (by, after) = (epoch, 0);
             }
@@ -299,7 +102,7 @@ impl Agent {
             };
             match polled {
                 Ok(works) => {
-                    backoff = Backoff(0);
+                    pacing.good();
                     for work in works {
                         after = after.max(work.seq);
                         self.take(work, &broken).await;
@@ -307,13 +110,11 @@ impl Agent {
                 }
                 Err(CallError::Elsewhere(_)) => {
                     self.lead.lose();
-                    backoff.wait().await;
+                    pacing.wait(None).await;
                 }
                 Err(error) => {
-                    if self.failed(&error, false) {
-                        tokio::time::sleep(REMOVED).await;
-                    }
-                    backoff.wait().await;
+                    self.lead.failed(&error);
+                    pacing.wait(Some(&error)).await;
                 }
             }
         }
@@ -345,7 +146,7 @@ impl Agent {
                 driver: agent.driver.clone(),
                 journal: agent.journal.clone(),
                 lead: agent.lead.clone(),
-                account_only: *agent.account_only.lock().unwrap_or_else(PoisonError::into_inner),
+                account_only: agent.exchange.account_only(),
                 dry: agent.dry,
             };
             let carried = carrier.carry(work, resumed).await;
@@ -365,19 +166,19 @@ impl Agent {
     }
 
     async fn post(self: Arc<Self>) -> String {
-        let mut backoff = Backoff(0);
+        let mut pacing = Pacing::default();
         loop {
-            self.leads().await;
+            self.lead.leads().await;
             match self.tell().await {
-                Ok(true) => backoff = Backoff(0),
+                Ok(true) => pacing.good(),
                 Ok(false) => {
-                    backoff = Backoff(0);
+                    pacing.good();
                     let _ = tokio::time::timeout(LONGEST, self.ended.notified()).await;
                 }
                 Err(Told::Journal(error)) => return error,
                 Err(Told::Server(error)) => {
-                    self.failed(&error, false);
-                    backoff.wait().await;
+                    self.lead.failed(&error);
+                    pacing.wait(Some(&error)).await;
                 }
             }
         }
@@ -396,121 +197,9 @@ impl Agent {
         taken.map_err(|error| Told::Journal(format!("journal: {error}")))?;
         Ok(true)
     }
-
-    async fn report(self: Arc<Self>) {
-        let mut inventory = Inventory::new(self.driver.clone(), self.server.clone(), self.lead.clone());
-        let (mut full, mut delta, mut by) = (None::<OffsetDateTime>, None::<OffsetDateTime>, 0);
-        let (mut waiting, mut backoff) = (Vec::<Device>::new(), Backoff(0));
-        loop {
-            let epoch = self.leads().await;
-            let Some(welcome) = self.changed.borrow().clone() else { continue };
-            if by != epoch {
-                (by, full, delta) = (epoch, welcome.last_full, welcome.last_delta);
-                waiting.clear();
-            }
-            let reported = match due(&welcome, full, delta) {
-                // One that was not read whole is told as such, and costs as much: the next comes when it is due.
-                Due::Full => inventory.full().await.map(|(began, devices)| {
-                    (full, delta, waiting) = (Some(began), Some(began), devices);
-                }),
-                Due::Delta(since) => inventory.delta(since).await.map(|began| delta = Some(began)),
-                Due::Nothing if !waiting.is_empty() => {
-                    let rest = waiting.split_off(SOME.min(waiting.len()));
-                    let some = std::mem::replace(&mut waiting, rest);
-                    inventory.statistics(some).await
-                }
-                Due::Nothing => {
-                    tokio::time::sleep(Duration::from_millis(500)).await;
-                    Ok(())
-                }
-            };
-            match reported {
-                Ok(()) => backoff = Backoff(0),
-                Err(error) => {
-                    tracing::warn!(%error, "no report");
-                    if let ReportError::Server(error) = &error {
-                        self.failed(error, false);
-                    }
-                    backoff.wait().await;
-                }
-            }
-        }
-    }
-}
-
-/// What an installation says of itself as it begins.
-pub fn hello(settings: &Settings, org: Uuid, account_only: bool) -> Hello {
-    Hello {
-        instance: settings.instance,
-        org,
-        kind: settings.kind,
-        version: env!("CARGO_PKG_VERSION").into(),
-        protocols: PROTOCOLS.to_vec(),
-        capabilities: if account_only { vec![Capability::AccountOnly] } else { Vec::new() },
-    }
 }
 
 enum Told {
     Server(CallError),
     Journal(String),
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum Due {
-    Full,
-    Delta(OffsetDateTime),
-    Nothing,
-}
-
-fn due(welcome: &Welcome, full: Option<OffsetDateTime>, delta: Option<OffsetDateTime>) -> Due {
-    let now = clock::now();
-    let over = |since: OffsetDateTime, every: u64| now - since >= Duration::from_secs(every);
-    match (full, delta) {
-        (None, _) => Due::Full,
-        (Some(full), _) if over(full, welcome.full_every) => Due::Full,
-        (Some(full), delta) => {
-            let since = delta.unwrap_or(full).max(full);
-            if over(since, welcome.delta_every) { Due::Delta(since) } else { Due::Nothing }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_lease_lasts_from_before_it_was_asked_for_and_no_longer() {
-        let lead = Lead::default();
-        assert!(!lead.holds());
-        lead.set(3, clock::steady(), Duration::from_secs(60));
-        assert_eq!(lead.epoch(), Some(3));
-        let before = clock::steady().checked_sub(Duration::from_secs(61)).unwrap();
-        lead.set(3, before, Duration::from_secs(60));
-        assert_eq!((lead.epoch(), lead.known()), (None, Some(3)), "lapsed, and asked for again by its epoch");
-        lead.lose();
-        assert_eq!(lead.known(), None);
-    }
-
-    #[test]
-    fn what_is_due_is_told_by_the_last_reports() {
-        let welcome = |full_every, delta_every| Welcome {
-            protocol: 1,
-            epoch: None,
-            full_every,
-            delta_every,
-            lease: 60,
-            last_full: None,
-            last_delta: None,
-            resume: None,
-        };
-        let ago = |seconds| Some(clock::now() - Duration::from_secs(seconds));
-        assert_eq!(due(&welcome(100, 10), None, ago(1)), Due::Full);
-        assert_eq!(due(&welcome(100, 10), ago(101), ago(1)), Due::Full);
-        assert_eq!(due(&welcome(100, 10), ago(50), ago(5)), Due::Nothing);
-        let since = ago(20);
-        assert_eq!(due(&welcome(100, 10), ago(50), since), Due::Delta(since.unwrap()));
-        assert_eq!(due(&welcome(100, 10), since, ago(50)), Due::Delta(since.unwrap()));
-        assert_eq!(due(&welcome(100, 10), ago(5), None), Due::Nothing);
-    }
 }

@@ -1,7 +1,7 @@
 //! One order carried out before Exchange: the steps of `lanyard-exchange`, with a lease that must hold and a journal that must be written before
 //! anything is changed there.
 
-use crate::{agent::Lead, clock, driver, driver::Driver, journal::Journal};
+use crate::{clock, driver, driver::Driver, journal::Journal, lead::Lead};
 use lanyard_exchange::{
     calls::{Outcome, Work},
     cmdlet::Cmdlet,

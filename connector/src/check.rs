@@ -1,10 +1,11 @@
 //! `lanyard connector check`: each step of the way by itself, so that the one that fails is named. It writes nothing.
 
 use crate::{
-    agent, clock,
+    clock,
     driver::{Driver, all},
-    http::{self, Client, HttpError},
+    http::{self, HttpError},
     installation::{Installation, OnlineSettings},
+    keeper,
     online::Online,
     server::{CallError, Server},
     verbs,
@@ -41,6 +42,11 @@ impl Steps {
 
     fn bad(&mut self, step: &'static str, detail: impl Into<String>) {
         self.0.push(Step { step, ok: false, detail: detail.into() });
+    }
+
+    /// Of a step that was tried.
+    fn more(&mut self, step: &'static str, detail: &str) {
+        self.0.iter_mut().filter(|done| done.step == step).for_each(|done| done.detail += detail);
     }
 
     fn is_good(&self) -> bool {
@@ -85,13 +91,18 @@ pub async fn check(installation: &Installation) -> Vec<Step> {
 
 /// As far as Exchange's handshake, and that of its login.
 async fn reach(installation: &Installation, online: &OnlineSettings, steps: &mut Steps) -> Result<(), String> {
-    let client = installation.exchange_client()?;
     let proxied = installation.settings.proxy.as_ref();
+    let client = match installation.exchange_client() {
+        Ok(client) => client,
+        Err(error) => return failed(error, proxied.is_some(), steps),
+    };
     for address in [&online.login, &online.exchange] {
         let uri: Uri = address.parse().map_err(|_| format!("{address}: no address"))?;
         let (host, port) = http::place(&uri).map_err(|error| error.to_string())?;
         if let Err(error) = client.stream(&host, port).await {
-            return failed(error, proxied.is_some(), steps);
+            failed(error, proxied.is_some(), steps)?;
+            steps.more("tls", &client.unread());
+            return Ok(());
         }
     }
     steps.good("name", "found");
@@ -99,7 +110,7 @@ async fn reach(installation: &Installation, online: &OnlineSettings, steps: &mut
         Some(proxy) => steps.good("proxy", format!("{} lets it through", proxy.url)),
         None => steps.good("proxy", "none is set"),
     }
-    steps.good("tls", "certificate and name are good");
+    steps.good("tls", format!("certificate and name are good{}", client.unread()));
     Ok(())
 }
 
@@ -109,6 +120,7 @@ fn failed(error: HttpError, proxied: bool, steps: &mut Steps) -> Result<(), Stri
     let proxy = if proxied { "it lets it through" } else { "none is set" };
     match &error {
         HttpError::Name { .. } | HttpError::Address(_) => steps.bad("name", error.to_string()),
+        HttpError::Roots(_) => steps.bad("tls", error.to_string()),
         HttpError::Proxy(_) => {
             steps.good("name", name);
             steps.bad("proxy", error.to_string());
@@ -174,7 +186,7 @@ async fn tried(driver: &dyn Driver, steps: &mut Steps) -> Option<Uuid> {
 }
 
 fn online(installation: &Installation) -> Result<Arc<Online>, String> {
-    let client: Client = installation.exchange_client()?;
+    let client = installation.exchange_client().map_err(|error| error.to_string())?;
     verbs::online(installation, Arc::new(client)).map(Arc::new)
 }
 
@@ -220,20 +232,21 @@ fn moment() -> String {
 
 /// The server, by a hello.
 async fn server(installation: &Installation, org: Option<Uuid>, steps: &mut Steps) {
-    let server = match Server::of(installation) {
-        Ok(server) => server,
+    let client = match installation.server_client() {
+        Ok(client) => client,
         Err(error) => return steps.bad("server", error),
     };
-    let settings = &installation.settings;
+    let (settings, unread) = (&installation.settings, client.unread());
+    let server = Server::new(&settings.server, client);
     // Without Exchange's word nothing is said of it: whether the certificate is taken shows all the same.
     let said = match org {
-        Some(org) => server.hello(&agent::hello(settings, org, true)).await.map(drop),
+        Some(org) => server.hello(&keeper::hello(settings, org, true)).await.map(drop),
         None => server.lease(Some(0)).await.map(drop),
     };
     match said {
         Ok(()) | Err(CallError::Elsewhere(_)) => {
-            steps.good("server", format!("{} takes this connector", settings.server))
+            steps.good("server", format!("{} takes this connector{unread}", settings.server))
         }
-        Err(error) => steps.bad("server", error.to_string()),
+        Err(error) => steps.bad("server", format!("{error}{unread}")),
     }
 }

@@ -7,6 +7,7 @@ use crate::{
     installation::{self, IDENTITY, OnlineSettings, OnpremSettings, ProxySettings, Settings},
     online::Credential,
     platform,
+    roots::Roots,
     secrets::{Name, Secrets},
     server::{CallError, Server},
 };
@@ -66,8 +67,12 @@ pub async fn enrol(request: Request) -> Result<(String, Uuid), String> {
     let Request { code, server, folder, ca, exchange, proxy, server_proxy } = request;
     let said = |what: &str, error: io::Error| format!("{what}: {error}");
     check_address(&server)?;
-    platform::private_folder(&folder).map_err(|error| said(&folder.display().to_string(), error))?;
     let before = installation::settings(&folder)?;
+    if before.is_none() && cfg!(windows) && holds_something(&folder) {
+        // Whoever else reads it there would do so no more.
+        return Err(format!("{}: it is not empty, and no connector's; another folder is needed", folder.display()));
+    }
+    platform::private_folder(&folder).map_err(|error| said(&folder.display().to_string(), error))?;
     if before.as_ref().is_some_and(|before| before.org.is_some()) {
         return Err(format!(
             "{}: a connector is enrolled here already; another needs a folder of its own",
@@ -93,8 +98,9 @@ pub async fn enrol(request: Request) -> Result<(String, Uuid), String> {
     installation::save(&folder, &settings).map_err(|error| said("connector.json", error))?;
     let key = key(&folder)?;
     let client = Client::new(
-        http::roots(&installation::pem(&settings.ca)),
-        installation::proxy(settings.server_proxy.as_ref(), secrets.get(Name::ServerProxy))?,
+        Roots::with(&installation::pem(&settings.ca)),
+        installation::proxy(settings.server_proxy.as_ref(), secrets.get(Name::ServerProxy))
+            .map_err(|error| error.to_string())?,
         None,
     );
     let asked = Enrol { code, instance, kind, request: signed(&key)? };
@@ -108,6 +114,10 @@ pub async fn enrol(request: Request) -> Result<(String, Uuid), String> {
     installation::save(&folder, &settings).map_err(|error| said("connector.json", error))?;
     let _ = fs::remove_file(folder.join(NEW_KEY));
     Ok((org, instance))
+}
+
+fn holds_something(folder: &Path) -> bool {
+    fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some())
 }
 
 fn check_address(server: &str) -> Result<(), String> {

@@ -1,5 +1,6 @@
 //! Calls out over HTTPS: TLS by rustls, a proxy by CONNECT, connections kept. What fails says at which step.
 
+use crate::roots::Roots;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use http::{Request, Response, Uri};
@@ -7,7 +8,7 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use rustls::{
-    ClientConfig, RootCertStore,
+    ClientConfig,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName},
 };
 use secrecy::{ExposeSecret as _, SecretString};
@@ -55,6 +56,9 @@ pub enum HttpError {
     /// Nothing came in time; likewise.
     #[error("no answer in time")]
     Timeout,
+    /// There is nobody to check a server's certificate against.
+    #[error("no root certificates: {0}")]
+    Roots(String),
     /// The answer is too long.
     #[error("the answer is too long, or broke off")]
     Body,
@@ -72,37 +76,40 @@ pub struct Proxy {
 pub struct Client {
     tls: TlsConnector,
     proxy: Option<Proxy>,
+    unread: Vec<String>,
     idle: Mutex<BTreeMap<String, Vec<Sender>>>,
 }
 
 type Sender = SendRequest<Full<Bytes>>;
 
-/// Whom servers are checked against: the system's roots and these.
-pub fn roots(more: &[CertificateDer<'static>]) -> RootCertStore {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    roots.add_parsable_certificates(more.iter().cloned());
-    roots
-}
-
 impl Client {
     /// `identity`: what is shown to a server that asks for a certificate.
     pub fn new(
-        roots: RootCertStore,
+        roots: Roots,
         proxy: Option<Proxy>,
         identity: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
     ) -> Result<Self, HttpError> {
+        let (store, unread) = roots.usable().map_err(HttpError::Roots)?;
         let tls = |error: rustls::Error| HttpError::Tls(error.to_string());
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config =
             ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(tls)?;
-        let config = config.with_root_certificates(roots);
+        let config = config.with_root_certificates(store);
         let mut config = match identity {
             Some((chain, key)) => config.with_client_auth_cert(chain, key).map_err(tls)?,
             None => config.with_no_client_auth(),
         };
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self { tls: TlsConnector::from(Arc::new(config)), proxy, idle: Mutex::default() })
+        Ok(Self { tls: TlsConnector::from(Arc::new(config)), proxy, unread, idle: Mutex::default() })
+    }
+
+    /// What of the roots could not be read, as the end of a sentence; empty where all could.
+    pub fn unread(&self) -> String {
+        if self.unread.is_empty() {
+            String::new()
+        } else {
+            format!("; not all roots could be read: {}", self.unread.join("; "))
+        }
     }
 
     /// Sends a request and waits for the whole answer. On a kept connection that closed before it took the request it goes once more.

@@ -1,6 +1,11 @@
 //! An installation's folder: who it is and where it calls (`connector.json`, no secret), its certificate (`identity.pem`), its secrets, its journal.
 
-use crate::{http, platform, secrets::Secrets};
+use crate::{
+    http::{self, HttpError},
+    platform,
+    roots::Roots,
+    secrets::{Name, Secrets},
+};
 use ::http::Uri;
 use lanyard_exchange::calls::Kind;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
@@ -69,9 +74,7 @@ pub struct ProxySettings {
 
 /// The folder: as it is given, else by the environment, else the system's.
 pub fn folder(given: Option<PathBuf>) -> PathBuf {
-    given
-        .or_else(|| std::env::var_os("LANYARD_CONNECTOR").map(PathBuf::from))
-        .unwrap_or_else(|| PathBuf::from("/var/lib/lanyard-connector"))
+    given.or_else(|| std::env::var_os("LANYARD_CONNECTOR").map(PathBuf::from)).unwrap_or_else(platform::default_folder)
 }
 
 /// See the module.
@@ -99,7 +102,7 @@ impl Installation {
         Ok(Self { folder, settings, secrets })
     }
 
-    /// Its certificate, as it is shown to the server.
+    /// Its certificate, as it is shown to the server: what lies in the folder now.
     pub fn identity(&self) -> Result<Identity, String> {
         identity(&self.folder)
     }
@@ -111,15 +114,15 @@ impl Installation {
 
     /// What calls the server.
     pub fn server_client(&self) -> Result<http::Client, String> {
-        let proxy = proxy(self.settings.server_proxy.as_ref(), self.secrets.get(crate::secrets::Name::ServerProxy))?;
-        let identity = Some(self.identity()?);
-        http::Client::new(http::roots(&self.server_roots()), proxy, identity).map_err(|error| error.to_string())
+        let proxy = proxy(self.settings.server_proxy.as_ref(), self.secrets.get(Name::ServerProxy));
+        let (proxy, identity) = (proxy.map_err(|error| error.to_string())?, self.identity()?);
+        http::Client::new(Roots::with(&self.server_roots()), proxy, Some(identity)).map_err(|error| error.to_string())
     }
 
     /// What calls Exchange.
-    pub fn exchange_client(&self) -> Result<http::Client, String> {
-        let proxy = proxy(self.settings.proxy.as_ref(), self.secrets.get(crate::secrets::Name::Proxy))?;
-        http::Client::new(http::roots(&pem(&self.settings.ca)), proxy, None).map_err(|error| error.to_string())
+    pub fn exchange_client(&self) -> Result<http::Client, HttpError> {
+        let proxy = proxy(self.settings.proxy.as_ref(), self.secrets.get(Name::Proxy))?;
+        http::Client::new(Roots::with(&pem(&self.settings.ca)), proxy, None)
     }
 
     /// Holds the folder for one running program. Dropped it is free again.
@@ -174,9 +177,10 @@ pub fn save(folder: &Path, settings: &Settings) -> io::Result<()> {
 pub fn proxy(
     settings: Option<&ProxySettings>,
     password: Option<&secrecy::SecretString>,
-) -> Result<Option<http::Proxy>, String> {
+) -> Result<Option<http::Proxy>, HttpError> {
     let Some(settings) = settings else { return Ok(None) };
-    let url: Uri = settings.url.parse().map_err(|_| format!("{}: no address of a proxy", settings.url))?;
+    let wrong = || HttpError::Proxy(format!("{}: no address of a proxy", settings.url));
+    let url: Uri = settings.url.parse().map_err(|_| wrong())?;
     let login = settings.user.clone().zip(password.cloned());
     Ok(Some(http::Proxy { url, login }))
 }

@@ -2,9 +2,9 @@
 //! after, at a pace of their own.
 
 use crate::{
-    agent::Lead,
     clock,
     driver::{Driver, all},
+    lead::Lead,
     server::{CallError, Server},
 };
 use lanyard_exchange::{

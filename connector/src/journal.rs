@@ -36,7 +36,8 @@ enum Line {
 /// See the module.
 pub struct Journal {
     path: PathBuf,
-    file: fs::File,
+    /// None while it is written anew: what is open cannot be replaced on Windows.
+    file: Option<fs::File>,
     lines: usize,
     ended: BTreeMap<Uuid, Outcome>,
     taken: Vec<(Uuid, Outcome)>,
@@ -53,11 +54,10 @@ impl Journal {
             Err(error) => return Err(error),
         };
         let (lines, good) = read(&text)?;
-        let file = platform::append_private(&path)?;
         if good < text.len() {
-            file.set_len(good as u64)?;
-            file.sync_all()?;
+            platform::cut(&path, good as u64)?;
         }
+        let file = Some(platform::append_private(&path)?);
         let mut journal =
             Self { path, file, lines: lines.len(), ended: BTreeMap::new(), taken: Vec::new(), writing: Vec::new() };
         lines.into_iter().for_each(|line| journal.note(line));
@@ -109,11 +109,21 @@ impl Journal {
     }
 
     fn append(&mut self, line: Line) -> io::Result<()> {
-        self.file.write_all(&written(&line)?)?;
-        self.file.sync_data()?;
+        let written = written(&line)?;
+        let file = self.file()?;
+        file.write_all(&written)?;
+        file.sync_data()?;
         self.lines += 1;
         self.note(line);
         Ok(())
+    }
+
+    fn file(&mut self) -> io::Result<&mut fs::File> {
+        let file = match self.file.take() {
+            Some(file) => file,
+            None => platform::append_private(&self.path)?,
+        };
+        Ok(self.file.insert(file))
     }
 
     fn note(&mut self, line: Line) {
@@ -148,8 +158,9 @@ impl Journal {
         for outcome in self.ended.values() {
             bytes.extend(written(&Line::Ended(Box::new(outcome.clone())))?);
         }
+        self.file = None;
         platform::write_private(&self.path, &bytes)?;
-        (self.file, self.lines) = (platform::append_private(&self.path)?, counts);
+        self.lines = counts;
         Ok(())
     }
 }
@@ -257,7 +268,6 @@ mod tests {
     fn it_stays_short_and_forgets_nothing_that_waits() {
         let folder = folder("short");
         let mut journal = Journal::open(&folder).unwrap();
-        journal.file = platform::append_private(&journal.path).unwrap();
         journal.ended(outcome(1)).unwrap();
         for id in 2..4000 {
             let line = Line::Ended(Box::new(outcome(id)));

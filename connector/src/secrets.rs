@@ -1,25 +1,17 @@
-//! The secrets of this machine, sealed in one file: AES-256-GCM, each bound to its name and to this installation. The key comes from systemd
-//! (`$CREDENTIALS_DIRECTORY/lanyard-connector.key`), else from a file beside it that its owner alone reads.
+//! The secrets of this machine, sealed in one file: AES-256-GCM, each bound to its name and to this installation. The key is [`sealing`]'s.
 
-use crate::platform;
+use crate::{platform, sealing};
 use aws_lc_rs::{
-    aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
+    aead::{Aad, LessSafeKey, NONCE_LEN, Nonce},
     rand::{SecureRandom as _, SystemRandom},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use secrecy::{ExposeSecret as _, SecretString};
-use std::{
-    collections::BTreeMap,
-    fs, io,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, fs, io, path::Path};
 use uuid::Uuid;
 
 /// The file.
 pub const SEALED: &str = "secrets.sealed";
-/// The key's, where no other is given.
-pub const KEY: &str = "sealing.key";
-const CREDENTIAL: &str = "lanyard-connector.key";
 
 /// What is sealed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -65,7 +57,7 @@ impl Secrets {
 
     /// Seals them for this installation.
     pub fn save(&self, folder: &Path, instance: Uuid) -> io::Result<()> {
-        let key = key(folder, true)?;
+        let key = sealing::make(folder, instance)?;
         let mut lines = String::new();
         for (name, secret) in &self.0 {
             let sealed = seal(&key, name, instance, secret.expose_secret().as_bytes())?;
@@ -77,8 +69,10 @@ impl Secrets {
     /// Opens what was sealed for this installation here.
     pub fn open(folder: &Path, instance: Uuid) -> io::Result<Self> {
         let path = folder.join(SEALED);
-        refuse_readable(&path)?;
-        let key = key(folder, false)?;
+        if platform::others_read(&path)? {
+            return Err(io::Error::other(format!("{}: others may read it; it must have mode 0600", path.display())));
+        }
+        let key = sealing::open(folder, instance)?;
         let mut secrets = BTreeMap::new();
         for line in fs::read_to_string(&path)?.lines() {
             let wrong = || io::Error::other(format!("{}: a line that cannot be opened", path.display()));
@@ -92,33 +86,6 @@ impl Secrets {
         }
         Ok(Self(secrets))
     }
-}
-
-fn refuse_readable(path: &Path) -> io::Result<()> {
-    if platform::others_read(path)? {
-        return Err(io::Error::other(format!("{}: others may read it; it must have mode 0600", path.display())));
-    }
-    Ok(())
-}
-
-fn key(folder: &Path, make: bool) -> io::Result<LessSafeKey> {
-    let given = std::env::var_os("CREDENTIALS_DIRECTORY").map(|folder| PathBuf::from(folder).join(CREDENTIAL));
-    let (path, given) = match given.filter(|path| path.exists()) {
-        Some(path) => (path, true),
-        None => (folder.join(KEY), false),
-    };
-    if make && !path.exists() {
-        let mut bytes = [0; 32];
-        SystemRandom::new().fill(&mut bytes).map_err(|_| io::Error::other("the system has no random bytes"))?;
-        platform::write_private(&path, format!("{}\n", STANDARD.encode(bytes)).as_bytes())?;
-    }
-    if !given {
-        refuse_readable(&path)?;
-    }
-    let wrong = || io::Error::other(format!("{}: 32 bytes in base64 are needed", path.display()));
-    let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
-    let bytes = STANDARD.decode(fs::read_to_string(&path).map_err(named)?.trim()).map_err(|_| wrong())?;
-    Ok(LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &bytes).map_err(|_| wrong())?))
 }
 
 fn bound(name: &str, instance: Uuid) -> Aad<String> {
@@ -145,6 +112,7 @@ fn unseal(key: &LessSafeKey, name: &str, instance: Uuid, sealed: &[u8]) -> Optio
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::PathBuf;
 
     fn folder(name: &str) -> PathBuf {
         let folder = std::env::temp_dir().join(format!("lanyard-secrets-{}-{name}", std::process::id()));
@@ -179,7 +147,7 @@ mod tests {
         use std::os::unix::fs::PermissionsExt as _;
         let (folder, mine) = (folder("open"), Uuid::from_u128(1));
         Secrets::default().save(&folder, mine).unwrap();
-        for name in [SEALED, KEY] {
+        for name in [SEALED, sealing::KEY] {
             let path = folder.join(name);
             fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
             let error = Secrets::open(&folder, mine).err().unwrap().to_string();

@@ -23,6 +23,9 @@ pub enum CallError {
     /// The certificate counts no more: an administrator removed this connector, or it has ended.
     #[error("the server knows this connector no more: {0}")]
     Removed(String),
+    /// The server and this program speak no version of these calls in common: one of the two has to be replaced.
+    #[error("this connector is too old for the server, or too new: {0}; upgrade the server first, then the connector")]
+    Outdated(String),
     /// Another instance leads, or nobody by this epoch.
     #[error("another connector leads{}", .0.map(|leader| format!(": {leader}")).unwrap_or_default())]
     Elsewhere(Option<Uuid>),
@@ -39,9 +42,25 @@ pub enum CallError {
     Later {
         /// In words.
         text: String,
-        /// The server said after how many seconds.
-        after: Option<u64>,
+        /// When, where it said so.
+        after: Option<Duration>,
     },
+}
+
+impl CallError {
+    /// Whether it is so until somebody does something about it, and no call will be taken before.
+    pub fn lasts(&self) -> bool {
+        matches!(self, Self::Removed(_) | Self::Outdated(_))
+    }
+
+    /// What it means of a call that was made under a certificate which was renewed meanwhile: a poll that was held is told that the former one
+    /// is nobody's any more, and that is as it should be.
+    fn of_the_former(self) -> Self {
+        match self {
+            Self::Removed(_) => Self::Later { text: "it was asked under the former certificate".into(), after: None },
+            other => other,
+        }
+    }
 }
 
 /// See the module.
@@ -142,9 +161,14 @@ impl Server {
 
     async fn send(&self, request: http::Result<Request<Bytes>>, limit: Duration) -> Result<Response<Bytes>, CallError> {
         let request = request.map_err(|error| refused("address", error.to_string()))?;
-        let sent = self.client().send(request, limit).await;
+        let client = self.client();
+        let sent = client.send(request, limit).await;
         let answer = sent.map_err(|error| CallError::Later { text: error.to_string(), after: None })?;
-        if answer.status().is_success() { Ok(answer) } else { Err(failed(&answer)) }
+        if answer.status().is_success() {
+            return Ok(answer);
+        }
+        let replaced = !Arc::ptr_eq(&client, &self.client());
+        Err(if replaced { failed(&answer).of_the_former() } else { failed(&answer) })
     }
 }
 
@@ -163,13 +187,69 @@ fn failed(answer: &Response<Bytes>) -> CallError {
     match status {
         StatusCode::FORBIDDEN if problem.code == "not_known" => CallError::Removed(text),
         StatusCode::UNAUTHORIZED => CallError::Removed(text),
+        StatusCode::UPGRADE_REQUIRED => CallError::Outdated(text),
         StatusCode::CONFLICT if problem.code == "elsewhere" => {
             CallError::Elsewhere(serde_json::from_slice::<Elsewhere>(answer.body()).ok().and_then(|said| said.leader))
         }
         status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
-            let after = answer.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-            CallError::Later { text, after }
+            CallError::Later { text, after: after(answer) }
         }
         _ => refused(if problem.code.is_empty() { status.as_str() } else { &problem.code }, text),
+    }
+}
+
+/// Seconds: that is how our server says it. RFC 9110 10.2.3 has dates too.
+fn after(answer: &Response<Bytes>) -> Option<Duration> {
+    let value = answer.headers().get(header::RETRY_AFTER)?.to_str().ok()?;
+    value.trim().parse().ok().map(Duration::from_secs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status: u16, after: &str, body: &str) -> Response<Bytes> {
+        let answer = Response::builder().status(status).header(header::RETRY_AFTER, after);
+        answer.body(Bytes::copy_from_slice(body.as_bytes())).unwrap()
+    }
+
+    #[test]
+    fn a_refusal_is_told_from_what_passes() {
+        let problem = |code: &str| format!("{{\"code\":\"{code}\",\"detail\":\"so\"}}");
+        let later = |after: Option<u64>| CallError::Later { text: "so".into(), after: after.map(Duration::from_secs) };
+        let leader = Uuid::from_u128(7);
+        for (row, status, after, body, wanted) in [
+            ("busy", 503, "5", problem("busy"), later(Some(5))),
+            ("too many", 429, " 30 ", problem("later"), later(Some(30))),
+            ("at a date", 503, "Tue, 01 Dec 2026 06:00:00 GMT", problem("busy"), later(None)),
+            ("no time at all", 503, "-1", problem("busy"), later(None)),
+            ("removed", 403, "", problem("not_known"), CallError::Removed("so".into())),
+            ("no version", 426, "", problem("no_version"), CallError::Outdated("so".into())),
+            (
+                "another leads",
+                409,
+                "",
+                format!("{{\"code\":\"elsewhere\",\"leader\":\"{leader}\"}}"),
+                CallError::Elsewhere(Some(leader)),
+            ),
+            ("refused", 403, "", problem("other_exchange"), refused("other_exchange", "so".into())),
+        ] {
+            assert_eq!(failed(&answer(status, after, &body)), wanted, "{row}");
+        }
+    }
+
+    #[test]
+    fn that_the_former_certificate_is_nobodys_is_no_removal() {
+        let text = || "so".to_string();
+        assert!(!CallError::Removed(text()).of_the_former().lasts());
+        assert_eq!(CallError::Elsewhere(None).of_the_former(), CallError::Elsewhere(None));
+        assert_eq!(CallError::Outdated(text()).of_the_former(), CallError::Outdated(text()));
+    }
+
+    #[test]
+    fn an_answer_of_something_between_is_told_by_its_status() {
+        let text = "it answers 502 Bad Gateway".to_string();
+        assert_eq!(failed(&answer(502, "", "<html>")), CallError::Later { text, after: None });
+        assert!(failed(&answer(426, "", "")).lasts());
     }
 }

@@ -38,7 +38,7 @@ pub enum Verb {
 /// Which installation.
 #[derive(Args)]
 pub struct At {
-    /// The connector's folder; else `LANYARD_CONNECTOR`, else /var/lib/lanyard-connector.
+    /// The connector's folder; else `LANYARD_CONNECTOR`, else /var/lib/lanyard-connector, on Windows %ProgramData%\Lanyard\connector.
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
 }
@@ -277,7 +277,8 @@ async fn served(run: Run) -> Result<(), String> {
 /// What reaches this installation's Exchange.
 pub fn driver(installation: &Installation) -> Result<Arc<dyn Driver>, String> {
     let Some(settings) = &installation.settings.onprem else {
-        return Ok(Arc::new(online(installation, Arc::new(installation.exchange_client()?))?));
+        let client = installation.exchange_client().map_err(|error| error.to_string())?;
+        return Ok(Arc::new(online(installation, Arc::new(client))?));
     };
     let password = installation.secrets.get(Name::Password).ok_or("the account's password is not among the secrets")?;
     Ok(Arc::new(Onprem::new(onprem::Settings {

@@ -20,6 +20,9 @@ QUIET = 3
 class Connector:
     """One installation. `flags` are those of its driver; `url` and `ca` are those by which it reaches the server."""
 
+    # What starts its program, and what its environment has besides.
+    program, more = [str(BINARY)], {}
+
     def __init__(self, server, folder, flags, roots, url=None):
         self.server, self.folder, self.flags = server, folder, [str(flag) for flag in flags]
         self.url, self.process = url or server.public_url, None
@@ -30,11 +33,11 @@ class Connector:
 
     def environment(self):
         """None of the server's variables: this is another machine."""
-        return {key: value for key, value in os.environ.items() if not key.startswith("LANYARD_")} | {"LANYARD_CONNECTOR": str(self.dir)}
+        return {key: value for key, value in os.environ.items() if not key.startswith("LANYARD_")} | {"LANYARD_CONNECTOR": str(self.dir)} | self.more
 
     def said(self, *words):
         """Exit code, document (or text) on stdout, and stderr of one of its verbs."""
-        done = subprocess.run([str(BINARY), "connector", *(str(word) for word in words)], env=self.environment(), stdin=subprocess.DEVNULL,
+        done = subprocess.run([*self.program, "connector", *(str(word) for word in words)], env=self.environment(), stdin=subprocess.DEVNULL,
                               capture_output=True, text=True, timeout=REQUEST_LIMIT, check=False)
         try:
             return done.returncode, json.loads(done.stdout) if done.stdout.strip() else None, done.stderr
@@ -57,7 +60,7 @@ class Connector:
 
     def start(self, *flags):
         self.opened = open(self.log, "ab")
-        self.process = subprocess.Popen([str(BINARY), "connector", "run", *flags], env=self.environment(), stdin=subprocess.DEVNULL,
+        self.process = subprocess.Popen([*self.program, "connector", "run", *flags], env=self.environment(), stdin=subprocess.DEVNULL,
                                         stdout=open(self.out, "ab"), stderr=self.opened)
         return self
 

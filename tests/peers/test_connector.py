@@ -103,6 +103,19 @@ class Enrolment(Connected):
         connector = Connector(self.server, self.server.folder / "untrusting", self.flags(), [])
         self.fails_at(connector.enrol(self.invite()), "tls")
 
+    def test_roots_that_cannot_be_read_are_named(self):
+        connector = self.enrolled()
+        connector.more = {"SSL_CERT_FILE": "/no/such/roots.pem", "SSL_CERT_DIR": str(self.folder())}
+        details = {step["step"]: step["detail"] for step in connector.check()}
+        for step in ("tls", "server"):
+            self.assertIn("/no/such/roots.pem", details[step])
+        self.assertTrue(all(step["ok"] for step in connector.check()), "those that were given are enough")
+        described = json.loads((connector.dir / "connector.json").read_text())
+        (connector.dir / "connector.json").write_text(json.dumps({**described, "ca": ""}))
+        said = {step["step"]: step for step in connector.check()}
+        self.assertFalse(said["tls"]["ok"])
+        self.assertIn("no root certificates", said["tls"]["detail"])
+
     def test_a_wrong_certificate_is_named(self):
         thief = self_made(self.folder(), "thief")
         self.fails_at(self.enrolled(*self.flags(cert=thief.certificate, key=thief.key)), "credential")

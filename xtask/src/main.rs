@@ -22,6 +22,7 @@ mod steps;
 mod tables;
 mod test;
 mod tools;
+mod windows;
 
 /// What a verb leaves behind: nothing, or one sentence on what went wrong.
 pub(crate) type Outcome<T = ()> = Result<T, String>;
@@ -35,8 +36,17 @@ pub(crate) struct Verb {
     act: fn(&[String]) -> Outcome,
 }
 
-const VERBS: &[Verb] =
-    &[run::VERB, test::VERB, fuzz::VERB, bench::VERB, tables::VERB, compare::VERB, package::VERB, kerberos::VERB];
+const VERBS: &[Verb] = &[
+    run::VERB,
+    test::VERB,
+    fuzz::VERB,
+    bench::VERB,
+    tables::VERB,
+    compare::VERB,
+    package::VERB,
+    kerberos::VERB,
+    windows::VERB,
+];
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);

@@ -95,6 +95,15 @@ pub(crate) const PACKAGE: &[Package] = &[
     Package { name: "systemd-container", present: || program("systemd-nspawn").is_some() },
 ];
 
+/// To build for Windows, and to run what was built.
+pub(crate) const WINDOWS: &[Package] = &[
+    Package { name: "gcc-mingw-w64-x86-64", present: || program("x86_64-w64-mingw32-gcc").is_some() },
+    Package { name: "wine", present: || program("wine").is_some() },
+    Package { name: "wine64", present: || program("wineserver").is_some() || wine("wineserver") },
+    Package { name: "python3", present: || program("python3").is_some() },
+    Package { name: "openssl", present: || program("openssl").is_some() },
+];
+
 /// For libFuzzer, which is C++.
 pub(crate) const FUZZ: &[Package] = &[Package { name: "g++", present: || program("c++").is_some() }];
 
@@ -158,6 +167,11 @@ fn package_lists_are_there() -> bool {
 fn faketime() -> bool {
     let Ok(folders) = fs::read_dir("/usr/lib") else { return false };
     folders.flatten().any(|folder| folder.path().join("faketime/libfaketimeMT.so.1").is_file())
+}
+
+/// Debian keeps some of it on nobody's `PATH`.
+fn wine(name: &str) -> bool {
+    Path::new("/usr/lib/wine").join(name).is_file()
 }
 
 /// Each version lies in a folder of its own.
