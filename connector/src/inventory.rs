@@ -5,6 +5,7 @@ use crate::{
     clock,
     driver::{Driver, all},
     lead::Lead,
+    pacing::Pacing,
     server::{CallError, Server},
 };
 use lanyard_exchange::{
@@ -20,6 +21,8 @@ use uuid::Uuid;
 
 /// Domain controllers agree within this.
 const OVERLAP: time::Duration = time::Duration::minutes(15);
+/// So many mailboxes that changed are asked for their clients one by one.
+const ONE_BY_ONE: usize = 50;
 /// Between two mailboxes that are opened for statistics.
 const PACE: Duration = Duration::from_millis(50);
 
@@ -118,12 +121,10 @@ impl Inventory {
         let since = (since - OVERLAP).to_offset(time::UtcOffset::UTC).format(&form).unwrap_or_default();
         let mut devices: BTreeMap<Uuid, Device> = BTreeMap::new();
         let changed = self.read(&cmdlets::mailboxes_since(&since)).await?;
-        for mailbox in changed.iter().filter_map(rows::mailbox) {
-            // One whose clients are not known here has none that matter.
-            let of = self.read(&cmdlets::devices_of(mailbox.guid)).await?;
-            devices.extend(of.iter().filter_map(rows::device).map(|device| (device.guid(), device)));
-            self.mailboxes.insert(mailbox.name().to_string(), mailbox);
-        }
+        let changed: BTreeMap<String, Mailbox> =
+            changed.iter().filter_map(rows::mailbox).map(|mailbox| (mailbox.name().to_string(), mailbox)).collect();
+        self.of(&changed, &mut devices).await?;
+        self.mailboxes.extend(changed);
         for cmdlet in [
             cmdlets::devices_since(&since),
             cmdlets::devices_that_wait(Waiting::Quarantined),
@@ -139,6 +140,33 @@ impl Inventory {
         self.finish(run).await?;
         tracing::debug!(run = "delta", partnerships = sent, calls = self.calls - begun, "reported");
         Ok(began)
+    }
+
+    /// The clients of mailboxes that changed: one by one, or where all were changed at once in a few pages of everything.
+    async fn of(
+        &mut self,
+        changed: &BTreeMap<String, Mailbox>,
+        devices: &mut BTreeMap<Uuid, Device>,
+    ) -> Result<(), ReportError> {
+        if changed.len() <= ONE_BY_ONE {
+            for mailbox in changed.values() {
+                let of = self.read(&cmdlets::devices_of(mailbox.guid)).await?;
+                devices.extend(of.iter().filter_map(rows::device).map(|device| (device.guid(), device)));
+            }
+            return Ok(());
+        }
+        let mut page = None;
+        loop {
+            self.calls += 1;
+            let answer = self.driver.call(&cmdlets::devices(), page.as_ref()).await?;
+            let found = answer.rows.iter().filter_map(rows::device);
+            let found = found.filter(|device| changed.contains_key(device.mailbox()));
+            devices.extend(found.map(|device| (device.guid(), device)));
+            match answer.next {
+                Some(next) => page = Some(next),
+                None => return Ok(()),
+            }
+        }
     }
 
     /// When these clients synchronised, at a pace at which nobody waits for it. It is no account of what changed, and says so.
@@ -220,9 +248,17 @@ impl Inventory {
         let Some(epoch) = self.lead.epoch() else { return Err(CallError::Elsewhere(None).into()) };
         let rows: Vec<Partnership> = std::mem::take(&mut run.rows);
         let (sent, n) = (rows.len(), run.n + 1);
-        self.server
-            .batch(run.id, n, &Batch { epoch, kind: run.kind, began: run.began, sent: clock::now(), rows })
-            .await?;
+        let mut batch = Batch { epoch, kind: run.kind, began: run.began, sent: clock::now(), rows };
+        let mut pacing = Pacing::default();
+        // Begun anew it would all be read from Exchange once more. A batch that came and was not acknowledged is kept once.
+        while let Err(error) = self.server.batch(run.id, n, &batch).await {
+            if !matches!(error, CallError::Later { .. }) || self.lead.epoch() != Some(epoch) {
+                return Err(error.into());
+            }
+            tracing::warn!(%error, n, "a part of a report is sent again");
+            pacing.wait(Some(&error)).await;
+            batch.sent = clock::now();
+        }
         (run.n, run.sent) = (n, run.sent + sent);
         Ok(())
     }

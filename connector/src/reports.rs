@@ -81,7 +81,8 @@ enum Due {
 fn due(welcome: &Welcome, full: Option<OffsetDateTime>, delta: Option<OffsetDateTime>) -> Due {
     let now = clock::now();
     let over = |since: OffsetDateTime, every: u64| now - since >= Duration::from_secs(every);
-    match (full, delta) {
+    // One that is yet to come was told by another clock, or by this one before it was set back.
+    match (full.filter(|at| *at <= now), delta.filter(|at| *at <= now)) {
         (None, _) => Due::Full,
         (Some(full), _) if over(full, welcome.full_every) => Due::Full,
         (Some(full), delta) => {
@@ -115,5 +116,8 @@ mod tests {
         assert_eq!(due(&welcome(100, 10), ago(50), since), Due::Delta(since.unwrap()));
         assert_eq!(due(&welcome(100, 10), since, ago(50)), Due::Delta(since.unwrap()));
         assert_eq!(due(&welcome(100, 10), ago(5), None), Due::Nothing);
+        let ahead = Some(clock::now() + Duration::from_secs(3600));
+        assert_eq!(due(&welcome(100, 10), ahead, ahead), Due::Full, "the clock was set back");
+        assert_eq!(due(&welcome(100, 10), since, ahead), Due::Delta(since.unwrap()), "or by a little");
     }
 }
