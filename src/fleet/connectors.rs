@@ -1,11 +1,21 @@
 //! Connectors: relays beside Exchange organisations. Which organisations there are, by which certificate an instance speaks for its own and for
 //! no other, and which of them leads.
 //!
-//! A connector orders nothing: it reports (`partnerships.rs`) and carries out (`orders.rs`).
+//! A connector orders nothing: it reports (`partnerships.rs`; `mailboxes.rs` under which policy, `exchange.rs` what the organisation decides by
+//! itself) and carries out (`orders.rs`, `results.rs`).
 
+pub mod access;
 pub mod due;
+pub mod exchange;
+pub mod mailboxes;
 pub mod orders;
 pub mod partnerships;
+pub mod results;
+pub mod under;
+mod written;
+
+#[cfg(test)]
+mod tests;
 
 use crate::{
     clock::{Steady, Timestamp},
@@ -72,6 +82,9 @@ pub struct Instance {
     pub last_seen: Option<Timestamp>,
     /// What its Exchange can do.
     pub account_only: bool,
+    /// It knows mailbox policies and the organisation's settings.
+    #[serde(default)]
+    pub settings: bool,
 }
 
 /// A run of reports.
@@ -113,6 +126,10 @@ struct Used {
     #[serde(with = "hexed")]
     der: String,
 }
+
+/// What `written.rs` keeps in the store.
+pub(crate) use written::KINDS as WRITTEN;
+pub use written::near;
 
 /// What this file keeps in the store.
 pub(crate) const KINDS: [Kind; 3] = [Kind::of::<Organisation>(), Kind::of::<Pin>(), Kind::of::<Code>()];
@@ -290,6 +307,7 @@ pub fn join(
         version: None,
         last_seen: None,
         account_only: false,
+        settings: false,
     });
     tx.put(&org)?;
     audit::note(tx, By::Device, Event::ConnectorEnrolled { org: org.name, instance })?;
@@ -342,6 +360,8 @@ pub struct Hello {
     pub version: String,
     /// Whether its Exchange knows a wipe of the account alone.
     pub account_only: bool,
+    /// Whether it knows mailbox policies and the organisation's settings.
+    pub settings: bool,
 }
 
 /// A connector begins. Refused where its Exchange is another than the organisation's.
@@ -360,7 +380,7 @@ pub fn greet(
     let now = tx.now();
     let former = org.instance_mut(instance).and_then(|mine| {
         mine.version = Some(hello.version.chars().filter(|c| !c.is_control()).take(NAME).collect());
-        (mine.account_only, mine.last_seen) = (hello.account_only, Some(now));
+        (mine.account_only, mine.settings, mine.last_seen) = (hello.account_only, hello.settings, Some(now));
         (mine.renewed == Some(*shown)).then(|| {
             mine.renewed = None;
             std::mem::replace(&mut mine.certificate, *shown)
@@ -413,6 +433,7 @@ pub fn remove(tx: &mut Tx<'_>, actor: &Actor, name: &str) -> Result<Organisation
         unpin(tx, instance)?;
     }
     orders::forget(tx, &org.name)?;
+    exchange::forget(tx, &org.name)?;
     for code in tx.all::<Code>("")?.into_iter().filter(|code| code.org == org.name) {
         tx.delete(&code)?;
     }
@@ -457,5 +478,10 @@ impl Organisation {
     /// Whether the leader's Exchange knows a wipe of the account alone.
     pub fn account_only(&self) -> bool {
         self.instances.iter().any(|one| Some(one.id) == self.leader && one.account_only)
+    }
+
+    /// Whether the leader knows mailbox policies and the organisation's settings: others are asked for none.
+    pub fn settings(&self) -> bool {
+        self.instances.iter().any(|one| Some(one.id) == self.leader && one.settings)
     }
 }
