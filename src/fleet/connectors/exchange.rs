@@ -152,8 +152,7 @@ pub fn set(tx: &mut Tx<'_>, actor: &Actor, name: &str, document: &Document, cuts
     let document = checked(document)?;
     if kept.document.as_ref() != Some(&document) {
         let said = format!("{}; {} rules", document.default.as_deref().unwrap_or("default left"), document.rules.len());
-        (kept.document, kept.in_place, kept.drifted) = (Some(document), false, false);
-        (kept.failed, kept.not_before, kept.error) = (0, None, None);
+        kept.begin(tx, Some(document))?;
         tx.put(&kept)?;
         audit::note(tx, actor, Event::ExchangeAccessSet { org: org.name, access: Some(said) })?;
     }
@@ -165,9 +164,9 @@ pub fn release(tx: &mut Tx<'_>, actor: &Actor, name: &str) -> Result<()> {
     actor.must_count("change what Exchange decides")?;
     let org = super::find(tx, name)?;
     let mut kept = of(tx, &org.name)?;
-    if kept.document.take().is_some() {
-        (kept.in_place, kept.drifted, kept.made) = (false, false, Vec::new());
-        (kept.failed, kept.not_before, kept.error) = (0, None, None);
+    if kept.document.is_some() {
+        kept.begin(tx, None)?;
+        kept.made = Vec::new();
         tx.put(&kept)?;
         audit::note(tx, actor, Event::ExchangeAccessSet { org: org.name, access: None })?;
     }
@@ -247,6 +246,17 @@ pub(super) fn file(
 }
 
 impl Kept {
+    /// Another document, or none: what was under way for the former means nothing any more.
+    fn begin(&mut self, tx: &mut Tx<'_>, document: Option<Document>) -> Result<()> {
+        if let Some(order) = self.order.take() {
+            orders::withdraw(tx, &self.org, order)?;
+            self.written = Some(tx.now());
+        }
+        (self.document, self.in_place, self.drifted) = (document, false, false);
+        (self.failed, self.not_before, self.error) = (0, None, None);
+        Ok(())
+    }
+
     pub(super) fn with(&self, document: &Document) -> Wanted {
         let named = |which: &Which| document.rules.iter().any(|rule| rule.which.is(which));
         let without = self.made.iter().filter(|which| !named(which)).cloned().collect();

@@ -148,6 +148,14 @@ pub(super) fn is_open(tx: &mut Tx<'_>, org: &str, id: Uuid) -> Result<bool> {
     Ok(tx.get::<Order>(format!("{}/{id}", part(org)))?.is_some())
 }
 
+/// An order that means nothing any more: a connector that has not heard of it does not, and what another says of it counts for nothing.
+pub(super) fn withdraw(tx: &mut Tx<'_>, org: &str, id: Uuid) -> Result<()> {
+    match tx.get::<Order>(format!("{}/{id}", part(org)))? {
+        Some(order) => Ok(tx.delete(&order)?),
+        None => Ok(()),
+    }
+}
+
 /// How many are open that put a mailbox under a policy.
 pub(super) fn policies(tx: &mut Tx<'_>, org: &str) -> Result<usize> {
     let open = tx.all::<Order>(&format!("{}/", part(org)))?;

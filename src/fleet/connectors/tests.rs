@@ -483,8 +483,15 @@ async fn a_document_is_set_kept_and_given_back_and_others_rules_stay() {
     assert_eq!(order.what, What::Access(wanted));
     world.answer(order, Ended::Done, None).await;
     world.pass(Duration::from_secs(1));
+    // What is under way when it is given back is not done any more, and says nothing.
+    world.set(document(Some("block"), vec![]), None).await.unwrap();
+    let [order] = &world.poll().await[..] else { panic!("an order") };
     let actor = world.local().await;
     world.store.run(move |tx| exchange::release(tx, &actor, ORG)).await.unwrap();
+    assert_eq!(world.poll().await, []);
+    world.answer(order, later(), None).await;
+    assert_eq!(world.kept().await.error, None);
+    world.pass(Duration::from_secs(1));
     world.tell(found("allow"), BTreeMap::new(), Duration::ZERO).await;
     assert_eq!((world.poll().await, world.drifts().await), (vec![], 1), "and left");
 }
