@@ -3,13 +3,15 @@
 
 use crate::{clock, driver, driver::Driver, journal::Journal, lead::Lead};
 use lanyard_exchange::{
-    calls::{Outcome, Work},
+    access,
+    calls::{Order, Outcome, Work},
     cmdlet::Cmdlet,
-    steps::{Next, Steps},
+    steps::{Machine, Next, Steps},
 };
 use serde_json::json;
 use std::{io, sync::Arc};
 use tokio::sync::Mutex;
+use uuid::Uuid;
 
 /// What an order is carried out with.
 #[derive(Clone)]
@@ -40,7 +42,13 @@ impl Carrier {
     /// Does it. `resumed`: it may have written before this program started.
     pub async fn carry(&self, work: Work, resumed: bool) -> io::Result<Carried> {
         let id = work.id;
-        let mut next = Steps::begin(work, self.account_only, resumed);
+        match work.order {
+            Order::Access(wanted) => self.go(id, access::Steps::begin(id, wanted, work.deadline)).await,
+            _ => self.go(id, Steps::begin(work, self.account_only, resumed)).await,
+        }
+    }
+
+    async fn go<S: Machine>(&self, id: Uuid, mut next: Next<S>) -> io::Result<Carried> {
         loop {
             next = match next {
                 Next::End(outcome) => {
@@ -53,8 +61,8 @@ impl Carrier {
                     tokio::time::sleep(wait).await;
                     steps.resume()
                 }
-                Next::Call(cmdlet, _) if cmdlet.writes() && self.dry => {
-                    print(&cmdlet);
+                Next::Call(cmdlet, steps) if cmdlet.writes() && self.dry => {
+                    steps.ahead(&cmdlet).iter().for_each(print);
                     return Ok(Carried::Dry);
                 }
                 Next::Call(cmdlet, steps) => {

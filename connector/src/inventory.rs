@@ -12,6 +12,8 @@ use lanyard_exchange::{
     calls::{Batch, End, ROWS, RunKind},
     cmdlet::{Cmdlet, Failure, Row},
     cmdlets::{self, Waiting},
+    mailbox_policy::{self, MailboxPolicy},
+    organisation::Organisation,
     partnership::Partnership,
     rows::{self, Device, Mailbox},
 };
@@ -55,12 +57,13 @@ struct Run {
     rows: Vec<Partnership>,
     sent: usize,
     complete: bool,
+    organisation: Option<Organisation>,
 }
 
 impl Run {
     fn new(kind: RunKind) -> Self {
         let (id, began) = (Uuid::new_v4(), clock::now());
-        Self { id, kind, began, n: 0, rows: Vec::new(), sent: 0, complete: true }
+        Self { id, kind, began, n: 0, rows: Vec::new(), sent: 0, complete: true, organisation: None }
     }
 }
 
@@ -108,6 +111,7 @@ impl Inventory {
                 Err(failure) => return Err(failure.into()),
             }
         }
+        run.organisation = self.organisation().await;
         let (began, complete, sent) = (run.began, run.complete, run.sent);
         self.finish(run).await?;
         tracing::info!(run = "full", partnerships = sent, complete, calls = self.calls - begun, "reported");
@@ -136,6 +140,7 @@ impl Inventory {
         for device in devices.into_values() {
             self.add(&mut run, device).await?;
         }
+        run.organisation = self.organisation().await;
         let (began, sent) = (run.began, run.sent + run.rows.len());
         self.finish(run).await?;
         tracing::debug!(run = "delta", partnerships = sent, calls = self.calls - begun, "reported");
@@ -187,6 +192,19 @@ impl Inventory {
             }
         }
         self.finish(run).await
+    }
+
+    /// Its settings, rules and those mailbox policies that a server made. They are no part of what is needed: where the account may not read
+    /// them, or Exchange cannot be had just then, nothing is told of them.
+    async fn organisation(&mut self) -> Option<Organisation> {
+        let unread = |failure: Failure| tracing::warn!(%failure, "the organisation's settings cannot be read");
+        let settings = self.read(&cmdlets::organisation_settings()).await.map_err(unread).ok()?;
+        let rules = self.read(&cmdlets::rules()).await.map_err(unread).ok()?;
+        let told = Organisation::read(settings.first()?, &rules)?;
+        let policies = self.read(&cmdlets::policies()).await.map_err(unread).ok();
+        let ours =
+            |rows: Vec<Row>| rows.iter().filter_map(mailbox_policy::read).filter(MailboxPolicy::is_ours).collect();
+        Some(Organisation { policies: policies.map(ours), ..told })
     }
 
     async fn read(&mut self, cmdlet: &Cmdlet) -> Result<Vec<Row>, Failure> {
@@ -266,7 +284,9 @@ impl Inventory {
     async fn finish(&self, mut run: Run) -> Result<(), ReportError> {
         self.send(&mut run, 1).await?;
         let Some(epoch) = self.lead.epoch() else { return Err(CallError::Elsewhere(None).into()) };
-        let end = End { epoch, kind: run.kind, began: run.began, batches: run.n, complete: run.complete };
+        let (sent, organisation) = (Some(clock::now()), run.organisation);
+        let (kind, began, batches, complete) = (run.kind, run.began, run.n, run.complete);
+        let end = End { epoch, kind, began, batches, complete, sent, organisation };
         Ok(self.server.end(run.id, &end).await?)
     }
 }

@@ -202,7 +202,7 @@ mod tests {
     use lanyard_exchange::calls::Ending;
 
     fn outcome(id: u128) -> Outcome {
-        Outcome { id: Uuid::from_u128(id), outcome: Ending::Done, error: None, observed: None }
+        Outcome { id: Uuid::from_u128(id), outcome: Ending::Done, error: None, observed: None, organisation: None }
     }
 
     fn folder(name: &str) -> PathBuf {

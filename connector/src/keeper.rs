@@ -219,7 +219,11 @@ pub(crate) fn hello(settings: &Settings, org: Uuid, account_only: bool) -> Hello
         kind: settings.kind,
         version: env!("CARGO_PKG_VERSION").into(),
         protocols: PROTOCOLS.to_vec(),
-        capabilities: if account_only { vec![Capability::AccountOnly] } else { Vec::new() },
+        capabilities: account_only
+            .then_some(Capability::AccountOnly)
+            .into_iter()
+            .chain([Capability::Settings])
+            .collect(),
     }
 }
 

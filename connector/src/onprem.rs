@@ -162,3 +162,29 @@ impl Driver for Onprem {
         Box::pin(self.close())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::SCRIPT;
+    use lanyard_exchange::cmdlets::ALLOWED;
+    use std::collections::{BTreeMap, BTreeSet};
+
+    fn quoted(text: &str) -> BTreeSet<&str> {
+        text.split('\'').skip(1).step_by(2).collect()
+    }
+
+    #[test]
+    fn the_script_calls_what_may_be_called_and_nothing_else() {
+        let (before, rest) = SCRIPT.split_once("$allowed = @{").unwrap();
+        let policy = quoted(before.split_once("$policy = ").unwrap().1);
+        let lines = rest.split_once("\n}").unwrap().0.lines().filter_map(|line| line.split_once(" = "));
+        let script: BTreeMap<&str, BTreeSet<&str>> = lines
+            .map(|(name, parameters)| {
+                let parameters = if parameters == "$policy" { policy.clone() } else { quoted(parameters) };
+                (name.trim().trim_matches('\''), parameters)
+            })
+            .collect();
+        let here = ALLOWED.iter().map(|(name, parameters)| (*name, parameters.iter().copied().collect())).collect();
+        assert_eq!(script, here);
+    }
+}

@@ -1,9 +1,11 @@
 //! Exchange, through connectors: programs beside an organisation's Exchange that call here, report its mobile clients, and carry out what was
 //! decided. They order nothing.
 //!
-//! Read on in `enrolment.rs` (a code to a certificate), `words.rs` (the wire's words and the fleet's), `watch.rs` (what is due to whom).
+//! Read on in `enrolment.rs` (a code to a certificate), `words.rs` (the wire's words and the fleet's), `mailbox_policy.rs` (a policy in Exchange's
+//! words), `watch.rs` (what is due to whom).
 
 mod enrolment;
+mod mailbox_policy;
 mod watch;
 mod words;
 
@@ -12,8 +14,9 @@ use crate::{
     error::{Denial, Error, Result},
     fleet::{
         connectors::{
-            self, Organisation, Run, orders,
+            self, Organisation, Run, exchange,
             partnerships::{self, Seen},
+            results,
         },
         life::{Action, Enrolment, MAIL_TYPE, Scope},
         queue::Support,
@@ -323,8 +326,8 @@ async fn results(
             .judge(move |tx| {
                 let org = leads(tx, &shown, said.epoch)?;
                 for outcome in said.results {
-                    let (ended, observed) = words::ended(&outcome);
-                    orders::file(tx, &org, outcome.id, ended, observed.as_ref())?;
+                    let (ended, read) = words::ended(&outcome);
+                    results::file(tx, &org, outcome.id, ended, read)?;
                 }
                 Ok(())
             })
@@ -375,7 +378,7 @@ fn keep(
     let began = org.run.as_ref().filter(|before| before.id == run).map_or(read, |before| before.began.min(read));
     let seen = Seen { run: full.then_some(run), read };
     for row in &batch.rows {
-        partnerships::note(tx, &org, &words::told(row), seen)?;
+        results::note(tx, &org, &words::told(row), seen)?;
     }
     org.run = Some(Run { id: run, full, began, n });
     tx.put(&org)?;
@@ -408,6 +411,10 @@ fn finish(tx: &mut Tx<'_>, shown: &Fingerprint, run: Uuid, end: End) -> std::res
         return Err(Refusal::Problem(StatusCode::CONFLICT, "out_of_order", text).into());
     }
     org.ended = Some(run);
+    if let Some(told) = end.organisation.and_then(words::organisation) {
+        let age = end.sent.map(words::moment).map_or(Duration::ZERO, |sent| sent.since(words::moment(end.began)));
+        exchange::note(tx, &org.name, told, tx.now().minus(age))?;
+    }
     if end.complete {
         let nothing = Run { id: run, full: end.kind == RunKind::Full, began: tx.now(), n: 0 };
         partnerships::ended(tx, &mut org, &kept.unwrap_or(nothing))?;

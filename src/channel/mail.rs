@@ -12,7 +12,7 @@ mod check;
 mod claim;
 mod decide;
 mod discovery;
-mod document;
+pub(super) mod document;
 mod exchange;
 mod foreign;
 mod gateway;

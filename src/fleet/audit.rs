@@ -7,7 +7,9 @@ mod event;
 pub mod recurring;
 
 pub(crate) use event::ACTIONS;
-pub use event::{By, Cancelled, Counts, Decision, Event, Invited, Loss, Pass, Proof, UNKNOWN_CERTIFICATE, Unasked};
+pub use event::{
+    By, Cancelled, Counts, Decision, Drifted, Event, Invited, Loss, Pass, Proof, UNKNOWN_CERTIFICATE, Unasked,
+};
 
 use crate::{
     clock::Timestamp,

@@ -1,11 +1,21 @@
 //! Connectors: relays beside Exchange organisations. Which organisations there are, by which certificate an instance speaks for its own and for
 //! no other, and which of them leads.
 //!
-//! A connector orders nothing: it reports (`partnerships.rs`) and carries out (`orders.rs`).
+//! A connector orders nothing: it reports (`partnerships.rs`; `mailboxes.rs` under which policy, `exchange.rs` what the organisation decides by
+//! itself) and carries out (`orders.rs`, `results.rs`).
 
+pub mod access;
 pub mod due;
+pub mod exchange;
+pub mod mailboxes;
 pub mod orders;
 pub mod partnerships;
+pub mod results;
+pub mod under;
+mod written;
+
+#[cfg(test)]
+mod tests;
 
 use crate::{
     clock::{Steady, Timestamp},
@@ -70,11 +80,13 @@ pub struct Instance {
     /// The certificates by which it may speak: the present one, and another that it got and has not shown yet.
     pub certificate: Fingerprint,
     pub renewed: Option<Fingerprint>,
-    pub not_after: Timestamp,
     pub version: Option<String>,
     pub last_seen: Option<Timestamp>,
     /// What its Exchange can do.
     pub account_only: bool,
+    /// It knows mailbox policies and the organisation's settings.
+    #[serde(default)]
+    pub settings: bool,
 }
 
 /// A run of reports.
@@ -95,6 +107,7 @@ struct Pin {
     sha256: Fingerprint,
     org: String,
     instance: Uuid,
+    not_after: Timestamp,
 }
 
 /// A permission for one installation to join.
@@ -118,6 +131,10 @@ struct Used {
     #[serde(with = "hexed")]
     der: String,
 }
+
+/// What `written.rs` keeps in the store.
+pub(crate) use written::KINDS as WRITTEN;
+pub use written::near;
 
 /// What this file keeps in the store.
 pub(crate) const KINDS: [Kind; 3] = [Kind::of::<Organisation>(), Kind::of::<Pin>(), Kind::of::<Code>()];
@@ -295,15 +312,15 @@ pub fn join(
     }
     found.used = Some(Used { instance, key: key.into(), der: issued.der });
     tx.put(&found)?;
-    tx.put(&Pin { sha256: issued.sha256, org: org.name.clone(), instance })?;
+    tx.put(&Pin { sha256: issued.sha256, org: org.name.clone(), instance, not_after: issued.not_after })?;
     org.instances.push(Instance {
         id: instance,
         certificate: issued.sha256,
         renewed: None,
-        not_after: issued.not_after,
         version: None,
         last_seen: None,
         account_only: false,
+        settings: false,
     });
     tx.put(&org)?;
     audit::note(tx, By::Device, Event::ConnectorEnrolled { org: org.name, instance })?;
@@ -323,9 +340,8 @@ fn unpin(tx: &mut Tx<'_>, instance: &Instance) -> Result<()> {
 pub fn who(tx: &mut Tx<'_>, shown: &Fingerprint) -> Result<Option<(Organisation, Uuid)>> {
     let Some(pin) = tx.get::<Pin>(*shown)? else { return Ok(None) };
     let Some(org) = tx.get::<Organisation>(part(&pin.org))? else { return Ok(None) };
-    let now = tx.now();
     let is = |one: &Instance| one.id == pin.instance && (one.certificate == *shown || one.renewed == Some(*shown));
-    let good = org.instances.iter().any(|one| is(one) && one.not_after > now);
+    let good = pin.not_after > tx.now() && org.instances.iter().any(is);
     Ok(good.then_some((org, pin.instance)))
 }
 
@@ -335,8 +351,7 @@ pub fn renew(tx: &mut Tx<'_>, mut org: Organisation, instance: Uuid, issued: &Is
     let Some(mine) = org.instance_mut(instance) else { return Err(Error::not_found("connector", instance)) };
     // One that was never shown is nobody's any more.
     let former = mine.renewed.replace(issued.sha256);
-    mine.not_after = mine.not_after.max(issued.not_after);
-    tx.put(&Pin { sha256: issued.sha256, org: name, instance })?;
+    tx.put(&Pin { sha256: issued.sha256, org: name, instance, not_after: issued.not_after })?;
     if let Some(former) = former
         && let Some(pin) = tx.get::<Pin>(former)?
     {
@@ -356,6 +371,8 @@ pub struct Hello {
     pub version: String,
     /// Whether its Exchange knows a wipe of the account alone.
     pub account_only: bool,
+    /// Whether it knows mailbox policies and the organisation's settings.
+    pub settings: bool,
 }
 
 /// A connector begins. Refused where its Exchange is another than the organisation's.
@@ -374,7 +391,7 @@ pub fn greet(
     let now = tx.now();
     let former = org.instance_mut(instance).and_then(|mine| {
         mine.version = Some(hello.version.chars().filter(|c| !c.is_control()).take(NAME).collect());
-        (mine.account_only, mine.last_seen) = (hello.account_only, Some(now));
+        (mine.account_only, mine.settings, mine.last_seen) = (hello.account_only, hello.settings, Some(now));
         (mine.renewed == Some(*shown)).then(|| {
             mine.renewed = None;
             std::mem::replace(&mut mine.certificate, *shown)
@@ -427,6 +444,7 @@ pub fn remove(tx: &mut Tx<'_>, actor: &Actor, name: &str) -> Result<Organisation
         unpin(tx, instance)?;
     }
     orders::forget(tx, &org.name)?;
+    exchange::forget(tx, &org.name)?;
     for code in tx.all::<Code>("")?.into_iter().filter(|code| code.org == org.name) {
         tx.delete(&code)?;
     }
@@ -472,5 +490,10 @@ impl Organisation {
     /// Whether the leader's Exchange knows a wipe of the account alone.
     pub fn account_only(&self) -> bool {
         self.instances.iter().any(|one| Some(one.id) == self.leader && one.account_only)
+    }
+
+    /// Whether the leader knows mailbox policies and the organisation's settings: others are asked for none.
+    pub fn settings(&self) -> bool {
+        self.instances.iter().any(|one| Some(one.id) == self.leader && one.settings)
     }
 }

@@ -330,6 +330,12 @@ impl Assigned {
         (wanted, todo)
     }
 
+    /// What mail clients of a device are to keep to, whoever tells them.
+    pub fn mail_document(&self, device: &Device) -> Option<Part> {
+        let wanted = self.merged(device).desired(policy::Channel::Activesync, target(device));
+        wanted.get(&PartId::Document).cloned()
+    }
+
     /// Coverage of one device by everything assigned to it.
     pub fn coverage(&self, device: &Device) -> Vec<SettingCoverage> {
         self.coverage_over(device, |_| true)

@@ -28,7 +28,7 @@ const STORE: [Kind; 3] = [Kind::of::<Belief>(), Kind::of::<Count>(), Kind::of::<
 
 /// All of them.
 fn all() -> impl Iterator<Item = Kind> {
-    let lists: [&[Kind]; 37] = [
+    let lists: [&[Kind]; 40] = [
         &actor::KINDS,
         &admins::KINDS,
         &api::KINDS,
@@ -39,7 +39,10 @@ fn all() -> impl Iterator<Item = Kind> {
         &channel::identity::KINDS,
         &channel::windows::KINDS,
         &connectors::KINDS,
+        &connectors::exchange::KINDS,
+        &connectors::mailboxes::KINDS,
         &connectors::orders::KINDS,
+        &connectors::WRITTEN,
         &connectors::partnerships::KINDS,
         &command::KINDS,
         &credential::KINDS,

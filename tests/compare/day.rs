@@ -121,6 +121,7 @@ async fn morning(house: &mut House) -> String {
     house.verb(&["connector", "invite", "--org", "contoso", "--kind", "online"]).await;
     house.verb(&["connector", "invite", "--org", "contoso", "--kind", "onprem"]).await;
     house.verb(&["connector", "invite", "--org", "sold", "--kind", "onprem"]).await;
+    house.verb(&["connector", "access", "contoso", "--release"]).await;
     house.verb(&["connector", "remove", "sold"]).await;
     house.verb(&["group", "create", "school"]).await;
     for channel in ["apple", "windows", "activesync"] {

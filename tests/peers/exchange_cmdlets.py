@@ -38,6 +38,15 @@ TAKES = {
 }
 # MinPasswordLength and the like: what Exchange takes.
 RANGES = {"MinPasswordLength": (1, 16), "MaxPasswordFailedAttempts": (4, 16), "PasswordHistory": (0, 50)}
+# Spans, `days.hours:minutes:seconds`.
+SPANS = {"MaxInactivityTimeLock": ("minutes", 1, 60), "PasswordExpiration": ("days", 1, 730)}
+SWITCHES = {"AllowCamera", "AllowNonProvisionableDevices", "AlphanumericPasswordRequired", "PasswordEnabled", "RequireDeviceEncryption"}
+
+
+def span(text):
+    days, clock = text.split(".") if "." in text else ("0", text)
+    hours, minutes, seconds = (int(part) for part in clock.split(":"))
+    return datetime.timedelta(days=int(days), hours=hours, minutes=minutes, seconds=seconds)
 
 
 def stamp(moment):
@@ -296,7 +305,7 @@ class Cmdlets:
         if len(given.get("UserMailInsert") or "") > 256:
             raise wrong("UserMailInsert: more than 256 characters")
         self.org.default = level
-        self.org.settings.update({key: value for key, value in given.items() if key in self.org.settings})
+        self.org.settings.update({key: value or ([] if key == "AdminMailRecipients" else "") for key, value in given.items() if key in self.org.settings})
         return []
 
     # Rules
@@ -315,6 +324,8 @@ class Cmdlets:
     def new_activesyncdeviceaccessrule(self, given):
         if given.get("Characteristic") not in CHARACTERISTICS or given.get("AccessLevel") not in LEVELS or not given.get("QueryString"):
             raise wrong("Cannot bind parameter: Characteristic, QueryString and AccessLevel are needed.")
+        if any((rule.characteristic, rule.query.lower()) == (given["Characteristic"], given["QueryString"].lower()) for rule in self.org.rules):
+            raise refused("An access rule for that exists already.")
         self.org.rules.append(Rule(given["Characteristic"], given["QueryString"], given["AccessLevel"]))
         return self.get_activesyncdeviceaccessrule({"Identity": self.org.rules[-1].name})
 
@@ -348,6 +359,13 @@ class Cmdlets:
             value = given.get(key)
             if value not in (None, "Unlimited") and not least <= int(value) <= most:
                 raise wrong(f"{key}: {value} is not between {least} and {most}")
+        for key, (unit, least, most) in SPANS.items():
+            value = given.get(key)
+            if value not in (None, "Unlimited") and not least <= span(value) / datetime.timedelta(**{unit: 1}) <= most:
+                raise wrong(f"{key}: {value} is not between {least} and {most} {unit}")
+        for key in SWITCHES & set(given):
+            if not isinstance(given[key], bool):
+                raise wrong(f"Cannot process argument transformation on parameter '{key}'.")
 
     def new_mobiledevicemailboxpolicy(self, given):
         if not given.get("Name") or given["Name"] in self.org.policies:

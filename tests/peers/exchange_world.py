@@ -102,6 +102,8 @@ class Device:
     first_sync: datetime.datetime = field(default_factory=now)
     last_sync: datetime.datetime = field(default_factory=now)
     discovering: bool = False
+    # Whether it keeps to a mailbox policy that it is told.
+    provisions: bool = True
     # requested, sent, acked: of the phone, of the account alone.
     wipe: dict = field(default_factory=dict)
     account_wipe: dict = field(default_factory=dict)
@@ -209,10 +211,12 @@ class Organisation:
         return next((access for access in reversed(mailbox.past) if access.since <= limit), mailbox.past[0])
 
     def access(self, device, lists=None):
-        """State, reason and rule in Exchange's own order: ActiveSyncEnabled, blocked, allowed, rules (block, quarantine, allow), default."""
+        """State, reason and rule in Exchange's own order: ActiveSyncEnabled, policy, blocked, allowed, rules (block, quarantine, allow), default."""
         lists = lists or self.seen(device.mailbox)
         if not lists.enabled:
             return "Blocked", "Global", None
+        if not device.provisions and not self.policies[lists.policy].get("AllowNonProvisionableDevices", True):
+            return "Blocked", "Policy", None
         if self._on(device, lists.blocked):
             return "Blocked", "Individual", None
         if self._on(device, lists.allowed):

@@ -35,6 +35,7 @@ macro_rules! store_contract {
         a_connectors_code_is_good_for_one_installation,
         a_connectors_code_ends_and_is_forgotten,
         a_connectors_certificate_speaks_for_its_own_organisation_until_it_is_removed,
+        a_connectors_former_certificate_counts_to_its_own_end_and_no_longer,
         one_connector_leads_at_a_time,
         a_report_is_kept_once_and_joins_the_same_users_device_alone,
         a_whole_run_ends_what_it_did_not_tell_of_and_never_many,

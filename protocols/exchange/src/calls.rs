@@ -4,6 +4,7 @@
 //! a list of [`Work`], or 204), says what came of it ([`Outcome`], repeated until it is taken), and reports what Exchange has
 //! ([`Batch`], [`End`]). An `epoch` that is not the leader's is answered with 409 and [`Elsewhere`].
 
+use crate::organisation::{Level, Organisation, Rule, Which};
 use crate::partnership::{Key, Partnership};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -91,6 +92,8 @@ pub struct Hello {
 pub enum Capability {
     /// `Clear-MobileDevice -AccountOnly`: 2016 and later, and Online.
     AccountOnly,
+    /// The program reports and sets mailbox policies, the organisation's settings and its access rules. Who does not say so is asked for none.
+    Settings,
     /// One of a later version; ignored.
     #[serde(untagged)]
     Other(String),
@@ -192,27 +195,20 @@ pub enum Order {
     Look(Key),
     /// The rules of this policy on the mailbox, by a mailbox policy of ours.
     Policy(Policy),
+    /// What the organisation decides of clients that no list names.
+    Access(Access),
 }
 
 impl Order {
-    /// Whom it is for.
-    pub fn key(&self) -> &Key {
-        match self {
+    /// Whom it is for; none: the organisation.
+    pub fn key(&self) -> Option<&Key> {
+        Some(match self {
             Self::Allow(key) | Self::Block(key) | Self::Quarantine(key) => key,
             Self::Cancel(key) | Self::Remove(key) | Self::Look(key) => key,
             Self::Wipe(wipe) => &wipe.key,
             Self::Policy(policy) => &policy.key,
-        }
-    }
-
-    /// The same, to follow a client whose object was made anew.
-    pub fn key_mut(&mut self) -> &mut Key {
-        match self {
-            Self::Allow(key) | Self::Block(key) | Self::Quarantine(key) => key,
-            Self::Cancel(key) | Self::Remove(key) | Self::Look(key) => key,
-            Self::Wipe(wipe) => &mut wipe.key,
-            Self::Policy(policy) => &mut policy.key,
-        }
+            Self::Access(_) => return None,
+        })
     }
 
     /// Whether it changes anything in Exchange.
@@ -242,9 +238,29 @@ pub struct Policy {
     pub key: Key,
     /// The mailbox policy's name; none: Exchange's default.
     pub name: Option<String>,
-    /// Its parameters, `PasswordEnabled` and the like.
+    /// Its parameters, `PasswordEnabled` and the like; none: it is another's, and stays as it is.
     #[serde(default)]
     pub settings: std::collections::BTreeMap<String, serde_json::Value>,
+}
+
+/// What an organisation is to have. What is absent is left as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Access {
+    /// `DefaultAccessLevel`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default: Option<Level>,
+    /// `AdminMailRecipients`: these, and no others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipients: Option<Vec<String>>,
+    /// `UserMailInsert`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub insert: Option<String>,
+    /// Rules that are to be there; others stay.
+    #[serde(default)]
+    pub rules: Vec<Rule>,
+    /// Rules that are not to be there.
+    #[serde(default)]
+    pub without: Vec<Which>,
 }
 
 /// `POST /connector/v1/results`: what came of orders.
@@ -269,6 +285,9 @@ pub struct Outcome {
     /// The partnership as it was read last, after the deed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed: Option<Partnership>,
+    /// The organisation likewise, where the order was for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub organisation: Option<Organisation>,
 }
 
 /// How an order ended.
@@ -345,7 +364,7 @@ pub enum RunKind {
 }
 
 /// `POST /connector/v1/sync/{run}/end`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct End {
     /// The leader's.
     pub epoch: u64,
@@ -358,4 +377,10 @@ pub struct End {
     pub batches: u32,
     /// Whether all that Exchange has was read: only then can something be missing.
     pub complete: bool,
+    /// When this was sent, by the same clock.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "time::serde::rfc3339::option")]
+    pub sent: Option<OffsetDateTime>,
+    /// The organisation's own settings, where the account may read them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub organisation: Option<Organisation>,
 }

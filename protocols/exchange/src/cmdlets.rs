@@ -2,6 +2,7 @@
 //! for all objects, and none with a plain list where one entry is meant. Names and parameters: Exchange's PowerShell reference.
 
 use crate::cmdlet::{Argument, Cmdlet};
+use crate::organisation::{Level, Rule, Which};
 use crate::partnership::Key;
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
@@ -20,6 +21,11 @@ pub const ALLOWED: &[(&str, &[&str])] = &[
     ("Clear-MobileDevice", &["Identity", "AccountOnly", "Cancel", "Confirm"]),
     ("Remove-MobileDevice", &["Identity", "Confirm"]),
     ("Get-ActiveSyncOrganizationSettings", &[]),
+    ("Set-ActiveSyncOrganizationSettings", &["DefaultAccessLevel", "AdminMailRecipients", "UserMailInsert"]),
+    ("Get-ActiveSyncDeviceAccessRule", &[]),
+    ("New-ActiveSyncDeviceAccessRule", &["Characteristic", "QueryString", "AccessLevel"]),
+    ("Set-ActiveSyncDeviceAccessRule", &["Identity", "AccessLevel"]),
+    ("Remove-ActiveSyncDeviceAccessRule", &["Identity", "Confirm"]),
     ("Get-MobileDeviceMailboxPolicy", &["Identity"]),
     ("New-MobileDeviceMailboxPolicy", POLICY),
     ("Set-MobileDeviceMailboxPolicy", POLICY),
@@ -77,6 +83,7 @@ const LISTS: &[&str] = &[
     "ActiveSyncAllowedDeviceIDs",
     "ActiveSyncBlockedDeviceIDs",
     "ActiveSyncMailboxPolicy",
+    "ActiveSyncMailboxPolicyIsDefaulted",
     "WhenChangedUTC",
 ];
 
@@ -126,6 +133,47 @@ pub fn organisation() -> Cmdlet {
 /// What decides of a client that no list and no rule names.
 pub fn default_access() -> Cmdlet {
     cmdlet("Get-ActiveSyncOrganizationSettings", &["DefaultAccessLevel"])
+}
+
+/// The same with whom it tells of clients that wait.
+pub fn organisation_settings() -> Cmdlet {
+    cmdlet("Get-ActiveSyncOrganizationSettings", &["DefaultAccessLevel", "AdminMailRecipients", "UserMailInsert"])
+}
+
+/// All access rules.
+pub fn rules() -> Cmdlet {
+    cmdlet(
+        "Get-ActiveSyncDeviceAccessRule",
+        &["Guid", "Identity", "Name", "Characteristic", "QueryString", "AccessLevel"],
+    )
+}
+
+/// Sets what is given of the organisation's settings. A list of recipients takes the former one's place: that is what is meant.
+pub fn set_organisation(default: Option<&Level>, recipients: Option<&[String]>, insert: Option<&str>) -> Cmdlet {
+    let level = default.map(|level| ("DefaultAccessLevel", Argument::Text(level.as_str().into())));
+    let recipients = recipients.map(|all| if all.is_empty() { Argument::Null } else { Argument::Texts(all.to_vec()) });
+    let insert = insert.map(|text| ("UserMailInsert", Argument::Text(text.into())));
+    let given = [level, recipients.map(|all| ("AdminMailRecipients", all)), insert];
+    let set = cmdlet("Set-ActiveSyncOrganizationSettings", &[]);
+    given.into_iter().flatten().fold(set, |set, (name, value)| set.with(name, value))
+}
+
+/// Makes a rule; none where it would speak of nobody.
+pub fn new_rule(which: &Which, level: &Level) -> Option<Cmdlet> {
+    let made = named("New-ActiveSyncDeviceAccessRule", "QueryString", &which.query)?;
+    let made = made.with("Characteristic", Argument::Text(which.characteristic.clone()));
+    Some(made.with("AccessLevel", Argument::Text(level.as_str().into())))
+}
+
+/// Gives a rule another level, which is all that can be changed of one; none where it has no name.
+pub fn set_rule(rule: &Rule, level: &Level) -> Option<Cmdlet> {
+    let set = named("Set-ActiveSyncDeviceAccessRule", "Identity", rule.name.as_deref()?)?;
+    Some(set.with("AccessLevel", Argument::Text(level.as_str().into())))
+}
+
+/// Takes a rule away; none where it has no name.
+pub fn remove_rule(rule: &Rule) -> Option<Cmdlet> {
+    Some(named("Remove-ActiveSyncDeviceAccessRule", "Identity", rule.name.as_deref()?)?.unasked())
 }
 
 /// All partnerships.
@@ -241,7 +289,12 @@ pub fn remove(guid: Uuid) -> Cmdlet {
 
 /// A mailbox policy of this name; none where the name is empty, which Exchange would take for all.
 pub fn policy(name: &str) -> Option<Cmdlet> {
-    named("Get-MobileDeviceMailboxPolicy", "Identity", name)
+    Some(Cmdlet { select: POLICY, ..named("Get-MobileDeviceMailboxPolicy", "Identity", name)? })
+}
+
+/// All mailbox policies.
+pub fn policies() -> Cmdlet {
+    cmdlet("Get-MobileDeviceMailboxPolicy", POLICY)
 }
 
 /// Makes a mailbox policy, or sets one. Settings that are not on our list are left out.
@@ -280,6 +333,27 @@ mod tests {
         Key { guid: Uuid::from_u128(1), device_id: "ApplF9".into(), mailbox: Uuid::from_u128(2) }
     }
 
+    fn which(query: &str) -> Which {
+        Which { characteristic: "DeviceType".into(), query: query.into() }
+    }
+
+    fn rule(name: Option<&str>) -> Rule {
+        Rule { which: which("iPhone"), level: Level::Allow, name: name.map(Into::into) }
+    }
+
+    #[test]
+    fn a_rule_for_nobody_is_none_and_one_without_a_name_is_not_touched() {
+        assert_eq!(new_rule(&which(" "), &Level::Block), None);
+        assert_eq!((set_rule(&rule(None), &Level::Block), remove_rule(&rule(Some("")))), (None, None));
+    }
+
+    #[test]
+    fn of_the_organisation_only_what_is_given_is_set() {
+        let set = set_organisation(None, Some(&[]), None);
+        assert_eq!(set.parameters, [("AdminMailRecipients", Argument::Null)]);
+        assert!(set_organisation(None, None, None).parameters.is_empty());
+    }
+
     #[test]
     fn each_is_on_the_list_of_what_may_be_called() {
         let settings = BTreeMap::from([("MinPasswordLength".to_string(), Json::from(6))]);
@@ -306,6 +380,13 @@ mod tests {
             write_policy("nurses", &settings, true).unwrap(),
             write_policy("nurses", &settings, false).unwrap(),
             assign_policy(key().mailbox, None),
+            policies(),
+            organisation_settings(),
+            rules(),
+            set_organisation(Some(&Level::Block), Some(&[]), Some("wait")),
+            new_rule(&which("iPhone"), &Level::Allow).unwrap(),
+            set_rule(&rule(Some("iPhone (DeviceType)")), &Level::Block).unwrap(),
+            remove_rule(&rule(Some("iPhone (DeviceType)"))).unwrap(),
         ];
         for cmdlet in all {
             assert!(cmdlet.is_allowed(), "{cmdlet:?}");

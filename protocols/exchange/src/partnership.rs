@@ -70,6 +70,9 @@ pub struct Partnership {
     /// Times of a wipe of the account alone (`AccountOnlyDeviceWipe…Time`), a triple of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account_wipe: Option<WipeTimes>,
+    /// Under which policy its mailbox is; absent where that was not read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<Assigned>,
 }
 
 impl Partnership {
@@ -121,6 +124,16 @@ pub enum Listed {
     Blocked,
     /// Neither: rules and default decide.
     Neither,
+}
+
+/// `ActiveSyncMailboxPolicy`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Assigned {
+    /// None of its own: the one that is Exchange's default just then.
+    Default,
+    /// The one of this name.
+    Named(String),
 }
 
 /// How far a wipe has come.

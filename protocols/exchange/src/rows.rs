@@ -2,7 +2,7 @@
 //! PowerShell 5.1 and PowerShell 7; what cannot be read counts as not told.
 
 use crate::cmdlet::Row;
-use crate::partnership::{Access, Key, Listed, Partnership, WipeTimes};
+use crate::partnership::{Access, Assigned, Key, Listed, Partnership, WipeTimes};
 use serde_json::Value as Json;
 use time::{OffsetDateTime, PrimitiveDateTime, format_description::well_known::Rfc3339};
 use uuid::Uuid;
@@ -28,8 +28,8 @@ pub struct Mailbox {
     pub guid: Uuid,
     /// Its primary address.
     pub address: String,
-    /// The mailbox policy's name.
-    pub policy: Option<String>,
+    /// Under which mailbox policy it is.
+    pub policy: Option<Assigned>,
     name: String,
     allowed: Vec<String>,
     blocked: Vec<String>,
@@ -71,6 +71,7 @@ pub fn device(row: &Row) -> Option<Device> {
         last_sync: None,
         wipe: None,
         account_wipe: None,
+        policy: None,
     };
     let name = whole(row, "DistinguishedName")?.to_lowercase();
     let (_, mailbox) = name.split_once(BETWEEN)?;
@@ -82,7 +83,7 @@ pub fn mailbox(row: &Row) -> Option<Mailbox> {
     Some(Mailbox {
         guid: guid(row, "Guid")?,
         address: whole(row, "PrimarySmtpAddress").or_else(|| nested(row, "PrimarySmtpAddress", "Address"))?,
-        policy: text(row, "ActiveSyncMailboxPolicy"),
+        policy: assigned(row),
         name: whole(row, "DistinguishedName")?.to_lowercase(),
         allowed: list(row, "ActiveSyncAllowedDeviceIDs"),
         blocked: list(row, "ActiveSyncBlockedDeviceIDs"),
@@ -141,7 +142,8 @@ impl Device {
         }
         let listed = mailbox.listed(&self.told.key.device_id);
         let key = Key { mailbox: mailbox.guid, ..self.told.key };
-        let told = Partnership { key, address: mailbox.address.clone(), listed: Some(listed), ..self.told };
+        let (address, policy) = (mailbox.address.clone(), mailbox.policy.clone());
+        let told = Partnership { key, address, policy, listed: Some(listed), ..self.told };
         Some(match statistics {
             None => told,
             Some(statistics) => Partnership {
@@ -181,6 +183,21 @@ impl Mailbox {
     pub fn blocks(&self, device_id: &str) -> bool {
         self.blocked.iter().any(|id| id.eq_ignore_ascii_case(device_id))
     }
+}
+
+/// The last part of a path is its name (`dc1/Default`, on premises).
+fn assigned(row: &Row) -> Option<Assigned> {
+    let defaulted = match row.get("ActiveSyncMailboxPolicyIsDefaulted") {
+        Some(Json::Bool(defaulted)) => *defaulted,
+        Some(Json::String(word)) => word.eq_ignore_ascii_case("true"),
+        _ => false,
+    };
+    if defaulted {
+        return Some(Assigned::Default);
+    }
+    let path = text(row, "ActiveSyncMailboxPolicy")?;
+    let name = path.rsplit('/').next().unwrap_or_default().trim();
+    (!name.is_empty()).then(|| Assigned::Named(name.to_string()))
 }
 
 fn access(word: Option<String>) -> Access {

@@ -1,15 +1,17 @@
 //! One order carried out, as a value: what Exchange said last comes in, what it is asked next comes out. No order is taken for done because
 //! a cmdlet returned: what is there is read before and after each write, and a write whose answer was lost is never made again unread.
 //!
-//! Begin with [`Steps::begin`]; do as [`Next`] says, and hand what came back to [`Steps::step`], until [`Next::End`].
+//! Begin with [`Steps::begin`]; do as [`Next`] says, and hand what came back to [`Machine::step`], until [`Next::End`].
 
 use crate::calls::{Ending, Failed, Order, Outcome, Reason, Work};
 use crate::cmdlet::{Cmdlet, Failure, Row};
 use crate::cmdlets;
+use crate::mailbox_policy::{self, MailboxPolicy};
 use crate::partnership::{Key, Partnership};
 use crate::rows::{self, Device, Mailbox, Statistics};
 use std::time::Duration;
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 mod decide;
 #[cfg(test)]
@@ -28,19 +30,33 @@ const WORDS: usize = 1000;
 
 /// What is to be done next.
 #[derive(Debug, PartialEq)]
-pub enum Next {
+pub enum Next<S = Steps> {
     /// Call this, and hand in what comes back. Before a cmdlet that writes ([`Cmdlet::writes`]) it must be on disk that this order writes.
-    Call(Cmdlet, Box<Steps>),
-    /// Wait, then [`Steps::resume`].
-    Pause(Duration, Box<Steps>),
+    Call(Cmdlet, Box<S>),
+    /// Wait, then [`Machine::resume`].
+    Pause(Duration, Box<S>),
     /// It is over.
     End(Box<Outcome>),
+}
+
+/// An order under way, whomever it is for: a client ([`Steps`]) or the organisation ([`crate::access::Steps`]).
+pub trait Machine: Sized {
+    /// After a pause.
+    fn resume(self) -> Next<Self>;
+    /// What Exchange answered.
+    fn step(self, answer: Result<Vec<Row>, Failure>, now: OffsetDateTime) -> Next<Self>;
+    /// All that it would write from here on, if each went well: `next`, which is about to be called, among them.
+    fn ahead(&self, next: &Cmdlet) -> Vec<Cmdlet> {
+        vec![next.clone()]
+    }
 }
 
 /// An order under way.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Steps {
     work: Work,
+    /// Whom it is for; it follows a client whose object was made anew.
+    key: Key,
     /// Whether this Exchange knows `-AccountOnly`.
     account_only: bool,
     /// It may have written before, and nobody knows what came of it.
@@ -85,8 +101,8 @@ struct Seen {
     mailbox: Option<Mailbox>,
     statistics: Option<Statistics>,
     default: Option<String>,
-    /// Whether there is a mailbox policy of that name.
-    policy: Option<bool>,
+    /// The mailbox policy of that name; none: there is none.
+    policy: Option<Option<MailboxPolicy>>,
 }
 
 /// What was written so far.
@@ -101,15 +117,46 @@ struct Done {
     looks: u32,
     /// Exchange answered the last write: what it does not show yet it will.
     accepted: bool,
-    policy: bool,
+    policies: u32,
+}
+
+impl Machine for Steps {
+    fn resume(self) -> Next {
+        match self.at {
+            // What was asked was not answered: again, unless it may have been done.
+            At::Write(_) => self.read(),
+            at => self.ask(at),
+        }
+    }
+
+    fn step(mut self, answer: Result<Vec<Row>, Failure>, now: OffsetDateTime) -> Next {
+        match answer {
+            Ok(rows) => {
+                self.busy = 0;
+                self.take(&rows, now)
+            }
+            Err(failure) => self.failed(failure, now),
+        }
+    }
+
+    fn ahead(&self, next: &Cmdlet) -> Vec<Cmdlet> {
+        let then = matches!(self.at, At::Write(Deed::Policy { .. })) && !self.is_assigned();
+        let then = then.then(|| self.write(Deed::Assign)).flatten();
+        [next.clone()].into_iter().chain(then).collect()
+    }
 }
 
 impl Steps {
     /// The first thing to do. `account_only`: whether this Exchange knows a wipe of the account alone; `resumed`: this order may have written
     /// before, and was broken off.
     pub fn begin(work: Work, account_only: bool, resumed: bool) -> Next {
+        let Some(key) = work.order.key().cloned() else {
+            let error = Failed { code: Reason::Unsupported, text: "an order that is for no client".into() };
+            return Next::End(Box::new(failed(work.id, error)));
+        };
         Self {
             work,
+            key,
             account_only,
             resumed,
             at: At::Device,
@@ -121,29 +168,9 @@ impl Steps {
         .read()
     }
 
-    /// After a pause.
-    pub fn resume(self) -> Next {
-        match self.at {
-            // What was asked was not answered: again, unless it may have been done.
-            At::Write(_) => self.read(),
-            at => self.ask(at),
-        }
-    }
-
-    /// What Exchange answered.
-    pub fn step(mut self, answer: Result<Vec<Row>, Failure>, now: OffsetDateTime) -> Next {
-        match answer {
-            Ok(rows) => {
-                self.busy = 0;
-                self.take(&rows, now)
-            }
-            Err(failure) => self.failed(failure, now),
-        }
-    }
-
     /// Whom it is for.
     pub fn key(&self) -> &Key {
-        self.work.order.key()
+        &self.key
     }
 
     /// What is there is read from the beginning.
@@ -210,7 +237,7 @@ impl Steps {
                 match found.map(|device| device.guid()) {
                     // An object that was made anew is the same client: what was meant is its name in its mailbox.
                     Some(guid) => {
-                        self.work.order.key_mut().guid = guid;
+                        self.key.guid = guid;
                         self.read()
                     }
                     None => self.gone_for_good(),
@@ -238,7 +265,11 @@ impl Steps {
                 self.decide(now)
             }
             At::Policy => {
-                self.seen.policy = Some(!rows.is_empty());
+                // A name that is not there may bring all policies.
+                let named = |policy: &MailboxPolicy| {
+                    self.policy_name().is_some_and(|name| policy.name.eq_ignore_ascii_case(name))
+                };
+                self.seen.policy = Some(rows.iter().filter_map(mailbox_policy::read).find(named));
                 self.decide(now)
             }
             At::Write(deed) => {
@@ -254,7 +285,7 @@ impl Steps {
         match deed {
             Deed::Lists(_) => self.done.lists += 1,
             Deed::Clear { .. } => self.done.clears += 1,
-            Deed::Policy { .. } => self.done.policy = true,
+            Deed::Policy { .. } => self.done.policies += 1,
             Deed::Cancel | Deed::Remove | Deed::Assign => self.done.others += 1,
         }
     }
@@ -284,7 +315,7 @@ impl Steps {
             Order::Wipe(_) | Order::Cancel(_) | Order::Remove(_) => true,
             // Those of other clients have nothing to tell.
             Order::Look(_) => self.seen.device.as_ref().is_some_and(|device| device.is_eas() || self.is_outlook()),
-            Order::Allow(_) | Order::Block(_) | Order::Quarantine(_) | Order::Policy(_) => false,
+            Order::Allow(_) | Order::Block(_) | Order::Quarantine(_) | Order::Policy(_) | Order::Access(_) => false,
         }
     }
 
@@ -296,8 +327,13 @@ impl Steps {
         let text = failure.to_string();
         match (self.at, failure) {
             (At::Policy, Failure::NotFound(_)) => {
-                self.seen.policy = Some(false);
+                self.seen.policy = Some(None);
                 self.decide(now)
+            }
+            // Another order, or another hand, made it meanwhile: what is there then says so.
+            (At::Write(deed @ Deed::Policy { new: true }), Failure::Refused(_)) if self.done.policies == 0 => {
+                self.note(deed, false);
+                self.read()
             }
             (At::Write(deed), Failure::NotFound(_)) => {
                 self.note(deed, true);
@@ -369,6 +405,10 @@ impl Steps {
     }
 
     fn end(self, outcome: Ending, error: Option<Failed>, observed: Option<Partnership>) -> Next {
-        Next::End(Box::new(Outcome { id: self.work.id, outcome, error, observed }))
+        Next::End(Box::new(Outcome { id: self.work.id, outcome, error, observed, organisation: None }))
     }
+}
+
+fn failed(id: Uuid, error: Failed) -> Outcome {
+    Outcome { id, outcome: Ending::Failed, error: Some(error), observed: None, organisation: None }
 }

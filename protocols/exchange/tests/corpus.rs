@@ -3,7 +3,9 @@
 
 use lanyard_exchange::{
     calls::{Results, Work},
-    child, online, rows,
+    child, mailbox_policy, online,
+    organisation::Organisation,
+    rows,
 };
 
 #[test]
@@ -16,6 +18,7 @@ fn corpus_replays() {
             for row in online::rows(answer).map(|page| page.rows).unwrap_or_default() {
                 read += usize::from(rows::device(&row).is_some()) + usize::from(rows::mailbox(&row).is_some());
                 let _ = (rows::statistics(&row), rows::organisation(&row));
+                let _ = (mailbox_policy::read(&row), Organisation::read(&row, std::slice::from_ref(&row)));
             }
         }
         read += child::answer(1, &bytes).map(|rows| rows.len()).unwrap_or_default();

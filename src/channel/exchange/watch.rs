@@ -1,14 +1,15 @@
 //! What is due to which organisation. A leader's poll looks at the clients whose device or report changed, and at those whose time has come; with a
 //! new leader, and where news may have been missed, at all. What is remembered here are keys and times alone: a decision lies in the store.
 
-use super::{Answer, Connectors, Refusal, leads};
+use super::{Answer, Connectors, Refusal, leads, mailbox_policy};
 use crate::{
     clock::{self, Steady},
     error::Denial,
     fleet::connectors::{
         due::{self, Watched},
+        exchange,
         orders::{self, Order},
-        partnerships::PARTNERSHIP,
+        partnerships::{PARTNERSHIP, PARTNERSHIPS},
     },
     ids::{DeviceId, Fingerprint},
     server::Server,
@@ -90,7 +91,7 @@ impl Watch {
     }
 
     fn note(&mut self, subjects: &BTreeSet<String>) {
-        if subjects.contains(EVERYTHING) || subjects.contains(DISTRUSTED) {
+        if [EVERYTHING, DISTRUSTED, PARTNERSHIPS].iter().any(|all| subjects.contains(*all)) {
             self.gathering = Some(String::new());
         }
         for subject in subjects {
@@ -194,7 +195,8 @@ async fn look(
         .judge(move |tx| {
             let mut org = leads(tx, &shown, epoch)?;
             let before = org.seq;
-            let watched = due::look(tx, &mut org, &keys)?;
+            let watched = due::look(tx, &mut org, &keys, &mailbox_policy::of)?;
+            exchange::due(tx, &mut org)?;
             if org.seq != before {
                 tx.put(&org)?;
             }

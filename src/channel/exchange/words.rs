@@ -4,14 +4,21 @@ use crate::{
     clock::Timestamp,
     fleet::connectors::{
         self,
-        orders::{Ended, Order, What},
+        access::{self, ALLOW, Found, Wanted},
+        exchange,
+        orders::{Ended, Order, Read, What},
         partnerships::{Listed, Times, Told, Treated},
+        under::{Assigned, Under},
     },
 };
 use lanyard_exchange::{
     calls::{self, Capability, Ending, Kind, Outcome, Reason, Work},
+    mailbox_policy::MailboxPolicy,
+    organisation::{Level, Organisation, Rule, Which},
     partnership::{self, Access, Key, Partnership, WipeTimes},
 };
+use serde_json::Value as Json;
+use std::collections::BTreeMap;
 use time::OffsetDateTime;
 
 /// A moment that Exchange, or a connector, named.
@@ -32,6 +39,7 @@ pub(super) fn hello(hello: calls::Hello) -> connectors::Hello {
         kind: kind(hello.kind).into(),
         version: hello.version,
         account_only: hello.capabilities.contains(&Capability::AccountOnly),
+        settings: hello.capabilities.contains(&Capability::Settings),
     }
 }
 
@@ -55,6 +63,11 @@ pub(super) fn told(row: &Partnership) -> Told {
             Access::Quarantined | Access::DeviceDiscovery => Treated::Quarantined,
             Access::Unknown | Access::Other(_) => Treated::Unknown,
         },
+        by_rule: row.reason.as_deref() == Some("DeviceRule"),
+        policy: row.policy.clone().map(|assigned| match assigned {
+            partnership::Assigned::Default => Assigned::Default,
+            partnership::Assigned::Named(name) => Assigned::Named(name),
+        }),
         listed: row.listed.map(|listed| match listed {
             partnership::Listed::Allowed => Listed::Allowed,
             partnership::Listed::Blocked => Listed::Blocked,
@@ -83,12 +96,74 @@ pub(super) fn work(order: Order) -> Work {
         What::Cancel => calls::Order::Cancel(key),
         What::Remove => calls::Order::Remove(key),
         What::Look => calls::Order::Look(key),
+        What::Policy(under) => calls::Order::Policy(policy(key, under)),
+        What::Access(wanted) => calls::Order::Access(access(wanted)),
     };
     Work { seq: order.seq, id: order.id, order: wire, deadline: None }
 }
 
+fn policy(key: Key, under: Under) -> calls::Policy {
+    let (name, settings) = match under {
+        Under::Ours(rules) => (Some(rules.name), rules.settings),
+        Under::Former(Assigned::Named(name)) => (Some(name), BTreeMap::new()),
+        Under::Former(Assigned::Default) => (None, BTreeMap::new()),
+    };
+    // A text that is a number or a truth value goes as such.
+    let value = |text: String| serde_json::from_str(&text).unwrap_or(Json::String(text));
+    calls::Policy { key, name, settings: settings.into_iter().map(|(name, text)| (name, value(text))).collect() }
+}
+
+fn access(wanted: Wanted) -> calls::Access {
+    let Wanted { document, without } = wanted;
+    let which = |which: access::Which| Which { characteristic: which.characteristic, query: which.query };
+    let rule = |rule: access::Rule| Rule { which: which(rule.which), level: level(&rule.level), name: None };
+    calls::Access {
+        default: document.default.as_deref().map(level),
+        recipients: document.recipients,
+        insert: document.insert,
+        rules: document.rules.into_iter().map(rule).collect(),
+        without: without.into_iter().map(which).collect(),
+    }
+}
+
+fn level(word: &str) -> Level {
+    match word {
+        ALLOW => Level::Allow,
+        "block" => Level::Block,
+        "quarantine" => Level::Quarantine,
+        other => Level::Other(other.into()),
+    }
+}
+
+/// What an organisation has, as far as that is told.
+pub(super) fn organisation(told: Organisation) -> Option<exchange::Told> {
+    let which = |which: Which| access::Which { characteristic: which.characteristic, query: which.query };
+    let rule = |rule: Rule| access::Rule { which: which(rule.which), level: rule.level.as_str().to_lowercase() };
+    let found = Found {
+        default: told.default?.as_str().to_lowercase(),
+        recipients: told.recipients,
+        insert: told.insert,
+        rules: told.rules.into_iter().map(rule).collect(),
+    };
+    let policy = |policy: MailboxPolicy| {
+        (policy.name, policy.settings.into_iter().map(|(name, value)| (name, spelt(&value))).collect())
+    };
+    Some(exchange::Told { found, policies: told.policies.map(|all| all.into_iter().map(policy).collect()) })
+}
+
+/// A parameter's value as it is kept.
+pub(super) fn spelt(value: &Json) -> String {
+    value.as_str().map_or_else(|| value.to_string(), ToString::to_string)
+}
+
 /// How an order ended, and what was read then.
-pub(super) fn ended(outcome: &Outcome) -> (Ended, Option<Told>) {
+pub(super) fn ended(outcome: &Outcome) -> (Ended, Read) {
+    let organisation = outcome.organisation.clone().and_then(organisation).map(|told| told.found);
+    let (ended, client) = ended_for(outcome);
+    (ended, Read { client, organisation })
+}
+
+fn ended_for(outcome: &Outcome) -> (Ended, Option<Told>) {
     let observed = outcome.observed.as_ref().map(told);
     if outcome.outcome != Ending::Failed {
         return (Ended::Done, observed);

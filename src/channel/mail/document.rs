@@ -5,7 +5,7 @@ use lanyard_activesync::policy::{ProvisionDoc, Rule};
 
 /// The whole document: what the policy does not name is sent as its default. A raw element that the protocol does not take is left
 /// out and logged; the policy was checked when it was applied.
-pub(super) fn of(content: &PartContent) -> ProvisionDoc {
+pub(in crate::channel) fn of(content: &PartContent) -> ProvisionDoc {
     let mut document = ProvisionDoc::default();
     let PartContent::ActiveSync { values, elements } = content else { return document };
     for (rule, number) in values.iter().flat_map(|value| rules(*value)) {

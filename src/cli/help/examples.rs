@@ -112,6 +112,14 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ),
     ("connector list", &["lanyard connector list"]),
     ("connector show", &["lanyard connector show contoso"]),
+    (
+        "connector access",
+        &[
+            "lanyard connector access contoso --file access.json",
+            "lanyard connector access contoso --file access.json --yes --cut 12",
+            "lanyard connector access contoso --release",
+        ],
+    ),
     ("connector remove", &["lanyard connector remove contoso"]),
     (
         "connector enrol",

@@ -205,10 +205,12 @@ pub enum Event {
     ConnectorRemoved {
         org: String,
     },
-    /// Exchange treats a client otherwise than was decided here.
-    ExchangeDrift {
-        enrolment: EnrolmentId,
-        device: DeviceId,
+    /// Exchange has something otherwise than was decided or set here.
+    ExchangeDrift(Drifted),
+    /// What Exchange is to decide by itself was set; none: it is left as it is from now on.
+    ExchangeAccessSet {
+        org: String,
+        access: Option<String>,
     },
     /// Another user's device goes by the name that this enrolment's device tells.
     DeviceNameTaken {
@@ -328,6 +330,16 @@ pub enum Event {
         node: String,
         heads: Vec<Head>,
     },
+}
+
+/// What somebody changed in Exchange.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Drifted {
+    /// On which list a client stands, or under which policy its mailbox is.
+    Client { enrolment: EnrolmentId, device: DeviceId },
+    /// What was set of the organisation: its settings, a rule, or what a mailbox policy says.
+    Organisation { org: String, what: String },
 }
 
 /// Whether what was asked for goes its way.

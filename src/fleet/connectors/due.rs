@@ -3,6 +3,7 @@
 
 use super::{
     Organisation,
+    mailboxes::{self, Spell},
     orders::{self, What},
     partnerships::{self, Listed, Partnership, Wiping},
 };
@@ -37,9 +38,9 @@ pub fn some(tx: &mut Tx<'_>, org: &str, after: Option<&str>, limit: usize) -> Re
     Ok(found.iter().map(Record::key).collect())
 }
 
-/// Puts on record what these clients lack.
-pub fn look(tx: &mut Tx<'_>, org: &mut Organisation, keys: &[String]) -> Result<Vec<Watched>> {
-    let mut watched = Vec::new();
+/// Puts on record what these clients and their mailboxes lack. `spell`: how Exchange is told what mail clients are to keep to.
+pub fn look(tx: &mut Tx<'_>, org: &mut Organisation, keys: &[String], spell: Spell<'_>) -> Result<Vec<Watched>> {
+    let (mut watched, mut at_mailboxes) = (Vec::new(), mailboxes::Look::new(spell));
     for key in keys {
         let Some(mut kept) = tx.get::<Partnership>(key)? else { continue };
         if let Some(order) = kept.order
@@ -59,7 +60,9 @@ pub fn look(tx: &mut Tx<'_>, org: &mut Organisation, keys: &[String]) -> Result<
                 tx.put(&kept)?;
             }
         }
+        let of_mailbox = mailboxes::look(tx, org, &kept, &mut at_mailboxes)?;
         let at = orders::next_time(&kept).filter(|_| !kept.gone && kept.order.is_none());
+        let at = [at, of_mailbox].into_iter().flatten().min();
         watched.push(Watched { key: key.clone(), device: id, at });
     }
     Ok(watched)

@@ -1,24 +1,15 @@
-//! What a connector is to do, and what came of it. One order at a time for a client; each is on record before it leaves, and a result counts
-//! once.
+//! What a connector is to do. One order at a time for a client; each is on record before it leaves, and a result counts once (`results.rs`).
 
 use super::{
     CHANGED, Organisation,
-    partnerships::{self, Listed, Partnership, Seen, Told, Wiping},
+    access::{Found, Wanted},
+    partnerships::{self, Partnership, Told},
+    under::Under,
 };
 use crate::{
     clock::{Steady, Timestamp},
     error::Result,
-    fleet::{
-        keeper,
-        life::{Event, Outcome},
-        queue,
-        registry::{
-            journal::{self, Said},
-            lookup::part,
-        },
-        settings,
-        terms::{EvidenceKind, FailureCode},
-    },
+    fleet::{queue, registry::lookup::part},
     ids::packed,
     store::{Kind, Record, Tx},
 };
@@ -28,19 +19,14 @@ use uuid::Uuid;
 
 /// Orders in one answer.
 pub const MOST: usize = 100;
-/// A pending wipe is looked at so often at first, and so often; then each minute for its first hour, then with each delta.
-const SOON: Duration = Duration::from_secs(10);
-const FIRST: u32 = 6;
-const LOOK: Duration = Duration::from_secs(60);
-const LOOKS: u32 = 66;
 /// After a failure, doubled with each further one.
 const PAUSE: Duration = Duration::from_secs(30);
-const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 /// Characters of what Exchange said that are kept.
 const WORDS: usize = 500;
 
 /// What is to be done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum What {
     /// On the allowed list.
     Allow,
@@ -61,10 +47,14 @@ pub enum What {
     Remove,
     /// See how it stands.
     Look,
+    /// Put its mailbox under a policy.
+    Policy(Under),
+    /// What the organisation decides of clients that no list names: for none of them.
+    Access(Wanted),
 }
 
 impl What {
-    fn as_str(self) -> &'static str {
+    pub(super) fn as_str(&self) -> &'static str {
         match self {
             Self::Allow => "allow",
             Self::Block => "block",
@@ -73,6 +63,8 @@ impl What {
             Self::Cancel => "cancel",
             Self::Remove => "remove",
             Self::Look => "look",
+            Self::Policy(_) => "policy",
+            Self::Access(_) => "access",
         }
     }
 }
@@ -156,6 +148,20 @@ pub(super) fn is_open(tx: &mut Tx<'_>, org: &str, id: Uuid) -> Result<bool> {
     Ok(tx.get::<Order>(format!("{}/{id}", part(org)))?.is_some())
 }
 
+/// An order that means nothing any more: a connector that has not heard of it does not, and what another says of it counts for nothing.
+pub(super) fn withdraw(tx: &mut Tx<'_>, org: &str, id: Uuid) -> Result<()> {
+    match tx.get::<Order>(format!("{}/{id}", part(org)))? {
+        Some(order) => Ok(tx.delete(&order)?),
+        None => Ok(()),
+    }
+}
+
+/// How many are open that put a mailbox under a policy.
+pub(super) fn policies(tx: &mut Tx<'_>, org: &str) -> Result<usize> {
+    let open = tx.all::<Order>(&format!("{}/", part(org)))?;
+    Ok(open.iter().filter(|order| matches!(order.what, What::Policy(_))).count())
+}
+
 /// All of an organisation's go.
 pub(super) fn forget(tx: &mut Tx<'_>, org: &str) -> Result<()> {
     tx.all::<Order>(&format!("{}/", part(org)))?.iter().try_for_each(|order| tx.delete(order)).map_err(Into::into)
@@ -163,143 +169,49 @@ pub(super) fn forget(tx: &mut Tx<'_>, org: &str) -> Result<()> {
 
 /// Puts an order on record.
 pub(super) fn place(tx: &mut Tx<'_>, org: &mut Organisation, kept: &mut Partnership, what: What) -> Result<()> {
+    kept.order = Some(for_client(tx, org, kept, what)?);
+    Ok(())
+}
+
+/// Likewise, beside what is under way for the client itself; its id.
+pub(super) fn for_client(tx: &mut Tx<'_>, org: &mut Organisation, kept: &Partnership, what: What) -> Result<Uuid> {
+    put(tx, org, (kept.guid, kept.mailbox, kept.device_id.clone()), what)
+}
+
+/// Likewise, for the organisation.
+pub(super) fn for_all(tx: &mut Tx<'_>, org: &mut Organisation, what: What) -> Result<Uuid> {
+    put(tx, org, (Uuid::nil(), Uuid::nil(), String::new()), what)
+}
+
+fn put(
+    tx: &mut Tx<'_>,
+    org: &mut Organisation,
+    (guid, mailbox, device_id): (Uuid, Uuid, String),
+    what: What,
+) -> Result<Uuid> {
     org.seq += 1;
-    let order = Order {
-        org: org.name.clone(),
-        id: tx.new_id(),
-        seq: org.seq,
-        guid: kept.guid,
-        mailbox: kept.mailbox,
-        device_id: kept.device_id.clone(),
-        what,
-    };
-    kept.order = Some(order.id);
-    Ok(tx.put(&order)?)
+    let order = Order { org: org.name.clone(), id: tx.new_id(), seq: org.seq, guid, mailbox, device_id, what };
+    tx.put(&order)?;
+    Ok(order.id)
 }
 
-/// Files what came of an order, once; `observed`: the client as it was read last.
-pub fn file(tx: &mut Tx<'_>, org: &Organisation, id: Uuid, ended: Ended, observed: Option<&Told>) -> Result<()> {
-    let Some(order) = tx.get::<Order>(format!("{}/{id}", part(&org.name)))? else { return Ok(()) };
-    tx.delete(&order)?;
-    let key = partnerships::key(&org.name, order.mailbox, &order.device_id);
-    let Some(mut kept) = tx.get::<Partnership>(&key)? else { return Ok(()) };
-    if kept.order == Some(id) {
-        kept.order = None;
-    }
-    match ended {
-        Ended::Done => done(tx, &mut kept, order.what)?,
-        Ended::Gone => gone(tx, &mut kept, order.what)?,
-        Ended::Cannot { code, text } => {
-            said(tx, &kept, order.what, &text)?;
-            cannot(tx, &mut kept, order.what, code, text)?;
-        }
-        Ended::Later { text } => {
-            said(tx, &kept, order.what, &text)?;
-            let pause = PAUSE.saturating_mul(1 << kept.failed.min(8)).min(LONGEST_PAUSE);
-            (kept.failed, kept.not_before) = (kept.failed.saturating_add(1), Some(tx.steady().plus(pause)));
-        }
-    }
-    kept.written = Some(tx.now());
-    tx.put(&kept)?;
-    match observed {
-        // It speaks of the client that the order was for, or of none.
-        Some(told) if !kept.gone && (told.mailbox, &told.device_id) == (order.mailbox, &order.device_id) => {
-            let seen = Seen { run: None, read: tx.now() };
-            partnerships::note(tx, org, told, seen)
-        }
-        _ => Ok(()),
-    }
+/// After so many failures in a row.
+pub(super) fn pause(failed: u32) -> Duration {
+    PAUSE.saturating_mul(1 << failed.min(8)).min(LONGEST_PAUSE)
 }
 
-/// Among the device's events: what Exchange did not do, and why.
-fn said(tx: &mut Tx<'_>, kept: &Partnership, what: What, text: &str) -> Result<()> {
-    let Some(device) = partnerships::owner(tx, kept)? else { return Ok(()) };
-    let text: String = text.chars().take(WORDS).collect();
-    journal::note(tx, device.id, [Said::Alert { kind: "exchange".into(), text: format!("{}: {text}", what.as_str()) }])
+/// Exchange's words, as they are kept.
+pub(super) fn cut(text: &str) -> String {
+    text.chars().take(WORDS).collect()
 }
 
-fn done(tx: &mut Tx<'_>, kept: &mut Partnership, what: What) -> Result<()> {
-    (kept.failed, kept.not_before) = (0, None);
-    let put_on = |kept: &mut Partnership, listed| (kept.wrote, kept.listed) = (Some(listed), Some(listed));
-    match what {
-        What::Allow => put_on(kept, Listed::Allowed),
-        What::Quarantine => put_on(kept, Listed::Neither),
-        What::Block => {
-            put_on(kept, Listed::Blocked);
-            closed(tx, kept)?;
-        }
-        What::Wipe { .. } => {
-            if let Some(wiping) = &mut kept.wiping {
-                wiping.taken = true;
-            }
-            // Taken off the blocked list for it.
-            kept.wrote = kept.wrote.filter(|wrote| *wrote != Listed::Blocked);
-            (kept.looks, kept.look_at) = (0, Some(next_look(tx, 0)?));
-        }
-        What::Cancel => kept.wiping = None,
-        What::Remove => kept.gone = true,
-        What::Look => {
-            kept.looks = kept.looks.saturating_add(1);
-            kept.look_at = if kept.wiping.is_some() { Some(next_look(tx, kept.looks)?) } else { None };
-            answered(tx, kept)?;
-        }
-    }
-    Ok(())
-}
-
-fn next_look(tx: &mut Tx<'_>, looks: u32) -> Result<Steady> {
-    let pause = match looks {
-        ..FIRST => SOON,
-        FIRST..LOOKS => LOOK,
-        _ => settings::span(tx, "exchange.delta_every")?.max(LOOK),
-    };
-    Ok(tx.steady().plus(pause))
-}
-
-/// Mail was shut by a wipe that another channel carries: its evidence says so.
-fn closed(tx: &mut Tx<'_>, kept: &Partnership) -> Result<()> {
-    let Some(device) = partnerships::owner(tx, kept)? else { return Ok(()) };
-    let mut device = keeper::load(tx, device)?;
-    keeper::happen(tx, &mut device, Event::MailClosed { enrolment: kept.enrolment }).map(drop)
-}
-
-/// Who wanted to know how it stands is answered.
-fn answered(tx: &mut Tx<'_>, kept: &mut Partnership) -> Result<()> {
-    let Some(command) = kept.asked.take() else { return Ok(()) };
-    let Some(device) = partnerships::owner(tx, kept)? else { return Ok(()) };
-    let mut device = keeper::load(tx, device)?;
-    let outcome = Outcome::Done { kind: EvidenceKind::Seen, detail: "Exchange was asked".into() };
-    queue::settle(tx, &mut device, kept.enrolment, command, outcome).map(drop)
-}
-
-fn gone(tx: &mut Tx<'_>, kept: &mut Partnership, what: What) -> Result<()> {
-    if let (What::Wipe { .. }, Some(_)) = (what, &kept.wiping) {
-        let text = "Exchange has no such partnership any more: nothing was wiped through it".to_string();
-        failed(tx, kept, FailureCode::DeviceGone, text)?;
-    }
-    partnerships::vanished(tx, kept)
-}
-
-fn cannot(tx: &mut Tx<'_>, kept: &mut Partnership, what: What, code: String, text: String) -> Result<()> {
-    let text: String = text.chars().take(WORDS).collect();
-    match what {
-        What::Wipe { .. } => failed(tx, kept, FailureCode::Protocol(code), text)?,
-        // It is over, and the wipe with it or not: what Exchange says of that is looked at.
-        What::Cancel => kept.wiping = None,
-        // As far as it can be said it is so.
-        What::Quarantine => kept.wrote = Some(Listed::Neither),
-        What::Allow | What::Block | What::Remove | What::Look => {
-            (kept.failed, kept.not_before) = (kept.failed.saturating_add(1), Some(tx.steady().plus(LONGEST_PAUSE)));
-        }
-    }
-    Ok(())
-}
-
-fn failed(tx: &mut Tx<'_>, kept: &mut Partnership, code: FailureCode, text: String) -> Result<()> {
-    let Some(Wiping { command, .. }) = kept.wiping.take() else { return Ok(()) };
-    let Some(device) = partnerships::owner(tx, kept)? else { return Ok(()) };
-    let mut device = keeper::load(tx, device)?;
-    queue::settle(tx, &mut device, kept.enrolment, command, Outcome::Failed { code, text }).map(drop)
+/// What was read last, after the deed.
+#[derive(Debug, Clone, Default)]
+pub struct Read {
+    /// The client.
+    pub client: Option<Told>,
+    /// The organisation.
+    pub organisation: Option<Found>,
 }
 
 /// When a client is to be looked at again, whatever changes.

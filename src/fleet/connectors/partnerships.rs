@@ -1,12 +1,12 @@
 //! What connectors report of mobile clients, kept: each is an enrolment of the channel `exchange`. What they say is a claim: it joins a device of
 //! the same user alone, and proves no other enrolment's wipe.
 
-use super::{Organisation, Run};
+use super::{Organisation, Run, under::Assigned};
 use crate::{
     clock::{Steady, Timestamp},
     error::Result,
     fleet::{
-        audit::{self, By, Event as Entry, Proof},
+        audit::{self, By, Drifted, Event as Entry, Proof},
         keeper,
         life::{
             Access, Channel, Claim, Device, Enrolment, EnrolmentState, Event, Life, MAIL_AGENT, MAIL_TYPE, Managed,
@@ -17,7 +17,7 @@ use crate::{
         settings,
         terms::EvidenceKind,
     },
-    ids::{CommandId, EnrolmentId, packed},
+    ids::{CommandId, DeviceId, EnrolmentId, packed},
     store::{Kind, Record, Tx},
 };
 use serde::{Deserialize, Serialize};
@@ -26,6 +26,8 @@ use uuid::Uuid;
 
 /// The subject of a change of one client is this and its key.
 pub const PARTNERSHIP: &str = "partnership ";
+/// And of one that concerns all.
+pub const PARTNERSHIPS: &str = "partnerships";
 /// Drift is told of for so long.
 const DAY: Duration = Duration::from_secs(86_400);
 /// Where more than one in so many are missing from a whole run, that is not believed.
@@ -34,6 +36,8 @@ const MISSING: u64 = 10;
 const FEW: usize = 3;
 /// So far the clocks of Exchange and of this server may be apart.
 const APART: Duration = Duration::from_secs(120);
+/// Characters of what is said of a change in Exchange.
+const TOLD: usize = 500;
 /// Characters of what a client calls itself.
 const LONGEST: usize = 256;
 
@@ -88,6 +92,10 @@ pub struct Told {
     /// It understands a wipe of its account alone.
     pub takes_account_wipe: bool,
     pub treated: Treated,
+    /// By an access rule.
+    pub by_rule: bool,
+    /// Under which policy its mailbox is.
+    pub policy: Option<Assigned>,
     pub listed: Option<Listed>,
     pub wipe: Option<Times>,
     pub account_wipe: Option<Times>,
@@ -145,6 +153,9 @@ pub struct Partnership {
     pub not_before: Option<Steady>,
     /// When the last order for it ended: what was read before tells nothing of the lists.
     pub written: Option<Timestamp>,
+    /// Exchange treats it so by an access rule.
+    #[serde(default)]
+    pub by_rule: bool,
 }
 
 /// The wipe that Exchange carries.
@@ -212,10 +223,15 @@ pub fn drifts(tx: &mut Tx<'_>, org: &str) -> Result<Option<(u64, Timestamp)>> {
     Ok(found.map(|drift| (drift.count, drift.last)))
 }
 
-/// Files a report.
-pub fn note(tx: &mut Tx<'_>, org: &Organisation, told: &Told, seen: Seen) -> Result<()> {
+/// Files a report; what is kept then.
+pub(super) fn note(
+    tx: &mut Tx<'_>,
+    org: &Organisation,
+    told: &Told,
+    seen: Seen,
+) -> Result<Option<(Partnership, DeviceId)>> {
     if told.device_id.is_empty() || told.device_id.len() > LONGEST || told.device_id.chars().any(char::is_control) {
-        return Ok(());
+        return Ok(None);
     }
     let known = tx.get::<Partnership>(key(&org.name, told.mailbox, &told.device_id))?;
     let before = known.clone();
@@ -225,13 +241,17 @@ pub fn note(tx: &mut Tx<'_>, org: &Organisation, told: &Told, seen: Seen) -> Res
         known => begin(tx, org, told, known)?,
     };
     kept.guid = told.guid;
-    (kept.outlook, kept.takes_account_wipe, kept.treated) = (told.outlook, told.takes_account_wipe, told.treated);
+    (kept.outlook, kept.takes_account_wipe) = (told.outlook, told.takes_account_wipe);
+    (kept.treated, kept.by_rule) = (told.treated, told.by_rule);
     let stale = kept.order.is_some() || kept.written.is_some_and(|written| seen.read < written);
     kept.listed = told.listed.filter(|_| !stale || kept.listed.is_none()).or(kept.listed);
     kept.wipe = told.wipe.unwrap_or(kept.wipe);
     kept.account_wipe = told.account_wipe.unwrap_or(kept.account_wipe);
     kept.seen = seen.run.or(kept.seen);
-    let Some(device) = owner(tx, &kept)? else { return Ok(tx.put(&kept)?) };
+    let Some(device) = owner(tx, &kept)? else {
+        tx.put(&kept)?;
+        return Ok(None);
+    };
     let mut device = keeper::load(tx, device)?;
     found(tx, &mut device, &kept, told)?;
     drift(tx, &device, &mut kept)?;
@@ -239,7 +259,7 @@ pub fn note(tx: &mut Tx<'_>, org: &Organisation, told: &Told, seen: Seen) -> Res
     if before.as_ref() != Some(&kept) {
         tx.put(&kept)?;
     }
-    Ok(())
+    Ok(Some((kept, device.id)))
 }
 
 /// The device whose enrolment it is.
@@ -314,6 +334,7 @@ fn begin(tx: &mut Tx<'_>, org: &Organisation, told: &Told, former: Option<Partne
         failed: 0,
         not_before: None,
         written: None,
+        by_rule: told.by_rule,
     })
 }
 
@@ -348,13 +369,25 @@ fn drift(tx: &mut Tx<'_>, device: &Managed, kept: &mut Partnership) -> Result<()
     // A wipe takes it off the list by our own order.
     let away = away && kept.wiping.is_none();
     if away && !kept.drifted {
-        let event = Entry::ExchangeDrift { enrolment: kept.enrolment, device: device.id };
+        let event = Entry::ExchangeDrift(Drifted::Client { enrolment: kept.enrolment, device: device.id });
         audit::note(tx, By::System, event)?;
-        let before = drifts(tx, &kept.org)?.map_or(0, |(count, _)| count);
-        tx.put(&Drift { org: kept.org.clone(), count: before + 1, last: tx.now() })?;
+        count_drift(tx, &kept.org)?;
     }
     kept.drifted = away;
     Ok(())
+}
+
+/// Once more something was found otherwise than it was left.
+pub(super) fn count_drift(tx: &mut Tx<'_>, org: &str) -> Result<()> {
+    let before = drifts(tx, org)?.map_or(0, |(count, _)| count);
+    Ok(tx.put(&Drift { org: org.into(), count: before + 1, last: tx.now() })?)
+}
+
+/// Somebody changed in Exchange what was set of the organisation's own.
+pub(super) fn altered(tx: &mut Tx<'_>, org: &str, what: &str) -> Result<()> {
+    let what = what.chars().take(TOLD).collect();
+    audit::note(tx, By::System, Entry::ExchangeDrift(Drifted::Organisation { org: org.into(), what }))?;
+    count_drift(tx, org)
 }
 
 /// An acknowledgement from after our request ends the wipe. It is the kind that was asked for, or none.
@@ -380,6 +413,10 @@ fn prove(tx: &mut Tx<'_>, device: &mut Managed, kept: &mut Partnership) -> Resul
 /// A run was read to its end. One that was not proves nothing of what it did not tell.
 pub fn ended(tx: &mut Tx<'_>, org: &mut Organisation, run: &Run) -> Result<()> {
     if run.full {
+        if org.last_full.is_none() {
+            // From now on mailboxes are put under policies.
+            tx.touch(PARTNERSHIPS);
+        }
         org.missing = missing(tx, &org.name, run)?;
         org.last_full = Some(run.began);
     }

@@ -75,8 +75,8 @@ fn of_connectors(org: &Organisation, leads: bool, drifted: Option<(u64, Timestam
     if let Some((count, last)) = drifted {
         let times = if count == 1 { "once" } else { "more than once" };
         let text = format!(
-            "a mobile client of {} was treated by Exchange otherwise than was decided, {times} within the day: it was set right; the audit \
-             log has which (exchange.drift)",
+            "in the Exchange of {} something was otherwise than was decided or set here, {times} within the day: it was set right; the audit \
+             log has what (exchange.drift)",
             org.name
         );
         lines.push(Line::of(Severity::Note, Code::ExchangeDrift, &org.name, text).since(last));

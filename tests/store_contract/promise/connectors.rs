@@ -9,8 +9,9 @@ use lanyard::{
         connectors::{
             self, Hello, Issued, Organisation, Refused, Run,
             due::{self, Watched},
-            orders::{self, Ended, Order, What},
+            orders::{self, Ended, Order, Read, What},
             partnerships::{self, Listed, Partnership, Seen, Times, Told, Treated},
+            results,
         },
         enrol::access,
         life::{Access, Channel, Device, EnrolmentState, Scope, State},
@@ -92,6 +93,8 @@ fn told(number: u128) -> Told {
         wipe: None,
         account_wipe: None,
         last_sync: None,
+        by_rule: false,
+        policy: None,
     }
 }
 
@@ -99,7 +102,7 @@ async fn reports(fixture: &Fixture, rows: Vec<Told>) {
     let note = move |tx: &mut Tx<'_>| {
         let org = connectors::find(tx, ORG)?;
         let seen = Seen { run: None, read: tx.now() };
-        rows.iter().try_for_each(|row| partnerships::note(tx, &org, row, seen))
+        rows.iter().try_for_each(|row| results::note(tx, &org, row, seen))
     };
     fixture.store.run(note).await.unwrap();
 }
@@ -110,7 +113,7 @@ async fn whole_run(fixture: &Fixture, id: u128, rows: Vec<Told>) -> u64 {
     let note = move |tx: &mut Tx<'_>| {
         let mut org = connectors::find(tx, ORG)?;
         let seen = Seen { run: Some(id), read: tx.now() };
-        rows.iter().try_for_each(|row| partnerships::note(tx, &org, row, seen))?;
+        rows.iter().try_for_each(|row| results::note(tx, &org, row, seen))?;
         let run = Run { id, full: true, began: tx.now(), n: 1 };
         partnerships::ended(tx, &mut org, &run)?;
         tx.put(&org)?;
@@ -135,7 +138,7 @@ async fn orders(fixture: &Fixture) -> Vec<Order> {
     let look = |tx: &mut Tx<'_>| {
         let mut org = connectors::find(tx, ORG)?;
         let keys = due::some(tx, ORG, None, 100)?;
-        let _: Vec<Watched> = due::look(tx, &mut org, &keys)?;
+        let _: Vec<Watched> = due::look(tx, &mut org, &keys, &|_| None)?;
         tx.put(&org)?;
         orders::after(tx, ORG, 0)
     };
@@ -151,7 +154,7 @@ async fn one_order(fixture: &Fixture) -> Order {
 async fn ends(fixture: &Fixture, order: Uuid, ended: Ended, observed: Option<Told>) {
     let file = move |tx: &mut Tx<'_>| {
         let org = connectors::find(tx, ORG)?;
-        orders::file(tx, &org, order, ended, observed.as_ref())
+        results::file(tx, &org, order, ended, Read { client: observed, organisation: None })
     };
     fixture.store.run(file).await.unwrap();
 }
@@ -242,7 +245,8 @@ pub async fn a_connectors_certificate_speaks_for_its_own_organisation_until_it_i
         move |tx: &mut Tx<'_>| {
             let org = connectors::find(tx, ORG)?;
             let exchange = Uuid::from_u128(exchange);
-            let hello = Hello { exchange, kind: "online".into(), version: "1".into(), account_only: true };
+            let hello =
+                Hello { exchange, kind: "online".into(), version: "1".into(), account_only: true, settings: true };
             connectors::greet(tx, org, instance, &print(shown), hello).map(drop)
         }
     };
@@ -253,6 +257,23 @@ pub async fn a_connectors_certificate_speaks_for_its_own_organisation_until_it_i
     let local = fixture.local().await;
     fixture.store.run(move |tx| connectors::remove(tx, &local, ORG).map(drop)).await.unwrap();
     assert_eq!(fixture.store.run(who(2)).await.unwrap(), None);
+}
+
+pub async fn a_connectors_former_certificate_counts_to_its_own_end_and_no_longer(fixture: Fixture) {
+    let instance = joins(&fixture, 1).await;
+    let day = Duration::from_secs(86_400);
+    if !fixture.live_through(day * 60).await {
+        return;
+    }
+    let renew = move |tx: &mut Tx<'_>| {
+        let (org, good) = (connectors::find(tx, ORG)?, issued(2, tx.now().plus(day * 90)));
+        connectors::renew(tx, org, instance, &good)
+    };
+    fixture.store.run(renew).await.unwrap();
+    assert!(fixture.live_through(day * 31).await);
+    let who = |number| move |tx: &mut Tx<'_>| Ok(connectors::who(tx, &print(number))?.is_some());
+    assert!(!fixture.store.run(who(1)).await.unwrap(), "91 days");
+    assert!(fixture.store.run(who(2)).await.unwrap());
 }
 
 pub async fn one_connector_leads_at_a_time(fixture: Fixture) {
@@ -360,7 +381,7 @@ pub async fn what_was_changed_behind_our_back_is_told_once_and_set_right(fixture
     let stale = |tx: &mut Tx<'_>| {
         let org = connectors::find(tx, ORG)?;
         let read = tx.now().minus(Duration::from_secs(3600));
-        partnerships::note(tx, &org, &told(1), Seen { run: None, read })
+        results::note(tx, &org, &told(1), Seen { run: None, read })
     };
     fixture.store.run(stale).await.unwrap();
     assert_eq!((fixture.store.run(drifts).await.unwrap(), orders(&fixture).await.len()), (1, 0));
@@ -430,8 +451,13 @@ async fn taken(fixture: &Fixture, scope: Scope) -> (CommandId, Timestamp) {
     let instance = Uuid::from_u128(1);
     let hello = move |tx: &mut Tx<'_>| {
         let org = connectors::find(tx, ORG)?;
-        let hello =
-            Hello { exchange: Uuid::from_u128(5), kind: "online".into(), version: "1".into(), account_only: true };
+        let hello = Hello {
+            exchange: Uuid::from_u128(5),
+            kind: "online".into(),
+            version: "1".into(),
+            account_only: true,
+            settings: true,
+        };
         connectors::greet(tx, org, instance, &print(1), hello).map(drop)
     };
     fixture.store.run(hello).await.unwrap();

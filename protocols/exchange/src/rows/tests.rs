@@ -69,6 +69,22 @@ fn the_blocked_list_goes_before_the_allowed_one_and_letter_case_does_not_count()
 }
 
 #[test]
+fn a_mailbox_is_under_a_policy_of_its_own_or_under_the_default() {
+    let named = |name: &str| Some(Assigned::Named(name.into()));
+    for (what, policy, defaulted, want) in [
+        ("its own", json!("nurses"), json!(false), named("nurses")),
+        ("by its path", json!("example.org/Mobile/nurses"), json!("False"), named("nurses")),
+        ("the default", json!("Default"), json!(true), Some(Assigned::Default)),
+        ("the default, on premises", json!("Default"), json!("True"), Some(Assigned::Default)),
+        ("not told whether", json!("Default"), json!(null), named("Default")),
+        ("nothing told", json!(null), json!(null), None),
+    ] {
+        let told = row(json!({ "ActiveSyncMailboxPolicy": policy, "ActiveSyncMailboxPolicyIsDefaulted": defaulted }));
+        assert_eq!(assigned(&told), want, "{what}");
+    }
+}
+
+#[test]
 fn times_are_read_in_each_of_their_forms() {
     let want = Some(datetime!(2026-11-30 10:20:30 UTC));
     for (form, value, want) in [

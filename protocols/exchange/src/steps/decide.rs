@@ -1,9 +1,9 @@
 //! What an order still lacks, by what was read: it is over, or one more write, or one more look.
 
 use super::{At, Deed, Next, Steps};
-use crate::calls::{Ending, Order, Reason, Wipe};
+use crate::calls::{Ending, Order, Policy, Reason, Wipe};
 use crate::cmdlets::Lists;
-use crate::partnership::{Access, Partnership, WipeTimes};
+use crate::partnership::{Access, Assigned, Partnership, WipeTimes};
 use time::{Duration, OffsetDateTime};
 
 /// So far the clocks of Exchange and of whoever decided may be apart.
@@ -11,6 +11,8 @@ const APART: Duration = Duration::minutes(2);
 /// No list is written more often for one order, and no wipe.
 const LISTS: u32 = 3;
 const CLEARS: u32 = 2;
+/// Nor a policy.
+const POLICIES: u32 = 3;
 
 impl Steps {
     /// All that is needed was read.
@@ -26,7 +28,8 @@ impl Steps {
             Order::Wipe(wipe) => self.wipe(&wipe, &told, now),
             Order::Cancel(_) => self.cancel(&told, now),
             Order::Remove(_) => self.remove(&told, now),
-            Order::Policy(_) => self.policy(now),
+            Order::Policy(policy) => self.policy(&policy, now),
+            Order::Access(_) => self.end_failed(Reason::Unsupported, "an order that is for no client"),
         }
     }
 
@@ -176,21 +179,25 @@ impl Steps {
         self.write_now(Deed::Remove, now)
     }
 
-    fn policy(mut self, now: OffsetDateTime) -> Next {
-        if self.policy_name().is_some() && !self.done.policy {
-            return match self.seen.policy {
-                None => self.ask(At::Policy),
-                Some(there) => self.write_now(Deed::Policy { new: !there }, now),
+    /// The policy's rules first, then who is under them. A policy that is another's is not written.
+    fn policy(mut self, wanted: &Policy, now: OffsetDateTime) -> Next {
+        if wanted.name.is_some() && !wanted.settings.is_empty() {
+            let there = match &self.seen.policy {
+                None => return self.ask(At::Policy),
+                Some(there) => there.as_ref().map(|policy| policy.has(&wanted.settings)),
             };
+            if there != Some(true) {
+                if self.done.policies > 0 && self.done.others == 0 && self.look_again() {
+                    return self.pause_and_read();
+                }
+                if self.done.policies >= POLICIES {
+                    return self.end_failed(Reason::Unavailable, "Exchange does not show the policy as it was written");
+                }
+                return self.write_now(Deed::Policy { new: there.is_none() }, now);
+            }
         }
-        let has = self.seen.mailbox.as_ref().and_then(|mailbox| mailbox.policy.as_deref());
-        let is_there = match self.policy_name() {
-            Some(name) => has.is_some_and(|has| has.eq_ignore_ascii_case(name)),
-            // Nobody says which one is Exchange's default.
-            None => self.done.others > 0,
-        };
-        if is_there {
-            let writes = self.done.others + u32::from(self.done.policy);
+        if self.is_assigned() {
+            let writes = self.done.others + self.done.policies;
             return self.end_after(writes);
         }
         if self.done.others == 0 {
@@ -199,6 +206,20 @@ impl Steps {
         if self.look_again() {
             return self.pause_and_read();
         }
+        if self.done.others < POLICIES && !self.done.accepted {
+            return self.write_now(Deed::Assign, now);
+        }
         self.end_failed(Reason::Unavailable, "the mailbox does not show the policy")
+    }
+
+    /// Whether the mailbox is under the policy that is wanted.
+    pub(super) fn is_assigned(&self) -> bool {
+        let has = self.seen.mailbox.as_ref().and_then(|mailbox| mailbox.policy.as_ref());
+        match (has, self.policy_name()) {
+            (Some(Assigned::Named(has)), Some(name)) => has.eq_ignore_ascii_case(name),
+            (Some(Assigned::Default), wanted) => wanted.is_none(),
+            // An Exchange that does not tell which one is its default: what it took is so.
+            (Some(Assigned::Named(_)), None) | (None, _) => self.done.others > 0 && self.done.accepted,
+        }
     }
 }

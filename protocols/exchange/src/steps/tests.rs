@@ -6,7 +6,7 @@ use crate::cmdlet::Argument;
 use crate::partnership::Listed;
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use time::macros::datetime;
 use uuid::Uuid;
 
@@ -42,8 +42,11 @@ struct World {
     wipe: Option<OffsetDateTime>,
     account_wipe: Option<OffsetDateTime>,
     acked: bool,
-    policy: &'static str,
-    policies: Vec<String>,
+    policy: String,
+    /// By name, what each says.
+    policies: BTreeMap<String, BTreeMap<String, Json>>,
+    /// Somebody makes this policy just before the next write.
+    meanwhile: Option<&'static str>,
     /// So many reads still see what was before the last write to a list or of a wipe.
     lag: u32,
     stale: Option<(u32, Box<World>)>,
@@ -74,8 +77,9 @@ impl World {
             wipe: None,
             account_wipe: None,
             acked: false,
-            policy: "Default",
-            policies: vec!["Default".into()],
+            policy: "Default".into(),
+            policies: [("Default".to_string(), BTreeMap::new())].into(),
+            meanwhile: None,
             lag: 0,
             stale: None,
             fates: VecDeque::new(),
@@ -93,9 +97,11 @@ impl World {
             allowed: self.allowed.clone(),
             blocked: self.blocked.clone(),
             policies: self.policies.clone(),
+            policy: self.policy.clone(),
             stale: None,
             fates: VecDeque::new(),
             calls: vec![],
+            meanwhile: None,
             ..*self
         }
     }
@@ -141,6 +147,9 @@ impl World {
     fn answer(&mut self, cmdlet: &Cmdlet) -> Result<Vec<Row>, Failure> {
         if cmdlet.writes() {
             let before = self.same();
+            if let Some(name) = self.meanwhile.take() {
+                self.policies.insert(name.into(), rules());
+            }
             self.write(cmdlet)?;
             self.stale = (self.lag > 0).then(|| (self.lag, Box::new(before)));
             return Ok(vec![]);
@@ -179,10 +188,10 @@ impl World {
             "Get-ActiveSyncOrganizationSettings" => json!({ "DefaultAccessLevel": self.default }),
             "Get-MobileDeviceMailboxPolicy" => {
                 let [(_, Argument::Text(name))] = &cmdlet.parameters[..] else { panic!("{cmdlet:?}") };
-                if !self.policies.contains(name) {
-                    return Err(Failure::NotFound(name.clone()));
-                }
-                json!({ "Name": name })
+                let Some(says) = self.policies.get(name) else { return Err(Failure::NotFound(name.clone())) };
+                let mut row = object(json!({ "Name": name }));
+                row.extend(says.clone());
+                return Ok(vec![row]);
             }
             other => panic!("{other}"),
         };
@@ -212,6 +221,7 @@ impl World {
         json!({
             "Guid": key().mailbox, "PrimarySmtpAddress": "ann@example.org", "DistinguishedName": "CN=Ann,DC=example",
             "ActiveSyncAllowedDeviceIDs": self.allowed, "ActiveSyncBlockedDeviceIDs": self.blocked, "ActiveSyncMailboxPolicy": self.policy,
+            "ActiveSyncMailboxPolicyIsDefaulted": self.policy == "Default",
         })
     }
 
@@ -222,16 +232,25 @@ impl World {
             "Set-CASMailbox" => {
                 edit(&mut self.allowed, given("ActiveSyncAllowedDeviceIDs"));
                 edit(&mut self.blocked, given("ActiveSyncBlockedDeviceIDs"));
-                if given("ActiveSyncMailboxPolicy").is_some() {
-                    self.policy = "nurses";
+                match given("ActiveSyncMailboxPolicy") {
+                    Some(Argument::Text(name)) => self.policy = name.clone(),
+                    Some(_) => self.policy = "Default".into(),
+                    None => {}
                 }
             }
             "Clear-MobileDevice" if given("Cancel").is_some() => (self.wipe, self.account_wipe) = (None, None),
             "Clear-MobileDevice" if given("AccountOnly").is_some() => self.account_wipe = Some(NOW),
             "Clear-MobileDevice" => self.wipe = Some(NOW),
             "Remove-MobileDevice" => self.there = false,
-            "New-MobileDeviceMailboxPolicy" => self.policies.push("nurses".into()),
-            "Set-MobileDeviceMailboxPolicy" => {}
+            "New-MobileDeviceMailboxPolicy" | "Set-MobileDeviceMailboxPolicy" => {
+                let json = cmdlet.json(|_, _| Json::Null);
+                let name = json.get("Name").or(json.get("Identity")).and_then(Json::as_str).unwrap().to_string();
+                let new = cmdlet.name.starts_with("New");
+                if new == self.policies.contains_key(&name) {
+                    return Err(Failure::Refused("it exists, or it does not".into()));
+                }
+                self.policies.entry(name).or_default().extend(json);
+            }
             other => panic!("{other}"),
         }
         Ok(())
@@ -426,17 +445,96 @@ fn a_wipe_is_taken_back_once_and_only_while_it_is_open() {
     }
 }
 
+fn rules() -> BTreeMap<String, Json> {
+    [("MinPasswordLength".to_string(), json!(8)), ("MaxInactivityTimeLock".into(), json!("00:05:00"))].into()
+}
+
+fn policy(name: Option<&str>) -> Order {
+    Order::Policy(Policy { key: key(), name: name.map(Into::into), settings: rules() })
+}
+
+const NEW: &str = "New-MobileDeviceMailboxPolicy";
+const SET: &str = "Set-MobileDeviceMailboxPolicy";
+const ASSIGN: &str = "Set-CASMailbox";
+
 #[test]
-fn a_policy_is_made_or_set_and_the_mailbox_put_under_it() {
-    let policy = |name: Option<&str>| {
-        Order::Policy(Policy { key: key(), name: name.map(Into::into), settings: Default::default() })
-    };
+fn a_policy_is_made_once_set_where_it_says_something_else_and_the_mailbox_put_under_it() {
     let mut world = World::new();
-    assert_eq!(world.play(policy(Some("nurses"))).outcome, Ending::Done);
-    assert_eq!(world.written(), ["New-MobileDeviceMailboxPolicy", "Set-CASMailbox"]);
-    assert_eq!(world.play(policy(Some("nurses"))).outcome, Ending::Done);
-    assert_eq!(world.written().last(), Some(&"Set-MobileDeviceMailboxPolicy"));
+    assert_eq!((world.play(policy(Some("nurses"))).outcome, world.written()), (Ending::Done, vec![NEW, ASSIGN]));
+    assert_eq!((world.play(policy(Some("nurses"))).outcome, world.written().len()), (Ending::Already, 2));
+    let policy_then = world.play(policy(Some("nurses"))).observed.unwrap().policy;
+    assert_eq!(policy_then, Some(crate::partnership::Assigned::Named("nurses".into())));
+    // Another mailbox under the same one: it is made no second time.
+    world.policy = "Default".into();
+    assert_eq!((world.play(policy(Some("nurses"))).outcome, world.written().len()), (Ending::Done, 3));
+    // Somebody changed what it says.
+    world.policies.get_mut("nurses").unwrap().insert("MinPasswordLength".into(), json!(1));
+    assert_eq!((world.play(policy(Some("nurses"))).outcome, world.written().last()), (Ending::Done, Some(&SET)));
+    assert_eq!(world.policies["nurses"]["MinPasswordLength"], json!(8));
     assert_eq!(code(&world.play(policy(Some(" ")))), Some(&Reason::Refused));
+}
+
+#[test]
+fn a_policy_of_others_is_assigned_and_not_written_and_none_is_the_default() {
+    let mut world = World { policy: "nurses".into(), ..World::new() };
+    let anothers = |name: Option<&str>| {
+        Order::Policy(Policy { key: key(), name: name.map(Into::into), settings: BTreeMap::new() })
+    };
+    assert_eq!((world.play(anothers(None)).outcome, world.policy.as_str()), (Ending::Done, "Default"));
+    assert_eq!(world.play(anothers(None)).outcome, Ending::Already);
+    assert_eq!((world.play(anothers(Some("theirs"))).outcome, world.policy.as_str()), (Ending::Done, "theirs"));
+    assert_eq!(world.written(), [ASSIGN, ASSIGN]);
+}
+
+#[test]
+fn a_policy_whose_answers_are_lost_late_or_contradicted_is_looked_at_before_it_is_written_again() {
+    // Device, mailbox, policy; then the first write.
+    let reads = [Fate::Well; 3];
+    for (fate, want) in [
+        (Fate::LostAfter, vec![NEW, ASSIGN]),
+        (Fate::LostBefore, vec![NEW, NEW, ASSIGN]),
+        (Fate::Busy, vec![NEW, NEW, ASSIGN]),
+    ] {
+        let mut world = World { fates: reads.into_iter().chain([fate]).collect(), ..World::new() };
+        assert_eq!((world.play(policy(Some("nurses"))).outcome, world.written()), (Ending::Done, want), "{fate:?}");
+    }
+    // The second write: device, mailbox and policy are read before it.
+    for (fate, want) in [(Fate::LostAfter, vec![NEW, ASSIGN]), (Fate::LostBefore, vec![NEW, ASSIGN, ASSIGN])] {
+        let fates = reads.into_iter().chain([Fate::Well]).chain(reads).chain([fate]);
+        let mut world = World { fates: fates.collect(), ..World::new() };
+        assert_eq!((world.play(policy(Some("nurses"))).outcome, world.written()), (Ending::Done, want), "{fate:?}");
+    }
+    let mut world = World { lag: 4, ..World::new() };
+    assert_eq!((world.play(policy(Some("nurses"))).outcome, world.written()), (Ending::Done, vec![NEW, ASSIGN]));
+    let mut world = World { meanwhile: Some("nurses"), ..World::new() };
+    assert_eq!(
+        (world.play(policy(Some("nurses"))).outcome, world.policy.as_str()),
+        (Ending::Done, "nurses"),
+        "made by another order"
+    );
+}
+
+#[test]
+fn a_dry_run_knows_all_that_a_policy_would_write() {
+    for (under, ahead) in [("Default", vec![NEW, ASSIGN]), ("nurses", vec![NEW])] {
+        let mut world = World { policy: under.into(), ..World::new() };
+        let work = Work { seq: 1, id: Uuid::from_u128(9), order: policy(Some("nurses")), deadline: None };
+        let mut next = Steps::begin(work, true, false);
+        for _ in 0..3 {
+            let Next::Call(cmdlet, steps) = next else { panic!("a call") };
+            next = steps.step(world.call(cmdlet), NOW);
+        }
+        let Next::Call(cmdlet, steps) = next else { panic!("a write") };
+        let names: Vec<&str> = steps.ahead(&cmdlet).iter().map(|cmdlet| cmdlet.name).collect();
+        assert_eq!(names, ahead, "{under}");
+    }
+}
+
+#[test]
+fn what_is_for_no_client_is_no_clients_order() {
+    let work = Work { seq: 1, id: Uuid::from_u128(9), order: Order::Access(Default::default()), deadline: None };
+    let Next::End(outcome) = Steps::begin(work, true, false) else { panic!("an end") };
+    assert_eq!(code(&outcome), Some(&Reason::Unsupported));
 }
 
 #[test]
@@ -480,6 +578,7 @@ fn orders() -> impl Strategy<Value = Order> {
         Just(Order::Remove(key())),
         Just(Order::Cancel(key())),
         Just(Order::Quarantine(key())),
+        Just(policy(Some("nurses"))),
     ]
 }
 
@@ -504,6 +603,7 @@ proptest! {
                 Order::Wipe(_) => prop_assert!(world.wipe.is_some()),
                 Order::Block(_) => prop_assert_eq!(world.blocked.len(), 1),
                 Order::Allow(_) => prop_assert!(world.blocked.is_empty() && world.allowed.len() == 1),
+                Order::Policy(_) => prop_assert!(world.policy == "nurses" && world.policies["nurses"]["MinPasswordLength"] == json!(8)),
                 Order::Remove(_) => prop_assert!(!world.there && world.blocked.len() == 1),
                 _ => {}
             }

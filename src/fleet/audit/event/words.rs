@@ -1,14 +1,14 @@
 //! The words of each event, as an operator reads them in the audit log: the only place that knows them, save those of values that
 //! others say too (`terms.rs`).
 
-use super::{By, Cancelled, Counts, Decision, Event, Invited, Loss, Pass, Proof, Unasked};
+use super::{By, Cancelled, Counts, Decision, Drifted, Event, Invited, Loss, Pass, Proof, Unasked};
 use crate::{
     fleet::terms::Action,
     ids::{DeviceId, EnrolmentId},
 };
 
 /// Every action that there is.
-pub(crate) const ACTIONS: [&str; 71] = [
+pub(crate) const ACTIONS: [&str; 72] = [
     "admin.made",
     "admin.removed",
     "answer.unasked",
@@ -49,6 +49,7 @@ pub(crate) const ACTIONS: [&str; 71] = [
     "enrolment.refused",
     "enrolment.revoked",
     "enrolment.succeeded",
+    "exchange.access",
     "exchange.drift",
     "group.added",
     "group.deleted",
@@ -227,9 +228,15 @@ impl Event {
             }
             Self::ConnectorLeads { org, instance } => of("connector.led", &org).detail(format!("instance {instance}")),
             Self::ConnectorRemoved { org } => of("connector.removed", &org),
-            Self::ExchangeDrift { enrolment, device } => {
+            Self::ExchangeDrift(Drifted::Client { enrolment, device }) => {
                 let detail = "Exchange treats it otherwise than was decided here; it is set right";
                 of("exchange.drift", &enrolment).on(device).by(enrolment).outcome("noted").detail(detail)
+            }
+            Self::ExchangeDrift(Drifted::Organisation { org, what }) => of("exchange.drift", &org)
+                .outcome("noted")
+                .detail(format!("otherwise than was set here: {what}; it is set right")),
+            Self::ExchangeAccessSet { org, access } => {
+                of("exchange.access", &org).detail(access.unwrap_or_else(|| "left as it is from now on".into()))
             }
             Self::DeviceNameTaken { enrolment } => {
                 let detail = "another user's device goes by the same name; nothing was joined";
