@@ -75,7 +75,10 @@ impl Lead {
         if error.lasts() {
             self.lose();
         }
-        tracing::error!(%error, "the server");
+        match error {
+            CallError::Later { .. } => tracing::warn!(%error, "the server"),
+            _ => tracing::error!(%error, "the server"),
+        }
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
