@@ -425,6 +425,21 @@ class OnPremises(Connected):
         cls.addClassCleanup(cls.connector.stop)
         file.unlink()
 
+    def has_a_policy(self):
+        """A policy becomes Exchange's, by one write though its answer is lost; and so does what it decides by itself."""
+        self.world.fails("die after", "New-MobileDeviceMailboxPolicy")
+        self.server.policy("name: base\nassign: all\npasscode: {min_length: 8, max_idle_minutes: 5}\n")
+        mailboxes = {device.mailbox for device in self.org.devices.values()}
+        eventually(lambda: all(mailbox.past[-1].policy.startswith("Lanyard ") for mailbox in mailboxes), "under a policy of ours", 60)
+        [(_, says)] = [each for each in self.org.policies.items() if each[0].startswith("Lanyard ")]
+        self.assertEqual((says["MinPasswordLength"], says["MaxInactivityTimeLock"], says["AllowNonProvisionableDevices"]), (8, "00:05:00", False))
+        self.assertEqual(len(self.org.called("New-MobileDeviceMailboxPolicy")), 1)
+        file = self.server.folder / "access.json"
+        file.write_text(json.dumps({"default": "block", "rules": [{"characteristic": "DeviceType", "query": "iPhone", "level": "allow"}]}))
+        self.server.verb("connector", "access", "main", "--file", file, "--yes")
+        eventually(lambda: self.org.default == "Block", "the default", 30)
+        self.assertEqual([(rule.query, rule.level) for rule in self.org.rules], [("iPhone", "Allow")])
+
     def test_a_day_on_premises(self):
         said = self.connector.check()
         self.assertEqual([step["step"] for step in said if not step["ok"]], [], said)
@@ -445,6 +460,7 @@ class OnPremises(Connected):
         self.ends(command, "confirmed")
         self.assertEqual(len(self.clears(phone)), 1)
         self.gone_and_blocked(phone)
+        self.has_a_policy()
         self.assertLessEqual(len(self.world.open_sessions()), 3, "sessions are few")
         self.connector.stop()
         eventually(lambda: not self.world.open_sessions(), "each session is ended", SOON)

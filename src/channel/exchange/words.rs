@@ -135,20 +135,28 @@ fn level(word: &str) -> Level {
     }
 }
 
+/// Rules and recipients of one report: more are not kept, whatever a connector says.
+const MOST: usize = 1000;
+/// Characters of each text in it.
+const LONGEST: usize = 1024;
+
 /// What an organisation has, as far as that is told.
 pub(super) fn organisation(told: Organisation) -> Option<exchange::Told> {
-    let which = |which: Which| access::Which { characteristic: which.characteristic, query: which.query };
-    let rule = |rule: Rule| access::Rule { which: which(rule.which), level: rule.level.as_str().to_lowercase() };
+    let cut = |text: &str| -> String { text.chars().take(LONGEST).collect() };
+    let which = |which: Which| access::Which { characteristic: cut(&which.characteristic), query: cut(&which.query) };
+    let level = |level: &Level| cut(&level.as_str().to_lowercase());
+    let rule = |rule: Rule| access::Rule { level: level(&rule.level), which: which(rule.which) };
     let found = Found {
-        default: told.default?.as_str().to_lowercase(),
-        recipients: told.recipients,
-        insert: told.insert,
-        rules: told.rules.into_iter().map(rule).collect(),
+        default: level(&told.default?),
+        recipients: told.recipients.iter().take(MOST).map(|address| cut(address)).collect(),
+        insert: cut(&told.insert),
+        rules: told.rules.into_iter().take(MOST).map(rule).collect(),
     };
     let policy = |policy: MailboxPolicy| {
         (policy.name, policy.settings.into_iter().map(|(name, value)| (name, spelt(&value))).collect())
     };
-    Some(exchange::Told { found, policies: told.policies.map(|all| all.into_iter().map(policy).collect()) })
+    let policies = told.policies.map(|all| all.into_iter().map(policy).collect());
+    Some(exchange::Told { found, policies })
 }
 
 /// A parameter's value as it is kept.
