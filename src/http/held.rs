@@ -3,11 +3,8 @@
 //! hyper's client takes some 20 kB for a connection, most of it to read and write by. So the request is written here, and the
 //! connection waited on for its first byte; from then on it is hyper's, which writes a request of its own to it in vain, and reads.
 
-use super::{
-    connector::{Connector, Io},
-    outgoing::{Answered, OutgoingError},
-};
-use axum::body::Body;
+use super::connector::{Connector, Io};
+use axum::{BoxError, body::Body};
 use hyper::{
     Method, Request, Response, Uri,
     body::{Bytes, Incoming},
@@ -23,28 +20,30 @@ use std::{
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tower_service::Service as _;
 
+/// Why there is no answer.
+pub(super) enum Failed {
+    /// No connection: nothing was sent.
+    Connect(BoxError),
+    /// It broke, or what came is no answer.
+    Broken(BoxError),
+}
+
 /// Sends it over a connection of its own, and returns at the answer's head. The body is read whole before it is sent.
-pub(super) fn send(connector: Connector, server: String, request: Request<Body>) -> impl Future<Output = Answered> {
+pub(super) fn send(
+    connector: Connector,
+    request: Request<Body>,
+) -> impl Future<Output = Result<Response<Incoming>, Failed>> {
     let method = request.method().clone();
     let asking = Box::pin(ask(connector, request));
     async move {
-        let mut io = match asking.await {
-            Ok(io) => io,
-            Err(Failed::Connect(source)) => return Err(OutgoingError::Connect { server, source }),
-            Err(Failed::Broken(source)) => return Err(OutgoingError::Broken { server, source }),
-        };
+        let mut io = asking.await?;
         // Here it stays: nothing large may live on in this future.
         let answer = match io.read_u8().await {
             Ok(first) => Box::pin(answer(Answering::new(first, io.into_inner()), method)).await,
-            Err(error) => return Err(OutgoingError::Broken { server, source: error.into() }),
+            Err(error) => return Err(Failed::Broken(error.into())),
         };
-        answer.map_err(|error| OutgoingError::Broken { server, source: error.into() })
+        answer.map_err(|error| Failed::Broken(error.into()))
     }
-}
-
-enum Failed {
-    Connect(axum::BoxError),
-    Broken(axum::BoxError),
 }
 
 /// The connection, with the request on its way.

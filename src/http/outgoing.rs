@@ -4,7 +4,7 @@
 use super::{
     connector::{Connector, Dial, Identity},
     crypto::TlsError,
-    held,
+    held::{self, Failed},
 };
 use axum::body::Body;
 use hyper::{Request, Response, Uri, body::Incoming};
@@ -118,14 +118,16 @@ impl Outgoing {
     /// The same for a request whose answer is long in coming, as a Ping's is: it has a connection of its own, and takes little memory until there
     /// is something to read.
     pub fn send_held(&self, request: Request<Body>) -> impl Future<Output = Answered> + Send + use<> {
-        let connector = self.connector.clone();
         let asking = server(request.uri()).map(|server| {
             let span = call(&server);
-            (held::send(connector, server, request).instrument(span.clone()), span)
+            (held::send(self.connector.clone(), request).instrument(span.clone()), span, server)
         });
         async move {
-            let (asking, span) = asking?;
-            let answer = asking.await;
+            let (asking, span, server) = asking?;
+            let answer = asking.await.map_err(|failed| match failed {
+                Failed::Connect(source) => OutgoingError::Connect { server, source },
+                Failed::Broken(source) => OutgoingError::Broken { server, source },
+            });
             told(&span, answer)
         }
     }
@@ -137,7 +139,7 @@ impl Outgoing {
     }
 }
 
-pub(super) type Answered = Result<Response<Incoming>, OutgoingError>;
+type Answered = Result<Response<Incoming>, OutgoingError>;
 
 /// The request is handed over at once: a future that waits for its answer need not have room for it.
 fn over(client: &Client<Connector, Body>, request: Request<Body>) -> impl Future<Output = Answered> + Send + use<> {
