@@ -70,17 +70,17 @@ class Crowd:
         said("a delta", f"{self.calls(at)}, connector {resident(self.connector.process, 'VmRSS')} kB")
 
     def blocks(self):
-        """While a full run is under way, which is made slow enough to last."""
+        """While one full run follows another, each page of which takes its time."""
         self.server.verb("settings", "set", "exchange.full_every", "1s")
-        self.exchange.seconds["Get-MobileDeviceStatistics"] = max(PACE, 0.05)
+        self.exchange.seconds["Get-MobileDevice"] = max(PACE, 0.2)
         self.connector.stop()
         at = len(self.org.calls)
         self.connector.start()
-        eventually(lambda: self.calls(at).get("Get-MobileDeviceStatistics"), "a further full run", 120)
+        eventually(lambda: self.calls(at).get("Get-MobileDevice"), "a further full run", 120)
         took = []
         for number in range(BLOCKS):
             device = list(self.org.devices.values())[number * (self.partnerships // BLOCKS)]
-            ident = self.server.device_of(device.device_id)["id"]
+            ident = self.server.verb("devices", "show", device.device_id)["id"]
             begun = time.monotonic()
             self.server.verb("devices", "block", ident, "--reason", "tried")
             eventually(lambda device=device: device.device_id in device.mailbox.past[-1].blocked, "blocked", 60)
