@@ -213,6 +213,17 @@ fn only_what_the_order_speaks_of_is_touched() {
     for (what, wanted, want) in [
         ("nothing", Access::default(), &[][..]),
         ("what is so", Access { default: Some(Level::Allow), ..Access::default() }, &[]),
+        ("words that are so", Access { insert: Some(" ".into()), ..Access::default() }, &[]),
+        (
+            "other words",
+            Access { insert: Some("wait".into()), ..Access::default() },
+            &["Set-ActiveSyncOrganizationSettings"],
+        ),
+        (
+            "somebody who is told",
+            Access { recipients: Some(vec!["it@example.org".into()]), ..Access::default() },
+            &["Set-ActiveSyncOrganizationSettings"],
+        ),
         ("nobody told, and nobody is", Access { recipients: Some(vec![]), ..Access::default() }, &[]),
         (
             "a level",
@@ -272,6 +283,40 @@ fn what_cannot_be_done_is_said_and_ends() {
     let mut world = World::new();
     let over = Some(NOW - time::Duration::seconds(1));
     assert_eq!((code(&world.play_until(wanted(), over)), world.written()), (Some(&Reason::Late), vec![]));
+}
+
+#[test]
+fn a_time_that_ends_now_is_not_over() {
+    assert_eq!(World::new().play_until(wanted(), Some(NOW)).outcome, Ending::Done);
+}
+
+#[test]
+fn who_is_busy_is_asked_again_after_pauses_that_grow_and_six_times_at_most() {
+    let busy = |after| Err(Failure::Busy { text: "429".into(), after });
+    let mut next = Steps::begin(Uuid::from_u128(9), wanted(), None);
+    for seconds in [3, 6, 9, 12, 15, 18] {
+        let Next::Call(_, steps) = next else { panic!("a call") };
+        let Next::Pause(pause, steps) = steps.step(busy(None), NOW) else { panic!("a pause") };
+        assert_eq!(pause, Duration::from_secs(seconds));
+        next = steps.resume();
+    }
+    let Next::Call(_, steps) = next else { panic!("a call") };
+    assert!(matches!(steps.step(busy(None), NOW), Next::End(_)), "the seventh time");
+    for (after, seconds) in [(1, 1), (40, 40), (9000, 300)] {
+        let Next::Call(_, steps) = Steps::begin(Uuid::from_u128(9), wanted(), None) else { panic!("a call") };
+        let Next::Pause(pause, _) = steps.step(busy(Some(after)), NOW) else { panic!("a pause") };
+        assert_eq!(pause, Duration::from_secs(seconds), "as Exchange says");
+    }
+    // What may have been written is not looked at before it can be seen.
+    let mut world = World::new();
+    let mut next = Steps::begin(Uuid::from_u128(9), wanted(), None);
+    for _ in 0..2 {
+        let Next::Call(cmdlet, steps) = next else { panic!("a call") };
+        next = steps.step(world.call(cmdlet), NOW);
+    }
+    let Next::Call(_, steps) = next else { panic!("a write") };
+    let Next::Pause(pause, _) = steps.step(busy(Some(1)), NOW) else { panic!("a pause") };
+    assert_eq!(pause, LOOK);
 }
 
 #[test]
