@@ -175,8 +175,9 @@ impl Inventory {
     }
 
     /// When these clients synchronised, at a pace at which nobody waits for it. It is no account of what changed, and says so.
-    pub async fn statistics(&mut self, devices: Vec<Device>) -> Result<(), ReportError> {
-        let mut run = Run { complete: false, ..Run::new(RunKind::Delta) };
+    /// `began`: when the run did that brought them, since their lists are as old.
+    pub async fn statistics(&mut self, devices: Vec<Device>, began: OffsetDateTime) -> Result<(), ReportError> {
+        let mut run = Run { complete: false, began, ..Run::new(RunKind::Delta) };
         for device in devices {
             tokio::time::sleep(PACE).await;
             let told = match self.read(&cmdlets::statistics(device.guid())).await {

@@ -64,7 +64,8 @@ async fn next(inventory: &mut Inventory, welcome: &Welcome, done: &mut Done) -> 
         Due::Delta(since) => done.delta = Some(inventory.delta(since).await?),
         Due::Nothing if !done.waiting.is_empty() => {
             let rest = done.waiting.split_off(SOME.min(done.waiting.len()));
-            inventory.statistics(std::mem::replace(&mut done.waiting, rest)).await?;
+            let began = done.full.unwrap_or_else(clock::now);
+            inventory.statistics(std::mem::replace(&mut done.waiting, rest), began).await?;
         }
         Due::Nothing => tokio::time::sleep(LOOK).await,
     }

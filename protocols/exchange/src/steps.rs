@@ -246,7 +246,7 @@ impl Steps {
             At::Mailbox => {
                 let guid = self.key().mailbox;
                 let Some(mailbox) = rows.iter().filter_map(rows::mailbox).find(|mailbox| mailbox.guid == guid) else {
-                    return self.gone();
+                    return self.half_seen();
                 };
                 self.seen.mailbox = Some(mailbox);
                 self.compare(now)
@@ -255,7 +255,7 @@ impl Steps {
                 let guid = self.key().guid;
                 self.seen.statistics = rows.iter().filter_map(rows::statistics).find(|told| told.guid == guid);
                 if self.seen.statistics.is_none() {
-                    return self.gone();
+                    return self.half_seen();
                 }
                 self.decide(now)
             }
@@ -339,6 +339,7 @@ impl Steps {
                 self.note(deed, true);
                 self.read()
             }
+            (At::Mailbox | At::Statistics, Failure::NotFound(_)) => self.half_seen(),
             (_, Failure::NotFound(_)) => self.gone(),
             (_, Failure::Forbidden(_)) => self.end_failed(Reason::Forbidden, &text),
             (_, Failure::Refused(_)) => self.end_failed(Reason::Refused, &text),
@@ -375,6 +376,12 @@ impl Steps {
         self.at = At::Device;
         self.seen = Seen::default();
         Next::Pause(LOOK, Box::new(self))
+    }
+
+    /// Exchange has just shown the client, and now not what belongs to it: its servers disagree for a while, or the mailbox is about to go. Neither
+    /// says that the client is gone.
+    fn half_seen(self) -> Next {
+        self.end_failed(Reason::Unavailable, "Exchange shows the client, and not its mailbox or its statistics")
     }
 
     fn gone(mut self) -> Next {

@@ -49,6 +49,11 @@ pub(super) fn of(contents: &[PartContent]) -> Option<Rules> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_fleet_knows_policies_of_ours_by_the_same_name() {
+        assert_eq!(crate::fleet::connectors::under::OURS, lanyard_exchange::mailbox_policy::OURS);
+    }
     use crate::policy::{Permission, Required, Value};
     use lanyard_exchange::{cmdlets, mailbox_policy};
 

@@ -115,11 +115,15 @@ impl<'a> Look<'a> {
         let (mut contents, mut lives) = (Vec::new(), false);
         for client in clients.iter().filter(|client| !client.gone) {
             let Some(device) = partnerships::owner(tx, client)? else { continue };
-            if client.wiping.is_some() || device.mail_shut.is_some() {
+            if client.wiping.is_some() {
                 return Ok(None);
             }
+            // One that a wipe ended stays shut, and concerns nobody else of its mailbox any more.
             if !device.enrolment(client.enrolment).is_some_and(|mine| mine.is_live()) {
                 continue;
+            }
+            if device.mail_shut.is_some() {
+                return Ok(None);
             }
             lives = true;
             if self.assigned.is_none() {
@@ -217,7 +221,7 @@ fn lacks(tx: &mut Tx<'_>, kept: &mut Mailbox, look: &mut Look<'_>) -> Result<Opt
         written::mends(tx, &kept.org, &rules.name)?;
         look.broken = None;
     }
-    if kept.wrote.is_none() {
+    if kept.wrote.is_none() && !kept.assigned.is_ours() {
         kept.before = Some(kept.assigned.clone());
     }
     Ok(Some(Under::Ours(rules)))

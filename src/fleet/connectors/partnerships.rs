@@ -235,6 +235,10 @@ pub(super) fn note(
     }
     let known = tx.get::<Partnership>(key(&org.name, told.mailbox, &told.device_id))?;
     let before = known.clone();
+    if known.as_ref().is_some_and(|kept| kept.gone && kept.written.is_some_and(|written| seen.read < written)) {
+        // Read before it was removed.
+        return Ok(None);
+    }
     let mut kept = match known {
         Some(kept) if !kept.gone => kept,
         // Its enrolment ended with it; one that comes again begins anew.
@@ -338,7 +342,8 @@ fn begin(tx: &mut Tx<'_>, org: &Organisation, told: &Told, former: Option<Partne
     })
 }
 
-/// The same user's device that goes by this name for mail, or told it over another channel. Another user's is noted.
+/// The same user's device that goes by this name for mail, or told it over another channel. Another user's is noted. One that nothing but mail
+/// would wipe stays as it is: whoever reports the same name would carry its wipe, and say that it is done.
 fn join(tx: &mut Tx<'_>, told: &Told, enrolment: EnrolmentId) -> Result<Option<Device>> {
     let mut found = Vec::new();
     for kind in [lookup::MAIL_ID, Channel::Activesync.as_str(), Channel::Exchange.as_str()] {
@@ -348,7 +353,8 @@ fn join(tx: &mut Tx<'_>, told: &Told, enrolment: EnrolmentId) -> Result<Option<D
         audit::note(tx, By::System, Entry::DeviceNameTaken { enrolment })?;
     }
     let lives = |device: &Device| device.live().next().is_some() && !matches!(device.life, Life::Retired | Life::Wiped);
-    Ok(found.into_iter().find(|device| device.is_of(&told.address) && lives(device)))
+    let managed = |device: &Device| device.carrier().is_some_and(|carrier| !carrier.channel.is_mail());
+    Ok(found.into_iter().find(|device| device.is_of(&told.address) && lives(device) && managed(device)))
 }
 
 /// What Exchange does with it, where nobody decided otherwise, and when it was heard there.

@@ -54,6 +54,14 @@ pub fn file(tx: &mut Tx<'_>, org: &Organisation, id: Uuid, ended: Ended, read: R
         }
         tx.put(&kept)?;
     } else {
+        if let (What::Wipe { .. }, Ended::Done, Some(told), Some(wiping)) =
+            (&order.what, &ended, &read.client, &mut kept.wiping)
+        {
+            // The connector compared it with what was there before: it is ours, by whatever clock.
+            let times = if wiping.account_only { told.account_wipe } else { told.wipe };
+            let same = (told.mailbox, &told.device_id) == (order.mailbox, &order.device_id);
+            wiping.requested = times.filter(|_| same).and_then(|times| times.requested).or(wiping.requested);
+        }
         of_client(tx, &mut kept, &order, ended)?;
     }
     match read.client {

@@ -12,6 +12,16 @@ pub enum Assigned {
     Named(String),
 }
 
+/// What the names of policies of ours begin with.
+pub const OURS: &str = "Lanyard ";
+
+impl Assigned {
+    /// One that was made here: it may have been assigned by an order whose end was never heard.
+    pub fn is_ours(&self) -> bool {
+        matches!(self, Self::Named(name) if name.starts_with(OURS))
+    }
+}
+
 /// A mailbox policy as a mailbox is to be under it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rules {

@@ -295,8 +295,8 @@ impl Managed {
         device.mail_shut = device.mail_shut.map(|_| command.id);
     }
 
-    /// An enrolment ended by the device's own word. A wipe that it carried ends with it or goes on by another enrolment; the rest is
-    /// cancelled.
+    /// An enrolment ended by the device's own word, or Exchange knows it no more. A wipe that it carried ends with it, where that is the device's
+    /// word, or goes on by another enrolment, or fails; the rest is cancelled.
     pub(super) fn left(
         &mut self,
         enrolment: EnrolmentId,
@@ -305,10 +305,10 @@ impl Managed {
         time: Time,
         effects: &mut Vec<Effect>,
     ) {
-        if self.enrolment(enrolment).is_none() {
-            return;
-        }
-        let proved = |c: &&Command| c.enrolment == enrolment && c.wipes(Scope::Selective) && c.sent.is_some();
+        let Some(channel) = self.enrolment(enrolment).map(|mine| mine.channel) else { return };
+        // That Exchange has a client no more is nobody's word that it removed anything.
+        let tells = channel != Channel::Exchange;
+        let proved = |c: &&Command| tells && c.enrolment == enrolment && c.wipes(Scope::Selective) && c.sent.is_some();
         // Evidence that comes after the end (the Acknowledged was first) is kept as well.
         let last = self.wipe.and_then(|id| self.command(id)).filter(proved).map(|c| c.id);
         let mut retires: Vec<CommandId> = self.open().filter(proved).map(|c| c.id).collect();

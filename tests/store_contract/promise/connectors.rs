@@ -528,10 +528,97 @@ pub async fn an_account_wipe_ends_by_its_own_times(fixture: Fixture) {
 
 pub async fn a_client_that_went_under_its_wipe_was_not_wiped(fixture: Fixture) {
     joins(&fixture, 1).await;
+    let instance = Uuid::from_u128(1);
+    let hello = move |tx: &mut Tx<'_>| {
+        let org = connectors::find(tx, ORG)?;
+        let (exchange, kind, version) = (Uuid::from_u128(5), "online".into(), "1".into());
+        let hello = Hello { exchange, kind, version, account_only: true, settings: true };
+        connectors::greet(tx, org, instance, &print(1), hello).map(drop)
+    };
+    fixture.store.run(hello).await.unwrap();
+    leads(&fixture, instance, None).await.unwrap();
+    reports(&fixture, (0..40).map(told).collect()).await;
+    for (number, scope, taken) in
+        [(1, Scope::Full, false), (2, Scope::Selective, false), (3, Scope::Full, true), (4, Scope::Selective, true)]
+    {
+        let id = wiped(&fixture, number, scope).await;
+        let order = one_order(&fixture).await;
+        if taken {
+            ends(&fixture, order.id, Ended::Done, None).await;
+            assert_eq!(state(&fixture, id).await, State::Sent);
+            let gone = kept(&fixture, number).await;
+            let vanish = move |tx: &mut Tx<'_>| {
+                let mut gone = gone;
+                partnerships::vanished(tx, &mut gone)?;
+                Ok(tx.put(&gone)?)
+            };
+            fixture.store.run(vanish).await.unwrap();
+        } else {
+            ends(&fixture, order.id, Ended::Gone, None).await;
+        }
+        assert_eq!(state(&fixture, id).await, State::Failed, "{scope:?} {taken}");
+        assert!(!device(&fixture, number).await.enrolments[0].is_live());
+    }
+    // One that had failed before is not done by that.
+    let id = wiped(&fixture, 5, Scope::Selective).await;
+    let order = one_order(&fixture).await;
+    ends(&fixture, order.id, Ended::Cannot { code: "refused".into(), text: "no role".into() }, None).await;
+    assert_eq!(state(&fixture, id).await, State::Failed);
+    let gone = kept(&fixture, 5).await;
+    let vanish = move |tx: &mut Tx<'_>| partnerships::vanished(tx, &mut { gone });
+    fixture.store.run(vanish).await.unwrap();
+    assert_eq!(state(&fixture, id).await, State::Failed);
+}
+
+pub async fn what_exchange_took_is_ours_by_whatever_clock(fixture: Fixture) {
+    joins(&fixture, 1).await;
     reports(&fixture, vec![told(1)]).await;
     let id = wiped(&fixture, 1, Scope::Full).await;
-    ends(&fixture, one_order(&fixture).await.id, Ended::Gone, None).await;
-    assert_eq!(state(&fixture, id).await, State::Failed);
+    let order = one_order(&fixture).await;
+    let What::Wipe { since, .. } = order.what else { panic!("{order:?}") };
+    // Exchange's clock is an hour behind.
+    let behind = since.minus(Duration::from_secs(3600));
+    let times = |acked| Some(Times { requested: Some(behind), sent: None, acked });
+    ends(&fixture, order.id, Ended::Done, Some(Told { wipe: times(None), ..told(1) })).await;
+    assert_eq!(state(&fixture, id).await, State::Sent);
+    reports(&fixture, vec![Told { wipe: times(Some(after(behind, 60))), ..told(1) }]).await;
+    assert_eq!(state(&fixture, id).await, State::Confirmed);
+}
+
+pub async fn a_report_joins_no_device_that_nothing_but_mail_would_wipe(fixture: Fixture) {
+    joins(&fixture, 1).await;
+    let by_gateway = fixture.device("PHONE1", &[Channel::Activesync]).await;
+    let row = || Told { address: by_gateway.user.clone(), ..told(1) };
+    reports(&fixture, vec![row()]).await;
+    assert_eq!(fixture.again(by_gateway.id).await.enrolments.len(), 1, "it would carry the gateway's wipe");
+    // Nor one that another organisation told of.
+    reports(&fixture, vec![told(2)]).await;
+    let first = device(&fixture, 2).await;
+    reports(&fixture, vec![Told { mailbox: Uuid::from_u128(8), ..told(2) }]).await;
+    assert_eq!(fixture.again(first.id).await.enrolments.len(), 1);
+    // What the phone itself said of its name is joined: its own management carries the wipe.
+    let phone = fixture.device("u1", &[Channel::Apple]).await;
+    let id = phone.id;
+    let tell = move |tx: &mut Tx<'_>| crate::fixture::tells_mail_id(tx, id, "PHONE3").map(drop);
+    fixture.store.run(tell).await.unwrap();
+    reports(&fixture, vec![Told { address: phone.user.clone(), ..told(3) }]).await;
+    assert_eq!(fixture.again(id).await.enrolments.len(), 2);
+}
+
+pub async fn what_was_read_before_a_client_was_removed_brings_nothing_back(fixture: Fixture) {
+    let (_, since) = taken(&fixture, Scope::Full).await;
+    let done = Some(Times { requested: Some(since), sent: None, acked: Some(after(since, 9)) });
+    reports(&fixture, vec![Told { wipe: done, ..told(1) }]).await;
+    while let Some(order) = orders(&fixture).await.pop() {
+        ends(&fixture, order.id, Ended::Done, None).await;
+    }
+    let stale = |tx: &mut Tx<'_>| {
+        let org = connectors::find(tx, ORG)?;
+        let read = tx.now().minus(Duration::from_secs(60));
+        results::note(tx, &org, &told(1), Seen { run: None, read })
+    };
+    fixture.store.run(stale).await.unwrap();
+    assert!(kept(&fixture, 1).await.gone);
 }
 
 pub async fn no_exchange_wipe_leaves_under_the_stop_and_all_do_after_it(fixture: Fixture) {
